@@ -1,0 +1,169 @@
+"""The contract between the harness and a framework. This file is all that a new backend has to know.
+
+NumPy in, NumPy out. A backend opens no file, reads no clock, prints nothing and draws nothing at random: the
+harness hands it the checkpoint's tensors, the head's initial values and the order of images, and measures it
+from outside. Shapes: n images of h x w pixels; d features; c classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from backends.task import Task, Variant
+
+Tensors = Mapping[str, np.ndarray]
+
+
+class UnsupportedVariant(Exception):
+    """The backend cannot execute this variant; the message says which knob and what it accepts."""
+
+
+class Head(NamedTuple):
+    """The new last layer, or its gradient: kernel (d, c) and bias (c,), float32."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which image is trained on when: one permutation of the training images per epoch, (epochs, n) int64."""
+
+    permutations: np.ndarray
+    batch_size: int
+    drop_last: bool
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one epoch."""
+        whole, rest = divmod(self.permutations.shape[1], self.batch_size)
+        return whole + (1 if rest and not self.drop_last else 0)
+
+    @property
+    def steps(self) -> int:
+        """Batches in all epochs."""
+        return self.steps_per_epoch * len(self.permutations)
+
+    def batches(self) -> Iterator[np.ndarray]:
+        """The image indices of each batch, epoch after epoch."""
+        for permutation in self.permutations:
+            for step in range(self.steps_per_epoch):
+                yield permutation[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a variant became on this machine: nothing that a framework chose by itself stays unsaid."""
+
+    framework: str
+    versions: Mapping[str, str]
+    device: str
+    execution: str
+    jit: str
+    layout: str
+    precision: str
+    intra_op_threads: int
+    inter_op_threads: int
+    input_pipeline: str
+    flags: Mapping[str, str]
+
+
+class DeviceMemory(NamedTuple):
+    """Peak bytes by the framework's own counters since `reset_device_memory`; reserved is None where not counted."""
+
+    allocated: int
+    reserved: int | None
+
+
+class Training(ABC):
+    """Training under way over an `Order`. It rests between calls: the harness decides when it moves on."""
+
+    @abstractmethod
+    def advance(self, steps: int) -> float:
+        """Train on the next `steps` batches; return their mean loss per image once the device is done.
+
+        Raises:
+            StopIteration: the order has fewer than `steps` batches left.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the input pipeline and free what it holds. Closing twice is allowed."""
+
+
+class Trainer(ABC):
+    """A task, built: a frozen backbone and a trainable head on a device. Images are (n, h, w, 3) uint8, raw."""
+
+    task: Task
+    resolved: Resolved
+
+    @abstractmethod
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        """Network inputs (n, image_size, image_size, 3) float32: scaled to 0..1, resized, normalised."""
+
+    @abstractmethod
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Pooled features (n, d) float32 of one batch, computed as in a training step."""
+
+    @abstractmethod
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Class scores (n, c) float32 of one batch.
+
+        In batch-norm mode `batch_stats` the batch's own statistics normalise it, and move the running ones, as
+        in a PyTorch model that is never put in eval mode.
+        """
+
+    @abstractmethod
+    def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
+        """Mean cross-entropy of one batch and its gradient with respect to the head; changes no parameter."""
+
+    @abstractmethod
+    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """One training step on one batch; returns its mean loss, as it was before the update."""
+
+    @abstractmethod
+    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """Begin training through the framework's own input pipeline, from raw images in host memory."""
+
+    @abstractmethod
+    def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """Begin training on batches that are preprocessed and on the device before this returns."""
+
+    @abstractmethod
+    def head(self) -> Head:
+        """The head as it is now."""
+
+    @abstractmethod
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Every tensor of the backbone as it is now, named and laid out as in `Backbone.tensors`."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Back to the start: checkpoint, initial head, no momentum."""
+
+    @abstractmethod
+    def reset_device_memory(self) -> None:
+        """Restart the framework's peak counters; nothing to do without a GPU."""
+
+    @abstractmethod
+    def device_memory(self) -> DeviceMemory | None:
+        """The framework's peak counters; None where there is no GPU."""
+
+
+class Backend(ABC):
+    """One framework. Importing its module imports the framework and sets it up for nothing yet."""
+
+    name: str
+
+    @abstractmethod
+    def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
+        """A trainer that starts from `checkpoint` (as `Backbone.tensors`) and `head`.
+
+        Raises:
+            UnsupportedVariant: the framework cannot do what the variant asks.
+        """

@@ -1,0 +1,118 @@
+"""Task and Variant: the shared vocabulary. Validated, immutable, serialisable, framework-neutral."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from backends.backbones import BACKBONES, Backbone
+
+Channel3 = tuple[float, float, float]
+Positive = Annotated[int, Field(ge=1)]
+
+#: Width and height of each data set's images, and how many classes they fall into.
+DATASETS: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "digits": (8, 10)}
+
+
+class Task(BaseModel):
+    """What is trained: the fields that decide whether two fine-tunes are the same experiment.
+
+    Attributes:
+        name: the entry of the task table that it comes from; not part of the hash.
+        backbone, weights: entry of the backbone table, and which of its checkpoints (`random` draws one).
+        dataset: `cifar10` or `digits`.
+        image_size: width and height in pixels that images are resized to (bilinear, half-pixel centres, no
+            antialias: the one rule that all frameworks share).
+        mean, std: normalisation per channel, of pixels scaled to 0..1.
+        batch_norm: `frozen` uses the checkpoint's running statistics; `batch_stats` normalises by the batch and
+            moves them, as a PyTorch model does that is never put in eval mode.
+        learning_rate, momentum: of SGD, constant.
+        batch_size, epochs: as usual.
+        last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
+        train_limit: number of training images, drawn from the seed; None is all of them.
+        seed: of the head's initial values, the subset, and the order of images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    backbone: str
+    weights: str
+    dataset: Literal["cifar10", "digits"]
+    image_size: Positive
+    mean: Channel3 = (0.5, 0.5, 0.5)
+    std: Channel3 = (0.5, 0.5, 0.5)
+    batch_norm: Literal["frozen", "batch_stats"] = "frozen"
+    learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    batch_size: Positive = 4
+    epochs: Positive = 2
+    last_batch: Literal["kept", "dropped"] = "kept"
+    train_limit: Positive | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Task:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
+        if self.weights not in (*self.network.weights, "random"):
+            known = ", ".join((*self.network.weights, "random"))
+            raise ValueError(f"weights {self.weights!r} do not exist for {self.backbone}: use one of {known}")
+        if self.image_size < self.network.stride:
+            raise ValueError(
+                f"image size {self.image_size} is too small for {self.backbone}: use {self.network.stride} or more"
+            )
+        if self.batch_norm == "batch_stats" and self.values_per_channel(self.batch_size) == 1:
+            raise ValueError(
+                f"batch norm 'batch_stats' would see one value per channel at batch size {self.batch_size} and "
+                f"{self.image_size} px: use a batch size of 2 or more, or larger images"
+            )
+        return self
+
+    @property
+    def network(self) -> Backbone:
+        """The entry of the backbone table."""
+        return BACKBONES[self.backbone]
+
+    @property
+    def classes(self) -> int:
+        """Width of the new last layer."""
+        return DATASETS[self.dataset][1]
+
+    def values_per_channel(self, batch: int) -> int:
+        """How many values the last batch normalisation averages over, in a batch of `batch` images."""
+        side = -(-self.image_size // self.network.stride)
+        return batch * side * side
+
+    @property
+    def hash(self) -> str:
+        """First 12 hex digits of the SHA-256 of every field but the name."""
+        content = self.model_dump(mode="json", exclude={"name"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Variant(BaseModel):
+    """How a backend executes a task. `None` leaves a choice to what the framework's docs tell a new user to write.
+
+    Attributes:
+        name: `default`, `tuned`, or a readable name of one's own.
+        execution: `eager`, `compiled` (torch.compile, tf.function) or `xla`.
+        precision: of the frozen forward.
+        layout: memory order of images.
+        features: `recomputed` every step, or `cached` once.
+        threads: of one operation (intra-op); None is the number of CPUs that the process may use.
+        device: `cpu`, `cuda` or `cuda:N`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "default"
+    execution: Literal["eager", "compiled", "xla"] | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    layout: Literal["nchw", "nhwc"] | None = None
+    features: Literal["recomputed", "cached"] = "recomputed"
+    threads: Positive | None = None
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
