@@ -1,0 +1,34 @@
+"""Batch normalisation that keeps running statistics as PyTorch does."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+class BatchStatistics(keras.layers.BatchNormalization):
+    """Normalises by the batch, and moves the running variance by the *unbiased* batch variance.
+
+    Keras stores the biased one. Over n values they differ by n / (n - 1): a factor 4/3 in the last stage of a
+    ResNet-18 at 32 px and batch 4. (torch.nn.BatchNorm2d: "At train time in the forward pass, the variance is
+    calculated via the biased estimator […]; the value stored in the moving average […] is unbiased".)
+    """
+
+    @classmethod
+    def in_place_of(cls, layer: keras.Layer) -> keras.Layer:
+        """A copy of `layer` for `clone_model`: normalisations become this class, others stay what they are."""
+        kind = cls if isinstance(layer, keras.layers.BatchNormalization) else layer.__class__
+        return kind.from_config(layer.get_config())
+
+    def call(self, inputs, training=None, mask=None):
+        """As `BatchNormalization.call` in training mode; inputs (n, h, w, c)."""
+        if not training:
+            return super().call(inputs, training=training, mask=mask)
+        mean, variance = ops.moments(inputs, axes=[0, 1, 2])
+        values = ops.cast(ops.prod(ops.shape(inputs)[:3]), variance.dtype)
+        unbiased = variance * (values / (values - 1))
+        self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
+        self.moving_variance.assign(self.moving_variance * self.momentum + unbiased * (1 - self.momentum))
+        return ops.batch_normalization(
+            inputs, mean, variance, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon
+        )

@@ -1,0 +1,7 @@
+"""The input pipeline: tf.data, as Keras' transfer-learning guide sets it up (resize, batch, prefetch)."""
+
+from __future__ import annotations
+
+from backends.tensorflow.pipeline import DESCRIPTION, loader
+
+__all__ = ["DESCRIPTION", "loader"]

@@ -1,0 +1,213 @@
+"""The training step, and training as a whole."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.keras import device as devices
+from backends.keras import model, pipeline, preprocess
+from backends.task import Task, Variant
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+class KerasTrainer(Trainer):
+    """`backends.base.Trainer` in Keras: a compiled model, trained with `fit`."""
+
+    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        self.task = task
+        devices.set_up(variant)
+        self.transform = preprocess.resize(task)
+        self.model = model.build(task)
+        self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
+        self.backbone = self.model.layers[2]
+        self.classifier = self.model.get_layer("head")
+        self.model.compile(
+            optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.checkpoint, self.initial_head = checkpoint, head
+        self.reset()
+        self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTION)
+
+    def reset(self) -> None:
+        """See `Trainer.reset`."""
+        model.load(self.backbone, self.task, self.checkpoint)
+        self.classifier.kernel.assign(self.initial_head.kernel)
+        self.classifier.bias.assign(self.initial_head.bias)
+        for variable in self.model.optimizer.variables:
+            if variable is not self.model.optimizer.learning_rate:
+                variable.assign(keras.ops.zeros_like(variable))
+
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.preprocess`."""
+        return keras.ops.convert_to_numpy(self.model.get_layer("normalise")(self._inputs(images)))
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.features`."""
+        return self.until_features.predict_on_batch(self._inputs(images))
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.logits`."""
+        return self.model.predict_on_batch(self._inputs(images))
+
+    def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
+        """See `Trainer.loss_and_gradient`."""
+        with tf.GradientTape() as tape:
+            loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
+        kernel, bias = tape.gradient(loss, [self.classifier.kernel.value, self.classifier.bias.value])
+        return float(loss), Head(kernel.numpy(), bias.numpy())
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """See `Trainer.step`."""
+        self.model.reset_metrics()
+        return float(self.train_step(self._inputs(images), self._labels(labels)))
+
+    def train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
+        """One step on a batch on the device; returns the mean loss since the metrics were reset."""
+        return self.model.train_on_batch(inputs, labels)
+
+    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start`."""
+        return Fit(self.model, pipeline.loader(images, labels, order, self.transform))
+
+    def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_on_device`."""
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        return KerasTraining(self, itertools.cycle(batches))
+
+    def head(self) -> Head:
+        """See `Trainer.head`."""
+        kernel, bias = (keras.ops.convert_to_numpy(v) for v in (self.classifier.kernel, self.classifier.bias))
+        return Head(np.array(kernel), np.array(bias))
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """See `Trainer.parameters`."""
+        return model.read(self.backbone, self.task)
+
+    def reset_device_memory(self) -> None:
+        """See `Trainer.reset_device_memory`."""
+        devices.reset_memory()
+
+    def device_memory(self) -> DeviceMemory | None:
+        """See `Trainer.device_memory`."""
+        return devices.memory()
+
+    def _inputs(self, images: np.ndarray) -> tf.Tensor:
+        return self.transform(tf.constant(images))
+
+    def _labels(self, labels: np.ndarray) -> tf.Tensor:
+        return tf.constant(labels, tf.int64)
+
+
+class KerasTraining(Training):
+    """`train_on_batch` over batches on the device, resting between calls."""
+
+    def __init__(self, trainer: KerasTrainer, batches: Iterator[Batch]) -> None:
+        self.trainer, self.batches = trainer, batches
+
+    def advance(self, steps: int) -> float:
+        """See `Training.advance`."""
+        self.trainer.model.reset_metrics()
+        loss: float | np.ndarray = 0.0
+        for _ in range(steps):
+            inputs, labels = next(self.batches)
+            loss = self.trainer.train_step(inputs, labels)
+        return float(loss)
+
+    def close(self) -> None:
+        """See `Training.close`."""
+        self.batches = iter(())
+
+
+class _Closed(Exception):
+    """Unwinds `fit` when training is closed before the order's end."""
+
+
+class Fit(Training, keras.callbacks.Callback):
+    """One `fit` over the whole order, in a thread of its own, held at a gate before a batch whenever it may rest.
+
+    `fit` offers no way to pause it, but a callback that blocks `on_train_batch_begin` does, and costs an
+    unblocked step one comparison. The whole order is one Keras epoch, so nothing restarts at the harness' epochs.
+    """
+
+    def __init__(self, model: keras.Model, batches: tf.data.Dataset) -> None:
+        super().__init__()
+        self._fitted = model
+        self._left = 0
+        self._loss = 0.0
+        self._closed = self._ended = False
+        self._error: BaseException | None = None
+        self._gate = threading.Condition()
+        self._thread = threading.Thread(target=self._fit, args=(batches,), name="fit", daemon=True)
+        self._thread.start()
+
+    def advance(self, steps: int) -> float:
+        """See `Training.advance`."""
+        with self._gate:
+            self._fitted.reset_metrics()
+            self._left = steps
+            self._gate.notify_all()
+            self._gate.wait_for(lambda: self._left == -1 or self._ended)
+        if self._error:
+            raise self._error
+        if self._left > 0:
+            raise StopIteration
+        return self._loss
+
+    def close(self) -> None:
+        """See `Training.close`."""
+        with self._gate:
+            self._closed = True
+            self._gate.notify_all()
+        self._thread.join()
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Pass while steps are left; otherwise hand over the loss and wait."""
+        if self._left > 0:
+            self._left -= 1
+            return
+        with self._gate:
+            if batch:
+                self._rest()
+            self._gate.wait_for(lambda: self._left > 0 or self._closed)
+            if self._closed:
+                raise _Closed
+            self._left -= 1
+
+    def _rest(self) -> None:
+        """Say that the steps asked for are done. Reading the loss waits for the device."""
+        self._loss = float(self._fitted.get_metrics_result()["loss"])
+        self._left = -1
+        self._gate.notify_all()
+
+    def _fit(self, batches: tf.data.Dataset) -> None:
+        try:
+            self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
+        except _Closed:
+            pass
+        except BaseException as error:  # it belongs to the thread that waits in `advance`
+            self._error = error
+        with self._gate:
+            if self._left == 0 and not self._closed and not self._error:
+                self._rest()
+            self._ended = True
+            self._gate.notify_all()
+
+
+class Keras(Backend):
+    """The backend `keras`."""
+
+    name = "keras"
+
+    def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
+        """See `Backend.build`."""
+        return KerasTrainer(task, variant, checkpoint, head)

@@ -1,0 +1,66 @@
+"""Where the work runs: threads, device, numeric flags, and the framework's own memory counters."""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+
+from backends.base import DeviceMemory, Resolved, UnsupportedVariant
+from backends.task import Variant
+
+
+def set_up(variant: Variant) -> torch.device:
+    """Apply the variant to the process; return the device.
+
+    Raises:
+        UnsupportedVariant: a knob that this backend does not have yet.
+    """
+    for knob, accepted in (
+        ("execution", (None, "eager")),
+        ("precision", ("fp32",)),
+        ("layout", (None, "nchw")),
+        ("features", ("recomputed",)),
+    ):
+        if getattr(variant, knob) not in accepted:
+            names = ", ".join(str(value) for value in accepted if value)
+            raise UnsupportedVariant(f"pytorch has no {knob} {getattr(variant, knob)!r}: use {names}")
+    if variant.threads:
+        torch.set_num_threads(variant.threads)
+    # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device(variant.device)
+
+
+def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Resolved:
+    """What the variant became."""
+    return Resolved(
+        framework="torch",
+        versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        execution="eager",
+        jit="none",
+        layout="nchw",
+        precision=variant.precision,
+        intra_op_threads=torch.get_num_threads(),
+        inter_op_threads=torch.get_num_interop_threads(),
+        input_pipeline=input_pipeline,
+        flags={
+            "tf32": "off",
+            "onednn": "on" if torch.backends.mkldnn.is_available() else "off",
+            "cudnn_autotune": "on" if torch.backends.cudnn.benchmark else "off",
+        },
+    )
+
+
+def reset_memory(device: torch.device) -> None:
+    """Restart the peak counters."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def memory(device: torch.device) -> DeviceMemory | None:
+    """Peak bytes since `reset_memory`, or None without a GPU."""
+    if device.type != "cuda":
+        return None
+    return DeviceMemory(torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device))

@@ -1,0 +1,146 @@
+"""The training step, and training as a whole."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.pytorch import device as devices
+from backends.pytorch import model, pipeline, preprocess
+from backends.task import Task, Variant
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class PyTorchTrainer(Trainer):
+    """`backends.base.Trainer` in PyTorch, eager."""
+
+    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        self.task = task
+        self.device = devices.set_up(variant)
+        self.transform = preprocess.transform(task)
+        self.backbone = model.build(task).to(self.device)
+        self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
+        self.criterion = torch.nn.CrossEntropyLoss()
+        self.checkpoint, self.initial_head = checkpoint, head
+        self.reset()
+        self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTION)
+
+    def reset(self) -> None:
+        """See `Trainer.reset`."""
+        model.load(self.backbone, self.checkpoint)
+        with torch.no_grad():
+            self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
+            self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
+        self.optimizer = torch.optim.SGD(
+            self.classifier.parameters(), lr=self.task.learning_rate, momentum=self.task.momentum
+        )
+
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.preprocess`."""
+        return self._inputs(images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.features`."""
+        with torch.no_grad():
+            return self.backbone(self._inputs(images)).cpu().numpy()
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.logits`."""
+        with torch.no_grad():
+            return self.classifier(self.backbone(self._inputs(images))).cpu().numpy()
+
+    def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
+        """See `Trainer.loss_and_gradient`."""
+        self.optimizer.zero_grad()
+        loss = self._loss(self._inputs(images), self._labels(labels))
+        loss.backward()
+        kernel, bias = (parameter.grad.cpu().numpy().copy() for parameter in self.classifier.parameters())
+        self.optimizer.zero_grad()
+        return loss.item(), Head(kernel.T, bias)
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """See `Trainer.step`."""
+        return self.train_step(self._inputs(images), self._labels(labels)).item()
+
+    def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One step on a batch on the device; the mean loss stays there."""
+        self.optimizer.zero_grad()
+        loss = self._loss(inputs, labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start`."""
+        return PyTorchTraining(self, iter(pipeline.loader(images, labels, order, self.transform)))
+
+    def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_on_device`."""
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        return PyTorchTraining(self, itertools.cycle(batches))
+
+    def head(self) -> Head:
+        """See `Trainer.head`."""
+        kernel, bias = (parameter.detach().cpu().numpy().copy() for parameter in self.classifier.parameters())
+        return Head(kernel.T, bias)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """See `Trainer.parameters`."""
+        return model.read(self.backbone)
+
+    def reset_device_memory(self) -> None:
+        """See `Trainer.reset_device_memory`."""
+        devices.reset_memory(self.device)
+
+    def device_memory(self) -> DeviceMemory | None:
+        """See `Trainer.device_memory`."""
+        return devices.memory(self.device)
+
+    def _inputs(self, images: np.ndarray) -> torch.Tensor:
+        return torch.stack([self.transform(image) for image in images]).to(self.device)
+
+    def _labels(self, labels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(labels.astype(np.int64)).to(self.device)
+
+    def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():  # nothing below the head is trained: no graph of it is kept
+            features = self.backbone(inputs)
+        return self.criterion(self.classifier(features), labels)
+
+
+class PyTorchTraining(Training):
+    """The tutorial's loop over a loader, resting between calls."""
+
+    def __init__(self, trainer: PyTorchTrainer, batches: Iterator[Batch]) -> None:
+        self.trainer, self.batches = trainer, batches
+
+    def advance(self, steps: int) -> float:
+        """See `Training.advance`."""
+        device = self.trainer.device
+        loss_sum = torch.zeros((), device=device)
+        images = 0
+        for _ in range(steps):
+            inputs, labels = next(self.batches)
+            loss = self.trainer.train_step(inputs.to(device), labels.to(device))
+            loss_sum += loss * len(labels)
+            images += len(labels)
+        return loss_sum.item() / images
+
+    def close(self) -> None:
+        """See `Training.close`."""
+        self.batches = iter(())
+
+
+class PyTorch(Backend):
+    """The backend `pytorch`."""
+
+    name = "pytorch"
+
+    def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
+        """See `Backend.build`."""
+        return PyTorchTrainer(task, variant, checkpoint, head)

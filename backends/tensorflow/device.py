@@ -1,0 +1,77 @@
+"""Where the work runs: threads, device, numeric flags, and the framework's own memory counters."""
+
+from __future__ import annotations
+
+import os
+
+import keras
+import keras_hub
+import tensorflow as tf
+
+from backends.base import DeviceMemory, Resolved, UnsupportedVariant
+from backends.task import Variant
+
+VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
+
+
+def set_up(variant: Variant) -> None:
+    """Apply the variant to the process, before TensorFlow's first use of a device.
+
+    Raises:
+        UnsupportedVariant: a knob that this backend does not have yet.
+    """
+    for knob, accepted in (
+        ("execution", (None, "compiled")),
+        ("precision", ("fp32",)),
+        ("layout", (None, "nhwc")),
+        ("features", ("recomputed",)),
+    ):
+        if getattr(variant, knob) not in accepted:
+            names = ", ".join(str(value) for value in accepted if value)
+            raise UnsupportedVariant(f"tensorflow has no {knob} {getattr(variant, knob)!r}: use {names}")
+    if variant.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(variant.threads)
+    gpus = tf.config.list_physical_devices("GPU")
+    kind, _, index = variant.device.partition(":")
+    visible = gpus[int(index or 0) : int(index or 0) + 1] if kind == "cuda" else []
+    tf.config.set_visible_devices(visible, "GPU")
+    for gpu in visible:  # otherwise TensorFlow takes all of the GPU's memory at once
+        tf.config.experimental.set_memory_growth(gpu, True)
+    # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def resolve(variant: Variant, input_pipeline: str, jit: str = "none") -> Resolved:
+    """What the variant became."""
+    gpus = tf.config.get_visible_devices("GPU")
+    return Resolved(
+        framework="tensorflow",
+        versions=VERSIONS,
+        device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
+        execution="compiled",
+        jit=jit,
+        layout="nhwc",
+        precision=variant.precision,
+        intra_op_threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        inter_op_threads=tf.config.threading.get_inter_op_parallelism_threads(),
+        input_pipeline=input_pipeline,
+        flags={
+            "tf32": "off",
+            "onednn": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
+            "cudnn_autotune": "off" if os.environ.get("TF_CUDNN_USE_AUTOTUNE") == "0" else "on",
+        },
+    )
+
+
+def reset_memory() -> None:
+    """Restart the peak counters."""
+    if tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def memory() -> DeviceMemory | None:
+    """Peak bytes since `reset_memory`, or None without a GPU; TensorFlow does not count what it reserved."""
+    if not tf.config.get_visible_devices("GPU"):
+        return None
+    return DeviceMemory(tf.config.experimental.get_memory_info("GPU:0")["peak"], None)

@@ -1,0 +1,151 @@
+"""The training step, and training as a whole."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.task import Task, Variant
+from backends.tensorflow import device as devices
+from backends.tensorflow import model, pipeline, preprocess
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+class TensorFlowTrainer(Trainer):
+    """`backends.base.Trainer` in TensorFlow, compiled with `tf.function`."""
+
+    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        self.task = task
+        devices.set_up(variant)
+        self.transform = preprocess.transform(task)
+        self.backbone = model.build(task)
+        self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
+        self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
+        self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
+        self.optimizer.build([self.kernel, self.bias])
+        self.checkpoint, self.initial_head = checkpoint, head
+        self.reset()
+        self.resolved = devices.resolve(variant, pipeline.DESCRIPTION)
+
+    def reset(self) -> None:
+        """See `Trainer.reset`."""
+        model.load(self.backbone, self.task, self.checkpoint)
+        self.kernel.assign(self.initial_head.kernel)
+        self.bias.assign(self.initial_head.bias)
+        for variable in self.optimizer.variables:
+            if variable is not self.optimizer.learning_rate:
+                variable.assign(keras.ops.zeros_like(variable))
+
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.preprocess`."""
+        return self._inputs(images).numpy()
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.features`."""
+        return self._forward(self._inputs(images))[0].numpy()
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """See `Trainer.logits`."""
+        return self._forward(self._inputs(images))[1].numpy()
+
+    def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
+        """See `Trainer.loss_and_gradient`."""
+        loss, (kernel, bias) = self._gradient(self._inputs(images), self._labels(labels))
+        return float(loss), Head(kernel.numpy(), bias.numpy())
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """See `Trainer.step`."""
+        return float(self.train_step(self._inputs(images), self._labels(labels)))
+
+    @tf.function(reduce_retracing=True)
+    def train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """One step on a batch on the device; the mean loss stays there."""
+        loss, gradients = self._loss(inputs, labels)
+        self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
+        return loss
+
+    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start`."""
+        return TensorFlowTraining(self, iter(pipeline.loader(images, labels, order, self.transform)))
+
+    def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_on_device`."""
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        return TensorFlowTraining(self, itertools.cycle(batches))
+
+    def head(self) -> Head:
+        """See `Trainer.head`."""
+        return Head(self.kernel.numpy(), self.bias.numpy())
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """See `Trainer.parameters`."""
+        return model.read(self.backbone, self.task)
+
+    def reset_device_memory(self) -> None:
+        """See `Trainer.reset_device_memory`."""
+        devices.reset_memory()
+
+    def device_memory(self) -> DeviceMemory | None:
+        """See `Trainer.device_memory`."""
+        return devices.memory()
+
+    def _inputs(self, images: np.ndarray) -> tf.Tensor:
+        return self.transform(tf.constant(images))
+
+    def _labels(self, labels: np.ndarray) -> tf.Tensor:
+        return tf.constant(labels, tf.int64)
+
+    def _features(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.backbone(inputs, training=self.task.batch_norm == "batch_stats")
+
+    @tf.function(reduce_retracing=True)
+    def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = self._features(inputs)
+        return features, tf.matmul(features, self.kernel) + self.bias
+
+    def _loss(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        features = self._features(inputs)  # outside the tape: nothing below the head is trained
+        with tf.GradientTape() as tape:
+            logits = tf.matmul(features, self.kernel) + self.bias
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_mean(losses)
+        return loss, tape.gradient(loss, [self.kernel, self.bias])
+
+    _gradient = tf.function(_loss, reduce_retracing=True)
+
+
+class TensorFlowTraining(Training):
+    """A custom training loop over a data set, resting between calls."""
+
+    def __init__(self, trainer: TensorFlowTrainer, batches: Iterator[Batch]) -> None:
+        self.trainer, self.batches = trainer, batches
+
+    def advance(self, steps: int) -> float:
+        """See `Training.advance`."""
+        loss_sum = tf.zeros(())
+        images = 0
+        for _ in range(steps):
+            inputs, labels = next(self.batches)
+            loss_sum += self.trainer.train_step(inputs, labels) * len(labels)
+            images += len(labels)
+        return float(loss_sum) / images
+
+    def close(self) -> None:
+        """See `Training.close`."""
+        self.batches = iter(())
+
+
+class TensorFlow(Backend):
+    """The backend `tensorflow`."""
+
+    name = "tensorflow"
+
+    def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
+        """See `Backend.build`."""
+        return TensorFlowTrainer(task, variant, checkpoint, head)
