@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from backends.task import DATASETS, Task
 
 
-def resize(task: Task) -> keras.Layer:
-    """For a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255."""
-    if task.image_size == DATASETS[task.dataset][0]:
-        return keras.layers.Rescaling(1.0)
-    return keras.layers.Resizing(task.image_size, task.image_size, interpolation="bilinear", antialias=False)
+def transform(task: Task) -> Callable[[tf.Tensor], tf.Tensor]:
+    """For a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255, resized."""
+    size = task.image_size
+    resize = keras.layers.Resizing(size, size, interpolation="bilinear", antialias=False)
+
+    def apply(images: tf.Tensor) -> tf.Tensor:
+        inputs = tf.cast(images, tf.float32)  # given integers, Resizing would round to integers
+        return inputs if size == DATASETS[task.dataset][0] else resize(inputs)
+
+    return apply
 
 
 def normalise(task: Task) -> keras.Layer:

@@ -24,7 +24,7 @@ class KerasTrainer(Trainer):
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         self.task = task
         devices.set_up(variant)
-        self.transform = preprocess.resize(task)
+        self.transform = preprocess.transform(task)
         self.model = model.build(task)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = self.model.layers[2]
@@ -53,11 +53,11 @@ class KerasTrainer(Trainer):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        return self.until_features.predict_on_batch(self._inputs(images))
+        return self._forward(self._inputs(images))[0].numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
-        return self.model.predict_on_batch(self._inputs(images))
+        return self._forward(self._inputs(images))[1].numpy()
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
@@ -106,6 +106,12 @@ class KerasTrainer(Trainer):
 
     def _labels(self, labels: np.ndarray) -> tf.Tensor:
         return tf.constant(labels, tf.int64)
+
+    @tf.function(reduce_retracing=True)
+    def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # `predict` would run normalisations in inference mode, also where the task says `batch_stats`.
+        features = self.until_features(inputs, training=self.task.batch_norm == "batch_stats")
+        return features, self.classifier(features)
 
 
 class KerasTraining(Training):
