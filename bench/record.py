@@ -46,7 +46,7 @@ class Memory(_Frozen):
 
 
 class StartUp(_Frozen):
-    """Seconds from spawning the worker: to import the framework, to build, and to the end of the first step."""
+    """Seconds that the import of the framework took, the build, and the first step (input pipeline's start, trace)."""
 
     import_s: float
     build_s: float

@@ -1,0 +1,1 @@
+"""The isolated process that runs one launch of one case: pytest and pytest-benchmark around one framework."""

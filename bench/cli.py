@@ -1,0 +1,183 @@
+"""The command line. Heavy modules are imported by the command that needs them, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import UserError
+
+#: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    help="Which framework should I fine-tune with, on this machine?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run; repeatable. `bench list tasks`.")]
+Backends = Annotated[list[str] | None, typer.Option("--backend", help="Backend; repeatable. All by default.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder with CIFAR-10's batches (cifar-10-batches-py).")]
+CheckpointPath = Annotated[
+    Path | None, typer.Option("--checkpoint", help="Weights on disk: a .pth state dict, or a folder in timm's layout.")
+]
+Weights = Annotated[str | None, typer.Option(help="Another of the backbone's checkpoints, or `random`.")]
+BatchSize = Annotated[int | None, typer.Option(help="Overrides the task's.")]
+Epochs = Annotated[int | None, typer.Option(help="Overrides the task's.")]
+ImageSize = Annotated[int | None, typer.Option(help="Overrides the task's, in pixels.")]
+LearningRate = Annotated[float | None, typer.Option(help="Overrides the task's.")]
+TrainLimit = Annotated[int | None, typer.Option(help="Number of training images, drawn from the seed.")]
+Seed = Annotated[int | None, typer.Option(help="Of the head, the subset and the order of images.")]
+Device = Annotated[str, typer.Option(help="`cpu`, `cuda` or `cuda:N`.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one operation; all usable cores by default.")]
+Results = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
+RelativeTo = Annotated[str, typer.Option(help="Backend that ratios are relative to.")]
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Option(help="How thoroughly to measure: `bench list suites`, or a TOML file.")] = "standard",
+    task: Tasks = None,
+    backend: Backends = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
+    learning_rate: LearningRate = None,
+    train_limit: TrainLimit = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    checkpoint: CheckpointPath = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    launches: Annotated[int | None, typer.Option(min=1, help="Starts of a worker per case.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=2, help="Timed rounds of each kind per launch.")] = None,
+    isolated: Annotated[bool, typer.Option(help="One worker at a time, where memory cannot hold all.")] = False,
+    relative_to: RelativeTo = "pytorch",
+    results: Results = Path("results"),
+) -> None:
+    """Compare the frameworks: prove that they run the same fine-tune, measure, print and store the tables."""
+    from bench.commands.run import compare
+
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    raise typer.Exit(
+        compare(
+            suite=suite,
+            tasks=task or (),
+            backends=backend or (),
+            overrides=fields,
+            data_dir=data_dir,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads,
+            launches=launches,
+            rounds=rounds,
+            isolated=isolated,
+            relative_to=relative_to,
+            results=results,
+        )
+    )
+
+
+@app.command()
+def parity(
+    task: Tasks = None,
+    backend: Backends = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
+    learning_rate: LearningRate = None,
+    train_limit: TrainLimit = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    checkpoint: CheckpointPath = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Prove that the backends run the same fine-tune: the whole proof, with the fine-tune, without measuring."""
+    from bench.commands.parity import prove
+
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    raise typer.Exit(
+        prove(
+            tasks=task or (),
+            backends=backend or (),
+            overrides=fields,
+            data_dir=data_dir,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads,
+        )
+    )
+
+
+@app.command()
+def show(
+    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; the newest by default.")] = None,
+    relative_to: Annotated[str | None, typer.Option(help="Backend that ratios are relative to.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Print the tables of a run again."""
+    from bench.commands.show import show as show_run
+
+    raise typer.Exit(show_run(run, relative_to, results))
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, backends, suites or runs.")],
+    results: Results = Path("results"),
+) -> None:
+    """List tasks, backends, suites or runs."""
+    from bench.commands.list import show_list
+
+    show_list(what, results)
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Say what is installed, which data and weights are found and where, which GPUs, and what would be skipped."""
+    from bench.commands.doctor import examine
+
+    examine(data_dir)
+
+
+def _fields(
+    batch_size: int | None,
+    epochs: int | None,
+    image_size: int | None,
+    learning_rate: float | None,
+    train_limit: int | None,
+    seed: int | None,
+    weights: str | None,
+) -> dict[str, Any]:
+    """The task's fields that were given on the command line."""
+    return {name: value for name, value in locals().items() if value is not None}
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    # A termination stops workers as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        status = app(standalone_mode=False)
+    except UserError as error:
+        status = _refuse(str(error))
+    except UsageError as error:
+        status = _refuse(error.format_message())  # type: ignore[attr-defined]
+    except KeyboardInterrupt:
+        print("bench: stopped", file=sys.stderr)
+        status = 130
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str) -> int:
+    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    return 2

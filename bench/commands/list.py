@@ -1,0 +1,74 @@
+"""`bench list`: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import backends
+from bench import store, suite
+from bench.errors import unknown
+from bench.tasks import TASKS
+
+Rows = Iterable[tuple[str, ...]]
+
+
+def show_list(what: str, results: Path) -> None:
+    """Print one list.
+
+    Raises:
+        UserError: no such list.
+    """
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    columns, rows = LISTS[what](results)
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
+    columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
+    return columns, [
+        (
+            task.name,
+            task.backbone,
+            task.weights,
+            f"{task.dataset} at {task.image_size} px",
+            task.batch_norm,
+            f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, {task.epochs} epochs",
+            task.hash,
+        )
+        for task in TASKS.values()
+    ]
+
+
+def _backends(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows = []
+    for name, entry in backends.REGISTRY.items():
+        missing = backends.missing_packages(name)
+        rows.append((name, ", ".join(entry.packages), f"{', '.join(missing)} missing" if missing else "installed"))
+    return ("backend", "packages", "state"), rows
+
+
+def _suites(_: Path) -> tuple[tuple[str, ...], Rows]:
+    loaded = [suite.load(name) for name in suite.names()]
+    rows = [(s.name, ", ".join(e.task for e in s.entries), f"{s.launches} × {s.rounds}", s.description) for s in loaded]
+    return ("suite", "tasks", "launches × rounds", "what it is"), rows
+
+
+def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
+    counted = [(run, len(list((run / store.RECORDS).glob("*.json")))) for run in store.runs(results)]
+    return ("run", "records"), [(run.name, str(count)) for run, count in counted]
+
+
+LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
+    "tasks": _tasks,
+    "backends": _backends,
+    "suites": _suites,
+    "runs": _runs,
+}

@@ -1,0 +1,40 @@
+"""`bench parity`: the whole proof, in tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from bench import comparison
+from bench.progress import Progress
+from bench.request import Request, plan
+from bench.report.terminal import drawn
+from bench.tables.launches import by_task
+from bench.tables.parity import parity_table
+
+#: As the proof asks for: 64 images, 50 steps of the task's own batches.
+IMAGES, STEPS = 64, 50
+
+
+def prove(**options: Any) -> int:
+    """Print a table a task; the exit status is 0, or 1 where a case failed its proof or a worker died.
+
+    Raises:
+        UserError: a mistake of the user's, before anything was started.
+    """
+    console = Console()
+    chosen = plan(Request(**options, launches=1))
+    for backend, reason in chosen.skipped.items():
+        console.print(f"Skipped: {backend}: {reason}", style="yellow")
+    sound = True
+    with Progress(console, chosen) as progress:
+        proven = [records for _, records in comparison.prove(chosen, IMAGES, STEPS, progress)]
+    for records in proven:
+        for task in by_task(records):
+            console.print(drawn(parity_table(task)))
+        for record in records:
+            sound = sound and record.failure is None and record.proof is not None and record.proof.comparable
+            if record.failure:
+                console.print(f"{record.case} died: {record.failure.reason}", style="red")
+    return 0 if sound else 1

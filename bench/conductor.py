@@ -1,0 +1,195 @@
+"""One launch of every case of a comparison: start the workers, hand the baton round by round, collect what they say.
+
+All workers are started, built and warmed up one after the other, and then wait. Rounds interleave, so that the
+machine's drift hits all cases alike.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.channel import Message
+from bench.gpu import check_device, used_bytes
+from bench.record import Failure
+from bench.worker.job import Job
+from bench.worker_process import WorkerDied, WorkerProcess
+
+KINDS = ("pipeline", "compute")
+#: Seconds without a word from a worker after which it is taken for hung. A start may trace and compile.
+START_TIMEOUT = 900.0
+ROUND_TIMEOUT = 300.0
+FINE_TUNE_TIMEOUT = 900.0
+END_TIMEOUT = 120.0
+
+
+class Watcher(Protocol):
+    """Whoever shows progress."""
+
+    def event(self, case: str, message: Message) -> None:
+        """A worker said something."""
+
+    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """A worker finished a round, as the conductor saw it."""
+
+
+@dataclass
+class Outcome:
+    """What became of one worker.
+
+    Attributes:
+        said: its last message of each event (and kind), see `bench.worker.plugin`.
+        failure: set where it died.
+        nvml_device: bytes of device memory that NVML saw appear while it started; None without a GPU.
+    """
+
+    job: Job
+    said: dict[str, Message] = field(default_factory=dict)
+    failure: Failure | None = None
+    nvml_device: int | None = None
+
+
+@dataclass
+class Launch:
+    """The outcomes in the order of the jobs, and how long the rounds of all took, hand-overs included."""
+
+    outcomes: list[Outcome]
+    measuring_s: float
+
+
+def launch(
+    jobs: Sequence[Job], round_seconds: float, draw: random.Random, watcher: Watcher, reverse_start: bool = False
+) -> Launch:
+    """Run one launch of each job, interleaved.
+
+    Args:
+        jobs: cases of one task.
+        round_seconds: about how long the fastest case's round lasts; all cases do the same number of steps.
+        draw: source of the orders within a round.
+        watcher: told of all progress.
+        reverse_start: start the workers in reverse order, which launches take turns at.
+    """
+    outcomes = {job.case: Outcome(job) for job in jobs}
+    with _workers(outcomes, watcher) as crew:
+        for job in reversed(jobs) if reverse_start else jobs:
+            crew.start(job)
+        measuring_s = sum(crew.rounds(kind, round_seconds, draw) for kind in KINDS)
+        crew.each("fine-tune ready", lambda worker: crew.go_on(worker, timeout=FINE_TUNE_TIMEOUT))
+        for worker in crew.at("finished"):
+            crew.guarded(worker, lambda w: w.hand_baton())
+        for worker in crew.at("finished"):
+            crew.guarded(worker, lambda w: w.end(END_TIMEOUT))
+    return Launch([outcomes[job.case] for job in jobs], measuring_s)
+
+
+class _Crew:
+    """The workers of a launch, and where each of them waits."""
+
+    def __init__(self, outcomes: dict[str, Outcome], watcher: Watcher) -> None:
+        self.outcomes, self.watcher = outcomes, watcher
+        self.waiting: dict[WorkerProcess, Message] = {}
+        self.alive: list[WorkerProcess] = []
+
+    def start(self, job: Job) -> None:
+        """Start a worker and let it import, build, prove and warm up alone."""
+        gpu = _gpu_index(job)
+        before = used_bytes(gpu) if gpu is not None else None
+        worker = WorkerProcess(job, self.watcher.event)
+        self.alive.append(worker)
+        self.outcomes[job.case].said = worker.said
+        self.guarded(worker, lambda w: self._until_rest(w, START_TIMEOUT))
+        if gpu is not None and before is not None:
+            after = used_bytes(gpu)
+            self.outcomes[job.case].nvml_device = None if after is None else max(0, after - before)
+
+    def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> float:
+        """All rounds of a kind; the seconds that they took together."""
+        crew = [w for w in self.at("calibrated") if self.waiting[w]["kind"] == kind]
+        if not crew:
+            return 0.0
+        fastest = min(self.waiting[worker]["step_seconds"] for worker in crew)
+        steps = max(1, math.ceil(round_seconds / fastest))
+        for worker in crew:
+            self.guarded(worker, lambda w: (w.hand_baton(steps=steps), self._until_rest(w, START_TIMEOUT)))
+        began = time.perf_counter()
+        count = crew[0].job.rounds
+        for number, order in enumerate(balanced_orders(crew, count, draw), start=1):
+            for worker in order:
+                if worker in self.alive:
+                    self.guarded(worker, lambda w: self._round(w, kind, number, count, steps))  # noqa: B023
+        took = time.perf_counter() - began
+        for worker in crew:
+            if worker in self.alive:
+                self.go_on(worker, timeout=START_TIMEOUT)
+        return took
+
+    def _round(self, worker: WorkerProcess, kind: str, number: int, count: int, steps: int) -> None:
+        began = time.perf_counter()
+        worker.hand_baton()
+        worker.wait_for("round", timeout=ROUND_TIMEOUT)
+        rate = steps * worker.job.task.batch_size / (time.perf_counter() - began)
+        self.watcher.round(worker.job.case, kind, number, count, rate)
+
+    def go_on(self, worker: WorkerProcess, timeout: float) -> None:
+        """Let a resting worker run on to its next rest."""
+        self.guarded(worker, lambda w: (w.hand_baton(), self._until_rest(w, timeout)))
+
+    def each(self, event: str, action: Callable[[WorkerProcess], None]) -> None:
+        """Do something with every worker that waits at `event`, one after the other."""
+        for worker in self.at(event):
+            action(worker)
+
+    def at(self, event: str) -> list[WorkerProcess]:
+        """The living workers whose last rest was `event`."""
+        return [worker for worker in self.alive if self.waiting.get(worker, {}).get("event") == event]
+
+    def guarded(self, worker: WorkerProcess, action: Callable[[WorkerProcess], object]) -> None:
+        """Do something with a worker; if it dies of it, note how, and let the others go on."""
+        try:
+            action(worker)
+        except WorkerDied as death:
+            self.outcomes[worker.job.case].failure = death.failure
+            self.alive.remove(worker)
+            self.watcher.event(worker.job.case, {"event": "died", "reason": death.failure.reason})
+
+    def _until_rest(self, worker: WorkerProcess, timeout: float) -> None:
+        message = worker.wait_for("calibrated", "ready", "fine-tune ready", "finished", timeout=timeout)
+        if message["event"] == "finished" and "failed" in worker.said:
+            worker.hand_baton()
+            worker.wait_for("never", timeout=END_TIMEOUT)
+        self.waiting[worker] = message
+
+
+@contextmanager
+def _workers(outcomes: dict[str, Outcome], watcher: Watcher) -> Iterator[_Crew]:
+    """A crew of which nobody is left behind, whatever happens."""
+    crew = _Crew(outcomes, watcher)
+    try:
+        yield crew
+    finally:
+        for worker in crew.alive:
+            worker.kill()
+
+
+def balanced_orders(
+    workers: Sequence[WorkerProcess], rounds: int, draw: random.Random
+) -> Iterator[list[WorkerProcess]]:
+    """An order for every round: random, and every second one the reverse of the one before (AB, BA).
+
+    A constant bias towards whoever comes first would cost more than noise does.
+    """
+    order: list[WorkerProcess] = []
+    for number in range(rounds):
+        order = order[::-1] if number % 2 else draw.sample(list(workers), len(workers))
+        yield order
+
+
+def _gpu_index(job: Job) -> int | None:
+    """NVML's index of the job's device; None for a CPU."""
+    gpu = check_device(job.variant.device)
+    return gpu.index if gpu else None

@@ -1,0 +1,153 @@
+"""The proof of sameness: one backend's evidence against PyTorch fp32 eager's. Pure functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from backends.task import Task
+from bench.record import Check, Proof
+
+Arrays = Mapping[str, np.ndarray]
+
+#: The backend and variant that others are compared with.
+REFERENCE = ("pytorch", "default")
+
+# Tolerances, relative to the largest reference value unless said otherwise.
+INPUTS = 1e-6  # absolute: inputs are of order 1
+FORWARD = 1e-4
+FIRST_STEP = 1e-5
+TRAJECTORY = 1e-4
+PIPELINE = 1e-5
+#: Share of test images on which predictions may differ, batch norm `frozen`.
+PREDICTIONS = 0.005
+#: Two-sided 95 % quantile of the normal distribution.
+Z95 = 1.959964
+
+
+def prove(mine: Arrays, reference: Arrays | None, task: Task, outcome: tuple[Arrays, Arrays | None] | None) -> Proof:
+    """All checks that the evidence allows.
+
+    Args:
+        mine, reference: the contents of two `proof.npz`; no reference leaves the case unproven.
+        task: says the batch-norm mode.
+        outcome: the contents of the two `fine_tune.npz`, where the fine-tune was run.
+    """
+    checks = [*_own_checks(mine, task)]
+    if reference is not None:
+        checks += _checks_against(mine, reference, task)
+    if outcome is not None:
+        checks += _intact(outcome[0], task, "frozen after fine-tune")
+        if reference is not None and outcome[1] is not None:
+            checks += _outcome(outcome[0], outcome[1], task)
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        worst = failed[0]
+        status, reason = "failed", f"{worst.name}: {worst.difference:.2g} > {worst.tolerance:.2g} ({worst.detail})"
+    elif mine is reference:
+        status, reason = "reference", ""
+    elif reference is None:
+        status, reason = "unproven", f"no {REFERENCE[0]} reference to compare with"
+    else:
+        status, reason = "proven", ""
+    return Proof(
+        status=status,
+        reason=reason,
+        checks=tuple(checks),
+        weights_hash=str(mine["weights_hash"]),
+        order_hash=str(mine["order_hash"]),
+        seconds=0.0,
+    )
+
+
+def _own_checks(mine: Arrays, task: Task) -> list[Check]:
+    """What a backend can be held to on its own: frozen means frozen, and its pipeline keeps the order."""
+    kept = max(
+        _difference(mine["pipeline_kernel"], mine["head_kernel"]), _difference(mine["pipeline_bias"], mine["head_bias"])
+    )
+    return [
+        *_intact(mine, task, "frozen"),
+        _check("pipeline order", kept, PIPELINE, "head after the same steps through the input pipeline"),
+    ]
+
+
+def _intact(evidence: Arrays, task: Task, name: str) -> list[Check]:
+    weights = [str(tensor) for tensor in evidence["altered_weights"]]
+    moved, statistics = len(evidence["altered_statistics"]), len(evidence["statistics"])
+    checks = [_check(name, len(weights), 0, f"altered: {weights[0]}" if weights else "weights bit-identical")]
+    if task.batch_norm == "frozen":
+        checks.append(_check(f"{name}, statistics", moved, 0, f"{moved} of {statistics} running statistics moved"))
+    else:
+        still = statistics - moved
+        checks.append(_check(f"{name}, statistics", still, 0, f"{still} of {statistics} running statistics stood still"))
+    return checks
+
+
+def _checks_against(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
+    def relative(name: str, *arrays: str, tolerance: float, detail: str) -> Check:
+        worst = max(_difference(mine[array], reference[array]) for array in arrays)
+        return _check(name, worst, tolerance, detail)
+
+    inputs = float(np.abs(mine["inputs"] - reference["inputs"]).max())
+    checks = [
+        _check("weights", float(mine["weights_hash"] != reference["weights_hash"]), 0, "hash of the built backbone"),
+        _check("order", float(mine["order_hash"] != reference["order_hash"]), 0, "hash of the order of images"),
+        _check("preprocessing", inputs, INPUTS, "network inputs, absolute"),
+        relative("features", "features", tolerance=FORWARD, detail="pooled features"),
+        relative("logits", "logits", tolerance=FORWARD, detail="class scores"),
+        relative("first loss", "loss", tolerance=FIRST_STEP, detail="loss of the first step"),
+        relative(
+            "first gradient",
+            "gradient_kernel",
+            "gradient_bias",
+            tolerance=FIRST_STEP,
+            detail="gradient of head kernel and bias",
+        ),
+        relative("losses", "losses", tolerance=TRAJECTORY, detail=f"{len(mine['losses'])} steps, each"),
+        relative(
+            "trajectory",
+            "head_kernel",
+            "head_bias",
+            tolerance=TRAJECTORY,
+            detail=f"head after {len(mine['losses'])} steps",
+        ),
+        relative("pipeline loss", "pipeline_loss", tolerance=TRAJECTORY, detail="mean loss through the pipeline"),
+    ]
+    if task.batch_norm == "batch_stats":
+        names = [name for name in reference if name.startswith("statistic/")]
+        checks.append(
+            relative("running statistics", *names, tolerance=TRAJECTORY, detail="means and unbiased variances")
+        )
+    return checks
+
+
+def _outcome(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
+    labels = mine["labels"]
+    ours, theirs = (np.mean(run["predictions"] == labels) for run in (mine, reference))
+    pooled = (ours + theirs) / 2
+    noise = Z95 * np.sqrt(2 * pooled * (1 - pooled) / len(labels))
+    checks = [
+        _check("outcome", abs(ours - theirs), noise, f"test accuracy {ours:.4f} and {theirs:.4f}, binomial noise")
+    ]
+    if task.batch_norm == "frozen":
+        differ = float(np.mean(mine["predictions"] != reference["predictions"]))
+        checks.append(_check("predictions", differ, PREDICTIONS, f"share of {len(labels)} test images"))
+    return checks
+
+
+def _difference(mine: np.ndarray, reference: np.ndarray) -> float:
+    """Largest absolute difference over the largest absolute reference value; infinite where shapes differ."""
+    if mine.shape != reference.shape or not np.isfinite(mine).all():
+        return float("inf")
+    return float(np.abs(mine - reference).max() / max(np.abs(reference).max(), 1e-30))
+
+
+def _check(name: str, difference: float, tolerance: float, detail: str) -> Check:
+    return Check(
+        name=name,
+        difference=float(difference),
+        tolerance=float(tolerance),
+        passed=bool(difference <= tolerance),
+        detail=detail,
+    )

@@ -1,0 +1,106 @@
+"""Live progress: which worker does what, which round, throughput so far, time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bench.channel import Message
+from bench.request import Plan, Prepared
+from bench.worker.job import Job
+
+#: First guesses, in seconds, for the time left before anything was measured.
+START_SECONDS = 15.0
+FINE_TUNE_IMAGES_PER_SECOND = 400.0
+
+
+class Progress:
+    """A `bench.conductor.Watcher` that draws on a terminal, or writes a line a phase elsewhere."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self.console = console
+        self.plan = plan
+        self.began = time.monotonic()
+        self.total = sum(
+            plan.suite.launches * len(plan.backends) * (START_SECONDS + 2 * plan.suite.rounds * plan.suite.round_seconds)
+            + len(plan.backends) * _fine_tune_seconds(prepared)
+            for prepared in plan.tasks
+        )
+        self.done = 0.0
+        self.title = ""
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.live = Live(get_renderable=self._draw, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def launch(self, prepared: Prepared, launch: int, jobs: Sequence[Job]) -> None:
+        """A launch begins."""
+        self.prepared = prepared
+        self.title = f"{prepared.task.name}, launch {launch} of {self.plan.suite.launches}"
+        self.rows = {job.case: {"phase": "waits to start", "rate": ""} for job in jobs}
+        self._say(self.title)
+
+    def event(self, case: str, message: Message) -> None:
+        """See `Watcher.event`."""
+        row = self.rows[case]
+        match message["event"]:
+            case "phase":
+                row["phase"] = message["name"]
+                self._say(f"  {case}: {message['name']}")
+            case "calibrated" | "ready" | "fine-tune ready":
+                row["phase"] = "waits"
+                if message.get("kind") == "pipeline":
+                    self.done += START_SECONDS
+            case "progress":
+                share = message["steps"] / message["of"]
+                row["phase"] = f"fine-tune, epoch {message['epoch'] + 1}, {share:.0%}"
+            case "fine-tuned":
+                self.done += _fine_tune_seconds(self.prepared)
+                row["phase"] = f"fine-tuned in {message['seconds']:.0f} s"
+                self._say(f"  {case}: {row['phase']}")
+            case "finished":
+                row["phase"] = "finished"
+            case "died":
+                row["phase"] = Text(f"died: {message['reason']}", style="red")
+                self.console.print(Text(f"  {case} died: {message['reason']}", style="red"))
+
+    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """See `Watcher.round`."""
+        self.done += self.plan.suite.round_seconds
+        self.rows[case] |= {"phase": f"{kind} round {number} of {of}", "rate": f"{images_per_second:,.0f} images/s"}
+        if number == of:
+            self._say(f"  {case}: {of} {kind} rounds, {images_per_second:,.0f} images/s in the last")
+
+    def _say(self, line: str) -> None:
+        if not self.console.is_terminal:
+            self.console.print(line, highlight=False)
+
+    def _draw(self) -> Group:
+        grid = Table.grid(padding=(0, 2))
+        for case, row in self.rows.items():
+            grid.add_row(f"  {case}", row["phase"], row["rate"])
+        spent = time.monotonic() - self.began
+        share = min(self.done / self.total, 0.99) if self.total else 0.0
+        left = f"about {spent / share - spent:,.0f} s left" if share > 0.02 else "estimating"
+        head = Table.grid(padding=(0, 2))
+        head.add_row(Text(self.title, style="bold"), ProgressBar(total=1.0, completed=share, width=30), left)
+        return Group(head, grid)
+
+
+def _fine_tune_seconds(prepared: Prepared) -> float:
+    """A first guess at how long one fine-tune takes."""
+    images = prepared.task.epochs * len(prepared.dataset.train_images)
+    return images / FINE_TUNE_IMAGES_PER_SECOND if prepared.fine_tune else 0.0

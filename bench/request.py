@@ -1,0 +1,177 @@
+"""What the user asked for, made into tasks with their data and weights at hand, or refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import backends
+from backends.task import Task, Variant
+from bench import checkpoints, data, suite
+from bench.data.dataset import Dataset
+from bench.data.subset import limit
+from bench.environment import usable_cores
+from bench.errors import Unavailable, UserError, unknown
+from bench.gpu import check_device
+from bench.tasks import TASKS
+
+OFFLINE = "offline"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `bench run` and `bench parity`.
+
+    Attributes:
+        suite: name or file.
+        tasks, backends: empty means the suite's and all.
+        overrides: fields of the task, by name.
+    """
+
+    suite: str = "standard"
+    tasks: Sequence[str] = ()
+    backends: Sequence[str] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    data_dir: Path | None = None
+    checkpoint: Path | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    launches: int | None = None
+    rounds: int | None = None
+    isolated: bool = False
+    relative_to: str = "pytorch"
+    results: Path = Path("results")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task that can be run: validated, with its images (subset drawn) and its checkpoint."""
+
+    task: Task
+    overridden: tuple[str, ...]
+    dataset: Dataset
+    checkpoint: checkpoints.Checkpoint
+    fine_tune: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run needs to know before the first worker starts."""
+
+    suite: suite.Suite
+    tasks: tuple[Prepared, ...]
+    backends: tuple[str, ...]
+    variant: Variant
+    skipped: dict[str, str]
+    banner: str | None
+    isolated: bool
+    relative_to: str
+
+
+def plan(request: Request) -> Plan:
+    """Check everything, and obtain data and weights.
+
+    Raises:
+        UserError: one line that says what is wrong and what to do.
+    """
+    chosen, skipped = usable_backends(request.backends)
+    if request.relative_to not in backends.REGISTRY:
+        raise unknown("backend", request.relative_to, backends.REGISTRY)
+    check_device(request.device)
+    variant = Variant(device=request.device, threads=request.threads or usable_cores())
+    wanted = suite.load(request.suite)
+    banner = None
+    try:
+        tasks = _prepare(request, wanted)
+    except Unavailable as error:
+        if request.tasks or request.checkpoint or request.data_dir or request.suite != Request.suite:
+            raise
+        wanted = suite.load(OFFLINE)
+        banner = f"Offline suite: {error}. Until then these figures are of {_sentence(wanted.description)}"
+        tasks = _prepare(request, wanted)
+    sizes = {"launches": request.launches, "rounds": request.rounds}
+    resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
+    return Plan(resized, tasks, chosen, variant, skipped, banner, request.isolated, request.relative_to)
+
+
+def usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The backends of `names` (all, if empty) that can be imported here, and why the others cannot.
+
+    Raises:
+        UserError: an unknown name, or none can be imported.
+    """
+    for name in names:
+        if name not in backends.REGISTRY:
+            raise unknown("backend", name, backends.REGISTRY)
+    wanted = tuple(dict.fromkeys(names)) or tuple(backends.REGISTRY)
+    skipped = {}
+    for name in wanted:
+        if missing := backends.missing_packages(name):
+            extra = backends.REGISTRY[name].extra
+            skipped[name] = f"{', '.join(missing)} not installed: pip install 'head-to-head[{extra}]'"
+    usable = tuple(name for name in wanted if name not in skipped)
+    if not usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise UserError(f"no backend can run here: {reasons}")
+    return usable, skipped
+
+
+def overridden_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[str, ...]]:
+    """The entry of the task table with some fields replaced, and which of them really changed.
+
+    Raises:
+        UserError: no such task, or a value that a task cannot have.
+    """
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    table = TASKS[name]
+    try:
+        task = Task.model_validate({**table.model_dump(), **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        option = f"--{str(first['loc'][0]).replace('_', '-')} {first['input']}: " if first["loc"] else ""
+        raise UserError(f"{option}{message[0].lower()}{message[1:]}") from None
+    changed = tuple(name for name in overrides if getattr(task, name) != getattr(table, name))
+    return task, changed
+
+
+def _prepare(request: Request, wanted: suite.Suite) -> tuple[Prepared, ...]:
+    entries = tuple(suite.Entry(task=name) for name in request.tasks) or wanted.entries
+    return tuple(_prepared(request, wanted, entry) for entry in entries)
+
+
+def _prepared(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prepared:
+    overrides = {**entry.override, **request.overrides}
+    task, _ = overridden_task(entry.task, overrides)
+    whole = data.load(task.dataset, request.data_dir)
+    most = wanted.most_training_images
+    if task.train_limit is None and most is not None and most < len(whole.train_images):
+        overrides["train_limit"] = most
+    task, changed = overridden_task(entry.task, overrides)
+    dataset = limit(whole, task.train_limit, task.seed)
+    _check_batches(task, len(dataset.train_images), len(dataset.test_images))
+    given = None if task.weights == "random" else request.checkpoint
+    return Prepared(task, changed, dataset, checkpoints.obtain(task, given), entry.fine_tune)
+
+
+def _check_batches(task: Task, train: int, test: int) -> None:
+    if task.batch_size > train:
+        raise UserError(
+            f"--batch-size {task.batch_size}: the task has {train} training images: use a batch size of {train} or less"
+        )
+    for what, images, dropped in (("training", train, task.last_batch == "dropped"), ("test", test, False)):
+        rest = images % task.batch_size
+        if task.batch_norm == "batch_stats" and rest and not dropped and task.values_per_channel(rest) == 1:
+            raise UserError(
+                f"batch norm 'batch_stats' would see one value per channel in the last batch of {images} {what} "
+                f"images at --batch-size {task.batch_size}: use a batch size that does not leave one image over"
+            )
+
+
+def _sentence(text: str) -> str:
+    return text[0].lower() + text[1:] + "."

@@ -1,0 +1,52 @@
+"""The tables of a run, as data: made from its records alone, and shown by `bench.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from backends import REGISTRY
+from bench.errors import unknown
+from bench.record import Record
+from bench.tables.absent import absent_table
+from bench.tables.accuracy import accuracy_table
+from bench.tables.launches import by_task
+from bench.tables.memory import memory_table
+from bench.tables.parity import parity_table
+from bench.tables.start_up import start_up_table
+from bench.tables.table import Cell, Column, Table
+from bench.tables.throughput import throughput_table
+
+__all__ = ["Cell", "Column", "Table", "tables"]
+
+
+def tables(
+    records: Sequence[Record],
+    relative_to: str = "pytorch",
+    skipped: Mapping[str, str] = MappingProxyType({}),
+    banner: str | None = None,
+) -> list[Table]:
+    """Throughput, memory, accuracy, start-up and parity of each task, and last what is missing and why.
+
+    Args:
+        records: of one run, in the order in which cases are to be shown.
+        relative_to: what ratios are to: a backend (its `default` variant) or `backend/variant`.
+        skipped: reasons by backend.
+        banner: a caution that is printed above every table.
+
+    Raises:
+        UserError: `relative_to` is no backend and no case of the run.
+    """
+    cases = {f"{record.backend}/{record.variant.name}" for record in records}
+    known = dict.fromkeys((*REGISTRY, *(record.backend for record in records), *skipped))
+    if relative_to not in known and relative_to not in cases:
+        raise unknown("backend", relative_to, [*known, *sorted(cases)])
+    tasks = by_task(records)
+    made: list[Table] = []
+    for task in tasks:
+        made.append(throughput_table(task, relative_to))
+        made += [make(task) for make in (memory_table, accuracy_table, start_up_table, parity_table)]
+    if absent := absent_table(tasks, skipped):
+        made.append(absent)
+    return [replace(table, banner=banner) for table in made]

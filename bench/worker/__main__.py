@@ -1,0 +1,33 @@
+"""Run a job: `python -m bench.worker JOB.json`. Started by the conductor, which holds the other end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.worker import plugin
+from bench.worker.job import Job
+
+
+def main(job_file: str) -> int:
+    """Run pytest over the measurements; return its exit status."""
+    job = Job.model_validate_json(Path(job_file).read_text())
+    measurements = Path(__file__).with_name("measure.py")
+    arguments = [
+        str(measurements),
+        "--quiet",
+        "--exitfirst",  # the measurements of a case build on one another
+        "--tb=native",
+        f"--rootdir={Path(__file__).parents[2]}",
+        "--override-ini=addopts=",
+        "-p",
+        "no:cacheprovider",
+        f"--benchmark-json={job.folder / 'benchmark.json'}",
+    ]
+    return pytest.main(arguments, plugins=[plugin.Worker(job)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

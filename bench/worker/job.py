@@ -1,0 +1,39 @@
+"""The job: all that a worker is told, in one JSON file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from backends.task import Task, Variant
+
+
+class Job(BaseModel):
+    """One launch of one case.
+
+    Attributes:
+        case: readable id; names the benchmarks in pytest-benchmark's file.
+        data: safetensors file with train_images, train_labels, test_images, test_labels.
+        checkpoint: folder in timm's layout.
+        folder: where the worker leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
+        proof_images, proof_steps: size of the proof of sameness.
+        rounds: timed rounds of each kind; 0 measures nothing.
+        fine_tune: whether the whole fine-tune is run after the rounds.
+        descriptor: file descriptor of the worker's end of the channel.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    case: str
+    backend: str
+    task: Task
+    variant: Variant
+    data: Path
+    checkpoint: Path
+    folder: Path
+    proof_images: int
+    proof_steps: int
+    rounds: int
+    fine_tune: bool
+    descriptor: int

@@ -1,0 +1,166 @@
+"""What the measurements share: the baton, and the trainer as it was built under the clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import backends
+from backends.base import Training
+from bench import memory
+from bench.channel import Channel
+from bench.checkpoint_folder import MODEL, read_model
+from bench.data.order import draw_order, initial_head
+from bench.worker import prove, warmup
+from bench.worker.job import Job
+
+
+class ConductorGone(Exception):
+    """The conductor has died; a worker without one has nothing to do."""
+
+
+class Baton:
+    """The worker's side: it works only between `take` and `give_back`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.held = True  # a worker is started holding it
+
+    def say(self, event: str, **content: object) -> None:
+        """Tell the conductor something; the baton stays here."""
+        self.channel.send(event=event, **content)
+
+    def give_back(self, event: str = "resting", **content: object) -> None:
+        """Hand the baton over, if it is here."""
+        if self.held:
+            self.held = False
+            self.channel.send(event=event, **content)
+
+    def take(self) -> dict:
+        """Wait, without using the CPU, until the conductor hands it here; return what it says with it."""
+        message = self.channel.receive()
+        if message is None:
+            raise ConductorGone
+        self.held = True
+        return message
+
+
+class Bench:
+    """A built case and its data, on which everything is measured."""
+
+    def __init__(self, job: Job, baton: Baton) -> None:
+        self.job, self.baton = job, baton
+        self.task = job.task
+        peaks = {"interpreter": memory.peak_bytes()}
+        data = load_file(job.data)
+        self.train = data["train_images"], data["train_labels"]
+        self.test = data["test_images"], data["test_labels"]
+        self.checkpoint = read_model(job.checkpoint / MODEL, self.task.network)
+        self.order = draw_order(
+            len(self.train[0]), self.task.epochs, self.task.batch_size, self.task.last_batch == "dropped", self.task.seed
+        )
+        head = initial_head(self.task.network.features, self.task.classes, self.task.seed)
+
+        memory.reset_peak()
+        began = time.perf_counter()
+        backend = backends.load(job.backend)
+        imported = time.perf_counter()
+        peaks["import"] = memory.peak_bytes()
+        memory.reset_peak()
+        baton.say("phase", name="build")
+        started = time.perf_counter()
+        self.trainer = backend.build(self.task, job.variant, self.checkpoint, head)
+        built = time.perf_counter()
+        peaks["build"] = memory.peak_bytes()
+        memory.reset_peak()
+        self.trainer.reset_device_memory()
+        baton.say("phase", name="first step")
+        first_step = time.perf_counter()
+        training = self.trainer.start(*self.train, self.order)
+        training.advance(1)
+        stepped = time.perf_counter()
+        training.close()
+        baton.say(
+            "built",
+            import_s=imported - began,
+            build_s=built - started,
+            first_step_s=stepped - first_step,
+            peaks=peaks,
+            resolved=dataclasses.asdict(self.trainer.resolved),
+        )
+
+    def prove(self) -> None:
+        """Leave what the proof of sameness compares in `proof.npz`."""
+        self.baton.say("phase", name="proof")
+        self.trainer.reset()
+        began = time.perf_counter()
+        evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job)
+        np.savez(self.job.folder / "proof.npz", **evidence)
+        self.trainer.reset()
+        self.baton.say("proven", seconds=time.perf_counter() - began)
+
+    def start(self, kind: str, steps: int) -> Training:
+        """Training that has `steps` steps or more ahead of it, of the kind `pipeline` or `compute`."""
+        if kind == "compute":
+            return self.trainer.start_on_device(*self.train, warmup.few_batches(self.order))
+        return self.trainer.start(*self.train, warmup.lengthened(self.order, steps))
+
+    def report_memory(self) -> None:
+        """Tell the peaks of training through the input pipeline."""
+        device = self.trainer.device_memory()
+        self.baton.say(
+            "memory",
+            host=memory.peak_bytes(),
+            device_allocated=device.allocated if device else None,
+            device_reserved=device.reserved if device else None,
+        )
+
+    def unchanged_tensors(self) -> prove.Arrays:
+        """What training did to the tensors that should be frozen."""
+        return prove.alterations(self.checkpoint, self.trainer.parameters())
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Images per batch of an evaluation."""
+        return prove.evaluation_batch(self.task)
+
+
+class Worker:
+    """The pytest plugin: hooks and fixtures of one job."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._baton = Baton(Channel.from_descriptor(job.descriptor))
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Name the benchmarks after the case, so that they are told apart in a merged file."""
+        if "case" in metafunc.fixturenames:
+            metafunc.parametrize("case", [self.job.case], ids=[self.job.case], scope="session")
+
+    def pytest_exception_interact(self, call: pytest.CallInfo) -> None:
+        """Tell the conductor why this worker is about to end."""
+        error = call.excinfo.value if call.excinfo else None
+        if not isinstance(error, (ConductorGone, pytest.skip.Exception)):
+            self._baton.say("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Hold this worker back until the last round of all is over: saving costs seconds of CPU."""
+        self._baton.give_back("finished")
+        if self._baton.channel.receive() is None:
+            raise ConductorGone
+
+    @pytest.fixture(scope="session")
+    def baton(self) -> Iterator[Baton]:
+        """The baton, given back whatever happens."""
+        yield self._baton
+
+    @pytest.fixture(scope="session")
+    def bench(self, baton: Baton) -> Bench:
+        """The built case; building it is the first thing that a launch measures."""
+        return Bench(self.job, baton)

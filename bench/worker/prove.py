@@ -1,0 +1,82 @@
+"""The evidence for the proof of sameness: what a trainer computes, as arrays. The conductor compares them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from backends.base import Order, Tensors, Trainer
+from backends.task import Task
+from bench.data.order import order_hash
+from bench.worker.job import Job
+
+Arrays = dict[str, np.ndarray]
+
+
+def evidence(
+    trainer: Trainer, train: tuple[np.ndarray, np.ndarray], order: Order, checkpoint: Tensors, job: Job
+) -> Arrays:
+    """Everything that steps 1 to 4 and 6 of the proof compare. The trainer starts fresh and is left used.
+
+    Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `loss` and gradient of
+    the first step; `losses` (steps,) and head of the trajectory; head of the same steps through the input pipeline;
+    the running statistics after it; `altered`, the names of tensors that differ from the checkpoint.
+    """
+    images, labels = train
+    batches = list(order.batches())[: job.proof_steps]
+    first = images[: job.proof_images]
+    before = trainer.parameters()
+    found: Arrays = {
+        "weights_hash": np.array(weights_hash(before)),
+        "order_hash": np.array(order_hash(order)),
+        "inputs": trainer.preprocess(first),
+        "features": trainer.features(first),
+        "logits": trainer.logits(first),
+    }
+    trainer.reset()
+    loss, gradient = trainer.loss_and_gradient(images[batches[0]], labels[batches[0]])
+    found |= {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
+
+    trainer.reset()
+    found["losses"] = np.array([trainer.step(images[batch], labels[batch]) for batch in batches])
+    found["head_kernel"], found["head_bias"] = trainer.head()
+    after = trainer.parameters()
+    found |= {f"statistic/{name}": tensor for name, tensor in after.items() if is_statistic(name)}
+    found |= alterations(checkpoint, after)
+
+    trainer.reset()
+    training = trainer.start(images, labels, order)
+    mean_loss = training.advance(len(batches))
+    training.close()
+    found["pipeline_loss"] = np.array(mean_loss)
+    found["pipeline_kernel"], found["pipeline_bias"] = trainer.head()
+    return found
+
+
+def alterations(checkpoint: Tensors, after: Tensors) -> Arrays:
+    """Names of the weights, and of the running statistics, that are not bit-identical to the checkpoint."""
+    altered = [name for name in checkpoint if not np.array_equal(checkpoint[name], after[name])]
+    return {
+        "altered_weights": np.array([name for name in altered if not is_statistic(name)], dtype=str),
+        "altered_statistics": np.array([name for name in altered if is_statistic(name)], dtype=str),
+        "statistics": np.array([name for name in checkpoint if is_statistic(name)], dtype=str),
+    }
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a tensor is a running statistic of a batch normalisation."""
+    return name.endswith((".running_mean", ".running_var"))
+
+
+def weights_hash(tensors: Tensors) -> str:
+    """First 12 hex digits of the SHA-256 over names and bytes of all tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def evaluation_batch(task: Task) -> int:
+    """Images per batch of an evaluation: the task's own where the batch normalises itself, else a large one."""
+    return task.batch_size if task.batch_norm == "batch_stats" else 250

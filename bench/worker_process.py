@@ -1,0 +1,158 @@
+"""A worker as the conductor sees it: started, spoken to, watched, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.channel import Channel, Message
+from bench.record import Failure
+from bench.worker.job import Job
+
+PROJECT = Path(__file__).parents[1]
+#: Lines of a dead worker's output that are shown.
+LAST_LINES = 12
+#: Random padding of the environment, in bytes: its size moves the stack, and with it alignment and speed
+#: (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
+MOST_PADDING = 4096
+
+
+class WorkerDied(Exception):
+    """The worker ended before it should have; `failure` says how."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class WorkerProcess:
+    """One process running one job. It is started holding the baton."""
+
+    def __init__(self, job: Job, on_event: Callable[[str, Message], None]) -> None:
+        """Start it.
+
+        Args:
+            job: what to run; its descriptor is filled in here.
+            on_event: called with the case and every message that comes while waiting for another.
+        """
+        ours, theirs = socket.socketpair()
+        self.job = job.model_copy(update={"descriptor": theirs.fileno()})
+        self.phase = "start"
+        self.said: dict[str, Message] = {}
+        self._on_event = on_event
+        self._channel = Channel(ours)
+        self._log = self.job.folder / "output.txt"
+        file = self.job.folder / "job.json"
+        file.write_text(self.job.model_dump_json())
+        with self._log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bench.worker", str(file)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment(self.job),
+                start_new_session=True,  # Ctrl-C is the conductor's to deal with
+            )
+        theirs.close()
+
+    def wait_for(self, *events: str, timeout: float) -> Message:
+        """The next message that is one of `events`; others are kept in `said` and passed to `on_event`.
+
+        Raises:
+            WorkerDied: it ended, said that it failed, or was silent for `timeout` seconds and was killed.
+        """
+        while True:
+            try:
+                message = self._channel.receive(timeout)
+            except TimeoutError:
+                self.kill()
+                raise WorkerDied(self._failure(f"no answer for {timeout:.0f} s, killed")) from None
+            if message is None:
+                raise WorkerDied(self._failure(None))
+            event = message["event"]
+            if event == "phase":
+                self.phase = message["name"]
+            self.said[f"{event} {message['kind']}" if "kind" in message else event] = message
+            self._on_event(self.job.case, message)
+            if event in events:
+                return message
+
+    def hand_baton(self, **content: Any) -> None:
+        """Let it go on.
+
+        Raises:
+            WorkerDied: it is gone.
+        """
+        try:
+            self._channel.send(**content)
+        except OSError:
+            raise WorkerDied(self._failure(None)) from None
+
+    def end(self, timeout: float) -> None:
+        """Wait until it has saved its files and ended by itself.
+
+        Raises:
+            WorkerDied: it ended with a failure, or not in time.
+        """
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise WorkerDied(self._failure(f"did not end in {timeout:.0f} s, killed")) from None
+        self._channel.close()
+        if status:
+            raise WorkerDied(self._failure(None))
+
+    def kill(self) -> None:
+        """End it and its children at once. Killing a dead worker is allowed."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._channel.close()
+
+    def _failure(self, reason: str | None) -> Failure:
+        if reason is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)  # it has hung up: its exit status is near
+            self.kill()
+            failed = self.said.get("failed")
+            reason = failed["reason"] if failed else ended(self.process.returncode)
+        lines = self._log.read_text(errors="replace").splitlines()
+        return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]))
+
+
+def ended(status: int) -> str:
+    """How a process ended, in words."""
+    if status == -signal.SIGKILL:
+        return "killed by SIGKILL: by someone, or by the kernel because memory ran out"
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"ended with exit status {status}"
+
+
+def environment(job: Job) -> dict[str, str]:
+    """The worker's environment: what decides speed is set, and the same for all."""
+    threads = str(job.variant.threads)
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    chosen = {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "TF_ENABLE_ONEDNN_OPTS": inherited.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+        "TF_CPP_MIN_LOG_LEVEL": inherited.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_PLUGINS": "pytest_benchmark.plugin",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), inherited.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+        "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
+    }
+    return inherited | chosen
