@@ -27,7 +27,14 @@ def proof(outcome: Outcome, reference: Outcome | None, prepared: Prepared) -> Pr
 
 
 def record(
-    outcome: Outcome, prepared: Prepared, verdict: Proof | None, *, run: str, suite: str, launch: int, started: datetime
+    outcome: Outcome,
+    prepared: Prepared,
+    verdict: Proof | None,
+    *,
+    run: str,
+    suite: str,
+    launch: int,
+    started: datetime,
 ) -> Record:
     """One launch of one case."""
     job, said = outcome.job, outcome.said

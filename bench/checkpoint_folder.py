@@ -1,4 +1,4 @@
-"""Checkpoint folder: `config.json` and `model.safetensors` in timm's layout, which KerasHub reads as it is."""
+"""Checkpoint folder: `config.json` and `model.safetensors` in timm's layout, which KerasHub reads as is."""
 
 from __future__ import annotations
 
@@ -163,9 +163,7 @@ def _check_shapes(file: Path, found: Mapping[str, tuple[int, ...]], backbone: Ba
     for name, shape in sorted(found.items()):
         # A ResNet-34 holds every tensor of a ResNet-18, in the same shape, and then some.
         if name not in expected and not name.startswith(ignored[0]) and not name.endswith(ignored[1]):
-            raise UserError(
-                f"{file} is not {backbone.name}: it has {name} {shape}, {backbone.name} has not; {way_out}"
-            )
+            raise UserError(f"{file} is not {backbone.name}: it has {name} {shape}, {backbone.name} has not; {way_out}")
 
 
 def _finite(file: Path, name: str, tensor: np.ndarray) -> np.ndarray:

@@ -54,9 +54,7 @@ class Checkpoint:
     source: str
 
 
-def obtain(
-    task: Task, path: Path | None = None, *, progress: bool = True, url: str | None = None
-) -> Checkpoint:
+def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: str | None = None) -> Checkpoint:
     """The weights that `task` starts from: those at `path`, else its own from home, else made or downloaded.
 
     Args:
@@ -86,6 +84,23 @@ def obtain(
         return _checkpoint(task, folder, source_of(folder / MODEL))
     except UserError as error:
         raise UserError(f"{error} (or delete {folder}, to have it made again)") from None
+
+
+def where(backbone: str, weights: str) -> str:
+    """Where the weights lie that `obtain` would take; downloads and converts nothing.
+
+    Raises:
+        Unavailable: nowhere; the line says what to do.
+    """
+    folder = home() / "checkpoints" / f"{backbone}-{weights}"
+    if (folder / MODEL).is_file():
+        return str(folder)
+    if find_spec(weights.replace("-", "_")):
+        return f"package {weights} (converted when first used)"
+    downloads = home() / "downloads"
+    if kept := sorted(downloads.glob(f"{backbone}-*.pth")):
+        return f"{kept[0]} (converted when first used)"
+    raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded, or give them with --checkpoint")
 
 
 def tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

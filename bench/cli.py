@@ -25,7 +25,8 @@ Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run; re
 Backends = Annotated[list[str] | None, typer.Option("--backend", help="Backend; repeatable. All by default.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with CIFAR-10's batches (cifar-10-batches-py).")]
 CheckpointPath = Annotated[
-    Path | None, typer.Option("--checkpoint", help="Weights on disk: a .pth state dict, or a folder in timm's layout.")
+    Path | None,
+    typer.Option("--checkpoint", help="Weights on disk: a .pth state dict, or a folder in timm's layout."),
 ]
 Weights = Annotated[str | None, typer.Option(help="Another of the backbone's checkpoints, or `random`.")]
 BatchSize = Annotated[int | None, typer.Option(help="Overrides the task's.")]
@@ -42,7 +43,9 @@ RelativeTo = Annotated[str, typer.Option(help="Backend that ratios are relative 
 
 @app.command()
 def run(
-    suite: Annotated[str, typer.Option(help="How thoroughly to measure: `bench list suites`, or a TOML file.")] = "standard",
+    suite: Annotated[
+        str, typer.Option(help="How thoroughly to measure: `bench list suites`, or a TOML file.")
+    ] = "standard",
     task: Tasks = None,
     backend: Backends = None,
     batch_size: BatchSize = None,

@@ -41,7 +41,9 @@ def compare(plan: Plan, run: Path, progress: Progress) -> Iterator[list[Record]]
                 break  # what killed every worker would kill the next ones too
 
 
-def prove(plan: Plan, proof_images: int, proof_steps: int, progress: Progress) -> Iterator[tuple[Prepared, list[Record]]]:
+def prove(
+    plan: Plan, proof_images: int, proof_steps: int, progress: Progress
+) -> Iterator[tuple[Prepared, list[Record]]]:
     """The whole proof of every case, with the fine-tune and without any measuring."""
     for prepared in plan.tasks:
         thorough = plan.suite.model_copy(
@@ -66,7 +68,7 @@ def _launch(
     jobs = _jobs(plan, prepared, launch, folder, proofs)
     progress.launch(prepared, launch, jobs)
     crews = [[job] for job in jobs] if plan.isolated else [jobs]
-    outcomes = {}
+    outcomes: dict[str, conductor.Outcome] = {}
     for crew in crews:
         done = conductor.launch(crew, plan.suite.round_seconds, draw, progress, reverse_start=launch % 2 == 0)
         outcomes |= {outcome.job.case: outcome for outcome in done.outcomes}
@@ -80,7 +82,7 @@ def _launch(
                 assemble.record(
                     outcome,
                     prepared,
-                    proofs.get(case),
+                    _verdict(proofs.get(case), outcome),
                     run=run.name if run else "",
                     suite=plan.suite.name,
                     launch=launch,
@@ -90,9 +92,14 @@ def _launch(
     return records
 
 
-def _jobs(
-    plan: Plan, prepared: Prepared, launch: int, folder: Path, proofs: Mapping[str, Proof]
-) -> list[Job]:
+def _verdict(proof: Proof | None, outcome: conductor.Outcome) -> Proof | None:
+    """The proof of a case, which cost its time in just one launch."""
+    if proof is None or outcome.job.proof_steps:
+        return proof
+    return proof.model_copy(update={"seconds": 0.0})
+
+
+def _jobs(plan: Plan, prepared: Prepared, launch: int, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
     """The jobs of a launch. What needs doing once, proof and fine-tune, is in the first one."""
     data = folder / "data.safetensors"
     dataset = prepared.dataset

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,7 +25,6 @@ KINDS = ("pipeline", "compute")
 START_TIMEOUT = 900.0
 ROUND_TIMEOUT = 300.0
 FINE_TUNE_TIMEOUT = 900.0
-END_TIMEOUT = 120.0
 
 
 class Watcher(Protocol):
@@ -63,7 +62,11 @@ class Launch:
 
 
 def launch(
-    jobs: Sequence[Job], round_seconds: float, draw: random.Random, watcher: Watcher, reverse_start: bool = False
+    jobs: Sequence[Job],
+    round_seconds: float,
+    draw: random.Random,
+    watcher: Watcher,
+    reverse_start: bool = False,
 ) -> Launch:
     """Run one launch of each job, interleaved.
 
@@ -79,11 +82,9 @@ def launch(
         for job in reversed(jobs) if reverse_start else jobs:
             crew.start(job)
         measuring_s = sum(crew.rounds(kind, round_seconds, draw) for kind in KINDS)
-        crew.each("fine-tune ready", lambda worker: crew.go_on(worker, timeout=FINE_TUNE_TIMEOUT))
-        for worker in crew.at("finished"):
-            crew.guarded(worker, lambda w: w.hand_baton())
-        for worker in crew.at("finished"):
-            crew.guarded(worker, lambda w: w.end(END_TIMEOUT))
+        for worker in crew.at("fine-tune ready"):
+            crew.resume(worker, FINE_TUNE_TIMEOUT)
+        crew.finish()
     return Launch([outcomes[job.case] for job in jobs], measuring_s)
 
 
@@ -97,71 +98,77 @@ class _Crew:
 
     def start(self, job: Job) -> None:
         """Start a worker and let it import, build, prove and warm up alone."""
-        gpu = _gpu_index(job)
-        before = used_bytes(gpu) if gpu is not None else None
+        gpu = check_device(job.variant.device)
+        before = used_bytes(gpu.index) if gpu else None
         worker = WorkerProcess(job, self.watcher.event)
         self.alive.append(worker)
         self.outcomes[job.case].said = worker.said
-        self.guarded(worker, lambda w: self._until_rest(w, START_TIMEOUT))
-        if gpu is not None and before is not None:
-            after = used_bytes(gpu)
-            self.outcomes[job.case].nvml_device = None if after is None else max(0, after - before)
+        with self.surviving(worker):
+            self._await_rest(worker, START_TIMEOUT)
+        after = used_bytes(gpu.index) if gpu else None
+        if before is not None and after is not None:
+            self.outcomes[job.case].nvml_device = max(0, after - before)
 
     def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> float:
         """All rounds of a kind; the seconds that they took together."""
-        crew = [w for w in self.at("calibrated") if self.waiting[w]["kind"] == kind]
+        crew = [worker for worker in self.at("calibrated") if self.waiting[worker]["kind"] == kind]
         if not crew:
             return 0.0
         fastest = min(self.waiting[worker]["step_seconds"] for worker in crew)
         steps = max(1, math.ceil(round_seconds / fastest))
         for worker in crew:
-            self.guarded(worker, lambda w: (w.hand_baton(steps=steps), self._until_rest(w, START_TIMEOUT)))
+            self.resume(worker, START_TIMEOUT, steps=steps)
         began = time.perf_counter()
-        count = crew[0].job.rounds
-        for number, order in enumerate(balanced_orders(crew, count, draw), start=1):
+        for number, order in enumerate(balanced_orders(crew, crew[0].job.rounds, draw), start=1):
             for worker in order:
                 if worker in self.alive:
-                    self.guarded(worker, lambda w: self._round(w, kind, number, count, steps))  # noqa: B023
+                    self._round(worker, kind, number, steps)
         took = time.perf_counter() - began
         for worker in crew:
             if worker in self.alive:
-                self.go_on(worker, timeout=START_TIMEOUT)
+                self.resume(worker, START_TIMEOUT)
         return took
 
-    def _round(self, worker: WorkerProcess, kind: str, number: int, count: int, steps: int) -> None:
-        began = time.perf_counter()
-        worker.hand_baton()
-        worker.wait_for("round", timeout=ROUND_TIMEOUT)
-        rate = steps * worker.job.task.batch_size / (time.perf_counter() - began)
-        self.watcher.round(worker.job.case, kind, number, count, rate)
-
-    def go_on(self, worker: WorkerProcess, timeout: float) -> None:
+    def resume(self, worker: WorkerProcess, timeout: float, **content: object) -> None:
         """Let a resting worker run on to its next rest."""
-        self.guarded(worker, lambda w: (w.hand_baton(), self._until_rest(w, timeout)))
+        with self.surviving(worker):
+            worker.hand_baton(**content)
+            self._await_rest(worker, timeout)
 
-    def each(self, event: str, action: Callable[[WorkerProcess], None]) -> None:
-        """Do something with every worker that waits at `event`, one after the other."""
-        for worker in self.at(event):
-            action(worker)
+    def finish(self) -> None:
+        """Let the workers save and end, now that nothing is timed any more."""
+        for step in (WorkerProcess.hand_baton, WorkerProcess.end):
+            for worker in self.at("finished"):
+                with self.surviving(worker):
+                    step(worker)
 
     def at(self, event: str) -> list[WorkerProcess]:
         """The living workers whose last rest was `event`."""
         return [worker for worker in self.alive if self.waiting.get(worker, {}).get("event") == event]
 
-    def guarded(self, worker: WorkerProcess, action: Callable[[WorkerProcess], object]) -> None:
-        """Do something with a worker; if it dies of it, note how, and let the others go on."""
+    @contextmanager
+    def surviving(self, worker: WorkerProcess) -> Iterator[None]:
+        """If the worker dies within the block, note how, and let the others go on."""
         try:
-            action(worker)
+            yield
         except WorkerDied as death:
             self.outcomes[worker.job.case].failure = death.failure
             self.alive.remove(worker)
             self.watcher.event(worker.job.case, {"event": "died", "reason": death.failure.reason})
 
-    def _until_rest(self, worker: WorkerProcess, timeout: float) -> None:
+    def _round(self, worker: WorkerProcess, kind: str, number: int, steps: int) -> None:
+        with self.surviving(worker):
+            began = time.perf_counter()
+            worker.hand_baton()
+            worker.wait_for("round", timeout=ROUND_TIMEOUT)
+            rate = steps * worker.job.task.batch_size / (time.perf_counter() - began)
+            self.watcher.round(worker.job.case, kind, number, worker.job.rounds, rate)
+
+    def _await_rest(self, worker: WorkerProcess, timeout: float) -> None:
         message = worker.wait_for("calibrated", "ready", "fine-tune ready", "finished", timeout=timeout)
         if message["event"] == "finished" and "failed" in worker.said:
             worker.hand_baton()
-            worker.wait_for("never", timeout=END_TIMEOUT)
+            worker.wait_for("never", timeout=timeout)  # it ends, which raises
         self.waiting[worker] = message
 
 
@@ -187,9 +194,3 @@ def balanced_orders(
     for number in range(rounds):
         order = order[::-1] if number % 2 else draw.sample(list(workers), len(workers))
         yield order
-
-
-def _gpu_index(job: Job) -> int | None:
-    """NVML's index of the job's device; None for a CPU."""
-    gpu = check_device(job.variant.device)
-    return gpu.index if gpu else None

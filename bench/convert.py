@@ -107,9 +107,7 @@ def download(backbone: Backbone, url: str, downloads: Path, progress: bool) -> P
     kept = downloads / name
     if kept.is_file():
         if not has_promised_hash(kept):
-            raise UserError(
-                f"{kept} is cut off or another file, its checksum differs: delete it or replace it"
-            )
+            raise UserError(f"{kept} is cut off or another file, its checksum differs: delete it or replace it")
         return kept
     # Only now: importing it takes seconds.
     import torch.hub

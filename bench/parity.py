@@ -35,16 +35,19 @@ def prove(mine: Arrays, reference: Arrays | None, task: Task, outcome: tuple[Arr
         outcome: the contents of the two `fine_tune.npz`, where the fine-tune was run.
     """
     checks = [*_own_checks(mine, task)]
-    if reference is not None:
+    if reference is not None and reference is not mine:
         checks += _checks_against(mine, reference, task)
     if outcome is not None:
         checks += _intact(outcome[0], task, "frozen after fine-tune")
-        if reference is not None and outcome[1] is not None:
+        if reference is not None and reference is not mine and outcome[1] is not None:
             checks += _outcome(outcome[0], outcome[1], task)
     failed = [check for check in checks if not check.passed]
     if failed:
         worst = failed[0]
-        status, reason = "failed", f"{worst.name}: {worst.difference:.2g} > {worst.tolerance:.2g} ({worst.detail})"
+        status, reason = (
+            "failed",
+            f"{worst.name}: {worst.difference:.2g} > {worst.tolerance:.2g} ({worst.detail})",
+        )
     elif mine is reference:
         status, reason = "reference", ""
     elif reference is None:
@@ -64,7 +67,8 @@ def prove(mine: Arrays, reference: Arrays | None, task: Task, outcome: tuple[Arr
 def _own_checks(mine: Arrays, task: Task) -> list[Check]:
     """What a backend can be held to on its own: frozen means frozen, and its pipeline keeps the order."""
     kept = max(
-        _difference(mine["pipeline_kernel"], mine["head_kernel"]), _difference(mine["pipeline_bias"], mine["head_bias"])
+        _difference(mine["pipeline_kernel"], mine["head_kernel"]),
+        _difference(mine["pipeline_bias"], mine["head_bias"]),
     )
     return [
         *_intact(mine, task, "frozen"),
@@ -80,7 +84,9 @@ def _intact(evidence: Arrays, task: Task, name: str) -> list[Check]:
         checks.append(_check(f"{name}, statistics", moved, 0, f"{moved} of {statistics} running statistics moved"))
     else:
         still = statistics - moved
-        checks.append(_check(f"{name}, statistics", still, 0, f"{still} of {statistics} running statistics stood still"))
+        checks.append(
+            _check(f"{name}, statistics", still, 0, f"{still} of {statistics} running statistics stood still")
+        )
     return checks
 
 
@@ -91,7 +97,12 @@ def _checks_against(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
 
     inputs = float(np.abs(mine["inputs"] - reference["inputs"]).max())
     checks = [
-        _check("weights", float(mine["weights_hash"] != reference["weights_hash"]), 0, "hash of the built backbone"),
+        _check(
+            "weights",
+            float(mine["weights_hash"] != reference["weights_hash"]),
+            0,
+            "hash of the built backbone",
+        ),
         _check("order", float(mine["order_hash"] != reference["order_hash"]), 0, "hash of the order of images"),
         _check("preprocessing", inputs, INPUTS, "network inputs, absolute"),
         relative("features", "features", tolerance=FORWARD, detail="pooled features"),

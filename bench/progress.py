@@ -29,7 +29,9 @@ class Progress:
         self.plan = plan
         self.began = time.monotonic()
         self.total = sum(
-            plan.suite.launches * len(plan.backends) * (START_SECONDS + 2 * plan.suite.rounds * plan.suite.round_seconds)
+            plan.suite.launches
+            * len(plan.backends)
+            * (START_SECONDS + 2 * plan.suite.rounds * plan.suite.round_seconds)
             + len(plan.backends) * _fine_tune_seconds(prepared)
             for prepared in plan.tasks
         )
@@ -80,7 +82,10 @@ class Progress:
     def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """See `Watcher.round`."""
         self.done += self.plan.suite.round_seconds
-        self.rows[case] |= {"phase": f"{kind} round {number} of {of}", "rate": f"{images_per_second:,.0f} images/s"}
+        self.rows[case] |= {
+            "phase": f"{kind} round {number} of {of}",
+            "rate": f"{images_per_second:,.0f} images/s",
+        }
         if number == of:
             self._say(f"  {case}: {of} {kind} rounds, {images_per_second:,.0f} images/s in the last")
 

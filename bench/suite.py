@@ -62,7 +62,9 @@ def load(name: str) -> Suite:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         if name.endswith(".toml"):
-            raise UserError(f"suite file {name} does not exist: give the path of a TOML file, or one of {', '.join(names())}")
+            raise UserError(
+                f"suite file {name} does not exist: give the path of a TOML file, or one of {', '.join(names())}"
+            )
         raise unknown("suite", name, names())
     try:
         return Suite(name=path.stem, **tomllib.loads(path.read_text()))

@@ -20,6 +20,8 @@ from bench.worker.job import Job
 PROJECT = Path(__file__).parents[1]
 #: Lines of a dead worker's output that are shown.
 LAST_LINES = 12
+#: Seconds that a worker may take to save its files and end.
+END_TIMEOUT = 120.0
 #: Random padding of the environment, in bytes: its size moves the stack, and with it alignment and speed
 #: (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MOST_PADDING = 4096
@@ -97,7 +99,7 @@ class WorkerProcess:
         except OSError:
             raise WorkerDied(self._failure(None)) from None
 
-    def end(self, timeout: float) -> None:
+    def end(self, timeout: float = END_TIMEOUT) -> None:
         """Wait until it has saved its files and ended by itself.
 
         Raises:
@@ -149,6 +151,7 @@ def environment(job: Job) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": threads,
         "TF_ENABLE_ONEDNN_OPTS": inherited.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "TF_CPP_MIN_LOG_LEVEL": inherited.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML counts GPUs like this
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_PLUGINS": "pytest_benchmark.plugin",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), inherited.get("PYTHONPATH")])),

@@ -4,6 +4,6 @@ import os
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # this backend's engine, whatever the user's Keras settings say
 
-from backends.keras.trainer import Keras  # noqa: E402
+from backends.keras.trainer import Keras
 
 BACKEND = Keras()

@@ -4,6 +4,6 @@ import os
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # the graph's engine, whatever the user's Keras settings say
 
-from backends.tensorflow.trainer import TensorFlow  # noqa: E402
+from backends.tensorflow.trainer import TensorFlow
 
 BACKEND = TensorFlow()

@@ -26,4 +26,6 @@ def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Call
         return transform(tf.gather(all_images, indices)), tf.gather(all_labels, indices)
 
     indices = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
+    # Where the length is unknown, Keras begins one batch more, and finds out that there is none.
+    indices = indices.apply(tf.data.experimental.assert_cardinality(order.steps))
     return indices.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

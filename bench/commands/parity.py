@@ -8,8 +8,8 @@ from rich.console import Console
 
 from bench import comparison
 from bench.progress import Progress
-from bench.request import Request, plan
 from bench.report.terminal import drawn
+from bench.request import Request, plan
 from bench.tables.launches import by_task
 from bench.tables.parity import parity_table
 

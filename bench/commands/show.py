@@ -32,7 +32,10 @@ def show(name: str | None, relative_to: str | None, results: Path) -> int:
         about = {}
     told = about.get("run", {})
     made = tables(
-        records, relative_to or told.get("relative_to", "pytorch"), told.get("skipped", {}), told.get("banner")
+        records,
+        relative_to or told.get("relative_to", "pytorch"),
+        told.get("skipped", {}),
+        told.get("banner"),
     )
     draw(report.Report(records, made, about), console)
     return 1 if problems else 0

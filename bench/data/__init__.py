@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,9 +11,7 @@ from bench.errors import unknown
 
 __all__ = ["SOURCES", "Dataset", "load"]
 
-SOURCES: MappingProxyType[str, Callable[[Path | None, bool], Dataset]] = MappingProxyType(
-    {"cifar10": cifar10.load, "digits": digits.load}
-)
+SOURCES = MappingProxyType({"cifar10": cifar10, "digits": digits})
 
 
 def load(name: str, data_dir: Path | None = None, progress: bool = True) -> Dataset:
@@ -31,4 +28,13 @@ def load(name: str, data_dir: Path | None = None, progress: bool = True) -> Data
     """
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
-    return SOURCES[name](data_dir, progress)
+    return SOURCES[name].load(data_dir, progress)
+
+
+def where(name: str, data_dir: Path | None = None) -> str:
+    """Where the data set called `name` lies on this machine; downloads nothing.
+
+    Raises:
+        UserError: nowhere; the line says what to do.
+    """
+    return SOURCES[name].where(data_dir)

@@ -60,6 +60,19 @@ def load(
     return read(folder, source="download")
 
 
+def where(data_dir: Path | None = None) -> str:
+    """Where the batches lie that `load` would read.
+
+    Raises:
+        Unavailable: nowhere: `load` would download them.
+        UserError: `data_dir` does not hold them.
+    """
+    folder = _batches_folder(data_dir) if data_dir else home() / "datasets" / FOLDER
+    if not folder.is_dir():
+        raise Unavailable(f"not at {folder}: would be downloaded, or put {FOLDER} there or name it with --data-dir")
+    return str(folder)
+
+
 def read(folder: Path, source: str | None = None) -> Dataset:
     """The six batches in `folder`.
 
@@ -91,9 +104,7 @@ def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 32, 32, 3) uint8 and labels (n,) int64 of one file."""
     mend = f"put CIFAR-10's {path.name} there again"
     if not path.is_file():
-        raise UserError(
-            f"{path} is missing: give a folder with {TRAIN[0]} to {TRAIN[-1]} and {TEST} (or {FOLDER})"
-        )
+        raise UserError(f"{path} is missing: give a folder with {TRAIN[0]} to {TRAIN[-1]} and {TEST} (or {FOLDER})")
     try:
         batch = restricted_pickle.loads(path.read_bytes())
     except restricted_pickle.HoldsCode as code:
@@ -117,9 +128,7 @@ def _entry(batch: Any, key: str) -> Any:
 
 def _images(path: Path, rows: Any, mend: str) -> np.ndarray:
     width = CHANNELS * SIDE * SIDE
-    if not (
-        isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim == 2 and rows.shape[1] == width
-    ):
+    if not (isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim == 2 and rows.shape[1] == width):
         found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise UserError(f"{path} holds images as {found}, not as uint8 (n, {width}): {mend}")
     if not len(rows):

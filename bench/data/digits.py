@@ -26,6 +26,11 @@ def load(data_dir: Path | None = None, progress: bool = True) -> Dataset:
     return Dataset("digits", images[train], labels[train], images[test], labels[test], source="scikit-learn")
 
 
+def where(data_dir: Path | None = None) -> str:
+    """Where they come from; they are always there."""
+    return "comes with scikit-learn"
+
+
 def _split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ascending indices of training and test images: shuffled, sorted by class, every fifth for testing.
 

@@ -22,9 +22,7 @@ def draw_order(n: int, epochs: int, batch_size: int, drop_last: bool, seed: int)
         UserError: the last batch is dropped and there is no other.
     """
     if drop_last and batch_size > n:
-        raise UserError(
-            f"{n} training images fill no batch of {batch_size}: use smaller batches or keep the last one"
-        )
+        raise UserError(f"{n} training images fill no batch of {batch_size}: use smaller batches or keep the last one")
     streams = [np.random.default_rng([seed, ORDER_STREAM, epoch]) for epoch in range(epochs)]
     permutations = np.stack([stream.permutation(n) for stream in streams]).astype(np.int64)
     return Order(permutations, batch_size, drop_last)

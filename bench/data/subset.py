@@ -23,9 +23,7 @@ def limit(dataset: Dataset, n: int | None, seed: int) -> Dataset:
     if n is None:
         return dataset
     if n > size:
-        raise UserError(
-            f"{n} training images were asked for and {dataset.name} has {size}: ask for {size} or fewer"
-        )
+        raise UserError(f"{n} training images were asked for and {dataset.name} has {size}: ask for {size} or fewer")
     chosen = np.sort(np.random.default_rng([seed, STREAM]).choice(size, n, replace=False))
     return replace(
         dataset,

@@ -83,9 +83,7 @@ def _least(table: Table, number: int) -> int:
 def _widths(table: Table, chosen: list[int], width: int) -> list[int]:
     """The chosen columns' widths. Rich would break words in one while another has room to spare."""
     texts = [[table.columns[n].name, *(row[n].text for row in table.rows)] for n in chosen]
-    wanted = [
-        max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts
-    ]
+    wanted = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
     widths = [_least(table, number) for number in chosen]
     for _ in range(width - GAP * len(chosen) - sum(widths)):
         short = max(range(len(chosen)), key=lambda i: wanted[i] - widths[i])

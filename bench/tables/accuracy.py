@@ -16,7 +16,7 @@ def accuracy_table(task: TaskLaunches) -> Table:
         *(note for case in task.cases if (note := _spread(case))),
     ]
     return Table(
-        title=f"Accuracy: {task.facts}",
+        title=f"Accuracy: {task.name}",
         columns=(
             Column("case", figures=False),
             Column("train loss by epoch"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from backends import REGISTRY
 from backends.task import Task
 from bench.record import Check, FineTune, Proof, Record, Rounds
 from bench.stats import Interval, log_ratios, ratio, throughput
@@ -149,14 +150,14 @@ class TaskLaunches:
 
 
 def by_task(records: Iterable[Record]) -> list[TaskLaunches]:
-    """Tasks, and the cases in each, in the order of their first record; launches by number."""
+    """Tasks in the order in which they began, cases in the registry's order of backends, launches by number."""
     tasks: dict[tuple[str, str], dict[str, list[Record]]] = {}
-    for record in records:
+    ranks = {backend: rank for rank, backend in enumerate(REGISTRY)}
+    for record in sorted(records, key=lambda record: (record.started, ranks.get(record.backend, len(ranks)))):
         cases = tasks.setdefault((record.task.name, record.task_hash), {})
         cases.setdefault(record.case, []).append(record)
     return [
-        TaskLaunches(tuple(CaseLaunches(_ordered(launches)) for launches in cases.values()))
-        for cases in tasks.values()
+        TaskLaunches(tuple(CaseLaunches(_ordered(launches)) for launches in cases.values())) for cases in tasks.values()
     ]
 
 

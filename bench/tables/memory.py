@@ -16,7 +16,7 @@ Size = Callable[[Memory], int | None]
 def memory_table(task: TaskLaunches) -> Table:
     """One row per case: medians over its launches."""
     return Table(
-        title=f"Memory: {task.facts}",
+        title=f"Memory: {task.name}",
         columns=(
             Column("case", figures=False),
             Column("peak host MB"),

@@ -11,7 +11,7 @@ from bench.tables.table import Cell, Column, Table
 def start_up_table(task: TaskLaunches) -> Table:
     """One row per case: medians over its launches."""
     return Table(
-        title=f"Start-up: {task.facts}",
+        title=f"Start-up: {task.name}",
         columns=(
             Column("case", figures=False),
             Column("import s"),

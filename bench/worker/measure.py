@@ -20,7 +20,7 @@ def test_proof(case: str, bench: Bench) -> None:
     """The evidence for the proof of sameness."""
     if not bench.job.proof_steps:
         pytest.skip("an earlier launch of this case has proven it")
-    bench.prove()
+    bench.give_evidence()
 
 
 @pytest.mark.parametrize("kind", ["pipeline", "compute"])
@@ -86,12 +86,10 @@ def test_fine_tune(case: str, bench: Bench) -> None:
     began = time.perf_counter()
     images, labels = bench.test
     size = bench.evaluation_batch
-    logits = np.concatenate(
-        [bench.trainer.logits(images[at : at + size]) for at in range(0, len(images), size)]
-    )
+    logits = np.concatenate([bench.trainer.logits(images[at : at + size]) for at in range(0, len(images), size)])
     evaluation_s = time.perf_counter() - began
     predictions = logits.argmax(axis=1)
-    np.savez(job.folder / "fine_tune.npz", predictions=predictions, labels=labels, **intact)
+    np.savez(job.folder / "fine_tune.npz", allow_pickle=False, predictions=predictions, labels=labels, **intact)
     baton.say(
         "fine-tuned",
         seconds=seconds,
@@ -119,5 +117,3 @@ def _epoch(bench: Bench, advance, epoch: int) -> float:
         bench.baton.say("progress", epoch=epoch, steps=done, of=total)
         piece = max(1, round(piece * PROGRESS_SECONDS / max(took, 1e-9)))
     return loss_sum / images
-
-

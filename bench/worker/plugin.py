@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -62,7 +61,11 @@ class Bench:
         self.test = data["test_images"], data["test_labels"]
         self.checkpoint = read_model(job.checkpoint / MODEL, self.task.network)
         self.order = draw_order(
-            len(self.train[0]), self.task.epochs, self.task.batch_size, self.task.last_batch == "dropped", self.task.seed
+            len(self.train[0]),
+            self.task.epochs,
+            self.task.batch_size,
+            self.task.last_batch == "dropped",
+            self.task.seed,
         )
         head = initial_head(self.task.network.features, self.task.classes, self.task.seed)
 
@@ -94,13 +97,13 @@ class Bench:
             resolved=dataclasses.asdict(self.trainer.resolved),
         )
 
-    def prove(self) -> None:
+    def give_evidence(self) -> None:
         """Leave what the proof of sameness compares in `proof.npz`."""
         self.baton.say("phase", name="proof")
         self.trainer.reset()
         began = time.perf_counter()
         evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job)
-        np.savez(self.job.folder / "proof.npz", **evidence)
+        np.savez(self.job.folder / "proof.npz", allow_pickle=False, **evidence)
         self.trainer.reset()
         self.baton.say("proven", seconds=time.perf_counter() - began)
 
@@ -156,9 +159,9 @@ class Worker:
             raise ConductorGone
 
     @pytest.fixture(scope="session")
-    def baton(self) -> Iterator[Baton]:
-        """The baton, given back whatever happens."""
-        yield self._baton
+    def baton(self) -> Baton:
+        """The baton."""
+        return self._baton
 
     @pytest.fixture(scope="session")
     def bench(self, baton: Baton) -> Bench:

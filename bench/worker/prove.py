@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
 from backends.base import Order, Tensors, Trainer
 from backends.task import Task
+from bench import checkpoints
 from bench.data.order import order_hash
 from bench.worker.job import Job
 
@@ -28,7 +27,7 @@ def evidence(
     first = images[: job.proof_images]
     before = trainer.parameters()
     found: Arrays = {
-        "weights_hash": np.array(weights_hash(before)),
+        "weights_hash": np.array(checkpoints.sha256(before)[:12]),
         "order_hash": np.array(order_hash(order)),
         "inputs": trainer.preprocess(first),
         "features": trainer.features(first),
@@ -67,14 +66,6 @@ def alterations(checkpoint: Tensors, after: Tensors) -> Arrays:
 def is_statistic(name: str) -> bool:
     """Whether a tensor is a running statistic of a batch normalisation."""
     return name.endswith((".running_mean", ".running_var"))
-
-
-def weights_hash(tensors: Tensors) -> str:
-    """First 12 hex digits of the SHA-256 over names and bytes of all tensors."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
-    return digest.hexdigest()[:12]
 
 
 def evaluation_batch(task: Task) -> int:

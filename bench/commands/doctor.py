@@ -1,0 +1,45 @@
+"""`bench doctor`: what is installed, what is found and where, and what would be skipped and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import backends
+from bench import checkpoints, data, gpu
+from bench.environment import cpu, packages, usable_cores
+from bench.errors import UserError
+from bench.home import home
+from bench.tasks import TASKS
+
+
+def examine(data_dir: Path | None) -> None:
+    """Print a table; nothing is downloaded."""
+    console = Console()
+    table = Table("what", "state", box=None, header_style="bold", show_edge=False)
+    for name in backends.REGISTRY:
+        missing = backends.missing_packages(name)
+        extra = backends.REGISTRY[name].extra
+        skipped = f"[yellow]skipped: {', '.join(missing)} missing, pip install 'head-to-head\\[{extra}]'[/]"
+        table.add_row(f"backend {name}", skipped if missing else "ready")
+    shown = {name: version for name, version in packages().items() if version}
+    table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
+    table.add_row("CPU", f"{cpu().get('model')}, {usable_cores()} cores usable")
+    gpus = gpu.devices()
+    table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
+    table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
+    for name in dict.fromkeys(task.dataset for task in TASKS.values()):
+        table.add_row(f"data {name}", _state(data.where, name, data_dir))
+    for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
+        table.add_row(f"weights {backbone} {weights}", _state(checkpoints.where, backbone, weights))
+    console.print(table)
+
+
+def _state(where: Callable[..., str], *names: object) -> str:
+    try:
+        return where(*names)
+    except UserError as error:
+        return f"[yellow]missing: {error}[/]"

@@ -1,0 +1,61 @@
+"""The host peak belongs to its phase: 300 MB more show in the phase that touched them, and in no other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import memory
+
+PHASES = """
+import json, mmap
+from bench import memory
+
+def touch(size):
+    with mmap.mmap(-1, size) as block:
+        for page in range(0, size, 4096):
+            block[page] = 1
+
+peaks = []
+memory.reset_peak()
+for size in (1 << 20, 300 << 20, 1 << 20):
+    touch(size)
+    peaks.append(memory.peak_bytes())
+    memory.reset_peak()
+print(json.dumps(peaks + [memory.resident_bytes()]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux' /proc")
+def test_a_phase_shows_its_own_peak_and_not_an_earlier_one():
+    done = subprocess.run(
+        [sys.executable, "-c", PHASES], capture_output=True, text=True, check=True, timeout=60
+    )
+    before, during, after, resident = (size / 2**20 for size in json.loads(done.stdout))
+    assert during - before == pytest.approx(299, abs=5)
+    assert after == pytest.approx(before, abs=5)
+    assert resident == pytest.approx(after, abs=5)
+
+
+def test_nothing_is_said_off_linux_and_the_doubt_names_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "no" / "clear_refs")
+    assert memory.peak_bytes() is None
+    assert memory.resident_bytes() is None
+    assert memory.reset_peak() is False
+    assert memory.doubt().name == "no-host-peak"
+
+
+def test_a_proc_that_cannot_be_written_is_a_doubt_of_its_own(monkeypatch, tmp_path):
+    (tmp_path / "status").write_text("VmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n")
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "no" / "clear_refs")
+    assert (memory.peak_bytes(), memory.resident_bytes()) == (2 * 2**20, 2**20)
+    assert memory.doubt().name == "host-peak-not-by-phase"
+    monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "clear_refs")
+    assert memory.doubt() is None
+    assert Path(tmp_path / "clear_refs").read_text() == "5"
