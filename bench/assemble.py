@@ -33,6 +33,7 @@ def record(
     *,
     run: str,
     suite: str,
+    banner: str | None,
     launch: int,
     started: datetime,
 ) -> Record:
@@ -62,7 +63,7 @@ def record(
         fine_tune=_fine_tune(outcome, prepared),
         proof=verdict,
         benchmarks=tuple(benchmarks.values()),
-        warnings=tuple(_doubts(outcome)),
+        warnings=tuple(_doubts(outcome, banner)),
         failure=outcome.failure,
     )
 
@@ -128,8 +129,10 @@ def _fine_tune(outcome: Outcome, prepared: Prepared) -> FineTune | None:
     )
 
 
-def _doubts(outcome: Outcome) -> list[Doubt]:
+def _doubts(outcome: Outcome, banner: str | None) -> list[Doubt]:
     doubts = [doubt] if (doubt := memory.doubt()) else []
+    if banner:
+        doubts.append(Doubt(name="offline-suite", evidence=banner, advice="bring the data and weights that it names"))
     for kind in ("pipeline", "compute"):
         calibrated = outcome.said.get(f"calibrated {kind}")
         if calibrated and calibrated["capped"]:

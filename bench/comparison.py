@@ -9,11 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 import backends
 from backends.task import Variant
 from bench import assemble, conductor, parity, store
+from bench.data.dataset import Dataset
+from bench.errors import UserError
 from bench.progress import Progress
 from bench.record import Proof, Record
 from bench.request import Plan, Prepared
@@ -85,6 +88,7 @@ def _launch(
                     _verdict(proofs.get(case), outcome),
                     run=run.name if run else "",
                     suite=plan.suite.name,
+                    banner=plan.banner,
                     launch=launch,
                     started=started,
                 )
@@ -101,17 +105,7 @@ def _verdict(proof: Proof | None, outcome: conductor.Outcome) -> Proof | None:
 
 def _jobs(plan: Plan, prepared: Prepared, launch: int, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
     """The jobs of a launch. What needs doing once, proof and fine-tune, is in the first one."""
-    data = folder / "data.safetensors"
-    dataset = prepared.dataset
-    save_file(
-        {
-            "train_images": dataset.train_images,
-            "train_labels": dataset.train_labels,
-            "test_images": dataset.test_images,
-            "test_labels": dataset.test_labels,
-        },
-        data,
-    )
+    data = _images(prepared.dataset, folder)
     proving = any(case_id(prepared, backend, plan.variant) not in proofs for backend in plan.backends)
     names = list(plan.backends)
     reference = parity.REFERENCE[0]
@@ -138,3 +132,14 @@ def _jobs(plan: Plan, prepared: Prepared, launch: int, folder: Path, proofs: Map
             )
         )
     return jobs
+
+
+def _images(dataset: Dataset, folder: Path) -> Path:
+    """The file that workers read the images from."""
+    file = folder / "data.safetensors"
+    arrays = {name: getattr(dataset, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
+    try:
+        save_file(arrays, file)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write the images into {folder} ({error}): free space there, or set TMPDIR") from None
+    return file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +88,11 @@ def plan(request: Request) -> Plan:
     try:
         tasks = _prepare(request, wanted)
     except Unavailable as error:
-        if request.tasks or request.checkpoint or request.data_dir or request.suite != Request.suite:
+        if request.tasks or request.suite != Request.suite:
             raise
         wanted = suite.load(OFFLINE)
         banner = f"Offline suite: {error}. Until then these figures are of {_sentence(wanted.description)}"
-        tasks = _prepare(request, wanted)
+        tasks = _prepare(replace(request, checkpoint=None), wanted)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
     return Plan(resized, tasks, chosen, variant, skipped, banner, request.isolated, request.relative_to)
