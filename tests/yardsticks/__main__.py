@@ -1,0 +1,149 @@
+"""The project's own speed targets: `python -m tests.yardsticks [--only NAME] [--pairs N] [--quick]`.
+
+The exit status is 0 whether they are reached or missed: the table is for people, and no gate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.yardsticks import against_scripts, case, command_line, harness_cost, measuring_phase
+from tests.yardsticks.target import Target, of_ratios, spanned
+
+QUICK_ROUNDS = 2
+HELP_RUNS = 5
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How thoroughly to measure, and where the images lie."""
+
+    pairs: int
+    rounds: int
+    backends: tuple[str, ...]
+    data: Path
+    console: Console
+
+    def say(self, line: str) -> None:
+        """Progress, on stderr."""
+        self.console.print(line, highlight=False)
+
+
+def scripts(extent: Extent) -> Iterator[Target]:
+    """Ours against the idiomatic scripts."""
+    for backend in extent.backends:
+        ys = []
+        for number in range(extent.pairs):
+            y = against_scripts.pair(backend, extent.data, extent.rounds, ours_first=number % 2 == 0)
+            ys.append(y)
+            extent.say(f"{backend} / its script, pair {number + 1} of {extent.pairs}: {math.exp(y):.3f}")
+        yield of_ratios(f"{backend}: throughput, ours / script", ys, least=0.98)
+
+
+def rounds(extent: Extent) -> Iterator[Target]:
+    """Rounds against a plain loop."""
+    for backend in extent.backends:
+        ys = []
+        for number in range(extent.pairs):
+            ys.append(harness_cost.launch(backend, extent.data, extent.rounds))
+            extent.say(f"{backend} rounds / plain loop, launch {number + 1}: {math.exp(ys[-1]):.3f}")
+        yield of_ratios(f"{backend}: throughput, rounds / plain loop", ys, least=0.98, most=1.02)
+
+
+def share(extent: Extent) -> Iterator[Target]:
+    """The share of the measuring phase inside rounds."""
+    ys = []
+    for number in range(_launches(extent)):
+        ys.append(measuring_phase.share_in_rounds(extent.data, extent.rounds))
+        extent.say(f"share inside rounds, launch {number + 1}: {math.exp(ys[-1]):.3f}")
+    yield of_ratios("share of the measuring phase inside rounds", ys, least=0.98, style=".1%")
+
+
+def waiting(extent: Extent) -> Iterator[Target]:
+    """The CPU that waiting workers use."""
+    found = []
+    for number in range(_launches(extent)):
+        found.append(measuring_phase.waiting_cpu(extent.data, extent.rounds))
+        parts = ", ".join(f"{backend} {part:.2%}" for backend, part in found[-1][1].items())
+        extent.say(f"CPU of waiting workers, launch {number + 1}: {parts}")
+    totals = [total for total, _ in found]
+    last = ", ".join(f"{backend} {part:.2%}" for backend, part in found[-1][1].items())
+    yield Target(
+        "CPU of waiting workers, of one core",
+        spanned(totals),
+        most=0.01,
+        style=".2%",
+        note=f"median, least to most; in the last launch {last}",
+    )
+
+
+def help_(extent: Extent) -> Iterator[Target]:
+    """`bench --help`."""
+    seconds = [command_line.help_seconds() for _ in range(HELP_RUNS)]
+    imported = command_line.imported_frameworks()
+    note = f"imports {', '.join(sorted(imported))}" if imported else "imports no framework"
+    yield Target(
+        "bench --help, seconds",
+        spanned(seconds),
+        most=0.5,
+        style=".2f",
+        note=f"median, least to most; {note}",
+        broken=bool(imported),
+    )
+
+
+PARTS = {"scripts": scripts, "rounds": rounds, "share": share, "waiting": waiting, "help": help_}
+
+
+def table(targets: list[Target]) -> Table:
+    """All targets."""
+    shown = Table(title="Speed targets", title_justify="left")
+    for heading in ("target", "measured", "95 % interval", "wanted", "verdict"):
+        shown.add_column(heading, justify="right" if heading == "measured" else "left")
+    for target in targets:
+        shown.add_row(*target.row, style=None if target.reached else "bold")
+    shown.caption = "\n".join(f"{target.name}: {target.note}" for target in targets if target.note)
+    shown.caption_justify = "left"
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.yardsticks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; repeatable")
+    parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="in scripts and rounds; repeatable")
+    parser.add_argument("--pairs", type=int, default=6, help="launch pairs (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=12, help="rounds in each launch (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="one pair, few rounds: shows that it works, no more")
+    options = parser.parse_args()
+    if options.pairs < 1 or options.rounds < 1:
+        parser.error("--pairs and --rounds have to be 1 or more")
+    with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
+        extent = Extent(
+            pairs=1 if options.quick else options.pairs,
+            rounds=QUICK_ROUNDS if options.quick else options.rounds,
+            backends=tuple(dict.fromkeys(options.backend or case.BACKENDS)),
+            data=case.write_images(Path(folder)),
+            console=Console(stderr=True),
+        )
+        targets = [target for name in options.only or PARTS for target in PARTS[name](extent)]
+    terminal = Console()
+    # Where there is no terminal, its width is no reason to break lines.
+    (terminal if terminal.is_terminal else Console(width=WIDTH)).print(table(targets))
+
+
+def _launches(extent: Extent) -> int:
+    """Launches of all three backends: half as many as pairs, for each costs three starts."""
+    return max(1, extent.pairs // 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""In a worker's own process: the harness' rounds, alternating with the same steps in a plain loop.
+
+`python -m tests.yardsticks.plain_loop JOB.json` runs it, as `bench.worker` runs the real measurements.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.worker import plugin
+from bench.worker.job import Job
+from bench.worker.warmup import warm_up
+from tests.yardsticks.case import ROUND_SECONDS
+
+#: A plain block is this many rounds long, without a rest, after one that is not timed: the loop under way.
+BLOCK = 2
+#: Steps ahead, for the length of the input pipeline.
+STEPS = 100_000
+
+
+def test_rounds_against_a_plain_loop(case: str, bench: plugin.Bench, benchmark) -> None:
+    job, baton = bench.job, bench.baton
+    training = bench.start("pipeline", STEPS)
+    steps = max(1, round(ROUND_SECONDS / warm_up(training.advance).step_seconds))
+    plain: list[float] = []
+
+    def loop() -> None:
+        training.advance(steps)
+        began = time.perf_counter()
+        for _ in range(BLOCK):
+            training.advance(steps)
+        plain.append((time.perf_counter() - began) / BLOCK)
+
+    rounds_begun = 0
+
+    def setup() -> None:
+        nonlocal rounds_begun
+        rounds_begun += 1
+        if rounds_begun % 2:
+            loop()
+            baton.give_back("resting")
+        baton.take()
+
+    def teardown(_: int) -> None:
+        baton.give_back("round")
+        if rounds_begun % 2 == 0:
+            baton.take()
+            loop()
+
+    benchmark.pedantic(training.advance, args=(steps,), setup=setup, teardown=teardown, rounds=job.rounds)
+    baton.say("compared", harness=benchmark.stats.stats.data, plain=plain)
+    training.close()
+
+
+def main(job_file: str) -> int:
+    """Run pytest over this file with the harness' own plugin; its exit status."""
+    job = Job.model_validate_json(Path(job_file).read_text())
+    root = Path(__file__).parents[2]
+    options = [
+        "--quiet",
+        "--tb=native",
+        f"--rootdir={root}",
+        "--override-ini=addopts=",
+        "-p",
+        "no:cacheprovider",
+    ]
+    return pytest.main([__file__, *options], plugins=[plugin.Worker(job)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

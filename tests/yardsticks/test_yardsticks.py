@@ -1,0 +1,98 @@
+"""The yardsticks train, and the targets can be shown."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+import backends
+from bench.stats import Interval
+from bench.worker_process import PROJECT
+from tests.yardsticks import case
+from tests.yardsticks.target import Target
+from tests.yardsticks.yardstick_worker import Blocks, Over
+
+pytestmark = pytest.mark.slow
+
+TRAINS = """
+import sys
+import numpy as np
+from tests.yardsticks import {backend}_script as script
+
+rng = np.random.default_rng(0)
+images, labels = rng.integers(256, size=(32, 32, 32, 3), dtype=np.uint8), rng.integers(10, size=32)
+model = script.build()
+read = lambda: (
+    [t.detach().clone().numpy() for t in model.state_dict().values()]
+    if "{backend}" == "pytorch" else model.get_weights()
+)
+before, ticks = read(), []
+loss = script.train(model, images, labels, 4, 2, lambda: ticks.append(1))
+same = [np.array_equal(a, b) for a, b in zip(before, read(), strict=True)]
+print(loss, len(ticks), all(same[:-2]), any(same[-2:]), any(m in sys.modules for m in ("backends", "bench")))
+"""
+
+
+@pytest.mark.parametrize("backend", case.BACKENDS)
+def test_a_script_trains_its_head_and_nothing_else_without_our_code(backend: str) -> None:
+    if missing := backends.missing_packages(backend):
+        pytest.skip(f"{', '.join(missing)} not installed")
+    loss, ticks, backbone_same, head_same, ours = _python("-c", TRAINS.format(backend=backend)).split()[-5:]
+    assert math.isfinite(float(loss))
+    assert float(loss) > 0
+    assert ticks == "16"
+    assert backbone_same == "True"
+    assert head_same == "False"
+    assert ours == "False"
+
+
+def test_blocks_end_where_the_course_says_and_then_the_script() -> None:
+    ended = []
+
+    def course():
+        for block in (2, 3):
+            yield block
+            ended.append(block)
+
+    tick = Blocks(course())
+    for _ in range(4):
+        tick()
+    assert ended == [2]
+    with pytest.raises(Over):
+        tick()
+    assert ended == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ((1.00, 0.99, 1.01), "reached"),
+        ((0.99, 0.97, 1.01), "reached, not certain"),
+        ((0.97, 0.95, 0.99), "missed, not certain"),
+        ((0.90, 0.89, 0.91), "missed"),
+        ((1.00, None, None), "reached, not certain"),
+    ],
+)
+def test_a_verdict_follows_the_estimate_and_tells_its_doubt(figures, verdict) -> None:
+    assert Target("ratio", Interval(*figures), least=0.98).verdict == verdict
+
+
+def test_an_unmet_condition_is_missed_whatever_the_figure() -> None:
+    assert Target("help", Interval(0.1, 0.1, 0.2), most=0.5, broken=True).verdict == "missed"
+
+
+def test_the_targets_are_shown() -> None:
+    shown = _python("-m", "tests.yardsticks", "--quick", "--only", "help")
+    assert "bench --help" in shown
+    assert "reached" in shown or "missed" in shown
+
+
+def _python(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
