@@ -175,7 +175,7 @@ def main() -> None:
         status = _refuse(str(error))
     except UsageError as error:
         status = _refuse(error.format_message())  # type: ignore[attr-defined]
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print("bench: stopped", file=sys.stderr)
         status = 130
     sys.exit(status if isinstance(status, int) else 0)

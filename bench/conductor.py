@@ -160,16 +160,21 @@ class _Crew:
         with self.surviving(worker):
             began = time.perf_counter()
             worker.hand_baton()
-            worker.wait_for("round", timeout=ROUND_TIMEOUT)
+            if worker.wait_for("round", "aborted", timeout=ROUND_TIMEOUT)["event"] == "aborted":
+                self._let_fail(worker, ROUND_TIMEOUT)
             rate = steps * worker.job.task.batch_size / (time.perf_counter() - began)
             self.watcher.round(worker.job.case, kind, number, worker.job.rounds, rate)
 
     def _await_rest(self, worker: WorkerProcess, timeout: float) -> None:
         message = worker.wait_for("calibrated", "ready", "fine-tune ready", "finished", timeout=timeout)
         if message["event"] == "finished" and "failed" in worker.said:
-            worker.hand_baton()
-            worker.wait_for("never", timeout=timeout)  # it ends, which raises
+            self._let_fail(worker, timeout)
         self.waiting[worker] = message
+
+    def _let_fail(self, worker: WorkerProcess, timeout: float) -> None:
+        """Let a worker that failed say why and end, which raises."""
+        worker.hand_baton()
+        worker.wait_for("never", timeout=timeout)
 
 
 @contextmanager

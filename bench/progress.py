@@ -91,7 +91,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         if not self.console.is_terminal:
-            self.console.print(line, highlight=False)
+            self.console.print(line, highlight=False, markup=False)
 
     def _draw(self) -> Group:
         grid = Table.grid(padding=(0, 2))

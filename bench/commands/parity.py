@@ -26,7 +26,7 @@ def prove(**options: Any) -> int:
     console = Console()
     chosen = plan(Request(**options, launches=1))
     for backend, reason in chosen.skipped.items():
-        console.print(f"Skipped: {backend}: {reason}", style="yellow")
+        console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
     sound = True
     with Progress(console, chosen) as progress:
         proven = [records for _, records in comparison.prove(chosen, IMAGES, STEPS, progress)]
@@ -36,5 +36,5 @@ def prove(**options: Any) -> int:
         for record in records:
             sound = sound and record.failure is None and record.proof is not None and record.proof.comparable
             if record.failure:
-                console.print(f"{record.case} died: {record.failure.reason}", style="red")
+                console.print(f"{record.case} died: {record.failure.reason}", style="red", markup=False)
     return 0 if sound else 1

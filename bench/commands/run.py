@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
+from rich.text import Text
 
 from bench import comparison, report, store
 from bench.environment import environment
@@ -56,20 +57,20 @@ def compare(**options: Any) -> int:
     if records:
         _report(console, run, records, chosen, about)
     if chosen.banner:
-        console.print(Panel(chosen.banner, style="yellow"))
+        console.print(Panel(Text(chosen.banner), style="yellow"))
     if stopped:
         done = f"{len(records)} finished launches lie in {run}" if records else "nothing had finished"
-        console.print(f"Stopped: {done}.", style="red")
+        console.print(f"Stopped: {done}.", style="red", markup=False)
         return 130
-    console.print(f"Results: {run}", soft_wrap=True)
+    console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return 1 if any(record.failure for record in records) else 0
 
 
 def _announce(console: Console, chosen: Plan) -> None:
     if chosen.banner:
-        console.print(Panel(chosen.banner, style="yellow"))
+        console.print(Panel(Text(chosen.banner), style="yellow"))
     for backend, reason in chosen.skipped.items():
-        console.print(f"Skipped: {backend}: {reason}", style="yellow")
+        console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
 
 
 def _report(console: Console, run: Path, records: Sequence[Record], chosen: Plan, about: dict[str, Any]) -> None:

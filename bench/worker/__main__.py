@@ -20,6 +20,7 @@ def main(job_file: str) -> int:
         "--quiet",
         "--exitfirst",  # the measurements of a case build on one another
         "--tb=native",
+        "--capture=no",  # what a framework prints before it crashes would be lost with the process
         f"--rootdir={Path(__file__).parents[2]}",
         "--override-ini=addopts=",
         "-p",

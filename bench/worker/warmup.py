@@ -11,6 +11,8 @@ import numpy as np
 
 from backends.base import Order
 
+#: Steps before the clock runs, and steps that tell how many fill a block.
+FIRST_STEPS = 2
 #: A block of steps lasts about this many seconds, so that the clock and one odd step do not decide.
 BLOCK_SECONDS = 0.1
 #: Blocks that are compared with as many before them.
@@ -38,16 +40,17 @@ def still_faster(blocks: Sequence[float]) -> bool:
 
 def warm_up(advance: Callable[[int], object], clock: Callable[[], float] = time.perf_counter) -> Warmup:
     """Advance in blocks until steps no longer get faster, or the cap."""
+    advance(FIRST_STEPS)  # with the start of an input pipeline, and what is compiled: it would make blocks too short
     began = clock()
-    advance(2)
-    per_block = max(1, round(2 * BLOCK_SECONDS / max(clock() - began, 1e-9)))
+    advance(FIRST_STEPS)
+    per_block = max(1, round(FIRST_STEPS * BLOCK_SECONDS / max(clock() - began, 1e-9)))
     blocks: list[float] = []
     while len(blocks) < MOST_BLOCKS and still_faster(blocks):
         began = clock()
         advance(per_block)
         blocks.append((clock() - began) / per_block)
     capped = len(blocks) == MOST_BLOCKS and still_faster(blocks)
-    return Warmup(2 + per_block * len(blocks), fmean(blocks[-WINDOW:]), capped)
+    return Warmup(2 * FIRST_STEPS + per_block * len(blocks), fmean(blocks[-WINDOW:]), capped)
 
 
 def lengthened(order: Order, steps: int) -> Order:

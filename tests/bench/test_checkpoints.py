@@ -144,9 +144,7 @@ def test_a_cached_checkpoint_that_is_damaged_says_what_to_delete():
 
 def test_another_architecture_is_refused_with_the_first_tensor_that_differs(home):
     fifty = checkpoints.obtain(of("resnet50")).folder
-    assert_refused(
-        RESNET18, fifty, "not resnet18", "layer1.0.conv1.weight is (64, 64, 1, 1), not (64, 64, 3, 3)"
-    )
+    assert_refused(RESNET18, fifty, "not resnet18", "layer1.0.conv1.weight is (64, 64, 1, 1), not (64, 64, 3, 3)")
     # All tensors of a ResNet-18 are in a ResNet-34, in the same shapes.
     deeper = checkpoints.obtain(of("resnet34")).folder
     assert_refused(RESNET18, deeper, "not resnet18", "it has layer1.2.bn1.bias (64,)")

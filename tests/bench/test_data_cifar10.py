@@ -201,9 +201,7 @@ def test_a_pickle_that_would_run_code_runs_none(folder, tmp_path):
 
 
 def test_codecs_are_no_way_in(folder):
-    (folder / "data_batch_1").write_bytes(
-        b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R."
-    )
+    (folder / "data_batch_1").write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.")
     assert_refused(folder, "holds code")
 
 

@@ -64,9 +64,7 @@ def test_versions_are_read_without_importing_anything():
         "import sys; from bench.environment import environment; e = environment();"
         "print(e['packages']['numpy'], bool({'torch', 'tensorflow', 'keras', 'numpy'} & sys.modules.keys()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     version, imported = done.stdout.split()
     assert version == packages()["numpy"]
     assert imported == "False"

@@ -32,9 +32,7 @@ print(json.dumps(peaks + [memory.resident_bytes()]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux' /proc")
 def test_a_phase_shows_its_own_peak_and_not_an_earlier_one():
-    done = subprocess.run(
-        [sys.executable, "-c", PHASES], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", PHASES], capture_output=True, text=True, check=True, timeout=60)
     before, during, after, resident = (size / 2**20 for size in json.loads(done.stdout))
     assert during - before == pytest.approx(299, abs=5)
     assert after == pytest.approx(before, abs=5)

@@ -138,7 +138,5 @@ def test_brackets_in_a_cell_are_text_and_not_style():
 def test_exporters_and_pandas_are_loaded_when_they_are_asked_for():
     late = {"pandas", "scipy", "rich", "bench.report.csv"}
     code = f"import sys, bench.report; print({late} & sys.modules.keys())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"

@@ -25,9 +25,7 @@ def run(tmp_path):
 
 def test_a_run_is_named_by_utc_and_suite_and_never_overwritten(tmp_path):
     elsewhere = NOW.astimezone(timezone(timedelta(hours=9)))
-    names = [
-        store.create(tmp_path, suite, elsewhere).name for suite in ("quick", "quick", "my suites/own.toml")
-    ]
+    names = [store.create(tmp_path, suite, elsewhere).name for suite in ("quick", "quick", "my suites/own.toml")]
     assert names == ["20260102T030405Z-quick", "20260102T030405Z-quick-2", "20260102T030405Z-own"]
 
 

@@ -43,9 +43,7 @@ OUTCOMES = {
                 "killed by signal 9: out of memory?",
                 ["step 40", "Killed"],
             ),
-            died(
-                record("keras"), "import", "ImportError: libcudart.so.13", ["Traceback …", "```", "| a pipe"]
-            ),
+            died(record("keras"), "import", "ImportError: libcudart.so.13", ["Traceback …", "```", "| a pipe"]),
         ],
         skipped={"jax": "the package jax is missing: pip install 'head-to-head[jax]'"},
     ),
@@ -127,9 +125,7 @@ def test_other_images_or_another_checkpoint_are_not_compared(field, reason):
 
 def test_the_ratio_is_per_image_whatever_a_round_holds():
     other = [
-        each.model_copy(
-            update={"pipeline": each.pipeline.model_copy(update={"images": each.pipeline.images * 2})}
-        )
+        each.model_copy(update={"pipeline": each.pipeline.model_copy(update={"images": each.pipeline.images * 2})})
         for each in launches("keras", 6, step_ms=4, noise=1e-5)
     ]
     table = tables([*launches("pytorch", 6, noise=1e-5), *other])[0]
@@ -153,9 +149,7 @@ def test_what_needs_a_gpu_says_so_and_never_shows_a_zero():
 
     made = record()
     memory = made.memory.model_copy(update={"device_allocated": 50 * MB, "device_reserved": 64 * MB})
-    on_gpu = made.model_copy(
-        update={"memory": memory, "variant": made.variant.model_copy(update={"device": "cuda"})}
-    )
+    on_gpu = made.model_copy(update={"memory": memory, "variant": made.variant.model_copy(update={"device": "cuda"})})
     cells = [cell.text for cell in tables([on_gpu])[1].rows[0]]
     assert cells[3:] == ["50 (reserved 64)", "not measured"]
 
@@ -183,9 +177,7 @@ def test_tasks_have_tables_of_their_own_and_a_run_without_records_has_none():
         "Parity",
     ] * 2
     assert {table.banner for table in tables(NORMAL, banner="careful")} == {"careful"}
-    assert all(
-        replace(t, banner=None) == u for t, u in zip(tables(NORMAL, banner="x"), tables(NORMAL), strict=True)
-    )
+    assert all(replace(t, banner=None) == u for t, u in zip(tables(NORMAL, banner="x"), tables(NORMAL), strict=True))
 
 
 def bold(table: Table) -> list[str]:

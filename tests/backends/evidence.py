@@ -1,0 +1,155 @@
+"""What one backend computes, left in files: `python -m tests.backends.evidence BACKEND FOLDER`.
+
+Frameworks share no process, and starting one is the dear part, so one process does everything that the tests want
+to know of its backend: the evidence of every task, the contract's facts, and the evidence under planted faults.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+import backends
+from backends.base import Backend, Order, Trainer, UnsupportedVariant
+from backends.task import Task, Variant
+from bench.worker import prove
+from bench.worker.job import Job
+from tests.backends.faults import FAULTS
+from tests.backends.tasks import FORWARD, TASKS, checkpoint_of, head_of, images_of, order_of
+
+IMAGES = 8
+STEPS = 12
+VARIANT = Variant(threads=1)
+
+
+def main(name: str, folder: Path) -> None:
+    backend = backends.load(name)
+    for task in TASKS.values():
+        trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
+        np.savez(folder / f"{task.name}.npz", **evidence(trainer, task, STEPS))
+        if task.name == "frozen":
+            (folder / "facts.json").write_text(json.dumps(facts(backend, trainer, task)))
+    for task in FORWARD.values():
+        trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
+        images = images_of(task)[0][:IMAGES]
+        np.savez(folder / f"{task.name}.npz", features=trainer.features(images), logits=trainer.logits(images))
+    for title, fault in FAULTS.items():
+        if fault.backend == name:
+            task = TASKS[fault.task]
+            with fault.plant():
+                trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
+                np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS))
+    frameworks = [m for m in ("torch", "tensorflow", "keras") if m in sys.modules]
+    (folder / "frameworks.json").write_text(json.dumps(frameworks))
+
+
+def evidence(trainer: Trainer, task: Task, steps: int) -> prove.Arrays:
+    """As a worker gathers it."""
+    job = Job.model_construct(proof_images=IMAGES, proof_steps=steps)
+    return prove.evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job)
+
+
+def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
+    """How the trainer behaves where `backends.base` says how it must; JSON-ready."""
+    images, labels = images_of(task)
+    found: dict[str, object] = {}
+
+    trainer.reset()
+    start = trainer.parameters(), trainer.head()
+    first = [trainer.step(images[:4], labels[:4]) for _ in range(3)]
+    moved = not np.array_equal(trainer.head().kernel, start[1].kernel)
+    trainer.reset()
+    found["a step moves the head"] = moved
+    found["reset restores the head"] = _equal(trainer.head(), head_of(task))
+    found["reset restores the backbone"] = _equal(trainer.parameters().values(), start[0].values())
+    found["reset forgets the momentum"] = [trainer.step(images[:4], labels[:4]) for _ in range(3)] == first
+    trainer.reset()
+    trainer.loss_and_gradient(images[:4], labels[:4])
+    found["a gradient changes nothing"] = _equal(trainer.head(), head_of(task))
+
+    for last in ("kept", "dropped"):
+        order = Order(order_of(task, images=10, epochs=2).permutations, 4, last == "dropped")
+        trainer.reset()
+        singly = [(trainer.step(images[b], labels[b]), len(b)) for b in order.batches()]
+        after = trainer.head()
+        trainer.reset()
+        training = trainer.start(images, labels, order)
+        mean = training.advance(order.steps)
+        found[f"{last}: steps"] = order.steps
+        found[f"{last}: mean loss"] = mean
+        found[f"{last}: mean loss, step by step"] = sum(x * n for x, n in singly) / sum(n for _, n in singly)
+        found[f"{last}: the head is the same"] = bool(np.allclose(trainer.head().kernel, after.kernel, atol=1e-6))
+        found[f"{last}: one step more"] = _raised(training.advance, 1)
+        training.close()
+        training.close()
+
+    trainer.reset()
+    order = order_of(task)
+    training = trainer.start(images, labels, order)
+    training.advance(5)
+    at_rest = trainer.head()
+    threading.Event().wait(0.3)
+    found["rests between calls"] = _equal(trainer.head(), at_rest)
+    training.advance(order.steps - 7)
+    found["more steps than are left"] = _raised(training.advance, 3)
+    training.close()
+    found["after close"] = _raised(training.advance, 1)
+
+    for when, steps in (("at once", 0), ("midway", 2)):
+        training = trainer.start(images, labels, order)
+        if steps:
+            training.advance(steps)
+        training.close()
+        training.close()
+        left = [thread.name for thread in threading.enumerate() if thread.name == "fit"]
+        found[f"closed {when}: left over"] = left + [p.name for p in multiprocessing.active_children()]
+
+    trainer.reset()
+    training = trainer.start(images, labels, order)
+    training.advance(3)
+    training.close()
+    through_pipeline = trainer.head()
+    trainer.reset()
+    few = Order(order.permutations[:, :12], 4, False)
+    training = trainer.start_on_device(images, labels, few)
+    training.advance(3)
+    found["on the device: the same head"] = bool(np.allclose(trainer.head().kernel, through_pipeline.kernel, atol=1e-6))
+    training.advance(4)  # `compute` rounds go round the same few batches
+    training.close()
+
+    trainer.reset()
+    training = trainer.start(images, np.full_like(labels, 77), order)
+    found["a label that is no class"] = _raised(training.advance, 1)
+    training.close()
+
+    for knob, value in (("precision", "fp16"), ("features", "cached"), ("execution", "xla")):
+        variant = VARIANT.model_copy(update={knob: value})
+        try:
+            backend.build(task, variant, checkpoint_of(task), head_of(task))
+            found[f"unsupported {knob}"] = "was built"
+        except UnsupportedVariant as error:
+            found[f"unsupported {knob}"] = str(error)
+    found["threads"] = trainer.resolved.intra_op_threads
+    found["device memory"] = trainer.device_memory()
+    return found
+
+
+def _equal(ours, theirs) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _raised(action, *arguments) -> str:
+    try:
+        action(*arguments)
+    except BaseException as error:
+        return type(error).__name__
+    return "nothing"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,195 @@
+"""Faults that make another experiment of a fine-tune, each planted in a backend where people really make it.
+
+A fault is a context manager: inside it, trainers are built faulty. The frameworks are imported in it and not
+above, as each of them has a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import numpy as np
+
+from backends.base import Order
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where it is planted, the task that it is planted in, and the checks that have to name it."""
+
+    plant: Callable[[], AbstractContextManager]
+    backend: str
+    task: str
+    named: str
+    others: tuple[str, ...] = ()
+
+
+@contextmanager
+def _graph_altered(alter: Callable) -> Iterator[None]:
+    """Every Keras graph passes through `alter` once it is built."""
+    from backends import graphs
+
+    real = graphs.build
+    with patch.object(graphs, "build", lambda *arguments: alter(real(*arguments))):
+        yield
+
+
+@contextmanager
+def other_epsilon() -> Iterator[None]:
+    """Keras' own default, 1e-3, where torchvision has 1e-5."""
+    import keras
+
+    def alter(graph):
+        for layer in graph.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.epsilon = 1e-3
+        return graph
+
+    with _graph_altered(alter):
+        yield
+
+
+@contextmanager
+def same_padding() -> Iterator[None]:
+    """`same` pads a strided convolution on the right and at the bottom; PyTorch pads all sides."""
+    import keras
+
+    def instead(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.ZeroPadding2D):
+            config["padding"] = 0
+        elif (max(config.get("strides", (1,))) == 2 and max(config.get("kernel_size", (1,))) > 1) or isinstance(
+            layer, keras.layers.MaxPooling2D
+        ):
+            config["padding"] = "same"
+        return layer.__class__.from_config(config)
+
+    def alter(graph):
+        altered = keras.models.clone_model(graph, clone_function=instead)
+        altered.trainable = graph.trainable
+        return altered
+
+    with _graph_altered(alter):
+        yield
+
+
+@contextmanager
+def trained_gamma() -> Iterator[None]:
+    """The normalisations' scales stay trainable, although they run in inference mode."""
+    import keras
+
+    def alter(graph):
+        graph.trainable = True
+        for layer in graph.layers:
+            layer.trainable = isinstance(layer, keras.layers.BatchNormalization)
+            if layer.trainable:
+                layer.beta.trainable = False
+        return graph
+
+    with _graph_altered(alter):
+        yield
+
+
+@contextmanager
+def swapped_channels() -> Iterator[None]:
+    """Blue, green, red: as OpenCV reads images."""
+    from backends.tensorflow import preprocess
+
+    real = preprocess.transform
+
+    def transform(task):
+        right = real(task)
+        return lambda images: right(images[..., ::-1])
+
+    with patch.object(preprocess, "transform", transform):
+        yield
+
+
+@contextmanager
+def other_order() -> Iterator[None]:
+    """The framework's pipeline shuffles for itself."""
+    from backends.tensorflow import pipeline
+
+    real = pipeline.loader
+
+    def loader(images, labels, order, transform):
+        shuffled = np.random.default_rng(1).permuted(order.permutations, axis=1)
+        return real(images, labels, Order(shuffled, order.batch_size, order.drop_last), transform)
+
+    with patch.object(pipeline, "loader", loader):
+        yield
+
+
+@contextmanager
+def softmax_twice() -> Iterator[None]:
+    """A softmax ends the model, and the loss takes its outputs for logits and applies another."""
+    import keras
+
+    from backends.keras import model
+
+    real = model.build
+
+    def build(task):
+        built = real(task)
+        # Given a plain softmax layer, Keras finds its inputs and takes those for the logits, with a warning.
+        built.get_layer("head").activation = lambda x: 1.0 * keras.ops.softmax(x)
+        return built
+
+    with patch.object(model, "build", build):
+        yield
+
+
+@contextmanager
+def biased_variance() -> Iterator[None]:
+    """Keras' own normalisation stores the biased variance."""
+    from backends.graphs.batch_norm import BatchStatistics
+
+    with patch.object(BatchStatistics, "call", BatchStatistics.__base__.call):
+        yield
+
+
+@contextmanager
+def moving_statistics() -> Iterator[None]:
+    """`requires_grad = False` without `.eval()`: the frozen backbone normalises by the batch."""
+    from backends.pytorch import model
+
+    real = model.build
+    with patch.object(model, "build", lambda task: real(task).train()):
+        yield
+
+
+@contextmanager
+def lost_momentum() -> Iterator[None]:
+    """Plain SGD; the first step is the same."""
+    import torch
+
+    real = torch.optim.SGD
+    with patch.object(torch.optim, "SGD", lambda parameters, lr, momentum: real(parameters, lr=lr)):
+        yield
+
+
+@contextmanager
+def last_loss() -> Iterator[None]:
+    """The pipeline's training reports the loss of the last step for the mean of all."""
+    from backends.pytorch.trainer import PyTorchTraining
+
+    real = PyTorchTraining.advance
+    with patch.object(PyTorchTraining, "advance", lambda self, steps: [real(self, 1) for _ in range(steps)][-1]):
+        yield
+
+
+FAULTS = {
+    "another epsilon": Fault(other_epsilon, "tensorflow", "frozen", "features", ("logits", "losses")),
+    "same padding at stride 2": Fault(same_padding, "tensorflow", "frozen", "features", ("logits",)),
+    "swapped channels": Fault(swapped_channels, "tensorflow", "frozen", "preprocessing", ("features",)),
+    "another order of images": Fault(other_order, "tensorflow", "frozen", "pipeline order"),
+    "trained gamma": Fault(trained_gamma, "keras", "frozen", "frozen"),
+    "softmax twice": Fault(softmax_twice, "keras", "frozen", "logits", ("first loss", "losses")),
+    "biased running variance": Fault(biased_variance, "keras", "batch_stats", "running statistics"),
+    "statistics that move": Fault(moving_statistics, "pytorch", "frozen", "frozen, statistics", ("features",)),
+    "no momentum": Fault(lost_momentum, "pytorch", "frozen", "losses", ("trajectory",)),
+    "loss of the last step": Fault(last_loss, "pytorch", "frozen", "pipeline loss"),
+}

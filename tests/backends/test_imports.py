@@ -1,0 +1,101 @@
+"""Who imports what, and that the three folders read side by side."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+
+import backends
+import bench
+
+BACKENDS = Path(backends.__file__).parent
+FOLDERS = ("pytorch", "tensorflow", "keras")
+FILES = sorted(path.name for path in (BACKENDS / "pytorch").glob("*.py"))
+FRAMEWORKS = {"torch", "torchvision", "timm", "tensorflow", "keras", "keras_hub", "jax"}
+
+
+def modules(package) -> list[str]:
+    """Every module of a package, but the ones that are a program."""
+    root = Path(package.__file__).parent
+    names = [path.relative_to(root.parent).with_suffix("").parts for path in root.rglob("*.py")]
+    return sorted(".".join(parts).removesuffix(".__init__") for parts in names if "__main__" not in parts)
+
+
+def imported(path: Path) -> set[str]:
+    """First parts of all modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_importing_backends_and_all_of_bench_imports_no_framework(in_fresh_interpreter):
+    names = [name for name in modules(bench) if name not in ("bench.convert", "bench.worker.measure")]
+    assert {"bench.cli", "bench.conductor", "bench.comparison", "bench.parity"} <= set(names)
+    code = (
+        f"import importlib, sys\nfor name in {['backends', 'backends.base', 'backends.task', *names]}:\n"
+        f"    importlib.import_module(name)\nprint(sorted({FRAMEWORKS} & sys.modules.keys()))"
+    )
+    assert in_fresh_interpreter(code) == "[]\n"
+
+
+def test_the_command_line_starts_without_heavy_modules(in_fresh_interpreter):
+    code = "import sys, bench.cli; print({'numpy', 'pandas', 'sklearn', 'pydantic'} & sys.modules.keys())"
+    assert in_fresh_interpreter(code) == "set()\n"
+
+
+def test_missing_packages_are_found_without_importing_any(in_fresh_interpreter):
+    code = (
+        "import sys, backends; [backends.missing_packages(name) for name in backends.REGISTRY];"
+        f"print({FRAMEWORKS} & sys.modules.keys())"
+    )
+    assert in_fresh_interpreter(code) == "set()\n"
+
+
+@pytest.mark.parametrize("path", sorted(BACKENDS.rglob("*.py")), ids=lambda p: str(p.relative_to(BACKENDS)))
+def test_a_backend_imports_nothing_of_the_harness_and_touches_no_file_or_clock(path):
+    assert not imported(path) & {"bench", "pytest", "time", "pathlib", "random"}
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"open", "print"}
+
+
+def test_nothing_outside_a_backend_imports_its_framework():
+    allowed = {Path("convert.py")}  # a process of its own, which reads PyTorch's files
+    root = Path(bench.__file__).parent
+    offenders = [p for p in root.rglob("*.py") if imported(p) & FRAMEWORKS and p.relative_to(root) not in allowed]
+    assert offenders == []
+
+
+def test_the_three_folders_hold_the_same_files():
+    for folder in FOLDERS:
+        assert sorted(path.name for path in (BACKENDS / folder).glob("*.py")) == FILES
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("pair", list(itertools.combinations(FOLDERS, 2)), ids="-".join)
+def test_what_two_backends_share_stands_in_the_same_order(file, pair):
+    first, second = (names(BACKENDS / folder / file) for folder in pair)
+    shared = set(first) & set(second)
+    assert [n for n in first if n in shared] == [n for n in second if n in shared]
+    if file == "trainer.py":
+        assert len(shared) >= 20
+
+
+def names(path: Path) -> list[str]:
+    """Functions, classes and methods of a file in their order; the framework's own name is left out of them."""
+    found = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            name = node.name
+            for framework in ("PyTorch", "TensorFlow", "Keras"):
+                name = name.replace(framework, "X")
+            found.append(name)
+            if isinstance(node, ast.ClassDef):
+                found += [f"{name}.{n.name}" for n in node.body if isinstance(n, ast.FunctionDef)]
+    return found

@@ -1,0 +1,157 @@
+"""A backend in NumPy alone, for tests of processes: it starts in no time, and faults can be planted in it.
+
+It is a whole backend behind the real contract, run by real workers; what it lacks is a network. Its features are the
+image, averaged to 8 x 8 pixels, times one of the checkpoint's tensors.
+
+A fault is named by the task, or for one backend in `$PLANTED_<NAME>`: `raise in build`, `raise in round`,
+`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, or `sleep N`, N ms in every step.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from backends.base import Backend, DeviceMemory, Head, Order, Resolved, Tensors, Trainer, Training
+from backends.task import Task, Variant
+
+
+class ArithmeticTrainer(Trainer):
+    """Softmax regression by SGD with momentum on fixed features."""
+
+    def __init__(self, fault: str, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        self.fault, self.task, self.initial_head = fault, task, head
+        if fault == "raise in build":
+            raise ValueError("planted: raised in build\nand a second line")
+        self.checkpoint = checkpoint
+        self.projection = np.ascontiguousarray(checkpoint["layer4.1.conv2.weight"].reshape(512, -1)[:, :192].T)
+        self.started = 0
+        self.reset()
+        self.resolved = Resolved(
+            "numpy",
+            {"numpy": np.__version__},
+            "cpu",
+            "eager",
+            "none",
+            "nhwc",
+            "fp32",
+            variant.threads or 1,
+            1,
+            "a generator",
+            {},
+        )
+
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        side = self.task.image_size // images.shape[1]
+        large = images.repeat(side, axis=1).repeat(side, axis=2).astype(np.float32) / 255
+        return ((large - self.task.mean) / self.task.std).astype(np.float32)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        inputs = self.preprocess(images)
+        side = inputs.shape[1] // 8
+        small = inputs.reshape(-1, 8, side, 8, side, 3).mean(axis=(2, 4)).reshape(len(inputs), -1)
+        return np.maximum(small @ self.projection, 0)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        return self.features(images) @ self.kernel + self.bias
+
+    def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
+        features = self.features(images)
+        logits = features @ self.kernel + self.bias
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p = shifted / shifted.sum(axis=1, keepdims=True)
+        rows = np.arange(len(labels))
+        loss = float(-np.log(p[rows, labels]).mean())
+        p[rows, labels] -= 1
+        p /= len(labels)
+        return loss, Head(features.T @ p, p.sum(axis=0))
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        kind, _, number = self.fault.partition(" ")
+        if kind == "sleep":
+            time.sleep(float(number) / 1000)
+        loss, gradient = self.loss_and_gradient(images, labels)
+        self.velocity = [
+            self.task.momentum * v - self.task.learning_rate * g for v, g in zip(self.velocity, gradient, strict=True)
+        ]
+        self.kernel, self.bias = self.kernel + self.velocity[0], self.bias + self.velocity[1]
+        return loss
+
+    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        self.started += 1
+        return ArithmeticTraining(self, ((images[b], labels[b]) for b in order.batches()), self.started)
+
+    def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        batches = [(images[b], labels[b]) for b in order.batches()]
+        return ArithmeticTraining(self, itertools.cycle(batches), 0)
+
+    def head(self) -> Head:
+        return Head(self.kernel.copy(), self.bias.copy())
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {name: tensor.copy() for name, tensor in self.checkpoint.items()}
+
+    def reset(self) -> None:
+        self.kernel, self.bias = self.initial_head.kernel.copy(), self.initial_head.bias.copy()
+        self.velocity = [np.zeros_like(self.kernel), np.zeros_like(self.bias)]
+
+    def reset_device_memory(self) -> None:
+        pass
+
+    def device_memory(self) -> DeviceMemory | None:
+        return None
+
+
+class ArithmeticTraining(Training):
+    """A loop over batches. Like a DataLoader it keeps a process, which ends when this one does.
+
+    `number` counts the starts of a pipeline: first step, proof, warm-up, rounds, fine-tune; 0 has no pipeline.
+    """
+
+    def __init__(
+        self, trainer: ArithmeticTrainer, batches: Iterator[tuple[np.ndarray, np.ndarray]], number: int
+    ) -> None:
+        self.trainer, self.batches, self.number, self.calls = trainer, batches, number, 0
+        self.child = subprocess.Popen(["cat"], stdin=subprocess.PIPE) if number else None
+
+    def advance(self, steps: int) -> float:
+        self.calls += 1
+        self._fail()
+        losses = []
+        for _ in range(steps):
+            images, labels = next(self.batches)
+            losses += [self.trainer.step(images, labels)] * len(labels)
+        return float(np.mean(losses))
+
+    def close(self) -> None:
+        self.batches = iter(())
+        if self.child:
+            self.child.communicate()
+
+    def _fail(self) -> None:
+        fault = self.trainer.fault
+        if fault == "raise in fine-tune" and self.number == 5:
+            raise ArithmeticError("planted: raised in fine-tune")
+        if self.number == 4 and self.calls == 3:  # the second timed round: the pipeline's start is the first call
+            if fault == "raise in round":
+                raise ArithmeticError("planted: raised in round")
+            if fault == "die in round":
+                print("the last words", flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "hang in round":
+                time.sleep(3600)
+
+
+class Arithmetic(Backend):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
+        fault = os.environ.get(f"PLANTED_{self.name.upper()}", task.name)
+        return ArithmeticTrainer(fault, task, variant, checkpoint, head)

@@ -1,0 +1,117 @@
+"""Processes under test: the command line started for real, watched, and nobody of it left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).parents[2]
+SITE = Path(__file__).with_name("arithmetic") / "site"
+
+#: Small and quick. `weights`, `dataset` and `train_limit` are overridden, so nothing is downloaded.
+SUITE = """
+description = "As small as can be"
+launches = {launches}
+rounds = {rounds}
+round_seconds = {round_seconds}
+proof_images = 4
+proof_steps = 3
+
+[[entries]]
+task = "cifar10-resnet18"
+override = {{ weights = "random", dataset = "digits", train_limit = 64, epochs = 1 }}
+"""
+
+
+def suite_file(folder: Path, launches: int = 1, rounds: int = 2, round_seconds: float = 0.02) -> Path:
+    path = folder / "small.toml"
+    path.write_text(SUITE.format(launches=launches, rounds=rounds, round_seconds=round_seconds))
+    return path
+
+
+def arithmetic(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which all backends are arithmetic."""
+    return {**environment, "PYTHONPATH": f"{SITE}{os.pathsep}{PROJECT}"}
+
+
+class Bench:
+    """`python -m bench ...`, in a session of its own, with its output read line by line as it comes."""
+
+    def __init__(self, *arguments: object, cwd: Path, **planted: str) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "PYTHONPATH": str(PROJECT)}
+        if not planted.pop("real", None):
+            environment = arithmetic(environment)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench", *map(str, arguments)],
+            cwd=cwd,
+            env=environment | planted,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=lambda s=stream, o=lines: o.extend(s), daemon=True)
+            for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def stdout(self) -> str:
+        return "".join(self.out)
+
+    @property
+    def stderr(self) -> str:
+        return "".join(self.err)
+
+    def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
+        """Wait until something is so, while the process lives."""
+        wait_until(lambda: condition() or self.process.poll() is not None, seconds)
+        assert condition(), f"ended with {self.process.returncode}: {self.stdout[-1500:]}{self.stderr[-1500:]}"
+
+    def workers(self) -> list[psutil.Process]:
+        """Every process under this one; they are known by what they hold, as they have sessions of their own."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, seconds: float = 240) -> int:
+        """Its exit status; all of its output is then there."""
+        status = self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join(10)
+        return status
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with_children = [self.process.pid, *[p.pid for p in self.workers()]] if self.process.poll() is None else []
+        for pid in with_children:
+            if psutil.pid_exists(pid):
+                psutil.Process(pid).kill()
+        self.process.wait()
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
+    """Whether something became so in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; a zombie has."""
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

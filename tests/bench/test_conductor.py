@@ -1,0 +1,231 @@
+"""The conductor and real workers: who works when, and what becomes of the others when one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import save_file
+
+from backends.task import Task, Variant
+from bench import checkpoints, conductor, data
+from bench.data.subset import limit
+from bench.worker.job import Job
+from bench.worker_process import environment
+from tests.bench.processes import SITE, living
+
+TASK = Task(
+    name="sound",
+    backbone="resnet18",
+    weights="random",
+    dataset="digits",
+    image_size=32,
+    batch_size=4,
+    epochs=1,
+    train_limit=64,
+)
+
+
+class Watcher:
+    """Notes what it is told; may do something between rounds, when nobody holds the baton."""
+
+    def __init__(self, between=lambda kind, number: None) -> None:
+        self.rounds: list[tuple[str, int, str]] = []
+        self.events: list[tuple[str, str]] = []
+        self.between = between
+
+    def event(self, case, message) -> None:
+        self.events.append((case, message["event"]))
+
+    def round(self, case, kind, number, of, images_per_second) -> None:
+        self.rounds.append((kind, number, case))
+        self.between(kind, number)
+
+
+def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
+    """A job a name, which is its case and, for arithmetic, its fault."""
+    dataset = limit(data.load("digits"), TASK.train_limit, 0)
+    kinds = ("train_images", "train_labels", "test_images", "test_labels")
+    save_file({kind: getattr(dataset, kind) for kind in kinds}, folder / "data.safetensors")
+    checkpoint = checkpoints.obtain(TASK).folder
+    made = []
+    for name in names:
+        (folder / name).mkdir()
+        made.append(
+            Job(
+                case=name,
+                backend="pytorch",
+                task=TASK.model_copy(update={"name": name}),
+                variant=Variant(threads=1),
+                data=folder / "data.safetensors",
+                checkpoint=checkpoint,
+                folder=folder / name,
+                proof_images=4,
+                proof_steps=3,
+                rounds=rounds,
+                fine_tune=True,
+                descriptor=-1,
+            )
+        )
+    return made
+
+
+def launched(folder: Path, *names: str, watcher: Watcher, rounds: int = 4) -> dict[str, conductor.Outcome]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(SITE))
+        patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)
+        done = conductor.launch(jobs(folder, *names, rounds=rounds), 0.02, random.Random(1), watcher)
+    return {outcome.job.case: outcome for outcome in done.outcomes}
+
+
+def worker_of(case: str) -> psutil.Process:
+    """The worker that runs a case, known by its job file."""
+    mine = psutil.Process().children()
+    return next(p for p in mine if any(f"/{case}/job.json" in part for part in p.cmdline()))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step."""
+    watcher = Watcher()
+    folder = tmp_path_factory.mktemp("sound")
+    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher)
+    return outcomes, watcher, folder
+
+
+@pytest.mark.slow
+def test_every_worker_goes_the_whole_way_and_leaves_its_files(sound):
+    outcomes, _, folder = sound
+    assert [outcome.failure for outcome in outcomes.values()] == [None] * 3
+    for case, outcome in outcomes.items():
+        assert {p.name for p in (folder / case).glob("*.npz")} == {"proof.npz", "fine_tune.npz"}
+        assert (folder / case / "benchmark.json").stat().st_size
+        said = outcome.said
+        assert set(said) >= {"built", "proven", "memory", "calibrated pipeline", "calibrated compute", "fine-tuned"}
+        assert said["fine-tuned"]["correct"] > 36, "better than chance on 360 test images"
+
+
+@pytest.mark.slow
+def test_rounds_interleave_and_every_second_order_is_the_reverse(sound):
+    _, watcher, _ = sound
+    for kind in conductor.KINDS:
+        orders = [[case for k, n, case in watcher.rounds if (k, n) == (kind, number)] for number in (1, 2, 3, 4)]
+        assert [sorted(order) for order in orders] == [["a", "b", "sleep 10"]] * 4
+        assert orders[1] == orders[0][::-1]
+        assert orders[3] == orders[2][::-1]
+
+
+@pytest.mark.slow
+def test_the_first_worker_waits_while_the_others_start(sound):
+    _, watcher, _ = sound
+    calibrated = watcher.events.index(("a", "calibrated"))
+    assert calibrated < watcher.events.index(("b", "phase"))
+    assert watcher.events.index(("sleep 10", "calibrated")) < watcher.events.index(("a", "ready"))
+
+
+@pytest.mark.slow
+def test_all_cases_do_the_same_steps_and_a_planted_sleep_appears_in_full(sound):
+    _, _, folder = sound
+    entries = {
+        case: json.loads((folder / case / "benchmark.json").read_text())["benchmarks"] for case in ("a", "sleep 10")
+    }
+    for quick, slow in zip(entries["a"], entries["sleep 10"], strict=True):
+        steps = slow["extra_info"]["steps_per_round"]
+        assert quick["extra_info"]["steps_per_round"] == steps
+        assert len(slow["stats"]["data"]) == 4
+        assert min(slow["stats"]["data"]) >= steps * 0.010
+        images = slow["extra_info"]["images_per_round"]
+        assert images == steps * TASK.batch_size
+        median = np.median(slow["stats"]["data"])
+        assert slow["extra_info"]["images_per_second"] == pytest.approx(images / median)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """One launch in which every way to fail is taken, and one worker that is sound."""
+
+    def between(kind, number):
+        if (kind, number) == ("pipeline", 1) and not killed:
+            killed.append(worker_of("resting"))
+            grandchildren.extend(killed[0].children(recursive=True))
+            killed[0].kill()
+
+    killed: list[psutil.Process] = []
+    grandchildren: list[psutil.Process] = []
+    watcher = Watcher(between)
+    names = (
+        "sound",
+        "raise in build",
+        "raise in round",
+        "die in round",
+        "hang in round",
+        "raise in fine-tune",
+        "resting",
+    )
+    outcomes = launched(tmp_path_factory.mktemp("failing"), *names, watcher=watcher)
+    return outcomes, [*killed, *grandchildren]
+
+
+@pytest.mark.slow
+def test_the_others_go_on_when_workers_fail(failing):
+    outcomes, _ = failing
+    assert [case for case, outcome in outcomes.items() if not outcome.failure] == ["sound"]
+    assert "fine-tuned" in outcomes["sound"].said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "phase", "reason"),
+    [
+        ("raise in build", "build", "ValueError: planted: raised in build"),
+        ("raise in round", "pipeline rounds", "ArithmeticError: planted: raised in round"),
+        ("raise in fine-tune", "fine-tune", "ArithmeticError: planted: raised in fine-tune"),
+        ("die in round", "pipeline rounds", "killed by SIGKILL: by someone, or by the kernel because memory ran out"),
+        ("resting", "pipeline rounds", "killed by SIGKILL: by someone, or by the kernel because memory ran out"),
+        ("hang in round", "pipeline rounds", "no answer for 5 s, killed"),
+    ],
+)
+def test_a_failure_is_told_with_its_phase_and_reason(failing, case, phase, reason):
+    failure = failing[0][case].failure
+    assert (failure.phase, failure.reason) == (phase, reason)
+
+
+@pytest.mark.slow
+def test_a_failure_carries_the_last_lines_of_the_output(failing):
+    outcomes, _ = failing
+    assert outcomes["die in round"].failure.last_lines[-1].endswith("the last words")
+    assert any("planted: raised in round" in line for line in outcomes["raise in round"].failure.last_lines)
+    assert len(outcomes["raise in round"].failure.last_lines) <= 12
+
+
+@pytest.mark.slow
+def test_nobody_is_left_behind(failing):
+    _, killed = failing
+    assert len(killed) >= 2, "the worker, and what stood for its data loader"
+    assert living(killed) == []
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_an_order_is_drawn_for_every_round_and_alternates():
+    orders = list(conductor.balanced_orders(["a", "b", "c"], 40, random.Random(2)))
+    assert all(second == first[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True))
+    assert len({tuple(order) for order in orders}) == 6, "all orders come up"
+    first = [order[0] for order in orders]
+    assert min(first.count(worker) for worker in "abc") >= 5
+
+
+def test_launches_leave_the_environment_as_it_was(monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-disable")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    before = dict(os.environ)
+    job = Job.model_construct(variant=Variant(threads=3))
+    made = environment(job)
+    assert dict(os.environ) == before
+    assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
+    assert "PYTEST_ADDOPTS" not in made, "the user's options for pytest are not for the workers"
+    assert len({len(environment(job)["HEADTOHEAD_PADDING"]) for _ in range(20)}) > 10

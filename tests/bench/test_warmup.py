@@ -1,0 +1,88 @@
+"""Warm-up on a clock that the test turns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backends.base import Order
+from bench.data.order import draw_order
+from bench.worker.warmup import FIRST_STEPS, MOST_BLOCKS, WINDOW, few_batches, lengthened, still_faster, warm_up
+
+
+class Machine:
+    """A step takes what `cost` says; time passes only in steps."""
+
+    def __init__(self, cost) -> None:
+        self.cost, self.now, self.steps = cost, 0.0, 0
+
+    def advance(self, steps: int) -> None:
+        for _ in range(steps):
+            self.now += self.cost(self.steps)
+            self.steps += 1
+
+    def warm_up(self):
+        return warm_up(self.advance, lambda: self.now)
+
+
+def test_a_steady_machine_is_warm_after_two_windows():
+    machine = Machine(lambda step: 0.010)
+    warm = machine.warm_up()
+    assert warm.step_seconds == pytest.approx(0.010)
+    assert warm.steps == machine.steps == 2 * FIRST_STEPS + 2 * WINDOW * 10
+    assert not warm.capped
+
+
+def test_a_machine_that_gets_faster_is_waited_for():
+    machine = Machine(lambda step: 0.010 + 0.010 * 0.98**step)
+    warm = machine.warm_up()
+    assert warm.step_seconds == pytest.approx(0.010, rel=0.1)
+    assert not warm.capped
+
+
+def test_the_start_of_a_pipeline_does_not_make_blocks_short():
+    machine = Machine(lambda step: 2.0 if step == 0 else 0.010)
+    assert machine.warm_up().steps == 2 * FIRST_STEPS + 2 * WINDOW * 10
+
+
+def test_one_that_never_settles_is_capped_and_says_so():
+    machine = Machine(lambda step: 0.010 * 0.99**step)
+    warm = machine.warm_up()
+    assert warm.capped
+    assert warm.steps == 2 * FIRST_STEPS + MOST_BLOCKS * 10
+
+
+def test_a_machine_that_gets_slower_is_not_waited_for():
+    assert not Machine(lambda step: 0.010 * 1.01**step).warm_up().capped
+
+
+def test_a_step_longer_than_a_block_is_a_block():
+    warm = Machine(lambda step: 3.0).warm_up()
+    assert warm.steps == 2 * FIRST_STEPS + 2 * WINDOW
+    assert warm.step_seconds == pytest.approx(3.0)
+
+
+def test_the_question_is_one_sided():
+    assert still_faster([1.0] * 5), "too few blocks to tell"
+    assert not still_faster([1.0] * 6)
+    assert not still_faster([1.0, 1.0, 1.0, 0.99, 0.99, 0.99]), "within two per cent"
+    assert still_faster([1.0, 1.0, 1.0, 0.97, 0.97, 0.97])
+    assert not still_faster([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+
+
+def test_an_order_is_repeated_until_it_is_long_enough():
+    order = draw_order(10, 2, 4, False, seed=0)
+    longer = lengthened(order, 13)
+    assert order.steps == 6
+    assert longer.steps == 18
+    batches = list(longer.batches())
+    for first, again in zip(list(order.batches()), batches[6:12], strict=True):
+        assert np.array_equal(first, again)
+    assert lengthened(order, 6).steps == 6
+
+
+def test_compute_rounds_get_whole_batches_only():
+    few = few_batches(Order(np.arange(70)[None], 8, False))
+    assert [len(batch) for batch in few.batches()] == [8] * 8
+    assert [len(batch) for batch in few_batches(Order(np.arange(20)[None], 8, False)).batches()] == [8, 8]
+    assert few_batches(Order(np.arange(20)[None], 8, True)).steps == 2

@@ -1,0 +1,22 @@
+"""A home of the tests' own, for the whole session: checkpoints are converted once, nothing of the user's is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: Variables that would lead a test to the user's files or to the network.
+PRIVATE = ("HEADTOHEAD_CIFAR10_URL", "HEADTOHEAD_WEIGHTS_MIRROR", "PYTEST_ADDOPTS")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`$HEADTOHEAD_HOME` of every test that chooses no other."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADTOHEAD_HOME", str(folder))
+        for name in PRIVATE:
+            patch.delenv(name, raising=False)
+        yield folder
