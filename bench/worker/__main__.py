@@ -20,6 +20,10 @@ def main(job_file: str) -> int:
         "--quiet",
         "--exitfirst",  # the measurements of a case build on one another
         "--tb=native",
+        # The last lines of a worker that failed are shown to people: they are to be its traceback.
+        "--disable-warnings",
+        "-rN",
+        "--benchmark-quiet",
         "--capture=no",  # what a framework prints before it crashes would be lost with the process
         f"--rootdir={Path(__file__).parents[2]}",
         "--override-ini=addopts=",

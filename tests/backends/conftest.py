@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,7 +50,8 @@ def _start(backend: str, folder: Path) -> subprocess.Popen:
     folder.mkdir()
     with (folder / "output.txt").open("wb") as output:
         command = [sys.executable, "-m", "tests.backends.evidence", backend, str(folder)]
-        return subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=output)
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # three processes share the machine
+        return subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=output, env=one_thread)
 
 
 @pytest.fixture(scope="session")
