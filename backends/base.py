@@ -132,7 +132,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """Begin training on batches that are preprocessed and on the device before this returns."""
+        """Begin training on batches that are preprocessed and on the device before this returns.
+
+        It goes round the order's batches without end, so a few of them serve any number of steps.
+        """
 
     @abstractmethod
     def head(self) -> Head:

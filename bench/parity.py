@@ -18,6 +18,9 @@ REFERENCE = ("pytorch", "default")
 INPUTS = 1e-6  # absolute: inputs are of order 1
 FORWARD = 1e-4
 FIRST_STEP = 1e-5
+#: Normalising by a batch of few values divides rounding differences by small deviations: at four values a channel
+#: gradients that are the same by every other check were seen to differ by 1.2e-5.
+FIRST_STEP_BATCH_STATS = 1e-4
 TRAJECTORY = 1e-4
 PIPELINE = 1e-5
 #: Share of test images on which predictions may differ, batch norm `frozen`.
@@ -95,6 +98,7 @@ def _checks_against(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
         worst = max(_difference(mine[array], reference[array]) for array in arrays)
         return _check(name, worst, tolerance, detail)
 
+    first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS
     inputs = float(np.abs(mine["inputs"] - reference["inputs"]).max())
     checks = [
         _check(
@@ -107,12 +111,12 @@ def _checks_against(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
         _check("preprocessing", inputs, INPUTS, "network inputs, absolute"),
         relative("features", "features", tolerance=FORWARD, detail="pooled features"),
         relative("logits", "logits", tolerance=FORWARD, detail="class scores"),
-        relative("first loss", "loss", tolerance=FIRST_STEP, detail="loss of the first step"),
+        relative("first loss", "loss", tolerance=first_step, detail="loss of the first step"),
         relative(
             "first gradient",
             "gradient_kernel",
             "gradient_bias",
-            tolerance=FIRST_STEP,
+            tolerance=first_step,
             detail="gradient of head kernel and bias",
         ),
         relative("losses", "losses", tolerance=TRAJECTORY, detail=f"{len(mine['losses'])} steps, each"),

@@ -19,7 +19,7 @@ TASKS = MappingProxyType(
         task.name: task
         for task in (
             Task(name="frozen", backbone="resnet18", batch_size=4, learning_rate=0.01, **RANDOM),
-            Task(name="batch_stats", backbone="resnet18", batch_size=8, batch_norm="batch_stats", **RANDOM),
+            Task(name="batch_stats", backbone="resnet18", batch_size=4, batch_norm="batch_stats", **RANDOM),
             Task(
                 name="lite0",
                 backbone="efficientnet_lite0",

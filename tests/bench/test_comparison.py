@@ -141,7 +141,7 @@ def test_pytest_benchmark_compares_the_file(run, tmp_path):
 @pytest.mark.slow
 def test_waiting_workers_and_the_conductor_use_almost_no_cpu(run):
     assert run.processes >= 4, "the conductor, three workers, and PyTorch's loader"
-    assert run.rest_cpu_share < 0.01 * run.processes
+    assert run.rest_cpu_share < 0.01, "of one core, all of them together"
 
 
 @pytest.mark.slow
