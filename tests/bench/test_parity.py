@@ -93,11 +93,19 @@ def test_a_head_that_went_elsewhere_fails_the_trajectory(part):
     assert failed(alone) == ["pipeline order"]
 
 
-def test_inputs_are_compared_absolutely():
+def test_inputs_are_compared_with_the_largest():
     made = evidence()
-    made["inputs"] = made["inputs"] + 0.9e-6
-    assert failed(made) == []
-    assert failed(made | {"inputs": made["inputs"] + 0.2e-6}) == ["preprocessing"]
+    largest = abs(made["inputs"]).max()
+    assert failed(made | {"inputs": made["inputs"] + 0.9 * parity.INPUTS * largest}) == []
+    assert failed(made | {"inputs": made["inputs"] + 1.1 * parity.INPUTS * largest}) == ["preprocessing"]
+
+
+def test_resized_inputs_may_differ_by_the_rounding_of_an_interpolation():
+    made, resized = evidence(), FROZEN.model_copy(update={"image_size": 64})
+    largest = abs(made["inputs"]).max()
+    assert failed(made | {"inputs": made["inputs"] + 0.9 * parity.INPUTS_RESIZED * largest}, task=resized) == []
+    found = failed(made | {"inputs": made["inputs"] + 1.1 * parity.INPUTS_RESIZED * largest}, task=resized)
+    assert found == ["preprocessing"]
 
 
 @pytest.mark.parametrize(("hash_", "check"), [("weights_hash", "weights"), ("order_hash", "order")])
