@@ -1,53 +1,57 @@
-"""The sessions: `bench` (the main job), `tests`, `lint`. They share one environment, `.venv`."""
+"""The sessions: `bench` (the main job), `tests`, `lint`, `targets`. They share one environment, `.venv`.
+
+nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
+sessions ask nox for none (`python=False`) and share one that is filled here.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from pathlib import Path
 
 import nox
 
-nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "tests"]
 
-ENVIRONMENT = Path(".venv")
-session = nox.session(venv_location=str(ENVIRONMENT), reuse_venv=True)
+ENVIRONMENT = Path(__file__).with_name(".venv")
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = ENVIRONMENT / "installed-from"
 
 
-def install(nox_session: nox.Session) -> None:
-    """Fill the shared environment with pip, once for each state of pyproject.toml."""
-    stamp = ENVIRONMENT / "installed-from"
+def python(session: nox.Session) -> str:
+    """The shared environment's interpreter; filled with pip, once for each state of pyproject.toml."""
     wanted = hashlib.sha256(Path("pyproject.toml").read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        nox_session.install("--editable", ".[all,dev]")
-        stamp.write_text(wanted)
+    if not STAMP.is_file() or STAMP.read_text() != wanted:
+        session.run(sys.executable, "-m", "venv", str(ENVIRONMENT), external=True)
+        session.run(str(PYTHON), "-m", "pip", "install", "--editable", ".[all,dev]", external=True)
+        STAMP.write_text(wanted)
+    return str(PYTHON)
 
 
-@session
-def bench(nox_session: nox.Session) -> None:
+@nox.session(python=False)
+def bench(session: nox.Session) -> None:
     """Compare the frameworks: `nox -s bench -- --task cifar10-resnet18 --backend pytorch`."""
-    install(nox_session)
-    nox_session.run("python", "-m", "bench", "run", *nox_session.posargs)
+    session.run(python(session), "-m", "bench", "run", *session.posargs, external=True)
 
 
-@session
-def tests(nox_session: nox.Session) -> None:
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
     """Run the test suite: `nox -s tests -- -k parity`."""
-    install(nox_session)
-    nox_session.run("python", "-m", "pytest", *nox_session.posargs)
+    session.run(python(session), "-m", "pytest", *session.posargs, external=True)
 
 
-@session
-def lint(nox_session: nox.Session) -> None:
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
     """Check style and types."""
-    install(nox_session)
-    nox_session.run("ruff", "check", ".")
-    nox_session.run("ruff", "format", "--check", ".")
-    nox_session.run("mypy")
+    interpreter = python(session)
+    session.run(interpreter, "-m", "ruff", "check", ".", external=True)
+    session.run(interpreter, "-m", "ruff", "format", "--check", ".", external=True)
+    session.run(interpreter, "-m", "mypy", external=True)
 
 
-@session
-def targets(nox_session: nox.Session) -> None:
+@nox.session(python=False)
+def targets(session: nox.Session) -> None:
     """Show the project's own speed targets against the idiomatic scripts in tests/yardsticks."""
-    install(nox_session)
-    nox_session.run("python", "-m", "tests.yardsticks", *nox_session.posargs)
+    session.run(python(session), "-m", "tests.yardsticks", *session.posargs, external=True)
