@@ -167,8 +167,8 @@ def _fields(
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
-    # A termination stops workers as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # A termination stops workers as Ctrl-C does, also in a background job, whose SIGINT is ignored.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = app(standalone_mode=False)
     except UserError as error:
