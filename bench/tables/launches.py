@@ -144,9 +144,10 @@ class TaskLaunches:
 
     def reference(self, relative_to: str) -> CaseLaunches | None:
         """The case that ratios are to: `backend/variant`, or a backend's `default`, or its first variant."""
-        labels = (relative_to, f"{relative_to}/default")
-        named = [case for case in self.cases if case.label in labels]
-        return next(iter(named or [case for case in self.cases if case.first.backend == relative_to]), None)
+        labels = {case.label: case for case in self.cases}
+        variants = [case for label, case in labels.items() if label.startswith(f"{relative_to}/")]
+        named = (labels.get(relative_to), labels.get(f"{relative_to}/default"), *variants)
+        return next((case for case in named if case), None)
 
 
 def by_task(records: Iterable[Record]) -> list[TaskLaunches]:

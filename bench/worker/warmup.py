@@ -54,9 +54,13 @@ def warm_up(advance: Callable[[int], object], clock: Callable[[], float] = time.
 
 
 def lengthened(order: Order, steps: int) -> Order:
-    """The order, repeated until it has `steps` steps or more."""
-    times = -(-steps // order.steps)
-    return Order(np.tile(order.permutations, (times, 1)), order.batch_size, order.drop_last)
+    """The order, repeated until it has `steps` steps or more, all of them whole batches.
+
+    A partial one among the steps of a round would make its images fewer than its throughput is reckoned from.
+    """
+    whole = Order(order.permutations, order.batch_size, drop_last=True)
+    times = -(-steps // whole.steps)
+    return Order(np.tile(whole.permutations, (times, 1)), whole.batch_size, drop_last=True)
 
 
 def few_batches(order: Order, batches: int = 8) -> Order:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from backends.base import Order
-from bench.data.order import draw_order
 from bench.worker.warmup import FIRST_STEPS, MOST_BLOCKS, WINDOW, few_batches, lengthened, still_faster, warm_up
 
 
@@ -70,15 +69,15 @@ def test_the_question_is_one_sided():
     assert not still_faster([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 
 
-def test_an_order_is_repeated_until_it_is_long_enough():
-    order = draw_order(10, 2, 4, False, seed=0)
-    longer = lengthened(order, 13)
-    assert order.steps == 6
-    assert longer.steps == 18
+def test_a_longer_order_goes_through_the_epochs_again_in_whole_batches_only():
+    order = Order(np.stack([np.arange(11), np.arange(11)[::-1]]), 4, False)
+    longer = lengthened(order, 9)
+    assert (order.steps, longer.steps) == (6, 12)
     batches = list(longer.batches())
-    for first, again in zip(list(order.batches()), batches[6:12], strict=True):
+    assert {len(batch) for batch in batches} == {4}, "a partial batch would falsify a round's throughput"
+    for first, again in zip(batches[:4], batches[4:8], strict=True):
         assert np.array_equal(first, again)
-    assert lengthened(order, 6).steps == 6
+    assert lengthened(order, 4).steps == 4
 
 
 def test_compute_rounds_get_whole_batches_only():
