@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torchvision import transforms
 
 from backends.task import DATASETS, Task
 
 
 def transform(task: Task) -> transforms.Compose:
-    """For one image: (h, w, 3) uint8 to (3, image_size, image_size) float32, scaled, resized, normalised."""
-    steps = [transforms.ToTensor()]
-    if task.image_size != DATASETS[task.dataset][0]:
-        steps.append(transforms.Resize(task.image_size, antialias=False))
-    steps.append(transforms.Normalize(task.mean, task.std))
-    return transforms.Compose(steps)
+    """For one image, as the tutorial writes it: (h, w, 3) uint8 to (3, image_size, image_size) float32."""
+    return transforms.Compose([transforms.ToTensor(), *_after_scaling(task)])
+
+
+def batch_transform(task: Task) -> transforms.Compose:
+    """The same, bit for bit, for many at once: (n, h, w, 3) uint8 to (n, 3, image_size, image_size) float32."""
+    return transforms.Compose([_scaled, *_after_scaling(task)])
+
+
+def _scaled(images: np.ndarray) -> torch.Tensor:
+    """As `ToTensor`, which takes single images only."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div(255)
+
+
+def _after_scaling(task: Task) -> list[torch.nn.Module]:
+    resized = [transforms.Resize(task.image_size, antialias=False)]
+    return [
+        *(resized if task.image_size != DATASETS[task.dataset][0] else []),
+        transforms.Normalize(task.mean, task.std),
+    ]

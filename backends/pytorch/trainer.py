@@ -23,6 +23,7 @@ class PyTorchTrainer(Trainer):
         self.task = task
         self.device = devices.set_up(variant)
         self.transform = preprocess.transform(task)
+        self.batch_transform = preprocess.batch_transform(task)
         self.backbone = model.build(task).to(self.device)
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
@@ -102,7 +103,7 @@ class PyTorchTrainer(Trainer):
         return devices.memory(self.device)
 
     def _inputs(self, images: np.ndarray) -> torch.Tensor:
-        return torch.stack([self.transform(image) for image in images]).to(self.device)
+        return self.batch_transform(images).to(self.device)
 
     def _labels(self, labels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(labels.astype(np.int64)).to(self.device)
@@ -122,14 +123,13 @@ class PyTorchTraining(Training):
     def advance(self, steps: int) -> float:
         """See `Training.advance`."""
         device = self.trainer.device
-        loss_sum = torch.zeros((), device=device)
-        images = 0
+        losses, sizes = [], []
         for _ in range(steps):
             inputs, labels = next(self.batches)
-            loss = self.trainer.train_step(inputs.to(device), labels.to(device))
-            loss_sum += loss * len(labels)
-            images += len(labels)
-        return loss_sum.item() / images
+            losses.append(self.trainer.train_step(inputs.to(device), labels.to(device)))
+            sizes.append(len(labels))
+        # One read at the end: a step that reads its loss waits for the device each time.
+        return float(np.average(torch.stack(losses).cpu().numpy(), weights=sizes))
 
     def close(self) -> None:
         """See `Training.close`."""
