@@ -1,4 +1,4 @@
-"""The project's own speed targets: `python -m tests.yardsticks [--only NAME] [--pairs N] [--quick]`.
+"""The project's own speed targets: `python -m tests.yardsticks [--only NAME] [--launches N] [--quick]`.
 
 The exit status is 0 whether they are reached or missed: the table is for people, and no gate.
 """
@@ -27,7 +27,7 @@ WIDTH = 110
 class Extent:
     """How thoroughly to measure, and where the images lie."""
 
-    pairs: int
+    launches: int
     rounds: int
     backends: tuple[str, ...]
     data: Path
@@ -42,10 +42,10 @@ def scripts(extent: Extent) -> Iterator[Target]:
     """Ours against the idiomatic scripts."""
     for backend in extent.backends:
         ys = []
-        for number in range(extent.pairs):
-            y = against_scripts.pair(backend, extent.data, extent.rounds, ours_first=number % 2 == 0)
+        for number in range(extent.launches):
+            y = against_scripts.launch(backend, extent.data, extent.rounds)
             ys.append(y)
-            extent.say(f"{backend} / its script, pair {number + 1} of {extent.pairs}: {math.exp(y):.3f}")
+            extent.say(f"{backend} / its script, launch {number + 1} of {extent.launches}: {math.exp(y):.3f}")
         yield of_ratios(f"{backend}: throughput, ours / script", ys, least=0.98)
 
 
@@ -53,7 +53,7 @@ def rounds(extent: Extent) -> Iterator[Target]:
     """Rounds against a plain loop."""
     for backend in extent.backends:
         ys = []
-        for number in range(extent.pairs):
+        for number in range(extent.launches):
             ys.append(harness_cost.launch(backend, extent.data, extent.rounds))
             extent.say(f"{backend} rounds / plain loop, launch {number + 1}: {math.exp(ys[-1]):.3f}")
         yield of_ratios(f"{backend}: throughput, rounds / plain loop", ys, least=0.98, most=1.02)
@@ -120,15 +120,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.yardsticks", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; repeatable")
     parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="in scripts and rounds; repeatable")
-    parser.add_argument("--pairs", type=int, default=6, help="launch pairs (%(default)s)")
+    parser.add_argument("--launches", type=int, default=6, help="launches of each backend (%(default)s)")
     parser.add_argument("--rounds", type=int, default=12, help="rounds in each launch (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="one pair, few rounds: shows that it works, no more")
+    parser.add_argument("--quick", action="store_true", help="one launch, few rounds: shows that it works, no more")
     options = parser.parse_args()
-    if options.pairs < 1 or options.rounds < 1:
-        parser.error("--pairs and --rounds have to be 1 or more")
+    if options.launches < 1 or options.rounds < 1:
+        parser.error("--launches and --rounds have to be 1 or more")
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
         extent = Extent(
-            pairs=1 if options.quick else options.pairs,
+            launches=1 if options.quick else options.launches,
             rounds=QUICK_ROUNDS if options.quick else options.rounds,
             backends=tuple(dict.fromkeys(options.backend or case.BACKENDS)),
             data=case.write_images(Path(folder)),
@@ -141,8 +141,8 @@ def main() -> None:
 
 
 def _launches(extent: Extent) -> int:
-    """Launches of all three backends: half as many as pairs, for each costs three starts."""
-    return max(1, extent.pairs // 2)
+    """Launches of all three backends: half as many, for each costs three starts."""
+    return max(1, extent.launches // 2)
 
 
 if __name__ == "__main__":

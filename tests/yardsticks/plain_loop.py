@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
-
-import pytest
 
 from bench.worker import plugin
-from bench.worker.job import Job
 from bench.worker.warmup import warm_up
+from tests.yardsticks import in_worker
 from tests.yardsticks.case import ROUND_SECONDS
 
 #: A plain block is this many rounds long, without a rest, after one that is not timed: the loop under way.
@@ -56,20 +53,5 @@ def test_rounds_against_a_plain_loop(case: str, bench: plugin.Bench, benchmark) 
     training.close()
 
 
-def main(job_file: str) -> int:
-    """Run pytest over this file with the harness' own plugin; its exit status."""
-    job = Job.model_validate_json(Path(job_file).read_text())
-    root = Path(__file__).parents[2]
-    options = [
-        "--quiet",
-        "--tb=native",
-        f"--rootdir={root}",
-        "--override-ini=addopts=",
-        "-p",
-        "no:cacheprovider",
-    ]
-    return pytest.main([__file__, *options], plugins=[plugin.Worker(job)])
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(in_worker.run(__file__, sys.argv[1]))
