@@ -30,7 +30,9 @@ class Suite(BaseModel):
         entries: the tasks; each is measured with every backend asked for.
         launches: starts of a worker per case; the unit of replication.
         rounds: timed rounds of each kind per launch.
-        round_seconds: about how long the fastest case's round lasts.
+        round_seconds: about how long the fastest case's round lasts. The first three to five steps after a rest
+            are slower, by some 10 to 25 ms together on two cores (threads wake up and find their cores again):
+            4 % of a round of 0.3 s, 1 to 2 % of one of 1.5 s.
         most_training_images: upper limit of images in a fine-tune; None is the task's own.
         proof_images, proof_steps: size of the short proof before measuring.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
-from bench import checkpoints
+from bench import checkpoints, suite
 from bench.environment import usable_cores
 from bench.tasks import TASKS
 from bench.worker.job import Job
@@ -17,8 +17,7 @@ from bench.worker.job import Job
 #: Enough that no epoch of a script ends within its rounds: ours has none that end.
 IMAGES = 20_000
 TASK = Task.model_validate({**TASKS["cifar10-resnet18"].model_dump(), "weights": "random"})
-#: As in the standard suite.
-ROUND_SECONDS = 1.5
+ROUND_SECONDS = suite.load("standard").round_seconds
 BACKENDS = ("pytorch", "tensorflow", "keras")
 
 

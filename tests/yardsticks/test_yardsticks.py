@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
@@ -14,7 +12,7 @@ import backends
 from bench.stats import Interval
 from bench.worker_process import PROJECT
 from tests.yardsticks import case
-from tests.yardsticks.script_in_worker import Script
+from tests.yardsticks.script_in_worker import Blocks, Over
 from tests.yardsticks.target import Target
 
 pytestmark = pytest.mark.slow
@@ -51,32 +49,21 @@ def test_a_script_trains_its_head_and_nothing_else_without_our_code(backend: str
     assert ours == "False"
 
 
-def test_a_script_rests_between_calls_and_unwinds_where_it_is_closed() -> None:
-    ticks = []
+def test_blocks_end_where_the_course_says_and_then_the_script() -> None:
+    ended = []
 
-    def main(tick) -> None:
-        while True:
-            ticks.append(threading.current_thread())
-            tick()
+    def course():
+        for block in (2, 3):
+            yield block
+            ended.append(block)
 
-    script = Script(main)
-    assert len(ticks) == 1
-    script.advance(3)
-    assert len(ticks) == 4
-    time.sleep(0.05)
-    assert len(ticks) == 4
-    script.close()
-    assert not ticks[0].is_alive()
-
-
-def test_an_error_of_a_script_is_raised_where_it_is_waited_for() -> None:
-    def main(tick) -> None:
+    tick = Blocks(course())
+    for _ in range(4):
         tick()
-        raise ValueError("broken")
-
-    script = Script(main)
-    with pytest.raises(ValueError, match="broken"):
-        script.advance(2)
+    assert ended == [2]
+    with pytest.raises(Over):
+        tick()
+    assert ended == [2, 3]
 
 
 @pytest.mark.parametrize(
