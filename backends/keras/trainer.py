@@ -23,7 +23,7 @@ class KerasTrainer(Trainer):
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         self.task = task
-        devices.set_up(variant)
+        devices.set_up(variant, "keras")
         self.transform = preprocess.transform(task)
         self.model = model.build(task)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)

@@ -14,7 +14,7 @@ from backends.task import Variant
 VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
 
-def set_up(variant: Variant) -> None:
+def set_up(variant: Variant, backend: str = "tensorflow") -> None:
     """Apply the variant to the process, before TensorFlow's first use of a device.
 
     Raises:
@@ -28,7 +28,7 @@ def set_up(variant: Variant) -> None:
     ):
         if getattr(variant, knob) not in accepted:
             names = ", ".join(str(value) for value in accepted if value)
-            raise UnsupportedVariant(f"tensorflow has no {knob} {getattr(variant, knob)!r}: use {names}")
+            raise UnsupportedVariant(f"{backend} has no {knob} {getattr(variant, knob)!r}: use {names}")
     if variant.threads:
         tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
         tf.config.threading.set_inter_op_parallelism_threads(variant.threads)

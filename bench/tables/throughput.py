@@ -75,7 +75,8 @@ def _ratio(compared: Interval) -> str:
     if compared.low is None or compared.high is None:
         return f"{compared.estimate:.{digits}f} (one launch: no interval)"
     if not compared.excludes(1):
-        return f"no difference found (± {100 * max(compared.high - 1, 1 - compared.low):.2g} %)"
+        reach = 100 * max(compared.high - 1, 1 - compared.low)
+        return f"no difference found (± {f'{reach:.2g}' if reach < 100 else f'{reach:,.0f}'} %)"
     return f"{compared.estimate:.{digits}f} [{compared.low:.{digits}f}–{compared.high:.{digits}f}]"
 
 

@@ -57,7 +57,7 @@ def evidence(trainer: Trainer, task: Task, steps: int) -> prove.Arrays:
 def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
     """How the trainer behaves where `backends.base` says how it must; JSON-ready."""
     images, labels = images_of(task)
-    found: dict[str, object] = {}
+    found: dict[str, object] = {"backend": backend.name}
 
     trainer.reset()
     start = trainer.parameters(), trainer.head()
