@@ -54,8 +54,7 @@ def job(backend: str, data: Path, rounds: int) -> Job:
     )
 
 
-def reported_seconds(job: Job, kind: str | None = None) -> list[float]:
-    """The raw rounds in pytest-benchmark's file of a finished job, in seconds: of one kind, or of all."""
+def reported_seconds(job: Job) -> list[float]:
+    """The raw rounds in pytest-benchmark's file of a finished job, in seconds."""
     benchmarks = json.loads((job.folder / "benchmark.json").read_text())["benchmarks"]
-    chosen = [b for b in benchmarks if kind in (None, b["extra_info"]["kind"])]
-    return [seconds for b in chosen for seconds in b["stats"]["data"]]
+    return [seconds for benchmark in benchmarks for seconds in benchmark["stats"]["data"]]

@@ -16,7 +16,7 @@ REST = 2 * case.ROUND_SECONDS
 def launch(backend: str, data: Path, rounds: int) -> float:
     """One launch: y, the median over rounds of ln(throughput in rounds / in the plain loop). 0 is no cost."""
     job = case.job(backend, data, rounds)
-    with Partner(job, "tests.yardsticks.plain_loop", "{job}") as worker:
+    with Partner(job, "tests.yardsticks.plain_loop") as worker:
         while (message := worker.wait_for("resting", "round", "compared"))["event"] != "compared":
             time.sleep(REST)
             worker.hand_baton()

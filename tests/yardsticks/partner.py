@@ -21,20 +21,19 @@ class PartnerDied(Exception):
 
 
 class Partner:
-    """`python -m MODULE ...` in the environment of a worker of `job`, holding the other end of a channel."""
+    """`python -m MODULE JOB.json` in the environment of a worker of `job`, holding the other end of a channel."""
 
-    def __init__(self, job: Job, module: str, *arguments: str) -> None:
-        """Start it; an argument `{descriptor}` becomes the number of its end, and `{job}` the job's file."""
+    def __init__(self, job: Job, module: str) -> None:
+        """Start it on the job's file, which has the number of its end."""
         ours, theirs = socket.socketpair()
         job = job.model_copy(update={"descriptor": theirs.fileno()})
         file = job.folder / f"{module}.json"
         file.write_text(job.model_dump_json())
-        given = {"{descriptor}": str(job.descriptor), "{job}": str(file)}
         self._log = job.folder / f"{module}.txt"
         self._channel = Channel(ours)
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *(given.get(argument, argument) for argument in arguments)],
+                [sys.executable, "-m", module, str(file)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from backends.base import Training
 from bench.worker import plugin
-from bench.worker.warmup import BLOCK_SECONDS, MOST_BLOCKS, still_faster, warm_up
+from bench.worker.warmup import warm_up
 from tests.yardsticks import in_worker
 from tests.yardsticks.case import ROUND_SECONDS
 
@@ -48,18 +48,11 @@ class Blocks:
 def course(ours: Training, rounds: int, seconds: dict[str, list[float]]) -> Generator[int, None, None]:
     """The steps of each of the script's blocks in turn, with ours in between; fills in the seconds of each round.
 
-    Both warm up first, by the harness' own rule.
+    Ours warms up by the harness' own rule, and the script by as many steps.
     """
-    yield 2
-    began = time.perf_counter()
-    yield 2
-    per_block = max(1, round(2 * BLOCK_SECONDS / max(time.perf_counter() - began, 1e-9)))
-    blocks: list[float] = []
-    while len(blocks) < MOST_BLOCKS and still_faster(blocks):
-        began = time.perf_counter()
-        yield per_block
-        blocks.append((time.perf_counter() - began) / per_block)
-    steps = max(1, round(ROUND_SECONDS / min(min(blocks), warm_up(ours.advance).step_seconds)))
+    warm = warm_up(ours.advance)
+    yield warm.steps
+    steps = max(1, round(ROUND_SECONDS / warm.step_seconds))
     for number in range(rounds):
         for name in ("ours", "script") if number % 2 else ("script", "ours"):
             began = time.perf_counter()
