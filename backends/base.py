@@ -131,6 +131,10 @@ class Trainer(ABC):
         """Begin training through the framework's own input pipeline, from raw images in host memory."""
 
     @abstractmethod
+    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """As `start`, but batches are taken from the input pipeline and trained on by nobody: the loss is 0."""
+
+    @abstractmethod
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """Begin training on batches that are preprocessed and on the device before this returns.
 
@@ -146,8 +150,8 @@ class Trainer(ABC):
         """Every tensor of the backbone as it is now, named and laid out as in `Backbone.tensors`."""
 
     @abstractmethod
-    def reset(self) -> None:
-        """Back to the start: checkpoint, initial head, no momentum."""
+    def reset(self, head: Head | None = None) -> None:
+        """Back to the start: checkpoint, initial head (or `head` from now on), no momentum."""
 
     @abstractmethod
     def reset_device_memory(self) -> None:
@@ -162,6 +166,10 @@ class Backend(ABC):
     """One framework. Importing its module imports the framework and sets it up for nothing yet."""
 
     name: str
+
+    @abstractmethod
+    def about(self) -> dict[str, str]:
+        """How the framework was built: what its own configuration says of compiler, libraries and CUDA."""
 
     @abstractmethod
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from bench import memory, parity
-from bench.conductor import Outcome
-from bench.record import Doubt, FineTune, Memory, Proof, Record, Rounds, StartUp
+from bench import doubts, parity
+from bench.conductor import KINDS, Outcome
+from bench.record import Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.request import Prepared
 
 
@@ -26,46 +28,67 @@ def proof(outcome: Outcome, reference: Outcome | None, prepared: Prepared) -> Pr
     return verdict.model_copy(update={"seconds": outcome.said["proven"]["seconds"]})
 
 
+@dataclass(frozen=True)
+class Launched:
+    """What became of one case in one launch, which began at `started`, and what else went on meanwhile."""
+
+    outcome: Outcome
+    prepared: Prepared
+    conditions: Conditions | None
+    launch: int
+    started: datetime
+
+
 def record(
-    outcome: Outcome,
-    prepared: Prepared,
+    launched: Launched,
     verdict: Proof | None,
     *,
     run: str,
     suite: str,
-    banner: str | None,
-    launch: int,
-    started: datetime,
+    position: int,
+    about: dict[str, Any],
 ) -> Record:
-    """One launch of one case."""
+    """One launch of one case, with the doubts that it raises by itself."""
+    outcome, prepared = launched.outcome, launched.prepared
     job, said = outcome.job, outcome.said
     benchmarks = _benchmarks(outcome)
     built = said.get("built", {})
-    rounds = {kind: _rounds(outcome, kind, benchmarks) for kind in ("pipeline", "compute")}
-    return Record(
+    measured = {kind: _rounds(outcome, kind, benchmarks) for kind in KINDS}
+    made = Record(
         run=run,
         suite=suite,
+        position=position,
+        about=about,
+        framework=built.get("framework", {}),
         case=job.case,
         task=job.task,
         task_hash=job.task.hash,
         overridden=prepared.overridden,
         backend=job.backend,
         variant=job.variant,
-        launch=launch,
-        started=started.isoformat(timespec="seconds"),
+        launch=launched.launch,
+        started=launched.started.isoformat(timespec="seconds"),
         dataset_fingerprint=prepared.dataset.fingerprint,
         checkpoint_hash=prepared.checkpoint.sha256,
         resolved=built.get("resolved", {}),
-        start_up=StartUp(**{name: built[name] for name in StartUp.model_fields}) if built else None,
+        start_up=StartUp(**built["start_up"]) if built else None,
         memory=_memory(outcome),
-        pipeline=rounds["pipeline"],
-        compute=rounds["compute"],
-        fine_tune=_fine_tune(outcome, prepared),
+        pipeline=measured["pipeline"],
+        compute=measured["compute"],
+        loader=measured["loader"],
+        fine_tunes=tuple(_fine_tunes(outcome, prepared)),
+        conditions=launched.conditions,
         proof=verdict,
-        benchmarks=tuple(benchmarks.values()),
-        warnings=tuple(_doubts(outcome, banner)),
+        benchmarks=tuple(entry for kind, entry in benchmarks.items() if kind != "loader"),
+        warnings=(),
         failure=outcome.failure,
     )
+    return made.model_copy(update={"warnings": doubts.of_launch(made)})
+
+
+def rounds(outcome: Outcome, kind: str) -> Rounds | None:
+    """The rounds of one kind; None where they were not measured to their end."""
+    return _rounds(outcome, kind, _benchmarks(outcome))
 
 
 def _arrays(outcome: Outcome, name: str) -> dict[str, np.ndarray] | None:
@@ -95,52 +118,36 @@ def _rounds(outcome: Outcome, kind: str, benchmarks: dict[str, dict[str, Any]]) 
         images=entry["extra_info"]["images_per_round"],
         seconds=tuple(entry["stats"]["data"]),
         warmup_steps=outcome.said[f"calibrated {kind}"]["steps"],
+        warmup_capped=outcome.said[f"calibrated {kind}"]["capped"],
     )
 
 
 def _memory(outcome: Outcome) -> Memory | None:
-    if "built" not in outcome.said:
+    if "memory" not in outcome.said:
         return None
-    peaks = outcome.said["built"]["peaks"]
-    training = outcome.said.get("memory", {})
+    told = outcome.said["memory"]
     return Memory(
-        host_interpreter=peaks["interpreter"],
-        host_import=peaks["import"],
-        host_build=peaks["build"],
-        host_training=training.get("host"),
-        device_allocated=training.get("device_allocated"),
-        device_reserved=training.get("device_reserved"),
+        host=tuple(Phase(**phase) for phase in told["host"]),
+        resettable=told["resettable"],
+        device_allocated=told["device_allocated"],
+        device_reserved=told["device_reserved"],
         nvml_device=outcome.nvml_device,
     )
 
 
-def _fine_tune(outcome: Outcome, prepared: Prepared) -> FineTune | None:
-    tuned = outcome.said.get("fine-tuned")
-    if not tuned:
-        return None
-    return FineTune(
-        seconds=tuned["seconds"],
-        evaluation_s=tuned["evaluation_s"],
-        train_loss=tuple(tuned["train_loss"]),
-        train_images=len(prepared.dataset.train_images),
-        test_images=len(prepared.dataset.test_images),
-        # With random weights an accuracy would say something about the draw, not about the fine-tune.
-        correct=None if prepared.task.weights == "random" else tuned["correct"],
-    )
-
-
-def _doubts(outcome: Outcome, banner: str | None) -> list[Doubt]:
-    doubts = [doubt] if (doubt := memory.doubt()) else []
-    if banner:
-        doubts.append(Doubt(name="offline-suite", evidence=banner, advice="bring the data and weights that it names"))
-    for kind in ("pipeline", "compute"):
-        calibrated = outcome.said.get(f"calibrated {kind}")
-        if calibrated and calibrated["capped"]:
-            doubts.append(
-                Doubt(
-                    name=f"warm-up-cap-{kind}",
-                    evidence=f"still getting faster after {calibrated['steps']} steps",
-                    advice="close other programs, or compare with more launches",
-                )
+def _fine_tunes(outcome: Outcome, prepared: Prepared) -> Iterator[FineTune]:
+    # With random weights an accuracy would say something about the draw, not about the fine-tune.
+    random = prepared.task.weights == "random"
+    for seed in outcome.job.seeds:
+        if tuned := outcome.said.get(f"fine-tuned {seed}"):
+            yield FineTune(
+                seed=seed,
+                seconds=tuned["seconds"],
+                evaluation_s=tuned["evaluation_s"],
+                elapsed_s=tuned["elapsed_s"],
+                train_loss=tuple(tuned["train_loss"]),
+                train_images=len(prepared.dataset.train_images),
+                test_images=len(prepared.dataset.test_images),
+                correct=None if random else tuned["correct"],
+                right=None if random else tuned["right"],
             )
-    return doubts

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.amounts import seconds, share
 from bench.errors import UserError
 
 #: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
@@ -43,6 +44,7 @@ RelativeTo = Annotated[str, typer.Option(help="Backend that ratios are relative 
 
 @app.command()
 def run(
+    context: typer.Context,
     suite: Annotated[
         str, typer.Option(help="How thoroughly to measure: `bench list suites`, or a TOML file.")
     ] = "standard",
@@ -61,13 +63,23 @@ def run(
     threads: Threads = None,
     launches: Annotated[int | None, typer.Option(min=1, help="Starts of a worker per case.")] = None,
     rounds: Annotated[int | None, typer.Option(min=2, help="Timed rounds of each kind per launch.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Add launches until every ratio's interval reaches no further, as `2%`.")
+    ] = None,
+    max_time: Annotated[str | None, typer.Option(help="Until then: `90s`, `10m` or `1h`.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fine-tunes, each from a seed of its own.")] = 1,
     isolated: Annotated[bool, typer.Option(help="One worker at a time, where memory cannot hold all.")] = False,
     relative_to: RelativeTo = "pytorch",
+    strict: Annotated[bool, typer.Option(help="Exit status 1 where there is a warning.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    resume: Annotated[str | None, typer.Option(help="Finish this run, with the options that it had.")] = None,
     results: Results = Path("results"),
 ) -> None:
     """Compare the frameworks: prove that they run the same fine-tune, measure, print and store the tables."""
     from bench.commands.run import compare
 
+    if resume is not None:
+        _refuse_beside_resume(context)
     fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
     raise typer.Exit(
         compare(
@@ -81,8 +93,14 @@ def run(
             threads=threads,
             launches=launches,
             rounds=rounds,
+            until=share(until),
+            max_time=seconds(max_time),
+            seeds=seeds,
             isolated=isolated,
             relative_to=relative_to,
+            strict=strict,
+            wait=wait,
+            resume_run=resume,
             results=results,
         )
     )
@@ -145,11 +163,30 @@ def list_(
 
 
 @app.command()
+def selftest(
+    backend: Annotated[str | None, typer.Option(help="Whose workers are used; the first one by default.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+) -> None:
+    """Check the harness on this machine: does it show what is planted, and nothing that is not there?"""
+    from bench.commands.selftest import selftest as test
+
+    raise typer.Exit(test(backend, wait))
+
+
+@app.command()
 def doctor(data_dir: DataDir = None) -> None:
     """Say what is installed, which data and weights are found and where, which GPUs, and what would be skipped."""
     from bench.commands.doctor import examine
 
     examine(data_dir)
+
+
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """A run that is resumed has its options already."""
+    allowed = {"resume", "results", "strict", "wait"}
+    given = [n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")]
+    if others := [f"--{name.replace('_', '-')}" for name in given if name not in allowed]:
+        raise UserError(f"--resume takes the options that the run had: leave out {', '.join(others)}")
 
 
 def _fields(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from bench import assemble, conductor, parity, store
 from bench.data.dataset import Dataset
 from bench.errors import UserError
 from bench.progress import Progress
-from bench.record import Proof, Record
+from bench.record import Conditions, Proof, Record
 from bench.request import Plan, Prepared
+from bench.tables.launches import by_task, widest_reach
 from bench.worker.job import Job
 
 
@@ -29,19 +31,69 @@ def case_id(prepared: Prepared, backend: str, variant: Variant) -> str:
     return f"{backend}-{variant.name}-{prepared.task.name}{suffix}"
 
 
-def compare(plan: Plan, run: Path, progress: Progress) -> Iterator[list[Record]]:
-    """Measure everything; yields the records of each launch as soon as it is over and written."""
+def compare(plan: Plan, run: Path, about: dict[str, object], progress: Progress) -> Iterator[list[Record]]:
+    """Measure everything that is not done yet; yields each launch's records as soon as they are written.
+
+    Args:
+        plan: what to measure, and what of it is done.
+        run: its folder.
+        about: what every record says of the run and its machine.
+        progress: is told of everything.
+    """
     draw = random.Random()
-    for prepared in plan.tasks:
-        proofs: dict[str, Proof] = {}
-        for launch in range(1, plan.suite.launches + 1):
+    began = time.monotonic()
+    for position, prepared in enumerate(plan.tasks):
+        records = [record for record in plan.done if record.position == position]
+        proofs = {record.case: record.proof for record in records if record.proof}
+        while launch := _next(plan, prepared, records, time.monotonic() - began):
             with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-                records = _launch(plan, prepared, launch, Path(folder), run, proofs, draw, progress)
-            for record in records:
+                of_launch = [
+                    assemble.record(*parts, run=run.name, suite=plan.suite.name, position=position, about=about)
+                    for parts in _launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
+                ]
+            for record in of_launch:
                 store.write_record(run, record)
-            yield records
-            if all(record.failure for record in records):
+            records += of_launch
+            yield of_launch
+            if all(record.failure for record in of_launch):
                 break  # what killed every worker would kill the next ones too
+
+
+@dataclass(frozen=True)
+class Next:
+    """A launch to make: its number, and the seeds of its fine-tunes."""
+
+    number: int
+    seeds: tuple[int, ...]
+
+
+def _next(plan: Plan, prepared: Prepared, records: Sequence[Record], elapsed: float) -> Next | None:
+    """The launch that is to be made next; None when all is done.
+
+    A launch that was cut off counts for nothing, and its number is not used again. Ratios come from launches of all
+    cases, so only those count.
+    """
+    cases = {case_id(prepared, backend, plan.variant) for backend in plan.backends}
+    by_launch: dict[int, set[str]] = {}
+    for record in records:
+        by_launch.setdefault(record.launch, set()).add(record.case)
+    whole = sum(found >= cases for found in by_launch.values())
+    missing = max(0, plan.suite.launches - whole)
+    wanted = range(prepared.task.seed, prepared.task.seed + plan.seeds) if prepared.fine_tune else ()
+    tuned = {tune.seed for record in records for tune in record.fine_tunes}
+    seeds = [seed for seed in wanted if seed not in tuned]
+    if not missing and not seeds and not _too_wide(plan, records, elapsed):
+        return None
+    share = -(-len(seeds) // max(1, missing))
+    return Next(max(by_launch, default=0) + 1, tuple(seeds[:share]))
+
+
+def _too_wide(plan: Plan, records: Sequence[Record], elapsed: float) -> bool:
+    """Whether `--until` asks for one more launch."""
+    if plan.until is None or (plan.max_time is not None and elapsed > plan.max_time):
+        return False
+    reaches = [widest_reach(task, plan.relative_to) for task in by_task(records)]
+    return any(reach > plan.until for reach in reaches if reach is not None)
 
 
 def prove(
@@ -53,47 +105,42 @@ def prove(
             update={"rounds": 0, "launches": 1, "proof_images": proof_images, "proof_steps": proof_steps}
         )
         alone = replace(plan, suite=thorough)
+        only = Next(1, (prepared.task.seed,))
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-            yield prepared, _launch(alone, prepared, 1, Path(folder), None, {}, random.Random(), progress)
+            records = [
+                assemble.record(*parts, run="", suite=thorough.name, position=0, about={})
+                for parts in _launch(alone, prepared, only, Path(folder), {}, random.Random(), progress)
+            ]
+        yield prepared, records
 
 
 def _launch(
     plan: Plan,
     prepared: Prepared,
-    launch: int,
+    launch: Next,
     folder: Path,
-    run: Path | None,
     proofs: dict[str, Proof],
     draw: random.Random,
     progress: Progress,
-) -> list[Record]:
+) -> list[tuple[assemble.Launched, Proof | None]]:
+    """What became of each case that is measured, and the verdict on its sameness; new proofs go into `proofs`."""
     started = datetime.now(UTC)
     jobs = _jobs(plan, prepared, launch, folder, proofs)
-    progress.launch(prepared, launch, jobs)
+    progress.launch(prepared, launch.number, jobs)
     crews = [[job] for job in jobs] if plan.isolated else [jobs]
-    outcomes: dict[str, conductor.Outcome] = {}
+    outcomes: dict[str, tuple[conductor.Outcome, Conditions | None]] = {}
     for crew in crews:
-        done = conductor.launch(crew, plan.suite.round_seconds, draw, progress, reverse_start=launch % 2 == 0)
-        outcomes |= {outcome.job.case: outcome for outcome in done.outcomes}
-    reference = outcomes.get(case_id(prepared, parity.REFERENCE[0], plan.variant))
-    records = []
-    for case, outcome in outcomes.items():
+        done = conductor.launch(crew, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0)
+        outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
+    reference, _ = outcomes.get(case_id(prepared, parity.REFERENCE[0], plan.variant), (None, None))
+    made = []
+    for case, (outcome, conditions) in outcomes.items():
         if outcome.job.proof_steps and (verdict := assemble.proof(outcome, reference, prepared)):
             proofs[case] = verdict
         if outcome.job.backend in plan.backends:
-            records.append(
-                assemble.record(
-                    outcome,
-                    prepared,
-                    _verdict(proofs.get(case), outcome),
-                    run=run.name if run else "",
-                    suite=plan.suite.name,
-                    banner=plan.banner,
-                    launch=launch,
-                    started=started,
-                )
-            )
-    return records
+            launched = assemble.Launched(outcome, prepared, conditions, launch.number, started)
+            made.append((launched, _verdict(proofs.get(case), outcome)))
+    return made
 
 
 def _verdict(proof: Proof | None, outcome: conductor.Outcome) -> Proof | None:
@@ -103,8 +150,8 @@ def _verdict(proof: Proof | None, outcome: conductor.Outcome) -> Proof | None:
     return proof.model_copy(update={"seconds": 0.0})
 
 
-def _jobs(plan: Plan, prepared: Prepared, launch: int, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
-    """The jobs of a launch. What needs doing once, proof and fine-tune, is in the first one."""
+def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
+    """The jobs of a launch. What needs doing once, the proof, is in the first one."""
     data = _images(prepared.dataset, folder)
     proving = any(case_id(prepared, backend, plan.variant) not in proofs for backend in plan.backends)
     names = list(plan.backends)
@@ -127,7 +174,8 @@ def _jobs(plan: Plan, prepared: Prepared, launch: int, folder: Path, proofs: Map
                 proof_images=plan.suite.proof_images,
                 proof_steps=plan.suite.proof_steps if proving else 0,
                 rounds=plan.suite.rounds if backend in plan.backends else 0,
-                fine_tune=prepared.fine_tune and launch == 1 and (not plan.suite.rounds or backend in plan.backends),
+                loader=launch.number == 1,  # it is compared with nothing
+                seeds=launch.seeds if not plan.suite.rounds or backend in plan.backends else (),
                 descriptor=-1,
             )
         )

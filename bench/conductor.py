@@ -15,12 +15,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.channel import Message
-from bench.gpu import check_device, used_bytes
-from bench.record import Failure
+from bench.conditions import Look, between, look
+from bench.gpu import State, check_device, state, used_bytes
+from bench.record import Conditions, Failure
 from bench.worker.job import Job
 from bench.worker_process import WorkerDied, WorkerProcess
 
-KINDS = ("pipeline", "compute")
+KINDS = ("pipeline", "compute", "loader")
+#: Rounds of the input pipeline alone are compared with nothing: this share of the others' length is enough.
+LOADER_SHARE = 1 / 3
+#: Before each round, steps that are not timed: threads that slept while others worked find their cores again.
+RUN_IN_SHARE = 0.01
 #: Seconds without a word from a worker after which it is taken for hung. A start may trace and compile.
 START_TIMEOUT = 900.0
 ROUND_TIMEOUT = 300.0
@@ -55,10 +60,13 @@ class Outcome:
 
 @dataclass
 class Launch:
-    """The outcomes in the order of the jobs, and how long the rounds of all took, hand-overs included."""
+    """The outcomes in the order of the jobs, how long the rounds of all took, hand-overs included, and what else went
+    on meanwhile.
+    """
 
     outcomes: list[Outcome]
     measuring_s: float
+    conditions: Conditions | None
 
 
 def launch(
@@ -72,7 +80,7 @@ def launch(
 
     Args:
         jobs: cases of one task.
-        round_seconds: about how long the fastest case's round lasts; all cases do the same number of steps.
+        round_seconds: about how long the fastest case's round lasts; all cases do the same number of training steps.
         draw: source of the orders within a round.
         watcher: told of all progress.
         reverse_start: start the workers in reverse order, which launches take turns at.
@@ -81,11 +89,13 @@ def launch(
     with _workers(outcomes, watcher) as crew:
         for job in reversed(jobs) if reverse_start else jobs:
             crew.start(job)
-        measuring_s = sum(crew.rounds(kind, round_seconds, draw) for kind in KINDS)
+        for kind in KINDS:
+            crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
         for worker in crew.at("fine-tune ready"):
             crew.resume(worker, FINE_TUNE_TIMEOUT)
         crew.finish()
-    return Launch([outcomes[job.case] for job in jobs], measuring_s)
+    measuring_s = sum(after.time - before.time for before, after in crew.looks)
+    return Launch([outcomes[job.case] for job in jobs], measuring_s, crew.conditions())
 
 
 class _Crew:
@@ -95,6 +105,8 @@ class _Crew:
         self.outcomes, self.watcher = outcomes, watcher
         self.waiting: dict[WorkerProcess, Message] = {}
         self.alive: list[WorkerProcess] = []
+        self.looks: list[tuple[Look, Look]] = []
+        self.device: State | None = None
 
     def start(self, job: Job) -> None:
         """Start a worker and let it import, build, prove and warm up alone."""
@@ -109,25 +121,34 @@ class _Crew:
         if before is not None and after is not None:
             self.outcomes[job.case].nvml_device = max(0, after - before)
 
-    def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> float:
-        """All rounds of a kind; the seconds that they took together."""
+    def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> None:
+        """All rounds of a kind."""
         crew = [worker for worker in self.at("calibrated") if self.waiting[worker]["kind"] == kind]
         if not crew:
-            return 0.0
-        fastest = min(self.waiting[worker]["step_seconds"] for worker in crew)
-        steps = max(1, math.ceil(round_seconds / fastest))
+            return
+        calibrated = {worker: self.waiting[worker]["step_seconds"] for worker in crew}
+        fastest = min(calibrated.values())
+        steps = {
+            worker: max(1, math.ceil(round_seconds / (own if kind == "loader" else fastest)))
+            for worker, own in calibrated.items()
+        }
         for worker in crew:
-            self.resume(worker, START_TIMEOUT, steps=steps)
-        began = time.perf_counter()
+            self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker]))
+        before = look(worker.process.pid for worker in crew)
         for number, order in enumerate(balanced_orders(crew, crew[0].job.rounds, draw), start=1):
             for worker in order:
                 if worker in self.alive:
-                    self._round(worker, kind, number, steps)
-        took = time.perf_counter() - began
+                    self._round(worker, kind, number, steps[worker] + run_in(steps[worker]))
+        gpu = check_device(crew[0].job.variant.device)
+        self.device = state(gpu.index) if gpu else None
+        self.looks.append((before, look(worker.process.pid for worker in crew)))
         for worker in crew:
             if worker in self.alive:
                 self.resume(worker, START_TIMEOUT)
-        return took
+
+    def conditions(self) -> Conditions | None:
+        """What else went on while the rounds ran; None if there were none."""
+        return between(self.looks, self.device, len(self.outcomes)) if self.looks else None
 
     def resume(self, worker: WorkerProcess, timeout: float, **content: object) -> None:
         """Let a resting worker run on to its next rest."""
@@ -186,6 +207,11 @@ def _workers(outcomes: dict[str, Outcome], watcher: Watcher) -> Iterator[_Crew]:
     finally:
         for worker in crew.alive:
             worker.kill()
+
+
+def run_in(steps: int) -> int:
+    """Steps that are not timed, before the `steps` of a round."""
+    return math.floor(steps * RUN_IN_SHARE)
 
 
 def balanced_orders(

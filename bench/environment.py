@@ -23,6 +23,7 @@ from bench import gpu
 PROJECT = Path(__file__).resolve().parents[1]
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
+CORES = Path("/sys/devices/system/cpu")
 
 PACKAGES = (
     "torch",
@@ -85,7 +86,7 @@ def environment() -> dict[str, object]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": cpu(),
-        "memory": {"total": psutil.virtual_memory().total, "limit": _memory_limit()},
+        "memory": {"total": psutil.virtual_memory().total, "limit": memory_limit()},
         "system": {
             "name": platform.system(),
             "kernel": platform.release(),
@@ -117,10 +118,15 @@ def cpu() -> dict[str, object]:
         "cores_physical": psutil.cpu_count(logical=False),
         "cores_logical": psutil.cpu_count(),
         "cores_usable": usable_cores(),
-        "quota": _quota(),
-        "governor": _line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "quota": quota(),
+        "governor": governor(),
         "huge_pages": _line(Path("/sys/kernel/mm/transparent_hugepage/enabled")),
     }
+
+
+def governor() -> str | None:
+    """What steers the first core's frequency; None where the system does not tell."""
+    return _line(CORES / "cpu0/cpufreq/scaling_governor")
 
 
 def usable_cores() -> int | None:
@@ -190,14 +196,19 @@ def _groups() -> dict[str, str]:
 
 
 def _limits(controller: str, file: str, version_1: bool) -> list[str]:
-    """What `file` says in this process' control group and all groups above it: the tightest holds."""
+    """What `file` says in this process' control group and all groups above it, stripped: the tightest holds."""
+    return [text.strip() for text in _texts(controller, file, version_1)]
+
+
+def _texts(controller: str, file: str, version_1: bool) -> list[str]:
+    """`file` in this process' control group and all groups above it."""
     root = CGROUPS / (controller if version_1 else "")
     group = root / _groups().get(controller if version_1 else "", "/").lstrip("/")
     folders = [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
-    return [line for folder in folders if (line := _line(folder / file))]
+    return [text for folder in folders if (text := _text(folder / file))]
 
 
-def _quota() -> float | None:
+def quota() -> float | None:
     """CPUs' worth of time that a control group grants (`cpu.max`, or version 1's quota and period)."""
     pairs = [line.split() for line in _limits("cpu", "cpu.max", version_1=False)]
     version_1 = (_limits("cpu", f"cpu.cfs_{part}_us", version_1=True) for part in ("quota", "period"))
@@ -205,11 +216,39 @@ def _quota() -> float | None:
     return min((int(q) / int(p) for q, p in pairs if q.isdecimal() and int(p)), default=None)
 
 
-def _memory_limit() -> int | None:
+def memory_limit() -> int | None:
     """The tightest memory limit of a control group in bytes; version 1 says "none" by a number near 2**63."""
     lines = _limits("memory", "memory.max", version_1=False)
     lines += _limits("memory", "memory.limit_in_bytes", version_1=True)
     return min((int(line) for line in lines if line.isdecimal() and int(line) < 2**62), default=None)
+
+
+def memory_used() -> int | None:
+    """What this process' control group uses of its limit, in bytes, files that can be let go left out; None without."""
+    for version_1, file in ((False, "memory.current"), (True, "memory.usage_in_bytes")):
+        if sizes := _limits("memory", file, version_1):
+            stat = _texts("memory", "memory.stat", version_1)
+            cached = re.findall(r"^(?:total_)?inactive_file (\d+)$", stat[0] if stat else "", re.M)
+            return max(0, int(sizes[0]) - (int(cached[-1]) if cached else 0))
+    return None
+
+
+def out_of_memory_kills() -> int:
+    """Processes of this control group that the kernel has killed because memory ran out; 0 where it does not tell."""
+    lines = _texts("memory", "memory.events", version_1=False) + _texts("memory", "memory.oom_control", version_1=True)
+    return max((int(count) for text in lines for count in re.findall(r"^oom_kill (\d+)$", text, re.M)), default=0)
+
+
+def throttled_periods() -> int | None:
+    """Periods in which this control group's CPU quota was used up, since it began; None where there is no quota."""
+    texts = _texts("cpu", "cpu.stat", version_1=False) + _texts("cpu", "cpu.stat", version_1=True)
+    return max((int(n) for text in texts for n in re.findall(r"^nr_throttled (\d+)$", text, re.M)), default=None)
+
+
+def thermal_events() -> int | None:
+    """Times that a core was slowed down because of its heat, since the start; None where the system does not tell."""
+    lines = [_line(path) for path in CORES.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
+    return sum(int(line) for line in lines if line) if lines else None
 
 
 def _line(path: Path) -> str | None:

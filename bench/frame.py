@@ -8,10 +8,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from bench.memory import MB
 from bench.record import Memory, Record, Rounds
-
-#: Bytes in the MB of every column, table and document here: 2**20.
-MB = 2**20
 
 COLUMNS = (
     "run",
@@ -43,21 +41,21 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per launch, columns `COLUMNS`.
 
     `rounds` counts the pipeline rounds; `images_per_second` is the images of a round over the seconds of
-    the median round; memory is in MB of 2**20 bytes; `train_loss` is the last epoch's; `test_accuracy` is a
-    share, 0..1; `parity` is the proof's status; `warnings` are the doubts' names, joined by `;`. What was
-    not measured is NaN, and so are the device columns where there is no GPU.
+    the median round; memory is in MB of 2**20 bytes; `train_loss` is the last epoch's, `test_accuracy` a share,
+    0..1, both of the launch's first fine-tune; `parity` is the proof's status; `warnings` are the doubts' names,
+    joined by `;`. What was not measured is NaN, and so are the device columns where there is no GPU.
     """
     return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
 
 
 def host_peak(memory: Memory) -> int | None:
     """The highest resident memory over all phases, in bytes; None where the host peak cannot be read."""
-    phases = (memory.host_interpreter, memory.host_import, memory.host_build, memory.host_training)
-    return max((peak for peak in phases if peak is not None), default=None)
+    return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
 
 
 def _row(record: Record) -> dict[str, object]:
-    tune, start, memory = record.fine_tune, record.start_up, record.memory
+    tune, start, memory = next(iter(record.fine_tunes), None), record.start_up, record.memory
+    imported = memory.phase("import") if memory else None
     return {
         "run": record.run,
         "task": record.task.name,
@@ -73,7 +71,7 @@ def _row(record: Record) -> dict[str, object]:
         "import_s": start.import_s if start else math.nan,
         "build_s": start.build_s if start else math.nan,
         "peak_host_mb": _mb(host_peak(memory)) if memory else math.nan,
-        "import_host_mb": _mb(memory.host_import) if memory else math.nan,
+        "import_host_mb": _mb(imported.peak) if imported else math.nan,
         "peak_device_mb": _mb(memory.device_allocated) if memory else math.nan,
         "nvml_device_mb": _mb(memory.nvml_device) if memory else math.nan,
         "train_loss": tune.train_loss[-1] if tune and tune.train_loss else math.nan,

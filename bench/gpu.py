@@ -6,18 +6,32 @@ Memory by process is not asked for: in a container NVML knows processes by forei
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pynvml
 
 from bench.errors import UserError
 
+#: NVML's reasons for a clock below its maximum, by bit (nvml.h, nvmlClocksEventReasons).
+SLOWED = {
+    0x0000000000000004: "software power cap",
+    0x0000000000000008: "hardware slowdown",
+    0x0000000000000020: "software thermal slowdown",
+    0x0000000000000040: "hardware thermal slowdown",
+    0x0000000000000080: "hardware power brake",
+}
+
 
 @dataclass(frozen=True)
 class Gpu:
-    """One device. `index` is NVML's, in PCI bus order; `memory_total` is in bytes, `power_limit` in watts."""
+    """One device. `index` is NVML's, in PCI bus order; `memory_total` is in bytes, `power_limit` in watts.
+
+    `clock`, `clock_most` are its multiprocessors', in MHz; `ecc` and `mig` say whether they are on, and None where the
+    device has none.
+    """
 
     index: int
     name: str
@@ -26,6 +40,10 @@ class Gpu:
     driver: str
     cuda: str
     power_limit: float | None
+    clock: int | None = None
+    clock_most: int | None = None
+    ecc: bool | None = None
+    mig: bool | None = None
 
 
 def devices() -> list[Gpu]:
@@ -47,6 +65,34 @@ def used_bytes(index: int) -> int | None:
             return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(index)).used)
     except pynvml.NVMLError:
         return None
+
+
+@dataclass(frozen=True)
+class State:
+    """What goes on on a device: processes with a context on it, its clock and the highest one in MHz.
+
+    `slowed` names what holds the clock down (NVML's "clocks event reasons"), idleness left out.
+    """
+
+    processes: int
+    clock: int | None
+    clock_most: int | None
+    slowed: tuple[str, ...]
+
+
+def state(index: int) -> State | None:
+    """The state of device `index` (NVML's) now; None where NVML does not tell."""
+    try:
+        with _nvml():
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            processes = len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+            clock = _told(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM)
+            most = _told(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM)
+            reasons = _told(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle) or 0
+    except pynvml.NVMLError:
+        return None
+    slowed = tuple(name for bit, name in SLOWED.items() if reasons & bit)
+    return State(processes, clock, most, slowed)
 
 
 def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
@@ -119,7 +165,24 @@ def _device(index: int, driver: str, cuda: str) -> Gpu:
         driver=driver,
         cuda=cuda,
         power_limit=power_limit,
+        clock=_told(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+        clock_most=_told(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
+        ecc=_on(_told(pynvml.nvmlDeviceGetEccMode, handle)),
+        mig=_on(_told(pynvml.nvmlDeviceGetMigMode, handle)),
     )
+
+
+def _told(ask: Callable[..., Any], *arguments: Any) -> Any:
+    """What NVML answers; None where the device does not tell."""
+    try:
+        return ask(*arguments)
+    except pynvml.NVMLError:
+        return None
+
+
+def _on(modes: Sequence[int] | None) -> bool | None:
+    """Whether the current one of (current, pending) is on."""
+    return None if modes is None else bool(modes[0])
 
 
 def _text(value: str | bytes) -> str:

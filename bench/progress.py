@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.channel import Message
+from bench.conductor import KINDS, LOADER_SHARE
 from bench.request import Plan, Prepared
 from bench.worker.job import Job
 
@@ -31,8 +32,8 @@ class Progress:
         self.total = sum(
             plan.suite.launches
             * len(plan.backends)
-            * (START_SECONDS + 2 * plan.suite.rounds * plan.suite.round_seconds)
-            + len(plan.backends) * _fine_tune_seconds(prepared)
+            * (START_SECONDS + plan.suite.rounds * sum(_round_seconds(plan, kind) for kind in KINDS))
+            + plan.seeds * len(plan.backends) * _fine_tune_seconds(prepared)
             for prepared in plan.tasks
         )
         self.done = 0.0
@@ -51,7 +52,8 @@ class Progress:
     def launch(self, prepared: Prepared, launch: int, jobs: Sequence[Job]) -> None:
         """A launch begins."""
         self.prepared = prepared
-        self.title = f"{prepared.task.name}, launch {launch} of {self.plan.suite.launches}"
+        of = f" of {self.plan.suite.launches}" if launch <= self.plan.suite.launches else ""
+        self.title = f"{prepared.task.name}, launch {launch}{of}"
         self.rows = {job.case: {"phase": "waits to start", "rate": ""} for job in jobs}
         self._say(self.title)
 
@@ -81,7 +83,7 @@ class Progress:
 
     def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """See `Watcher.round`."""
-        self.done += self.plan.suite.round_seconds
+        self.done += _round_seconds(self.plan, kind)
         self.rows[case] |= {
             "phase": f"{kind} round {number} of {of}",
             "rate": f"{images_per_second:,.0f} images/s",
@@ -103,6 +105,11 @@ class Progress:
         head = Table.grid(padding=(0, 2))
         head.add_row(Text(self.title, style="bold"), ProgressBar(total=1.0, completed=share, width=30), left)
         return Group(head, grid)
+
+
+def _round_seconds(plan: Plan, kind: str) -> float:
+    """About how long a round of a kind lasts."""
+    return plan.suite.round_seconds * (LOADER_SHARE if kind == "loader" else 1)
 
 
 def _fine_tune_seconds(prepared: Prepared) -> float:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task, Variant
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class _Frozen(BaseModel):
@@ -24,44 +24,127 @@ class Doubt(_Frozen):
 
 
 class Rounds(_Frozen):
-    """The timed rounds of one kind: `seconds[i]` is the wall time of `steps` training steps on `images` images."""
+    """The timed rounds of one kind: `seconds[i]` is the wall time of `steps` training steps on `images` images.
 
-    kind: Literal["pipeline", "compute"]
+    `loader` rounds take batches from the input pipeline and train on none. `warmup_capped` says that the warm-up
+    ended by its cap, while steps still got faster.
+    """
+
+    kind: Literal["pipeline", "compute", "loader"]
     steps: int
     images: int
     seconds: tuple[float, ...]
     warmup_steps: int
+    warmup_capped: bool
+
+
+class Phase(_Frozen):
+    """Host memory of a worker in one phase, in bytes; None where the system does not tell.
+
+    `peak` is the highest resident size within the phase (VmHWM, reset before it), `live` the resident size at its
+    end, `children` what processes of an input pipeline hold beyond that (see `bench.memory.children_bytes`).
+    """
+
+    name: str
+    peak: int | None
+    live: int | None
+    children: int = 0
 
 
 class Memory(_Frozen):
-    """Peaks in bytes. Host: resident, by phase (VmHWM, reset between phases). Device: None where there is no GPU."""
+    """Host memory by phase; peaks of the device in bytes, None where there is no GPU.
 
-    host_interpreter: int | None
-    host_import: int | None
-    host_build: int | None
-    host_training: int | None
+    Phases: `interpreter` (with pytest and the harness), `import` of the framework, `data` loaded, `build` of the
+    model, `first step`, `training`, `fine-tune`, `evaluation`. `resettable`: whether the peak could be set back between
+    them.
+    """
+
+    host: tuple[Phase, ...]
+    resettable: bool
     device_allocated: int | None
     device_reserved: int | None
     nvml_device: int | None
 
+    def phase(self, name: str) -> Phase | None:
+        """The phase called `name`, where it was measured."""
+        return next((phase for phase in self.host if phase.name == name), None)
+
 
 class StartUp(_Frozen):
-    """Seconds that the import of the framework took, the build, and the first step (input pipeline's start, trace)."""
+    """Seconds from the process' start to the first trained batch, one part after the other.
 
+    `process_s` (interpreter and harness), `import_s` of the framework, `data_s` (images and checkpoint read),
+    `build_s`, `first_step_s` (the input pipeline's start, trace, compilation). `elapsed_s` is all of them by one
+    clock of its own.
+    """
+
+    process_s: float
     import_s: float
+    data_s: float
     build_s: float
     first_step_s: float
+    elapsed_s: float
 
 
 class FineTune(_Frozen):
-    """The whole fine-tune, done for real. Accuracy and predictions are None with random weights."""
+    """The whole fine-tune, done for real, with the order of images and the head's start drawn from `seed`.
 
+    `seconds` of training, `evaluation_s` on the whole test set, `elapsed_s` both by one clock of its own. With random
+    weights `correct` and `right` are None. `right` has a bit a test image, in order, 1 where the prediction is right:
+    NumPy's `packbits`, compressed by zlib, in base64.
+    """
+
+    seed: int
     seconds: float
     evaluation_s: float
+    elapsed_s: float
     train_loss: tuple[float, ...]
     train_images: int
     test_images: int
     correct: int | None
+    right: str | None
+
+
+class Conditions(_Frozen):
+    """What else went on while the rounds of a launch ran; None where the system does not tell.
+
+    Attributes:
+        seconds: that the rounds took, hand-overs included.
+        other_cpu: share of all cores' time that other processes used.
+        steal: share of all cores' time that a hypervisor took.
+        cgroup_throttled: periods in which the control group's CPU quota was used up.
+        thermal_throttled: times that a core was slowed down because of its heat.
+        swapped: bytes that the machine swapped in and out.
+        frequency: mean of the cores' frequencies at the end, in MHz.
+        memory_available, memory_limit: bytes that were left at the end, and all that there are.
+        battery: whether the machine ran on battery.
+        governor: of the first core's frequency.
+        usable_cores, cores, quota: CPUs that the process may run on, that there are, and the quota in CPUs.
+        limits: resource limits that are set, by name: seconds of CPU, bytes of address space.
+        gpu_processes: processes with a context on the GPU, beyond one a worker.
+        gpu_clock, gpu_clock_most: of its multiprocessors, in MHz.
+        gpu_slowed: why the driver holds the clocks down, in NVML's words.
+    """
+
+    seconds: float
+    other_cpu: float | None
+    steal: float | None
+    cgroup_throttled: int | None
+    thermal_throttled: int | None
+    swapped: int | None
+    frequency: float | None
+    memory_available: int
+    memory_limit: int
+    battery: bool
+    governor: str | None
+    usable_cores: int | None
+    cores: int | None
+    quota: float | None
+    limits: dict[str, int]
+    gpu_processes: int | None = None
+    gpu_clock: int | None = None
+    gpu_clock_most: int | None = None
+    gpu_slowed: tuple[str, ...] = ()
 
 
 class Check(_Frozen):
@@ -95,19 +178,37 @@ class Proof(_Frozen):
 
 
 class Failure(_Frozen):
-    """A worker that did not finish: in which phase, why in one line, and the last lines it printed."""
+    """A worker that did not finish.
+
+    Attributes:
+        phase: what it was at.
+        reason: in one line.
+        last_lines: that it printed.
+        stacks: of all its threads, where it hung.
+        peak: its highest resident size that was seen, in bytes.
+    """
 
     phase: str
     reason: str
     last_lines: tuple[str, ...]
+    stacks: tuple[str, ...] = ()
+    peak: int | None = None
 
 
 class Record(_Frozen):
-    """One launch of one case. `failure` is set where it did not finish; what it had measured is kept."""
+    """One launch of one case. `failure` is set where it did not finish; what it had measured is kept.
+
+    It is all that a table needs: `about` is the run's part of `environment.json` (its command, what was
+    skipped, the machine, the packages), `position` the task's place in the run, `framework` how the framework was
+    built.
+    """
 
     schema_version: int = SCHEMA
     run: str
     suite: str
+    position: int
+    about: dict[str, object]
+    framework: dict[str, str]
     case: str
     task: Task
     task_hash: str
@@ -123,7 +224,9 @@ class Record(_Frozen):
     memory: Memory | None
     pipeline: Rounds | None
     compute: Rounds | None
-    fine_tune: FineTune | None
+    loader: Rounds | None
+    fine_tunes: tuple[FineTune, ...]
+    conditions: Conditions | None
     proof: Proof | None
     benchmarks: tuple[dict[str, object], ...]
     warnings: tuple[Doubt, ...]

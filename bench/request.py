@@ -17,6 +17,7 @@ from bench.data.subset import limit
 from bench.environment import usable_cores
 from bench.errors import Unavailable, UserError, unknown
 from bench.gpu import check_device
+from bench.record import Record
 from bench.tasks import TASKS
 
 OFFLINE = "offline"
@@ -30,6 +31,9 @@ class Request:
         suite: name or file.
         tasks, backends: empty means the suite's and all.
         overrides: fields of the task, by name.
+        until: add launches until the intervals of all ratios reach no further than this share of them.
+        max_time: seconds after which no launch is added any more.
+        seeds: how many fine-tunes, each from a seed of its own.
     """
 
     suite: str = "standard"
@@ -42,6 +46,9 @@ class Request:
     threads: int | None = None
     launches: int | None = None
     rounds: int | None = None
+    until: float | None = None
+    max_time: float | None = None
+    seeds: int = 1
     isolated: bool = False
     relative_to: str = "pytorch"
     results: Path = Path("results")
@@ -60,7 +67,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run needs to know before the first worker starts."""
+    """Everything that a run needs to know before the first worker starts; `done` is what was measured already."""
 
     suite: suite.Suite
     tasks: tuple[Prepared, ...]
@@ -70,6 +77,10 @@ class Plan:
     banner: str | None
     isolated: bool
     relative_to: str
+    until: float | None = None
+    max_time: float | None = None
+    seeds: int = 1
+    done: tuple[Record, ...] = ()
 
 
 def plan(request: Request) -> Plan:
@@ -82,6 +93,8 @@ def plan(request: Request) -> Plan:
     if request.relative_to not in backends.REGISTRY:
         raise unknown("backend", request.relative_to, backends.REGISTRY)
     check_device(request.device)
+    if request.max_time is not None and request.until is None:
+        raise UserError("--max-time limits what --until adds: use both")
     variant = Variant(device=request.device, threads=request.threads or usable_cores())
     wanted = suite.load(request.suite)
     banner = None
@@ -95,7 +108,19 @@ def plan(request: Request) -> Plan:
         tasks = _prepare(replace(request, checkpoint=None), wanted)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
-    return Plan(resized, tasks, chosen, variant, skipped, banner, request.isolated, request.relative_to)
+    return Plan(
+        suite=resized,
+        tasks=tasks,
+        backends=chosen,
+        variant=variant,
+        skipped=skipped,
+        banner=banner,
+        isolated=request.isolated,
+        relative_to=request.relative_to,
+        until=request.until,
+        max_time=request.max_time,
+        seeds=request.seeds,
+    )
 
 
 def usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -18,48 +18,39 @@ class Interval:
     low: float | None
     high: float | None
 
+    @property
+    def reach(self) -> float:
+        """How far the interval reaches from the estimate, relative to it; infinite where there is none."""
+        if self.low is None or self.high is None:
+            return math.inf
+        return max(self.high / self.estimate - 1, 1 - self.low / self.estimate)
+
     def excludes(self, value: float) -> bool:
         """Whether there is an interval and `value` lies outside it."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
 
-def throughput(
-    images: int,
-    seconds_by_launch: Sequence[Sequence[float]],
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Images per second: the median round of each launch, then the median over the launches.
+def throughput(images: int, seconds_by_launch: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
+    """Images per second: the geometric mean over launches of the rate of each launch's median round.
 
-    The interval is a percentile interval of a hierarchical bootstrap (Davison & Hinkley 1997, section 3.8):
-    launches are drawn with replacement, and then rounds within each drawn launch. One launch gives no
-    interval: the spread of its rounds says nothing about the spread between launches, which is the larger.
+    The interval is Student's over the launches' logarithms, exponentiated. The spread of the rounds is in it, for it
+    moves the medians; to draw rounds again within drawn launches would count it twice (Davison & Hinkley 1997,
+    section 3.8). Percentiles of a hierarchical bootstrap, launches and then rounds, do not keep their word: simulated
+    with six rounds and launches that vary by 2.7 %, they cover 87 % at 4 launches and 92 % at 8 where rounds vary by
+    1 %, and 98 % at 8 where they vary by 5 %; 95 % was asked.
+
+    One launch gives no interval: the spread of its rounds says nothing about the spread between launches.
 
     Args:
         images: in one round.
         seconds_by_launch: wall seconds of each round, by launch; launches may have different numbers of them.
         confidence: of the interval.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
 
     Raises:
         ValueError: no launch, a launch without rounds, or a round that took no time.
     """
     launches = _checked(seconds_by_launch)
-    estimate = float(np.median([images / np.median(launch) for launch in launches]))
-    if len(launches) == 1:
-        return Interval(estimate, None, None)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(launches), size=(resamples, len(launches)))
-    rates = np.empty(drawn.shape)
-    for index, launch in enumerate(launches):
-        chosen = drawn == index
-        rounds = rng.integers(launch.size, size=(int(chosen.sum()), launch.size))
-        rates[chosen] = images / np.median(launch[rounds], axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.median(rates, axis=1), (tail, 1 - tail))
-    return Interval(estimate, float(low), float(high))
+    return ratio([math.log(images / np.median(launch)) for launch in launches], confidence)
 
 
 def log_ratios(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> list[float]:
@@ -87,15 +78,136 @@ def ratio(ys: Sequence[float], confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: no launch pair, or a y that is not finite.
     """
-    sample = np.asarray(ys, dtype=float)
-    if not sample.size or not np.isfinite(sample).all():
-        raise ValueError(f"a ratio needs launch pairs with finite logarithms, not {list(ys)}")
-    mean = float(sample.mean())
+    logs = mean(ys, confidence)
+    low, high = (None if end is None else math.exp(end) for end in (logs.low, logs.high))
+    return Interval(math.exp(logs.estimate), low, high)
+
+
+def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The mean with its t-interval (Student 1908); one value gives no interval.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
+    sample = _finite(values)
+    centre = float(sample.mean())
     if sample.size == 1:
-        return Interval(math.exp(mean), None, None)
-    error = float(sample.std(ddof=1)) / math.sqrt(sample.size)
-    reach = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * error
-    return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+        return Interval(centre, None, None)
+    reach = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * float(stats.sem(sample))
+    return Interval(centre, centre - reach, centre + reach)
+
+
+def p_of_no_difference(ys: Sequence[float]) -> float:
+    """Two-sided p of Student's test that the mean y is 0; 1 where one launch pair leaves everything open.
+
+    Raises:
+        ValueError: no launch pair, or a y that is not finite.
+    """
+    sample = _finite(ys)
+    if sample.size == 1:
+        return 1.0
+    error = float(stats.sem(sample))
+    if not error:
+        return 0.0 if sample.mean() else 1.0
+    return float(2 * stats.t.sf(abs(float(sample.mean())) / error, sample.size - 1))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact p that two classifiers are right equally often (McNemar 1947, Psychometrika 12:153-157).
+
+    Args:
+        only_first, only_second: test images on which just the first, or just the second, is right.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"{only_first} and {only_second} are no counts")
+    n = only_first + only_second
+    return float(stats.binomtest(only_first, n, 0.5).pvalue) if n else 1.0
+
+
+def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The least-squares slope of y over x with its t-interval; two points give no interval.
+
+    Raises:
+        ValueError: fewer than two different x, or a figure that is not finite.
+    """
+    xs, ys = _finite(x), _finite(y)
+    if np.unique(xs).size < 2:
+        raise ValueError(f"a slope needs two different x, not {sorted(set(x))}")
+    fit = stats.linregress(xs, ys)
+    if xs.size == 2:
+        return Interval(float(fit.slope), None, None)
+    reach = float(stats.t.ppf((1 + confidence) / 2, xs.size - 2)) * float(fit.stderr)
+    return Interval(float(fit.slope), float(fit.slope) - reach, float(fit.slope) + reach)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How rounds changed over a launch: the relative change from first to last, and the p of no trend."""
+
+    change: float
+    p: float
+
+
+def trend(seconds: Sequence[float]) -> Trend:
+    """Mann's test (1945, Econometrica 13:245-259) with the slope of Theil (1950) and Sen (1968).
+
+    Raises:
+        ValueError: fewer than three rounds, or a figure that is not finite.
+    """
+    sample = _finite(seconds)
+    if sample.size < 3:
+        raise ValueError(f"a trend needs three rounds, not {sample.size}")
+    times = np.arange(sample.size)
+    p = float(stats.kendalltau(times, sample).pvalue)
+    per_round = float(stats.theilslopes(sample, times).slope)
+    return Trend(per_round * (sample.size - 1) / float(np.median(sample)), p if math.isfinite(p) else 1.0)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Two clusters of rounds: Ashman's D between them, the distance over the lower centre, the smaller one's share."""
+
+    separation: float
+    distance: float
+    share: float
+
+
+def modes(values: Sequence[float]) -> Modes:
+    """The split into two clusters with the smallest squares within, and how far apart they are.
+
+    Ashman's D is the distance of the centres over the clusters' root mean square deviation (Ashman, Bird & Zepf
+    1994, Astron. J. 108:2348). Of a normal sample that is cut in two it is about 2.6, as its halves are narrow.
+
+    Raises:
+        ValueError: fewer than four values, or one that is not finite.
+    """
+    sample = np.sort(_finite(values))
+    if sample.size < 4:
+        raise ValueError(f"two clusters need four values, not {sample.size}")
+    cuts = range(2, sample.size - 1)
+    cut = min(cuts, key=lambda k: sample[:k].var() * k + sample[k:].var() * (sample.size - k))
+    low, high = sample[:cut], sample[cut:]
+    spread = math.sqrt((low.var(ddof=1) + high.var(ddof=1)) / 2)
+    distance = float(high.mean() - low.mean())
+    separation = distance / spread if spread else (math.inf if distance else 0.0)
+    return Modes(separation, distance / float(low.mean()), min(cut, sample.size - cut) / sample.size)
+
+
+def outliers(values: Sequence[float], limit: float = 3.5) -> list[int]:
+    """Indices of values whose modified z-score is beyond `limit`.
+
+    0.6745 (x - median) / MAD, and 3.5 (Iglewicz & Hoaglin 1993, "How to Detect and Handle Outliers").
+
+    Raises:
+        ValueError: a value that is not finite.
+    """
+    sample = _finite(values)
+    distances = np.abs(sample - np.median(sample))
+    mad = float(np.median(distances))
+    return [int(i) for i in np.flatnonzero(0.6745 * distances > limit * mad)] if mad else []
 
 
 def binomial(correct: int, n: int, confidence: float = 0.95) -> Interval:
@@ -122,6 +234,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = floor
     return adjusted
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
+    sample = np.asarray(values, dtype=float)
+    if not sample.size or not np.isfinite(sample).all():
+        raise ValueError(f"this needs finite figures, not {list(values)}")
+    return sample
 
 
 def _checked(seconds_by_launch: Sequence[Sequence[float]]) -> list[np.ndarray]:

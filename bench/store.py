@@ -156,7 +156,9 @@ def _attempt(action: Callable[[], Result], path: Path, finished_in: Path | None)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             rest = f"; what is finished lies in {finished_in}" if finished_in else ""
             raise UserError(f"the disk is full: {path} could not be written{rest}") from error
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}: choose a folder that can be written"
+        ) from error
 
 
 def _parse(content: bytes) -> Record:
@@ -173,6 +175,8 @@ def _parse(content: bytes) -> Record:
     version = record.get("schema_version")
     if isinstance(version, int) and version > SCHEMA:
         raise ValueError(f"its schema {version} is newer than the {SCHEMA} that this version reads")
+    if isinstance(version, int) and version < SCHEMA:
+        raise ValueError(f"its schema {version} is older than the {SCHEMA} that this version reads: measure again")
     try:
         return Record.model_validate(record)
     except ValidationError as error:

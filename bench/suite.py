@@ -32,7 +32,7 @@ class Suite(BaseModel):
         rounds: timed rounds of each kind per launch.
         round_seconds: about how long the fastest case's round lasts. The first three to five steps after a rest
             are slower, by some 10 to 25 ms together on two cores (threads wake up and find their cores again):
-            1 to 4 % of rounds of 0.3 to 0.5 s, as measured; reckoned from that, 1 to 2 % of one of 1.5 s.
+            1 to 4 % of rounds of 0.3 to 0.5 s, as measured, so rounds are longer, and begin with a run-in.
         most_training_images: upper limit of images in a fine-tune; None is the task's own.
         proof_images, proof_steps: size of the short proof before measuring.
     """

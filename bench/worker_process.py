@@ -5,26 +5,42 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import memory
 from bench.channel import Channel, Message
+from bench.environment import out_of_memory_kills
 from bench.record import Failure
 from bench.worker.job import Job
+from bench.worker.lifeline import TELL_STACKS
 
 PROJECT = Path(__file__).parents[1]
 #: Lines of a dead worker's output that are shown.
 LAST_LINES = 12
 #: Seconds that a worker may take to save its files and end.
 END_TIMEOUT = 120.0
+#: Seconds between two looks at the memory of a worker that is awaited.
+LOOK_SECONDS = 1.0
+#: Seconds that a hung worker gets to write the stacks of its threads, and lines of them that are kept.
+STACKS_SECONDS = 1.0
+STACK_LINES = 200
+#: How frameworks say that they got no memory: Python, C++, PyTorch on CPU and GPU, TensorFlow.
+NO_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate memory|ResourceExhausted|OOM when")
 #: Random padding of the environment, in bytes: its size moves the stack, and with it alignment and speed
 #: (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MOST_PADDING = 4096
+
+
+#: How the end of a process by SIGKILL is told.
+KILLED = "killed by SIGKILL"
 
 
 class WorkerDied(Exception):
@@ -46,9 +62,11 @@ class WorkerProcess:
             on_event: called with the case and every message that comes while waiting for another.
         """
         ours, theirs = socket.socketpair()
-        self.job = job.model_copy(update={"descriptor": theirs.fileno()})
+        self.job = job.model_copy(update={"descriptor": theirs.fileno(), "spawned": time.monotonic()})
         self.phase = "start"
         self.said: dict[str, Message] = {}
+        self.peak: int | None = None
+        self._kills_before = out_of_memory_kills()
         self._on_event = on_event
         self._channel = Channel(ours)
         self._log = self.job.folder / "output.txt"
@@ -72,14 +90,21 @@ class WorkerProcess:
         Raises:
             WorkerDied: it ended, said that it failed, or was silent for `timeout` seconds and was killed.
         """
+        patience = time.monotonic() + timeout
         while True:
             try:
-                message = self._channel.receive(timeout)
-            except TimeoutError:
+                message = self._channel.receive(max(0.0, min(LOOK_SECONDS, patience - time.monotonic())))
+            except (TimeoutError, BlockingIOError):
+                self._look()
+                if time.monotonic() < patience:
+                    continue
+                stacks = self._stacks()
                 self.kill()
-                raise WorkerDied(self._failure(f"no answer for {timeout:.0f} s, killed")) from None
+                failure = self._failure(f"no answer for {timeout:.0f} s, killed")
+                raise WorkerDied(failure.model_copy(update={"stacks": stacks})) from None
             if message is None:
                 raise WorkerDied(self._failure(None))
+            patience = time.monotonic() + timeout
             event = message["event"]
             if event == "phase":
                 self.phase = message["name"]
@@ -128,14 +153,35 @@ class WorkerProcess:
             self.kill()
             failed = self.said.get("failed")
             reason = failed["reason"] if failed else ended(self.process.returncode)
-        lines = self._log.read_text(errors="replace").splitlines()
-        return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]))
+        if NO_MEMORY.search(reason) or (KILLED in reason and out_of_memory_kills() > self._kills_before):
+            size = f" at {self.peak / memory.MB:,.0f} MB" if self.peak else ""
+            reason = f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or --isolated"
+        lines = self._lines()
+        return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]), peak=self.peak)
+
+    def _lines(self) -> list[str]:
+        return self._log.read_text(errors="replace").splitlines()
+
+    def _look(self) -> None:
+        """Note the worker's peak, of which nothing is left when it is killed."""
+        peak = memory.peak_bytes(Path("/proc") / str(self.process.pid) / "status")
+        self.peak = max(filter(None, (self.peak, peak)), default=None)
+
+    def _stacks(self) -> tuple[str, ...]:
+        """The stacks of all threads of a worker that hangs, as it writes them when it is asked."""
+        if TELL_STACKS is None:
+            return ()
+        before = len(self._lines())
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(TELL_STACKS)
+        time.sleep(STACKS_SECONDS)
+        return tuple(self._lines()[before:][:STACK_LINES])
 
 
 def ended(status: int) -> str:
     """How a process ended, in words."""
     if status == -signal.SIGKILL:
-        return "killed by SIGKILL: by someone, or by the kernel because memory ran out"
+        return f"{KILLED}: by someone, or by the kernel because memory ran out"
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"ended with exit status {status}"

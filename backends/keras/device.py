@@ -8,10 +8,10 @@ import keras
 
 from backends.base import Resolved
 from backends.task import Variant
-from backends.tensorflow.device import memory, reset_memory, set_up
+from backends.tensorflow.device import about, memory, reset_memory, set_up
 from backends.tensorflow.device import resolve as resolve_engine
 
-__all__ = ["memory", "reset_memory", "resolve", "set_up"]
+__all__ = ["about", "memory", "reset_memory", "resolve", "set_up"]
 
 
 def resolve(variant: Variant, model: keras.Model, input_pipeline: str) -> Resolved:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from backends.tensorflow.pipeline import DESCRIPTION, loader
+from backends.tensorflow.pipeline import DESCRIPTION, Loading, loader
 
-__all__ = ["DESCRIPTION", "loader"]
+__all__ = ["DESCRIPTION", "Loading", "loader"]

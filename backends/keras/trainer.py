@@ -38,8 +38,9 @@ class KerasTrainer(Trainer):
         self.reset()
         self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTION)
 
-    def reset(self) -> None:
+    def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
+        self.initial_head = head or self.initial_head
         model.load(self.backbone, self.task, self.checkpoint)
         self.classifier.kernel.assign(self.initial_head.kernel)
         self.classifier.bias.assign(self.initial_head.bias)
@@ -78,6 +79,10 @@ class KerasTrainer(Trainer):
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         return Fit(self.model, pipeline.loader(images, labels, order, self.transform))
+
+    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_loading`."""
+        return pipeline.Loading(pipeline.loader(images, labels, order, self.transform))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
@@ -213,6 +218,10 @@ class Keras(Backend):
     """The backend `keras`."""
 
     name = "keras"
+
+    def about(self) -> dict[str, str]:
+        """See `Backend.about`."""
+        return devices.about()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

@@ -53,6 +53,23 @@ def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Reso
     )
 
 
+def about() -> dict[str, str]:
+    """PyTorch's own account of its build: compiler, BLAS, oneDNN, CUDA and cuDNN, and of its threads."""
+    cudnn = torch.backends.cudnn.version()
+    return {
+        "build": torch.__config__.show().strip(),
+        "parallel": torch.__config__.parallel_info().strip(),
+        "cuda": torch.version.cuda or "none",
+        "cudnn": str(cudnn) if cudnn else "none",
+    }
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def reset_memory(device: torch.device) -> None:
     """Restart the peak counters."""
     if device.type == "cuda":

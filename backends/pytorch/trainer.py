@@ -31,8 +31,9 @@ class PyTorchTrainer(Trainer):
         self.reset()
         self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTION)
 
-    def reset(self) -> None:
+    def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
+        self.initial_head = head or self.initial_head
         model.load(self.backbone, self.checkpoint)
         with torch.no_grad():
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
@@ -79,6 +80,10 @@ class PyTorchTrainer(Trainer):
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         return PyTorchTraining(self, iter(pipeline.loader(images, labels, order, self.transform)))
+
+    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_loading`."""
+        return PyTorchLoading(self, iter(pipeline.loader(images, labels, order, self.transform)))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
@@ -136,10 +141,26 @@ class PyTorchTraining(Training):
         self.batches = iter(())
 
 
+class PyTorchLoading(PyTorchTraining):
+    """The loop without its step: batches end on the device."""
+
+    def advance(self, steps: int) -> float:
+        """See `Trainer.start_loading`."""
+        for _ in range(steps):
+            for part in next(self.batches):
+                part.to(self.trainer.device)
+        devices.wait(self.trainer.device)
+        return 0.0
+
+
 class PyTorch(Backend):
     """The backend `pytorch`."""
 
     name = "pytorch"
+
+    def about(self) -> dict[str, str]:
+        """See `Backend.about`."""
+        return devices.about()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

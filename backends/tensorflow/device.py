@@ -64,6 +64,18 @@ def resolve(variant: Variant, input_pipeline: str, jit: str = "none") -> Resolve
     )
 
 
+def about() -> dict[str, str]:
+    """TensorFlow's own account of its build: compiler and its flags, CUDA and cuDNN."""
+    build = {name: str(value) for name, value in tf.sysconfig.get_build_info().items()}
+    return {
+        "build": " ".join(f"{name}={value}" for name, value in sorted(build.items())),
+        "compiler": tf.version.COMPILER_VERSION,
+        "flags": " ".join(flag for flag in tf.sysconfig.get_compile_flags() if not flag.startswith("-I")),
+        "cuda": build.get("cuda_version", "none"),
+        "cudnn": build.get("cudnn_version", "none"),
+    }
+
+
 def reset_memory() -> None:
     """Restart the peak counters."""
     if tf.config.get_visible_devices("GPU"):

@@ -33,8 +33,9 @@ class TensorFlowTrainer(Trainer):
         self.reset()
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTION)
 
-    def reset(self) -> None:
+    def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
+        self.initial_head = head or self.initial_head
         model.load(self.backbone, self.task, self.checkpoint)
         self.kernel.assign(self.initial_head.kernel)
         self.bias.assign(self.initial_head.bias)
@@ -73,6 +74,10 @@ class TensorFlowTrainer(Trainer):
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         return TensorFlowTraining(self, iter(pipeline.loader(images, labels, order, self.transform)))
+
+    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_loading`."""
+        return pipeline.Loading(pipeline.loader(images, labels, order, self.transform))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
@@ -145,6 +150,10 @@ class TensorFlow(Backend):
     """The backend `tensorflow`."""
 
     name = "tensorflow"
+
+    def about(self) -> dict[str, str]:
+        """See `Backend.about`."""
+        return devices.about()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

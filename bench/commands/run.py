@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,56 +14,90 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from bench import comparison, report, store
+from bench import comparison, doubts, report, resume, store
+from bench.alone import alone
 from bench.environment import environment
 from bench.progress import Progress
 from bench.record import Record
+from bench.report.terminal import show
 from bench.request import Plan, Request, plan
 from bench.tables import tables
 
 
-def compare(**options: Any) -> int:
-    """Run the comparison; the exit status is 0, 1 where a worker died, 130 where it was stopped.
+def compare(*, strict: bool, wait: bool, resume_run: str | None, **options: Any) -> int:
+    """Run the comparison, or what is left of one.
+
+    The exit status is 0; 1 where a worker died, or under `strict` where there is a warning; 130 where it was stopped.
 
     Raises:
         UserError: a mistake of the user's, before anything was started.
     """
     console = Console()
     request = Request(**options)
-    chosen = plan(request)
-    run = store.create(request.results, chosen.suite.name, datetime.now(UTC))
-    about = environment() | {
-        "run": {
-            "command": shlex.join(sys.argv[1:]),
-            "suite": chosen.suite.model_dump(mode="json"),
-            "skipped": chosen.skipped,
-            "banner": chosen.banner,
-            "relative_to": chosen.relative_to,
-            "interleaved": not chosen.isolated,
-            "checkpoints": {task.task.name: task.checkpoint.source for task in chosen.tasks},
-            "datasets": {task.task.name: task.dataset.source for task in chosen.tasks},
-        }
-    }
-    store.write_text(run / "environment.json", json.dumps(about, indent=2) + "\n")
+    with alone("bench run", wait, console.print):
+        about: dict[str, Any] = environment()
+        if resume_run is None:
+            chosen = plan(request)
+            about["run"] = _about(chosen)
+            run = store.create(request.results, chosen.suite.name, datetime.now(UTC))
+            resume.keep(run, request)
+            report.write_environment(run, about, ())
+        else:
+            run = store.find(request.results, resume_run)
+            request = replace(resume.asked(run), results=request.results)
+            chosen = resume.resumed(run, request, about)
+            about["run"] = chosen.done[0].about["run"] if chosen.done else _about(chosen)
+        return _measure(console, run, chosen, about, strict)
+
+
+def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], strict: bool) -> int:
     _announce(console, chosen)
-    records: list[Record] = []
+    records: list[Record] = list(chosen.done)
     stopped = False
     try:
         with Progress(console, chosen) as progress:
-            for launch in comparison.compare(chosen, run, progress):
+            for launch in comparison.compare(chosen, run, about, progress):
                 records += launch
     except KeyboardInterrupt:
         stopped = True
     if records:
-        _report(console, run, records, chosen, about)
+        records = doubts.of_run(records)
+        for record in records:
+            store.write_record(run, record)
+        whole = report.Report(records, tables(records, chosen.relative_to, chosen.skipped, chosen.banner))
+        report.write(run, whole)
+        show(whole, console)
     if chosen.banner:
         console.print(Panel(Text(chosen.banner), style="yellow"))
     if stopped:
         done = f"{len(records)} finished launches lie in {run}" if records else "nothing had finished"
-        console.print(f"Stopped: {done}.", style="red", markup=False)
+        console.print(f"Stopped: {done}. Go on with: bench run --resume {run.name}", style="red", markup=False)
         return 130
     console.print(f"Results: {run}", soft_wrap=True, markup=False)
-    return 1 if any(record.failure for record in records) else 0
+    return _status(console, records, strict)
+
+
+def _status(console: Console, records: Sequence[Record], strict: bool) -> int:
+    names = sorted({doubt.name for record in records for doubt in record.warnings})
+    if strict and names:
+        console.print(f"Strict: {', '.join(names)}.", style="red", markup=False)
+    return 1 if any(record.failure for record in records) or (strict and names) else 0
+
+
+def _about(chosen: Plan) -> dict[str, Any]:
+    """What every record says of the run."""
+    return {
+        "command": shlex.join(sys.argv[1:]),
+        "suite": chosen.suite.model_dump(mode="json"),
+        "skipped": chosen.skipped,
+        "banner": chosen.banner,
+        "relative_to": chosen.relative_to,
+        "interleaved": not chosen.isolated,
+        "until": chosen.until,
+        "threads": chosen.variant.threads,
+        "checkpoints": {task.task.name: task.checkpoint.source for task in chosen.tasks},
+        "datasets": {task.task.name: task.dataset.source for task in chosen.tasks},
+    }
 
 
 def _announce(console: Console, chosen: Plan) -> None:
@@ -71,12 +105,5 @@ def _announce(console: Console, chosen: Plan) -> None:
         console.print(Panel(Text(chosen.banner), style="yellow"))
     for backend, reason in chosen.skipped.items():
         console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
-
-
-def _report(console: Console, run: Path, records: Sequence[Record], chosen: Plan, about: dict[str, Any]) -> None:
-    made = tables(records, chosen.relative_to, chosen.skipped, chosen.banner)
-    whole = report.Report(records, made, about)
-    report.write(run, whole)
-    from bench.report.terminal import show
-
-    show(whole, console)
+    if chosen.done:
+        console.print(f"{len(chosen.done)} launches of cases are done already.", markup=False)

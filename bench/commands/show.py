@@ -1,13 +1,13 @@
-"""`bench show`: the tables of a run again, made from its records."""
+"""`bench show`: the tables of a run again, and all its files, made from its records."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from bench import report, store
+from bench import doubts, report, store
 from bench.errors import UserError
 from bench.report.terminal import show as draw
 from bench.tables import tables
@@ -15,6 +15,8 @@ from bench.tables import tables
 
 def show(name: str | None, relative_to: str | None, results: Path) -> int:
     """Print the tables; the exit status is 0, or 1 where a record could not be read.
+
+    The run's files are written anew where every record could be read and no other reference was asked for.
 
     Raises:
         UserError: no such run, or none of its records can be read.
@@ -26,16 +28,20 @@ def show(name: str | None, relative_to: str | None, results: Path) -> int:
         console.print(f"Left out: {problem}", style="yellow", markup=False)
     if not records:
         raise UserError(f"run {run} has no readable record: run the benchmark again")
-    try:
-        about = json.loads((run / "environment.json").read_text())
-    except (OSError, json.JSONDecodeError):
-        about = {}
-    told = about.get("run", {})
-    made = tables(
-        records,
-        relative_to or told.get("relative_to", "pytorch"),
-        told.get("skipped", {}),
-        told.get("banner"),
-    )
-    draw(report.Report(records, made, about), console)
+    records = doubts.of_run(records)
+    told: dict[str, Any] = dict(records[0].about.get("run") or {})  # type: ignore[call-overload]
+    usual = told.get("relative_to", "pytorch")
+    made = tables(records, relative_to or usual, told.get("skipped", {}), told.get("banner"))
+    whole = report.Report(records, made)
+    if not problems and relative_to in (None, usual):
+        _rebuild(console, run, whole)
+    draw(whole, console)
     return 1 if problems else 0
+
+
+def _rebuild(console: Console, run: Path, whole: report.Report) -> None:
+    """Write the files; a folder that cannot be written is no reason not to show its run."""
+    try:
+        report.write(run, whole)
+    except UserError as error:
+        console.print(f"Not written anew: {error}", style="yellow", markup=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to export: the records, the tables made from them, and the run's environment."""
+    """What there is to export: the records, and the tables made from them."""
 
     records: Sequence[Record]
     tables: Sequence[Table]
-    environment: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> Mapping[str, object]:
+        """The machine and the software of the run, as its records tell them."""
+        return environment(self.records[0].about if self.records else {}, self.records)
 
 
 class Exporter(Protocol):
@@ -45,6 +50,8 @@ EXPORTERS = MappingProxyType(
     }
 )
 
+ENVIRONMENT = "environment.json"
+
 #: What every run's folder holds beside its records and its environment.
 FILES = ("csv", "markdown", "benchmark-json")
 
@@ -65,8 +72,27 @@ def export(name: str, report: Report) -> str:
     return exporter(name).export(report)
 
 
+def environment(about: Mapping[str, object], records: Iterable[Record]) -> dict[str, object]:
+    """What `environment.json` holds: the run and its machine, and each framework as it was built and resolved."""
+    frameworks = {
+        f"{record.backend}/{record.variant.name}": {"build": record.framework, "resolved": record.resolved}
+        for record in records
+        if record.resolved
+    }
+    return {**about, "frameworks": frameworks}
+
+
+def write_environment(run: Path, about: Mapping[str, object], records: Iterable[Record]) -> None:
+    """Write the run's `environment.json`.
+
+    Raises:
+        UserError: a full disk, a folder that is not writable.
+    """
+    write_text(run / ENVIRONMENT, json.dumps(environment(about, records), indent=2) + "\n", finished_in=run)
+
+
 def write(run: Path, report: Report, formats: Iterable[str] = FILES) -> list[Path]:
-    """Write the report into the run's folder, one file a format; returns their paths.
+    """Write the report into the run's folder, one file a format, and the environment; returns their paths.
 
     Raises:
         UserError: an unknown format, a full disk, a folder that is not writable.
@@ -76,4 +102,7 @@ def write(run: Path, report: Report, formats: Iterable[str] = FILES) -> list[Pat
         path = run / made_by.FILE
         write_text(path, made_by.export(report), finished_in=run)
         written.append(path)
+    if report.records:
+        write_environment(run, report.records[0].about, report.records)
+        written.append(run / ENVIRONMENT)
     return written

@@ -11,8 +11,9 @@ from bench.errors import unknown
 from bench.record import Record
 from bench.tables.absent import absent_table
 from bench.tables.accuracy import accuracy_table
+from bench.tables.costs import cost_table, loading_table
 from bench.tables.launches import by_task
-from bench.tables.memory import memory_table
+from bench.tables.memory import memory_table, phase_table, slope_table
 from bench.tables.parity import parity_table
 from bench.tables.start_up import start_up_table
 from bench.tables.table import Cell, Column, Table
@@ -27,7 +28,7 @@ def tables(
     skipped: Mapping[str, str] = MappingProxyType({}),
     banner: str | None = None,
 ) -> list[Table]:
-    """Throughput, memory, accuracy, start-up and parity of each task, and last what is missing and why.
+    """Throughput, memory, accuracy, start-up, costs and parity of each task, and last what is missing and why.
 
     Args:
         records: of one run, in the order in which cases are to be shown.
@@ -46,7 +47,11 @@ def tables(
     made: list[Table] = []
     for task in tasks:
         made.append(throughput_table(task, relative_to))
-        made += [make(task) for make in (memory_table, accuracy_table, start_up_table, parity_table)]
+        made += [make(task) for make in (memory_table, phase_table, accuracy_table)]
+        made.append(start_up_table(task, relative_to))
+        made += [make(task) for make in (cost_table, loading_table, parity_table)]
+    if slopes := slope_table(tasks):
+        made.append(slopes)
     if absent := absent_table(tasks, skipped):
         made.append(absent)
     return [replace(table, banner=banner) for table in made]

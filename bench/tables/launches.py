@@ -11,7 +11,7 @@ from backends.task import Task
 from bench.record import Check, FineTune, Proof, Record, Rounds
 from bench.stats import Interval, log_ratios, ratio, throughput
 
-Kind = Literal["pipeline", "compute"]
+Kind = Literal["pipeline", "compute", "loader"]
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,16 @@ class CaseLaunches:
 
     def faster_than(self, other: CaseLaunches, kind: Kind) -> Interval | None:
         """Throughput over the other's, from the launches that both have; None without any."""
+        ys = self.log_ratios(other, kind)
+        return ratio(ys) if ys else None
+
+    def log_ratios(self, other: CaseLaunches, kind: Kind) -> list[float]:
+        """y of each launch that both have, above 0 where this case is the faster (see `bench.stats.log_ratios`)."""
         mine, theirs = self.seconds_per_image(kind), other.seconds_per_image(kind)
         shared = sorted(mine.keys() & theirs.keys())
         if not shared:
-            return None
-        return ratio(log_ratios([theirs[launch] for launch in shared], [mine[launch] for launch in shared]))
+            return []
+        return log_ratios([theirs[launch] for launch in shared], [mine[launch] for launch in shared])
 
     @property
     def proofs(self) -> tuple[Proof, ...]:
@@ -86,8 +91,8 @@ class CaseLaunches:
 
     @property
     def fine_tunes(self) -> tuple[FineTune, ...]:
-        """The whole fine-tunes of the launches that did one."""
-        return tuple(record.fine_tune for record in self.finished if record.fine_tune is not None)
+        """The whole fine-tunes of all launches, one a seed."""
+        return tuple(tune for record in self.finished for tune in record.fine_tunes)
 
     def not_comparable(self, reference: CaseLaunches | None = None) -> str | None:
         """Why no ratio may be printed, to any case or to `reference`; None where one may."""
@@ -150,11 +155,24 @@ class TaskLaunches:
         return next((case for case in named if case), None)
 
 
+def widest_reach(task: TaskLaunches, relative_to: str) -> float | None:
+    """How far the widest interval of a `pipeline` ratio to the reference reaches, relative to it.
+
+    None where there is no ratio to print, infinite where one has no interval yet.
+    """
+    reference = task.reference(relative_to)
+    if reference is None:
+        return None
+    others = [case for case in task.cases if case is not reference and case.not_comparable(reference) is None]
+    ratios = [case.faster_than(reference, "pipeline") for case in others if case.finished]
+    return max((found.reach for found in ratios if found), default=None)
+
+
 def by_task(records: Iterable[Record]) -> list[TaskLaunches]:
-    """Tasks in the order in which they began, cases in the registry's order of backends, launches by number."""
+    """Tasks in the order of the run, cases in the registry's order of backends, launches by number."""
     tasks: dict[tuple[str, str], dict[str, list[Record]]] = {}
     ranks = {backend: rank for rank, backend in enumerate(REGISTRY)}
-    for record in sorted(records, key=lambda record: (record.started, ranks.get(record.backend, len(ranks)))):
+    for record in sorted(records, key=lambda record: (record.position, ranks.get(record.backend, len(ranks)))):
         cases = tasks.setdefault((record.task.name, record.task_hash), {})
         cases.setdefault(record.case, []).append(record)
     return [
@@ -167,5 +185,5 @@ def _ordered(records: Sequence[Record]) -> tuple[Record, ...]:
 
 
 def _rounds(record: Record, kind: Kind) -> Rounds | None:
-    rounds = record.pipeline if kind == "pipeline" else record.compute
+    rounds: Rounds | None = getattr(record, kind)
     return rounds if rounds and rounds.seconds else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.stats import Interval
+from bench.tables.comparisons import SIGNIFICANT, Comparisons
+from bench.tables.figures import rate
 from bench.tables.launches import CaseLaunches, Kind, TaskLaunches
 from bench.tables.table import Cell, Column, Table
 
@@ -15,7 +17,8 @@ def throughput_table(task: TaskLaunches, relative_to: str) -> Table:
     """One row per case. The best is bold where it beats every other comparable case for certain."""
     reference = task.reference(relative_to)
     heading = f"× {reference.label if reference else relative_to}"
-    best = {kind: _best(task, kind) for kind in KINDS}
+    certain = Comparisons(task, KINDS)
+    best = {kind: _best(task, kind, certain) for kind in KINDS}
     columns = [Column("case", figures=False)]
     for kind in KINDS:
         columns += [Column(f"{kind} images/s"), Column(f"{kind} {heading}")]
@@ -23,41 +26,31 @@ def throughput_table(task: TaskLaunches, relative_to: str) -> Table:
     for case in task.cases:
         cells = [Cell(case.label)]
         for kind in KINDS:
-            cells.append(Cell(_rate(case, kind), bold=case is best[kind]))
-            cells.append(Cell(_against(case, reference, kind)))
+            cells.append(Cell(rate(case, kind), bold=case is best[kind]))
+            cells.append(Cell(_against(case, reference, kind, certain)))
         rows.append((*cells, Cell(_effort(case))))
     return Table(
         title=f"Throughput: {task.facts}",
         columns=(*columns, Column("launches × rounds")),
         rows=tuple(rows),
-        notes=tuple(_notes(task, relative_to, reference)),
+        notes=tuple(_notes(task, relative_to, reference, certain)),
     )
 
 
-def _best(task: TaskLaunches, kind: Kind) -> CaseLaunches | None:
-    """The fastest comparable case, if the interval of its ratio to each of the others lies above 1."""
+def _best(task: TaskLaunches, kind: Kind, certain: Comparisons) -> CaseLaunches | None:
+    """The fastest comparable case, if it is faster than each of the others for certain."""
     rates = [(case, case.throughput(kind)) for case in task.cases if case.not_comparable() is None]
     measured = [(rate.estimate, case) for case, rate in rates if rate]
     if len(measured) < 2:
         return None
     best = max(measured, key=lambda pair: pair[0])[1]
-    others = [best.faster_than(case, kind) for _, case in measured if case is not best]
-    beaten = all(r is not None and r.low is not None and r.low > 1 for r in others)
+    others = [(case, best.faster_than(case, kind)) for _, case in measured if case is not best]
+    beaten = all(r is not None and r.estimate > 1 and certain.differ(best, case, kind) for case, r in others)
     same_experiment = all(case.not_comparable(best) is None for _, case in measured)
     return best if beaten and same_experiment else None
 
 
-def _rate(case: CaseLaunches, kind: Kind) -> str:
-    rate = case.throughput(kind)
-    if rate is None:
-        return case.absence
-    digits = 0 if rate.estimate >= 100 else 1 if rate.estimate >= 10 else 2
-    if rate.low is None or rate.high is None:
-        return f"{rate.estimate:,.{digits}f}"
-    return f"{rate.estimate:,.{digits}f} [{rate.low:,.{digits}f}–{rate.high:,.{digits}f}]"
-
-
-def _against(case: CaseLaunches, reference: CaseLaunches | None, kind: Kind) -> str:
+def _against(case: CaseLaunches, reference: CaseLaunches | None, kind: Kind, certain: Comparisons) -> str:
     if case.throughput(kind) is None:
         return "–"
     if reason := case.not_comparable(reference):
@@ -67,17 +60,18 @@ def _against(case: CaseLaunches, reference: CaseLaunches | None, kind: Kind) -> 
     if case is reference:
         return "1"
     compared = case.faster_than(reference, kind)
-    return "no launch in common" if compared is None else _ratio(compared)
+    return "no launch in common" if compared is None else _ratio(compared, certain.differ(case, reference, kind))
 
 
-def _ratio(compared: Interval) -> str:
+def _ratio(compared: Interval, differ: bool) -> str:
     digits = 3 if compared.estimate < 2 else 2 if compared.estimate < 10 else 1
     if compared.low is None or compared.high is None:
         return f"{compared.estimate:.{digits}f} (one launch: no interval)"
     if not compared.excludes(1):
         reach = 100 * max(compared.high - 1, 1 - compared.low)
         return f"no difference found (± {f'{reach:.2g}' if reach < 100 else f'{reach:,.0f}'} %)"
-    return f"{compared.estimate:.{digits}f} [{compared.low:.{digits}f}–{compared.high:.{digits}f}]"
+    found = f"{compared.estimate:.{digits}f} [{compared.low:.{digits}f}–{compared.high:.{digits}f}]"
+    return found if differ else f"{found}, not certain"
 
 
 def _effort(case: CaseLaunches) -> str:
@@ -88,7 +82,7 @@ def _effort(case: CaseLaunches) -> str:
     return f"{launches} × {'–'.join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))}"
 
 
-def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None) -> Iterator[str]:
+def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None, certain: Comparisons) -> Iterator[str]:
     measured = [case for case in task.cases if case.throughput("pipeline") or case.throughput("compute")]
     if measured:
         yield "pipeline: with the framework's own input pipeline; compute: batches already on the device"
@@ -97,6 +91,11 @@ def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None)
             "[low–high]: 95 % interval; a ratio above 1 is faster; no difference found (± x %): "
             "its interval holds 1 and reaches x % from it; bold: faster than every other comparable case"
         )
+        if certain.count > 1:
+            yield (
+                f"a difference is certain where p < {SIGNIFICANT:g} after Holm's correction for the {certain.count} "
+                "comparisons of this table (every two cases, of each kind)"
+            )
     if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
         yield "one launch: no interval; starts of one case differ by some per cent, so measure more launches"
     if reference is None:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.worker import plugin
+from bench.worker import lifeline, plugin
 from bench.worker.job import Job
 
 
 def main(job_file: str) -> int:
     """Run pytest over the measurements; return its exit status."""
     job = Job.model_validate_json(Path(job_file).read_text())
+    lifeline.hold(job.descriptor)
     measurements = Path(__file__).with_name("measure.py")
     arguments = [
         str(measurements),

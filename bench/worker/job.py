@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task, Variant
+from bench.worker.plant import Plant
 
 
 class Job(BaseModel):
@@ -19,8 +20,11 @@ class Job(BaseModel):
         folder: where the worker leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
         proof_images, proof_steps: size of the proof of sameness.
         rounds: timed rounds of each kind; 0 measures nothing.
-        fine_tune: whether the whole fine-tune is run after the rounds.
+        loader: whether the input pipeline is also measured alone.
+        seeds: of the whole fine-tunes that are run after the rounds.
         descriptor: file descriptor of the worker's end of the channel.
+        plant: what the self-test hides in it.
+        spawned: when it was started, in seconds of the monotonic clock, which all processes of a machine share.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,5 +39,8 @@ class Job(BaseModel):
     proof_images: int
     proof_steps: int
     rounds: int
-    fine_tune: bool
+    seeds: tuple[int, ...]
     descriptor: int
+    loader: bool = True
+    plant: Plant | None = None
+    spawned: float = 0.0

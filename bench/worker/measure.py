@@ -7,11 +7,10 @@ import time
 import numpy as np
 import pytest
 
+from bench.right import pack
 from bench.worker.plugin import Bench
-from bench.worker.warmup import warm_up
+from bench.worker.warmup import MOST_STEPS, warm_up
 
-#: Steps ahead that a warm-up may use at the most, for the length of its input pipeline.
-WARMUP_STEPS = 20_000
 #: A fine-tune reports its progress about this often.
 PROGRESS_SECONDS = 0.5
 
@@ -23,28 +22,37 @@ def test_proof(case: str, bench: Bench) -> None:
     bench.give_evidence()
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "compute"])
+@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader"])
 def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
-    """Training steps: with the framework's own input pipeline, and on batches that are on the device already."""
+    """Training steps with the framework's own input pipeline, steps on batches that are on the device already, and
+    the input pipeline without steps.
+    """
     job, baton = bench.job, bench.baton
-    if not job.rounds:
+    if not job.rounds or (kind == "loader" and not job.loader):
         pytest.skip("this job measures no rounds")
     baton.say("phase", name=f"{kind} warm-up")
-    training = bench.start(kind, WARMUP_STEPS)
+    training = bench.start(kind, MOST_STEPS)
     warm = warm_up(training.advance)
     training.close()
     baton.give_back("calibrated", kind=kind, **warm._asdict())
 
-    steps = baton.take()["steps"]
-    training = bench.start(kind, steps * (job.rounds + 1))
+    told = baton.take()
+    steps, run_in = told["steps"], told["run_in"]
+    training = bench.start(kind, steps + (steps + run_in) * job.rounds)
     training.advance(steps)  # a pipeline's start belongs to no round
+
+    def setup() -> None:
+        baton.take()
+        if run_in:
+            training.advance(run_in)
+
     baton.say("phase", name=f"{kind} rounds")
     baton.give_back("ready")
     try:
         benchmark.pedantic(
             training.advance,
             args=(steps,),
-            setup=lambda: baton.take() and None,
+            setup=setup,
             teardown=lambda steps: baton.give_back("round"),
             rounds=job.rounds,
         )
@@ -52,6 +60,9 @@ def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
         # The last round's baton is back already; after an exception this is where it comes back.
         baton.give_back("aborted")
     baton.take()
+    if kind == "pipeline":
+        bench.phases.end("training", children=True)
+        bench.device = bench.trainer.device_memory()
     training.close()
     images = steps * bench.task.batch_size
     benchmark.extra_info.update(
@@ -61,41 +72,60 @@ def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
         images_per_round=images,
         images_per_second=images / benchmark.stats.stats.median,
     )
-    if kind == "pipeline":
-        bench.report_memory()
+    bench.report_memory()
     bench.trainer.reset()
 
 
 def test_fine_tune(case: str, bench: Bench) -> None:
-    """The whole fine-tune of the task, for real, and its accuracy on the whole test set."""
+    """The whole fine-tune of the task, for real, and its accuracy on the whole test set; once a seed."""
     job, baton = bench.job, bench.baton
-    if not job.fine_tune:
+    if not job.seeds:
         pytest.skip("this launch does not fine-tune")
     baton.give_back("fine-tune ready")
     baton.take()
+    for seed in job.seeds:
+        _fine_tune(bench, seed)
+    bench.phases.end("evaluation")
+    bench.report_memory()
+
+
+def _fine_tune(bench: Bench, seed: int) -> None:
+    job, baton = bench.job, bench.baton
     baton.say("phase", name="fine-tune")
-    bench.trainer.reset()
-    began = time.perf_counter()
+    bench.order, head = bench.drawn(seed)
+    bench.trainer.reset(head)
+    started = began = time.perf_counter()
     training = bench.trainer.start(*bench.train, bench.order)
     losses = [_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
     seconds = time.perf_counter() - began
     training.close()
-    intact = bench.unchanged_tensors()
+    bench.phases.end("fine-tune")
 
     baton.say("phase", name="evaluation")
     began = time.perf_counter()
     images, labels = bench.test
     size = bench.evaluation_batch
     logits = np.concatenate([bench.trainer.logits(images[at : at + size]) for at in range(0, len(images), size)])
-    evaluation_s = time.perf_counter() - began
-    predictions = logits.argmax(axis=1)
-    np.savez(job.folder / "fine_tune.npz", allow_pickle=False, predictions=predictions, labels=labels, **intact)
+    ended = time.perf_counter()
+    right = logits.argmax(axis=1) == labels
+    if seed == bench.task.seed:
+        intact = bench.unchanged_tensors()
+        np.savez(
+            job.folder / "fine_tune.npz",
+            allow_pickle=False,
+            predictions=logits.argmax(axis=1),
+            labels=labels,
+            **intact,
+        )
     baton.say(
         "fine-tuned",
+        kind=str(seed),
         seconds=seconds,
-        evaluation_s=evaluation_s,
+        evaluation_s=ended - began,
+        elapsed_s=ended - started,
         train_loss=losses,
-        correct=int((predictions == labels).sum()),
+        correct=int(right.sum()),
+        right=pack(right),
     )
 
 

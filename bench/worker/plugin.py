@@ -10,13 +10,14 @@ import pytest
 from safetensors.numpy import load_file
 
 import backends
-from backends.base import Training
+from backends.base import DeviceMemory, Head, Order, Training
 from bench import memory
 from bench.channel import Channel
 from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
 from bench.worker import prove, warmup
 from bench.worker.job import Job
+from bench.worker.plant import Planted
 
 
 class ConductorGone(Exception):
@@ -55,47 +56,59 @@ class Bench:
     def __init__(self, job: Job, baton: Baton) -> None:
         self.job, self.baton = job, baton
         self.task = job.task
-        peaks = {"interpreter": memory.peak_bytes()}
+        self.phases = memory.Phases()
+        self.device: DeviceMemory | None = None
+        started = time.monotonic()
+        process_s = started - job.spawned
+
+        self.phases.end("interpreter")
+        began = time.perf_counter()
+        backend = backends.load(job.backend)
+        import_s = time.perf_counter() - began
+        self.phases.end("import")
+
+        began = time.perf_counter()
         data = load_file(job.data)
         self.train = data["train_images"], data["train_labels"]
         self.test = data["test_images"], data["test_labels"]
         self.checkpoint = read_model(job.checkpoint / MODEL, self.task.network)
-        self.order = draw_order(
-            len(self.train[0]),
-            self.task.epochs,
-            self.task.batch_size,
-            self.task.last_batch == "dropped",
-            self.task.seed,
-        )
-        head = initial_head(self.task.network.features, self.task.classes, self.task.seed)
+        self.order, head = self.drawn(self.task.seed)
+        data_s = time.perf_counter() - began
+        self.phases.end("data")
 
-        memory.reset_peak()
-        began = time.perf_counter()
-        backend = backends.load(job.backend)
-        imported = time.perf_counter()
-        peaks["import"] = memory.peak_bytes()
-        memory.reset_peak()
         baton.say("phase", name="build")
-        started = time.perf_counter()
+        began = time.perf_counter()
         self.trainer = backend.build(self.task, job.variant, self.checkpoint, head)
-        built = time.perf_counter()
-        peaks["build"] = memory.peak_bytes()
-        memory.reset_peak()
+        build_s = time.perf_counter() - began
+        self.phases.end("build")
         self.trainer.reset_device_memory()
+
         baton.say("phase", name="first step")
-        first_step = time.perf_counter()
+        began = time.perf_counter()
         training = self.trainer.start(*self.train, self.order)
         training.advance(1)
-        stepped = time.perf_counter()
+        first_step_s = time.perf_counter() - began
+        self.phases.end("first step", children=True)
         training.close()
         baton.say(
             "built",
-            import_s=imported - began,
-            build_s=built - started,
-            first_step_s=stepped - first_step,
-            peaks=peaks,
+            start_up={
+                "process_s": process_s,
+                "import_s": import_s,
+                "data_s": data_s,
+                "build_s": build_s,
+                "first_step_s": first_step_s,
+                "elapsed_s": time.monotonic() - job.spawned,
+            },
             resolved=dataclasses.asdict(self.trainer.resolved),
+            framework=backend.about(),
         )
+
+    def drawn(self, seed: int) -> tuple[Order, Head]:
+        """The order of images and the head's initial values that `seed` draws."""
+        task = self.task
+        order = draw_order(len(self.train[0]), task.epochs, task.batch_size, task.last_batch == "dropped", seed)
+        return order, initial_head(task.network.features, task.classes, seed)
 
     def give_evidence(self) -> None:
         """Leave what the proof of sameness compares in `proof.npz`."""
@@ -108,17 +121,20 @@ class Bench:
         self.baton.say("proven", seconds=time.perf_counter() - began)
 
     def start(self, kind: str, steps: int) -> Training:
-        """Training that has `steps` steps or more ahead of it, of the kind `pipeline` or `compute`."""
+        """Training that has `steps` steps or more ahead of it, of the kind `pipeline`, `compute` or `loader`."""
         if kind == "compute":
             return self.trainer.start_on_device(*self.train, warmup.few_batches(self.order))
-        return self.trainer.start(*self.train, warmup.lengthened(self.order, steps))
+        begin = self.trainer.start_loading if kind == "loader" else self.trainer.start
+        training = begin(*self.train, warmup.lengthened(self.order, steps))
+        return Planted(training, self.job.plant) if self.job.plant and kind == "pipeline" else training
 
     def report_memory(self) -> None:
-        """Tell the peaks of training through the input pipeline."""
-        device = self.trainer.device_memory()
+        """Tell the sizes of all phases until now, and the device's peaks in training through the input pipeline."""
+        device = self.device
         self.baton.say(
             "memory",
-            host=memory.peak_bytes(),
+            host=self.phases.told(),
+            resettable=self.phases.resettable,
             device_allocated=device.allocated if device else None,
             device_reserved=device.reserved if device else None,
         )

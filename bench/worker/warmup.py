@@ -19,8 +19,9 @@ BLOCK_SECONDS = 0.1
 WINDOW = 3
 #: Still getting faster: the last window took less than this share of the one before.
 FASTER = 0.98
-#: The cap, in blocks.
+#: The cap, in blocks, and in steps, for the length of an input pipeline that is quicker than any training.
 MOST_BLOCKS = 30
+MOST_STEPS = 20_000
 
 
 class Warmup(NamedTuple):
@@ -38,18 +39,24 @@ def still_faster(blocks: Sequence[float]) -> bool:
     return fmean(blocks[-WINDOW:]) < FASTER * fmean(blocks[-2 * WINDOW : -WINDOW])
 
 
-def warm_up(advance: Callable[[int], object], clock: Callable[[], float] = time.perf_counter) -> Warmup:
-    """Advance in blocks until steps no longer get faster, or the cap."""
+def warm_up(
+    advance: Callable[[int], object],
+    clock: Callable[[], float] = time.perf_counter,
+    most_steps: int = MOST_STEPS,
+) -> Warmup:
+    """Advance in blocks until steps no longer get faster, or the cap: of blocks, or of `most_steps` steps."""
     advance(FIRST_STEPS)  # with the start of an input pipeline, and what is compiled: it would make blocks too short
     began = clock()
     advance(FIRST_STEPS)
     per_block = max(1, round(FIRST_STEPS * BLOCK_SECONDS / max(clock() - began, 1e-9)))
+    per_block = min(per_block, (most_steps - 2 * FIRST_STEPS) // (2 * WINDOW))
+    most_blocks = min(MOST_BLOCKS, (most_steps - 2 * FIRST_STEPS) // per_block)
     blocks: list[float] = []
-    while len(blocks) < MOST_BLOCKS and still_faster(blocks):
+    while len(blocks) < most_blocks and still_faster(blocks):
         began = clock()
         advance(per_block)
         blocks.append((clock() - began) / per_block)
-    capped = len(blocks) == MOST_BLOCKS and still_faster(blocks)
+    capped = len(blocks) == most_blocks and still_faster(blocks)
     return Warmup(2 * FIRST_STEPS + per_block * len(blocks), fmean(blocks[-WINDOW:]), capped)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from pytest_benchmark.stats import Stats
 
 from backends.task import Task, Variant
-from bench.record import Check, Doubt, Failure, FineTune, Memory, Proof, Record, Rounds, StartUp
+from bench.record import Check, Conditions, Doubt, Failure, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
+from bench.right import pack
 from bench.tasks import TASKS
 
 TASK = TASKS["cifar10-resnet18"]
@@ -43,6 +44,23 @@ BROKEN = PROVEN.model_copy(
         ),
     }
 )
+QUIET = Conditions(
+    seconds=60.0,
+    other_cpu=0.01,
+    steal=0.0,
+    cgroup_throttled=0,
+    thermal_throttled=0,
+    swapped=0,
+    frequency=2600.0,
+    memory_available=16_000 * MB,
+    memory_limit=24_000 * MB,
+    battery=False,
+    governor="performance",
+    usable_cores=2,
+    cores=2,
+    quota=None,
+    limits={},
+)
 NOISY = Doubt(name="unsteady-rounds", evidence="rounds vary by 11 %", advice="close other programs")
 
 
@@ -64,19 +82,23 @@ def record(
     case = f"{task.name}/{backend}/{variant}"
     rng = np.random.default_rng([zlib.crc32(case.encode()), launch])
     factor = np.exp(rng.normal(0, noise))
-    pipeline, compute = (
+    pipeline, compute, loader = (
         Rounds(
             kind=kind,
             steps=40,
             images=40 * task.batch_size,
             seconds=tuple(float(s) for s in share * 0.04 * step_ms * factor * rng.normal(1, noise, rounds)),
             warmup_steps=80,
+            warmup_capped=False,
         )
-        for kind, share in (("pipeline", 1.0), ("compute", 0.8))
+        for kind, share in (("pipeline", 1.0), ("compute", 0.8), ("loader", 0.3))
     )
     return Record(
         run="20260102T030405Z-quick",
         suite="quick",
+        position=0,
+        about={},
+        framework={"build": "GCC 13"},
         case=case,
         task=task,
         task_hash=task.hash,
@@ -88,26 +110,46 @@ def record(
         dataset_fingerprint="d47a",
         checkpoint_hash="f37072fd",
         resolved={"threads": 2},
-        start_up=StartUp(import_s=2.0 + launch / 10, build_s=0.5, first_step_s=0.75),
+        start_up=StartUp(
+            process_s=1.0,
+            import_s=2.0 + launch / 10,
+            data_s=0.25,
+            build_s=0.5,
+            first_step_s=0.75,
+            elapsed_s=4.6 + launch / 10,
+        ),
         memory=Memory(
-            host_interpreter=20 * MB,
-            host_import=400 * MB,
-            host_build=500 * MB,
-            host_training=(900 + 10 * launch) * MB,
+            host=tuple(
+                Phase(name=name, peak=size * MB, live=(size - 10) * MB, children=children * MB)
+                for name, size, children in (
+                    ("interpreter", 20, 0),
+                    ("import", 400, 0),
+                    ("build", 500, 0),
+                    ("training", 880 + 10 * launch, 20),
+                )
+            ),
+            resettable=True,
             device_allocated=None,
             device_reserved=None,
             nvml_device=None,
         ),
         pipeline=pipeline,
         compute=compute,
-        fine_tune=FineTune(
-            seconds=130.0 + launch,
-            evaluation_s=5.5,
-            train_loss=(1.1234, 0.9876),
-            train_images=task.train_limit or 50_000,
-            test_images=10_000,
-            correct=correct,
+        loader=loader,
+        fine_tunes=(
+            FineTune(
+                seed=0,
+                seconds=130.0 + launch,
+                evaluation_s=5.5,
+                elapsed_s=135.6 + launch,
+                train_loss=(1.1234, 0.9876),
+                train_images=task.train_limit or 50_000,
+                test_images=10_000,
+                correct=correct,
+                right=None if correct is None else pack(np.arange(10_000) < correct),
+            ),
         ),
+        conditions=QUIET,
         proof=proof or (REFERENCE if backend == "pytorch" else PROVEN),
         benchmarks=tuple(benchmark(rounds) for rounds in (pipeline, compute)),
         warnings=tuple(warnings),
@@ -122,9 +164,9 @@ def launches(backend: str, count: int, **fields: object) -> list[Record]:
 
 def died(made: Record, phase: str, reason: str, last_lines: Sequence[str]) -> Record:
     """The record of the same launch, had its worker died in `phase` before anything was measured."""
-    empty = dict.fromkeys(("start_up", "memory", "pipeline", "compute", "fine_tune", "proof"))
+    empty = dict.fromkeys(("start_up", "memory", "pipeline", "compute", "loader", "conditions", "proof"))
     failure = Failure(phase=phase, reason=reason, last_lines=tuple(last_lines))
-    return made.model_copy(update={**empty, "benchmarks": (), "failure": failure})
+    return made.model_copy(update={**empty, "fine_tunes": (), "benchmarks": (), "failure": failure})
 
 
 def benchmark(rounds: Rounds) -> dict[str, object]:

@@ -141,7 +141,7 @@ def test_results_that_cannot_be_written_are_named(refused, tmp_path):
     (tmp_path / "file").write_text("")
     line = refused("run", "--task", "embedded", "--weights", "random", "--results", tmp_path / "file" / "results")
     assert line.startswith(f"cannot write {tmp_path / 'file' / 'results'}")
-    assert line.endswith("Not a directory")
+    assert "Not a directory: choose a folder" in line
 
 
 def test_a_suite_that_is_not_toml_is_named_with_its_line(refused, tmp_path):

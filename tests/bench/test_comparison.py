@@ -70,6 +70,7 @@ def test_the_folder_holds_everything_and_nothing_unfinished(run):
         "environment.json",
         "tables.md",
         "records",
+        "request.json",
     }
     assert len(list((run.folder / "records").iterdir())) == 3
     assert run.problems == []
@@ -92,10 +93,10 @@ def test_the_records_hold_what_was_measured(run):
     for record in run.records:
         assert record.failure is None
         assert len(record.pipeline.seconds) == len(record.compute.seconds) == 6
-        assert record.fine_tune.train_images == 64
-        assert record.fine_tune.correct is None, "random weights have no accuracy"
+        assert record.fine_tunes[0].train_images == 64
+        assert record.fine_tunes[0].correct is None, "random weights have no accuracy"
         assert record.start_up.import_s > 0
-        assert record.memory.host_training > record.memory.host_interpreter > 0
+        assert record.memory.phase("training").peak > record.memory.phase("interpreter").peak > 0
         assert record.memory.device_allocated is None
         assert record.resolved["intra_op_threads"] == record.variant.threads
     for kind in ("pipeline", "compute"):
@@ -170,7 +171,7 @@ def test_a_backend_without_its_package_is_skipped_and_said_to_be(tmp_path):
     records, _ = store.read(run)
     assert [(r.backend, r.launch) for r in records] == [("keras", 1), ("keras", 2), ("pytorch", 1), ("pytorch", 2)]
     assert all(record.pipeline and record.proof.comparable for record in records)
-    assert [bool(record.fine_tune) for record in records] == [True, False, True, False], "once is enough"
+    assert [bool(record.fine_tunes) for record in records] == [True, False, True, False], "once is enough"
 
 
 def test_a_case_is_named_after_what_it_is():

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from bench.frame import COLUMNS, frame
+from bench.record import Phase
 from tests.bench.made import MB, NOISY, died, launches, record
 
 
@@ -40,7 +41,9 @@ def test_a_row_holds_a_launch_in_the_units_that_are_documented():
 
 def test_the_host_peak_is_the_highest_phase_whichever_it_is():
     made = record()
-    memory = made.memory.model_copy(update={"host_build": 2000 * MB, "device_allocated": 3 * MB})
+    build = Phase(name="build", peak=1990 * MB, live=0, children=10 * MB)
+    phases = [build if phase.name == "build" else phase for phase in made.memory.host]
+    memory = made.memory.model_copy(update={"host": tuple(phases), "device_allocated": 3 * MB})
     row = frame([made.model_copy(update={"memory": memory})]).iloc[0]
     assert (row["peak_host_mb"], row["peak_device_mb"]) == (2000, 3)
 

@@ -20,16 +20,24 @@ from bench.report.benchmark_json import merged
 from bench.tables import Cell, Column, Table, tables
 from tests.bench.made import died, launches, record
 
-RECORDS = [*launches("pytorch", 3), *launches("keras", 3, step_ms=7)]
+ABOUT = environment()
+RECORDS = [
+    each.model_copy(update={"about": ABOUT}) for each in (*launches("pytorch", 3), *launches("keras", 3, step_ms=7))
+]
 
 
 @pytest.fixture(scope="module")
 def made() -> Report:
-    return Report(records=RECORDS, tables=tables(RECORDS, banner="a caution"), environment=environment())
+    return Report(records=RECORDS, tables=tables(RECORDS, banner="a caution"))
 
 
 def test_the_runs_folder_gets_one_file_a_format(made, tmp_path):
-    assert [p.name for p in report.write(tmp_path, made)] == ["results.csv", "tables.md", "benchmark.json"]
+    assert [p.name for p in report.write(tmp_path, made)] == [
+        "results.csv",
+        "tables.md",
+        "benchmark.json",
+        "environment.json",
+    ]
     assert all(p.stat().st_size for p in tmp_path.iterdir())
     with pytest.raises(UserError, match="unknown format 'markdwon': did you mean 'markdown'"):
         report.write(tmp_path, made, ["markdwon"])

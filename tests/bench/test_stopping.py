@@ -81,7 +81,7 @@ def test_a_worker_that_dies_costs_its_own_figures_only(tmp_path):
     for backend in ("pytorch", "keras"):
         assert by_backend[backend].failure is None
         assert len(by_backend[backend].pipeline.seconds) == 2
-        assert by_backend[backend].fine_tune
+        assert by_backend[backend].fine_tunes
 
 
 def test_no_further_launch_is_tried_when_every_worker_dies(tmp_path):

@@ -43,9 +43,9 @@ def test_records_come_back_as_they_were(run):
 
 
 def test_a_loss_that_ran_away_comes_back_as_it_was(run):
-    tune = record().fine_tune.model_copy(update={"train_loss": (math.inf, math.nan)})
-    store.write_record(run, record().model_copy(update={"fine_tune": tune}))
-    loss = store.read(run)[0][0].fine_tune.train_loss
+    tune = record().fine_tunes[0].model_copy(update={"train_loss": (math.inf, math.nan)})
+    store.write_record(run, record().model_copy(update={"fine_tunes": (tune,)}))
+    loss = store.read(run)[0][0].fine_tunes[0].train_loss
     assert loss[0] == math.inf
     assert math.isnan(loss[1])
 
@@ -63,7 +63,9 @@ def test_a_record_that_is_cut_off_edited_or_newer_is_named_and_left_out(run):
 
     assert [r.launch for r in records] == [3]
     assert len(problems) == 5
-    for path, reason in zip(paths, ("cut off", "checksum", "schema 2 is newer than the 1"), strict=False):
+    for path, reason in zip(
+        paths, ("cut off", "checksum", f"schema {SCHEMA + 1} is newer than the {SCHEMA}"), strict=False
+    ):
         assert [p for p in problems if path.name in p and reason in p], (path.name, reason, problems)
 
 

@@ -5,11 +5,13 @@ After a change that is meant, `GOLDEN=write pytest tests/bench/test_tables.py` w
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from backends.task import Task
 from bench.errors import UserError
@@ -154,14 +156,91 @@ def test_what_needs_a_gpu_says_so_and_never_shows_a_zero():
     assert cells[3:] == ["50 (reserved 64)", "not measured"]
 
 
-def test_launches_that_disagree_on_accuracy_are_told():
+def titled(title: str, made: list[Table]) -> Table:
+    return next(table for table in made if table.title.startswith(title))
+
+
+def test_fine_tunes_that_disagree_on_accuracy_are_told():
     made = [record("keras", 0, correct=7000), record("keras", 1, correct=7010)]
-    assert tables(made)[2].notes[-1] == "keras/default: 7,000 to 7,010 correct in 2 launches of the same seed"
+    notes = titled("Accuracy", tables(made)).notes
+    assert notes[-1] == "keras/default: 7,000 to 7,010 correct in 2 fine-tunes of the seed 0"
+
+
+def test_accuracy_over_seeds_has_a_t_interval_and_backends_are_compared_by_mcnemar():
+    made = []
+    for backend, extra in (("pytorch", 0), ("keras", 40)):
+        for launch, correct in enumerate((7000, 7100, 7200)):
+            each = record(backend, launch, correct=correct + extra)
+            made.append(
+                each.model_copy(update={"fine_tunes": (each.fine_tunes[0].model_copy(update={"seed": launch}),)})
+            )
+    table = titled("Accuracy", tables(made))
+    reach = 100 * stats.t.ppf(0.975, 2) * 0.01 / 3**0.5
+    assert text(table, "pytorch/default", 2) == f"71.00 % [{71 - reach:.2f}–{71 + reach:.2f}]"
+    assert text(table, "pytorch/default", 3) == "3"
+    # Right in keras alone: the 40 images between the two counts of the first seed.
+    told = "pytorch/default and keras/default: 0 and 40 images right in one alone, differ for certain"
+    assert any(note.startswith(told) for note in table.notes)
+
+
+def test_a_difference_that_holm_does_not_leave_is_not_certain():
+    # One comparison of four pairs with p of about 0.02; beside five others, of which none differs, it proves nothing.
+    ys = (0.02, 0.05, 0.03, 0.06)
+    mine = [record("keras", n, step_ms=5 * math.exp(-y), noise=1e-9) for n, y in enumerate(ys)]
+    theirs = [record("pytorch", n, step_ms=5, noise=1e-9) for n in range(4)]
+    for each in mine:
+        assert each.compute
+    others = [record("tensorflow", n, step_ms=5 * 1.05 ** (-1) ** n, noise=1e-9) for n in range(4)]
+    table = tables([*theirs, *mine, *others])[0]
+    assert text(table, "keras/default", 2).endswith("not certain")
+    assert bold(table) == []
+    alone = tables([*theirs, *mine])[0]
+    assert bold(alone) == ["keras/default"] * 2
+
+
+def test_the_costs_add_up_to_the_wall_time():
+    table = titled("Costs", tables([record("pytorch")]))
+    wall, *parts = (float(cell.text.split()[0].replace(",", "")) for cell in table.rows[0][1:])
+    assert sum(parts) == pytest.approx(wall, rel=0.03)
+    # A step takes 5 ms with its input pipeline, and 0.8 of that without.
+    assert parts[3] / (parts[3] + parts[4]) == pytest.approx(0.2, abs=0.02)
+
+
+def test_loading_is_hidden_by_what_a_step_takes_less_than_both():
+    # Loading takes 0.3 of a step, compute 0.8: a tenth of a step is hidden, a third of the loading.
+    table = titled("Loading", tables(launches("pytorch", 6, noise=1e-6)))
+    assert text(table, "pytorch/default", 4) == "33 % [33 %–33 %]"
+
+
+def test_a_dearer_start_is_paid_for_after_so_many_steps():
+    slow = [record("pytorch", n, step_ms=6, noise=1e-4) for n in range(4)]
+    quick = [record("keras", n, step_ms=5, noise=1e-4) for n in range(4)]
+    dearer = [each.model_copy(update={"start_up": each.start_up.model_copy(update={"build_s": 2.5})}) for each in quick]
+    told = text(titled("Start-up", tables([*slow, *dearer])), "keras/default", 4)
+    assert told.startswith("ahead after 2,0") or told.startswith("ahead after 1,99")
+    told = text(titled("Start-up", tables([*slow, *dearer], "keras")), "pytorch/default", 4)
+    assert told.startswith("behind after ")
+
+
+def test_memory_per_image_is_a_slope_over_three_batch_sizes():
+    made = []
+    for position, size in enumerate((4, 32, 128)):
+        task = Task(**TASK.model_dump() | {"batch_size": size})
+        for each in launches("pytorch", 3, task=task):
+            grown = [
+                phase.model_copy(update={"peak": (800 + 2 * size) * MB}) if phase.name == "training" else phase
+                for phase in each.memory.host
+            ]
+            memory = each.memory.model_copy(update={"host": tuple(grown)})
+            made.append(each.model_copy(update={"memory": memory, "position": position}))
+    table = titled("Memory per image", tables(made))
+    assert [cell.text for cell in table.rows[0]][2:] == ["4, 32, 128", "2.00 [2.00–2.00]", "no GPU"]
+    assert not any(each.title.startswith("Memory per image") for each in tables(launches("pytorch", 3)))
 
 
 def test_the_worst_launch_is_shown_in_the_proof():
     made = [record("keras", 0), record("keras", 1, proof=BROKEN)]
-    table = tables([record("pytorch"), *made])[4]
+    table = titled("Parity", tables([record("pytorch"), *made]))
     assert text(table, "verdict", 3) == "not comparable: failed"
     assert text(table, "first_step", 3) == "2.0e-02 FAILED"
 
@@ -172,8 +251,11 @@ def test_tasks_have_tables_of_their_own_and_a_run_without_records_has_none():
     assert [table.title.partition(":")[0] for table in made] == [
         "Throughput",
         "Memory",
+        "Host memory by phase",
         "Accuracy",
         "Start-up",
+        "Costs of the whole fine-tune",
+        "Loading",
         "Parity",
     ] * 2
     assert {table.banner for table in tables(NORMAL, banner="careful")} == {"careful"}

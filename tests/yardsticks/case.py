@@ -49,7 +49,7 @@ def job(backend: str, data: Path, rounds: int) -> Job:
         proof_images=1,
         proof_steps=0,
         rounds=rounds,
-        fine_tune=False,
+        seeds=(),
         descriptor=-1,
     )
 

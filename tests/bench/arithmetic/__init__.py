@@ -87,6 +87,9 @@ class ArithmeticTrainer(Trainer):
         self.started += 1
         return ArithmeticTraining(self, ((images[b], labels[b]) for b in order.batches()), self.started)
 
+    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        return ArithmeticLoading((images[b], labels[b]) for b in order.batches())
+
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         batches = [(images[b], labels[b]) for b in order.batches()]
         return ArithmeticTraining(self, itertools.cycle(batches), 0)
@@ -97,7 +100,8 @@ class ArithmeticTrainer(Trainer):
     def parameters(self) -> dict[str, np.ndarray]:
         return {name: tensor.copy() for name, tensor in self.checkpoint.items()}
 
-    def reset(self) -> None:
+    def reset(self, head: Head | None = None) -> None:
+        self.initial_head = head or self.initial_head
         self.kernel, self.bias = self.initial_head.kernel.copy(), self.initial_head.bias.copy()
         self.velocity = [np.zeros_like(self.kernel), np.zeros_like(self.bias)]
 
@@ -148,9 +152,27 @@ class ArithmeticTraining(Training):
                 time.sleep(3600)
 
 
+class ArithmeticLoading(Training):
+    """Batches taken and let go."""
+
+    def __init__(self, batches: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+        self.batches = batches
+
+    def advance(self, steps: int) -> float:
+        for _ in range(steps):
+            next(self.batches)
+        return 0.0
+
+    def close(self) -> None:
+        self.batches = iter(())
+
+
 class Arithmetic(Backend):
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def about(self) -> dict[str, str]:
+        return {"build": "NumPy"}
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         fault = os.environ.get(f"PLANTED_{self.name.upper()}", task.name)

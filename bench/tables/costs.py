@@ -1,0 +1,78 @@
+"""The cost tables: the wall time of the whole fine-tune in parts, and how much of loading is hidden."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from bench.costs import Costs, costs, hidden
+from bench.stats import mean
+from bench.tables.figures import rate, with_interval
+from bench.tables.launches import CaseLaunches, TaskLaunches
+from bench.tables.table import Cell, Column, Table
+
+PARTS = {
+    "import": "imported",
+    "build": "build",
+    "first step": "first_step",
+    "input pipeline": "input_pipeline",
+    "compute": "compute",
+    "evaluation": "evaluation",
+    "rest": "rest",
+}
+
+
+def cost_table(task: TaskLaunches) -> Table:
+    """One row per case: seconds and shares of the wall time, as medians over the launches that fine-tuned."""
+    return Table(
+        title=f"Costs of the whole fine-tune: {task.name}",
+        columns=(Column("case", figures=False), Column("wall s"), *(Column(f"{name} s") for name in PARTS)),
+        rows=tuple(_row(case) for case in task.cases),
+        notes=(
+            "seconds, and their share of the wall time from the start of the process to the end of the evaluation; "
+            "first step: with trace and compilation; input pipeline: what a step takes longer with it; rest: the "
+            "process' start, the harness, and reading images and checkpoint",
+        ),
+    )
+
+
+def loading_table(task: TaskLaunches) -> Table:
+    """One row per case: the input pipeline alone, compute alone, both, and what of loading is hidden."""
+    return Table(
+        title=f"Loading: {task.name}",
+        columns=(
+            Column("case", figures=False),
+            Column("loader images/s"),
+            Column("compute images/s"),
+            Column("pipeline images/s"),
+            Column("loading hidden by compute"),
+        ),
+        rows=tuple(_loading(case) for case in task.cases),
+        notes=(
+            "loader: the input pipeline alone; pipeline: both; hidden: what a step takes less than loading and compute "
+            "one after the other, over loading",
+        ),
+    )
+
+
+def _row(case: CaseLaunches) -> tuple[Cell, ...]:
+    found = [spent for record in case.finished for tune in record.fine_tunes if (spent := costs(record, tune))]
+    if not found:
+        return (Cell(case.label), Cell(case.absence), *(Cell("–") for _ in PARTS))
+    wall = median(spent.wall for spent in found)
+    return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_part(found, field)) for field in PARTS.values()))
+
+
+def _part(found: list[Costs], field: str) -> str:
+    seconds = median(getattr(spent, field) for spent in found)
+    share = median(getattr(spent, field) / spent.wall for spent in found)
+    return f"{seconds:,.1f} ({share:.0%})"
+
+
+def _loading(case: CaseLaunches) -> tuple[Cell, ...]:
+    shares = [share for record in case.finished if (share := hidden(record)) is not None]
+    told = with_interval(mean(shares), lambda share: f"{100 * min(1.0, max(0.0, share)):.0f} %") if shares else "–"
+    return (
+        Cell(case.label),
+        *(Cell(rate(case, kind)) for kind in ("loader", "compute", "pipeline")),
+        Cell(told),
+    )

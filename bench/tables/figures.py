@@ -1,0 +1,24 @@
+"""Figures with their intervals, as the tables write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.stats import Interval
+from bench.tables.launches import CaseLaunches, Kind
+
+
+def with_interval(interval: Interval, text: Callable[[float], str]) -> str:
+    """`1.25 [1.20–1.31]`; the figure alone where it has no interval."""
+    if interval.low is None or interval.high is None:
+        return text(interval.estimate)
+    return f"{text(interval.estimate)} [{text(interval.low)}–{text(interval.high)}]"
+
+
+def rate(case: CaseLaunches, kind: Kind) -> str:
+    """Images per second of a case, or what a table says in their place."""
+    found = case.throughput(kind)
+    if found is None:
+        return case.absence
+    digits = 0 if found.estimate >= 100 else 1 if found.estimate >= 10 else 2
+    return with_interval(found, lambda value: f"{value:,.{digits}f}")
