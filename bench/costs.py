@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
-from bench.record import FineTune, Record, Rounds
+from bench.record import FineTune, Record
 
 
 @dataclass(frozen=True)
@@ -39,39 +38,36 @@ class Costs:
         )
 
 
-def costs(record: Record, tune: FineTune) -> Costs | None:
-    """The costs of a fine-tune that `record` made; None where its rounds were not measured.
+def costs(record: Record, tune: FineTune, compute_share: float) -> Costs | None:
+    """The costs of a fine-tune that `record` made; None where its start was not measured.
 
-    Training is split by the rounds of the same launch: a step on batches that are on the device already is `compute`,
-    and what a step through the input pipeline takes longer is `input_pipeline`.
+    Args:
+        record: the launch.
+        tune: one of its fine-tunes.
+        compute_share: of a training step, what a step on batches that are on the device already takes; the rest is
+            the input pipeline's. It is the case's, over all launches: one launch's rounds would not tell it well.
     """
     start = record.start_up
-    end_to_end, alone = _per_image(record.pipeline), _per_image(record.compute)
-    if start is None or end_to_end is None or alone is None:
+    if start is None:
         return None
-    share = min(1.0, alone / end_to_end)
     return Costs(
         wall=start.elapsed_s + tune.elapsed_s,
         imported=start.import_s,
         build=start.build_s,
         first_step=start.first_step_s,
-        input_pipeline=(1 - share) * tune.seconds,
-        compute=share * tune.seconds,
+        input_pipeline=(1 - compute_share) * tune.seconds,
+        compute=compute_share * tune.seconds,
         evaluation=tune.evaluation_s,
         rest=start.process_s + start.data_s,
     )
 
 
-def hidden(record: Record) -> float | None:
-    """The share of loading that compute hides, 0 to 1; None where the three kinds of rounds were not measured.
+def hidden(loading: float, compute: float, both: float) -> float:
+    """The share of loading that compute hides, 0 to 1.
 
     Were nothing hidden, a step would take loading and compute together: what it takes less is hidden.
+
+    Args:
+        loading, compute, both: seconds per image of the input pipeline alone, of steps without it, and with it.
     """
-    loading, compute, both = (_per_image(rounds) for rounds in (record.loader, record.compute, record.pipeline))
-    if loading is None or compute is None or both is None:
-        return None
     return min(1.0, max(0.0, (loading + compute - both) / loading))
-
-
-def _per_image(rounds: Rounds | None) -> float | None:
-    return median(rounds.seconds) / rounds.images if rounds and rounds.seconds else None

@@ -61,7 +61,8 @@ def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], s
     except KeyboardInterrupt:
         stopped = True
     if records:
-        records = doubts.of_run(records)
+        # In the order in which `store.read` gives them back.
+        records = doubts.of_run(sorted(records, key=lambda record: (record.case, record.launch)))
         for record in records:
             store.write_record(run, record)
         whole = report.Report(records, tables(records, chosen.relative_to, chosen.skipped, chosen.banner))

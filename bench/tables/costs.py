@@ -5,9 +5,8 @@ from __future__ import annotations
 from statistics import median
 
 from bench.costs import Costs, costs, hidden
-from bench.stats import mean
-from bench.tables.figures import rate, with_interval
-from bench.tables.launches import CaseLaunches, TaskLaunches
+from bench.tables.figures import rate
+from bench.tables.launches import CaseLaunches, Kind, TaskLaunches
 from bench.tables.table import Cell, Column, Table
 
 PARTS = {
@@ -49,17 +48,26 @@ def loading_table(task: TaskLaunches) -> Table:
         rows=tuple(_loading(case) for case in task.cases),
         notes=(
             "loader: the input pipeline alone; pipeline: both; hidden: what a step takes less than loading and compute "
-            "one after the other, over loading",
+            "one after the other, over loading (0 % also where noise is larger than loading)",
         ),
     )
 
 
 def _row(case: CaseLaunches) -> tuple[Cell, ...]:
-    found = [spent for record in case.finished for tune in record.fine_tunes if (spent := costs(record, tune))]
+    both, compute = (_per_image(case, kind) for kind in ("pipeline", "compute"))
+    share = min(1.0, compute / both) if both and compute else None
+    tunes = [(record, tune) for record in case.finished for tune in record.fine_tunes]
+    found = [spent for record, tune in tunes if share is not None and (spent := costs(record, tune, share))]
     if not found:
         return (Cell(case.label), Cell(case.absence), *(Cell("–") for _ in PARTS))
     wall = median(spent.wall for spent in found)
     return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_part(found, field)) for field in PARTS.values()))
+
+
+def _per_image(case: CaseLaunches, kind: Kind) -> float | None:
+    """Seconds per image."""
+    found = case.throughput(kind)
+    return 1 / found.estimate if found else None
 
 
 def _part(found: list[Costs], field: str) -> str:
@@ -69,10 +77,10 @@ def _part(found: list[Costs], field: str) -> str:
 
 
 def _loading(case: CaseLaunches) -> tuple[Cell, ...]:
-    shares = [share for record in case.finished if (share := hidden(record)) is not None]
-    told = with_interval(mean(shares), lambda share: f"{100 * min(1.0, max(0.0, share)):.0f} %") if shares else "–"
+    loading, compute, both = (_per_image(case, kind) for kind in ("loader", "compute", "pipeline"))
+    share = f"{hidden(loading, compute, both):.0%}" if loading and compute and both else "–"
     return (
         Cell(case.label),
         *(Cell(rate(case, kind)) for kind in ("loader", "compute", "pipeline")),
-        Cell(told),
+        Cell(share),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from bench.frame import host_peak
 from bench.memory import MB
 from bench.record import Memory, Phase
 from bench.stats import slope
@@ -29,8 +29,8 @@ def memory_table(task: TaskLaunches) -> Table:
         ),
         rows=tuple(_row(case) for case in task.cases),
         notes=(
-            "MB: 2^20 bytes; median over launches; host: with the processes of the input pipeline, pages that they "
-            "share counted once; import: the peak while the framework was imported; "
+            "MB: 2^20 bytes; the highest phase, each as its median over launches; host: with the processes of the "
+            "input pipeline, pages that they share counted once; import: the peak while the framework was imported; "
             "NVML: in use on the device beyond what was before the worker started",
         ),
     )
@@ -106,8 +106,7 @@ def _per_image(cases: Sequence[tuple[int, CaseLaunches]], size: Size) -> str:
 
 
 def _training_peak(memory: Memory) -> int | None:
-    phase = memory.phase("training")
-    return None if phase is None or phase.peak is None else phase.peak + phase.children
+    return _phase_peak(memory, "training")
 
 
 def _phases(case: CaseLaunches) -> list[Phase]:
@@ -126,23 +125,30 @@ def _phase(case: CaseLaunches, name: str) -> str:
 
 
 def _row(case: CaseLaunches) -> tuple[Cell, ...]:
+    peaks = {name: _median(case, partial(_phase_peak, name=name)) for name in _names(case)}
+    peak = max((size for size in peaks.values() if size is not None), default=None)
+    imported = peaks.get("import")
     device = _on_device(case, lambda memory: memory.device_allocated)
     reserved = _median(case, lambda memory: memory.device_reserved)
     if reserved is not None:
         device += f" (reserved {reserved / MB:,.0f})"
     return (
         Cell(case.label),
-        Cell(_shown(case, host_peak)),
-        Cell(_shown(case, _beyond_import)),
+        Cell(_figure(case, peak)),
+        Cell(_figure(case, None if peak is None or imported is None else peak - imported)),
         Cell(device),
         Cell(_on_device(case, lambda memory: memory.nvml_device)),
     )
 
 
-def _beyond_import(memory: Memory) -> int | None:
-    peak = host_peak(memory)
-    imported = memory.phase("import")
-    return None if peak is None or imported is None or imported.peak is None else peak - imported.peak
+def _names(case: CaseLaunches) -> list[str]:
+    """The phases that any launch had: not every one fine-tunes."""
+    return list(dict.fromkeys(phase.name for phase in _phases(case)))
+
+
+def _phase_peak(memory: Memory, name: str) -> int | None:
+    phase = memory.phase(name)
+    return None if phase is None or phase.peak is None else phase.peak + phase.children
 
 
 def _on_device(case: CaseLaunches, size: Size) -> str:
@@ -152,8 +158,11 @@ def _on_device(case: CaseLaunches, size: Size) -> str:
 
 
 def _shown(case: CaseLaunches, size: Size) -> str:
-    median = _median(case, size)
-    return case.absence if median is None else f"{median / MB:,.0f}"
+    return _figure(case, _median(case, size))
+
+
+def _figure(case: CaseLaunches, size: float | None) -> str:
+    return case.absence if size is None else f"{size / MB:,.0f}"
 
 
 def _median(case: CaseLaunches, size: Size) -> float | None:

@@ -206,6 +206,15 @@ def test_a_failure_carries_the_last_lines_of_the_output(failing):
 
 
 @pytest.mark.slow
+def test_a_worker_that_hangs_tells_the_stacks_of_its_threads_and_its_peak(failing):
+    failure = failing[0]["hang in round"].failure
+    stacks = "\n".join(failure.stacks)
+    assert "in _fail" in stacks, "where it sleeps"
+    assert "lifeline" in stacks, "the thread that would end it"
+    assert failure.peak > 20 * 2**20
+
+
+@pytest.mark.slow
 def test_nobody_is_left_behind(failing):
     _, killed = failing
     assert len(killed) >= 2, "the worker, and what stood for its data loader"

@@ -1,0 +1,114 @@
+"""Every doubt is raised by what it names, with figures, and by nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import doubts
+from bench.record import Record
+from tests.bench.made import MB, QUIET, launches, record
+
+
+def names(made: Record) -> list[str]:
+    return [doubt.name for doubt in made.warnings]
+
+
+def under(**changes: object) -> Record:
+    return record().model_copy(update={"conditions": QUIET.model_copy(update=changes)})
+
+
+def resolved(backend: str, **told: object) -> list[Record]:
+    return [each.model_copy(update={"resolved": told}) for each in launches(backend, 4)]
+
+
+def with_rounds(seconds: list[float], launch: int = 0, **changes: object) -> Record:
+    made = record(launch=launch)
+    return made.model_copy(update={"pipeline": made.pipeline.model_copy(update={"seconds": tuple(seconds), **changes})})
+
+
+OF_LAUNCH = {
+    "offline-suite": lambda: record().model_copy(update={"about": {"run": {"banner": "no network"}}}),
+    "warm-up-cap": lambda: with_rounds([1.0, 1.1, 1.0], warmup_capped=True),
+    "busy-machine": lambda: under(other_cpu=0.06),
+    "steal-time": lambda: under(steal=0.02),
+    "cgroup-throttled": lambda: under(cgroup_throttled=3, quota=2.0),
+    "thermal-throttled": lambda: under(thermal_throttled=1),
+    "swapped": lambda: under(swapped=64 * MB),
+    "memory-near-limit": lambda: under(memory_available=1000 * MB),
+    "on-battery": lambda: under(battery=True),
+    "governor": lambda: under(governor="powersave"),
+    "few-cores": lambda: under(quota=1.5),
+    "resource-limit": lambda: under(limits={"RLIMIT_AS": 2**33}),
+    "other-precision": lambda: record().model_copy(update={"resolved": {"precision": "bf16"}}),
+    "gpu-shared": lambda: under(gpu_processes=1),
+    "gpu-clock": lambda: under(gpu_clock=1200, gpu_clock_most=1980),
+    "drifting-rounds": lambda: with_rounds([1.0, 1.02, 1.04, 1.06, 1.08, 1.1]),
+    "no-host-peak": lambda: record().model_copy(
+        update={
+            "memory": record().memory.model_copy(
+                update={"host": tuple(p.model_copy(update={"peak": None}) for p in record().memory.host)}
+            )
+        }
+    ),
+    "host-peak-not-by-phase": lambda: record().model_copy(
+        update={"memory": record().memory.model_copy(update={"resettable": False})}
+    ),
+}
+
+OF_RUN = {
+    "few-launches": lambda: launches("pytorch", 3),
+    "outlier-launch": lambda: [
+        *(record(launch=n, step_ms=5 + n / 100, noise=1e-6) for n in range(5)),
+        record(launch=5, step_ms=6),
+    ],
+    "bimodal-rounds": lambda: [with_rounds([1.0, 1.3, 1.001, 1.301, 1.002, 1.302], n) for n in range(4)],
+    "frequency-changed": lambda: [
+        each.model_copy(update={"conditions": QUIET.model_copy(update={"frequency": 2000.0 + 200 * each.launch})})
+        for each in launches("pytorch", 4)
+    ],
+    "load-changed": lambda: [
+        each.model_copy(update={"conditions": QUIET.model_copy(update={"other_cpu": 0.03 * each.launch})})
+        for each in launches("pytorch", 4)
+    ],
+    "threads-differ": lambda: [*resolved("pytorch", intra_op_threads=2), *resolved("keras", intra_op_threads=1)],
+    "onednn-alone": lambda: [
+        *resolved("pytorch", flags={"onednn": "on"}),
+        *resolved("keras", flags={"onednn": "off"}),
+    ],
+    "tf32-alone": lambda: [*resolved("pytorch", flags={"tf32": "on"}), *resolved("keras", flags={"tf32": "off"})],
+    "image-order-differs": lambda: _proof("order_hash"),
+    "weights-hash-differs": lambda: _proof("weights_hash"),
+}
+
+
+def _proof(field: str) -> list[Record]:
+    other = [
+        each.model_copy(update={"proof": each.proof.model_copy(update={field: "other"})})
+        for each in launches("keras", 4)
+    ]
+    return [*launches("pytorch", 4), *other]
+
+
+def test_a_quiet_launch_raises_none():
+    assert doubts.of_launch(record()) == ()
+    assert [names(each) for each in doubts.of_run(launches("pytorch", 6))] == [[]] * 6
+
+
+@pytest.mark.parametrize("name", OF_LAUNCH)
+def test_a_launch_raises_the_one_that_it_gives_cause_for(name):
+    (found,) = doubts.of_launch(OF_LAUNCH[name]())
+    assert found.name == name
+    assert found.evidence
+    assert found.advice == doubts.RULES[name][1]
+
+
+@pytest.mark.parametrize("name", OF_RUN)
+def test_a_run_raises_the_one_that_it_gives_cause_for(name):
+    made = doubts.of_run(OF_RUN[name]())
+    assert {found for each in made for found in names(each)} == {name}
+    assert doubts.of_run(made) == made, "asked again, it adds nothing"
+
+
+def test_every_rule_is_tested_and_known():
+    assert set(OF_LAUNCH) | set(OF_RUN) == set(doubts.RULES)
+    assert set(OF_RUN) == doubts.OF_RUN
