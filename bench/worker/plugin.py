@@ -118,6 +118,7 @@ class Bench:
         evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job)
         np.savez(self.job.folder / "proof.npz", allow_pickle=False, **evidence)
         self.trainer.reset()
+        memory.reset_peak()  # what the proof needed belongs to no phase of a fine-tune
         self.baton.say("proven", seconds=time.perf_counter() - began)
 
     def start(self, kind: str, steps: int) -> Training:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from backends.task import Task, Variant
 from bench import checkpoints, conductor, data
 from bench.data.subset import limit
 from bench.worker.job import Job
+from bench.worker.plant import Plant
 from bench.worker_process import environment
 from tests.bench.processes import SITE, living
 
@@ -220,6 +222,24 @@ def test_nobody_is_left_behind(failing):
     assert len(killed) >= 2, "the worker, and what stood for its data loader"
     assert living(killed) == []
     assert psutil.Process().children(recursive=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux' /proc")
+def test_300_planted_mb_show_in_their_phase_and_in_no_earlier_one(tmp_path):
+    made = jobs(tmp_path, "plain", "holds", rounds=2)
+    made[1] = made[1].model_copy(update={"plant": Plant(memory=300 * 2**20)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(SITE))
+        done = conductor.launch(made, 0.02, random.Random(1), Watcher())
+    plain, holds = (
+        {phase["name"]: phase["peak"] / 2**20 for phase in outcome.said["memory"]["host"]} for outcome in done.outcomes
+    )
+    before = ["interpreter", "import", "data", "build", "first step"]
+    assert list(plain) == [*before, "training", "fine-tune", "evaluation"]
+    assert holds["training"] - plain["training"] == pytest.approx(300, abs=5)
+    for phase in before:
+        assert holds[phase] == pytest.approx(plain[phase], abs=5)
 
 
 def test_an_order_is_drawn_for_every_round_and_alternates():

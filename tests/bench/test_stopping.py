@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -58,6 +59,19 @@ def test_workers_end_by_themselves_when_the_conductor_is_killed(tmp_path):
         bench.until(lambda: bench.stdout.count("pipeline rounds") == 3)
         workers = bench.workers()
         assert len(workers) >= 6, "three workers, and what stands for their data loaders"
+        bench.process.kill()
+        bench.end(10)
+        assert wait_until(lambda: not living(workers), 5)
+
+
+def test_a_worker_in_the_middle_of_work_ends_with_its_conductor(tmp_path):
+    suite = suite_file(tmp_path, rounds=4)
+    command = ("run", "--suite", suite, "--backend", "pytorch", "--results", tmp_path / "r")
+    with Bench(*command, cwd=tmp_path, PLANTED_PYTORCH="hang in round") as bench:
+        bench.until(lambda: "pipeline rounds" in bench.stdout)
+        time.sleep(1)  # by now it hangs, and reads nothing from its conductor
+        workers = bench.workers()
+        assert len(workers) >= 2
         bench.process.kill()
         bench.end(10)
         assert wait_until(lambda: not living(workers), 5)
