@@ -153,10 +153,10 @@ def show(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, backends, suites or runs.")],
+    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs or warnings.")],
     results: Results = Path("results"),
 ) -> None:
-    """List tasks, backends, suites or runs."""
+    """List tasks, backends, suites, runs or warnings."""
     from bench.commands.list import show_list
 
     show_list(what, results)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,6 @@ from bench.errors import UserError
 from bench.progress import Progress
 from bench.record import Conditions, Proof, Record
 from bench.request import Plan, Prepared
-from bench.tables.launches import by_task, widest_reach
 from bench.worker.job import Job
 
 
@@ -31,7 +29,13 @@ def case_id(prepared: Prepared, backend: str, variant: Variant) -> str:
     return f"{backend}-{variant.name}-{prepared.task.name}{suffix}"
 
 
-def compare(plan: Plan, run: Path, about: dict[str, object], progress: Progress) -> Iterator[list[Record]]:
+def compare(
+    plan: Plan,
+    run: Path,
+    about: dict[str, object],
+    progress: Progress,
+    enough: Callable[[Sequence[Record]], bool] = lambda records: True,
+) -> Iterator[list[Record]]:
     """Measure everything that is not done yet; yields each launch's records as soon as they are written.
 
     Args:
@@ -39,13 +43,13 @@ def compare(plan: Plan, run: Path, about: dict[str, object], progress: Progress)
         run: its folder.
         about: what every record says of the run and its machine.
         progress: is told of everything.
+        enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
     """
     draw = random.Random()
-    began = time.monotonic()
     for position, prepared in enumerate(plan.tasks):
         records = [record for record in plan.done if record.position == position]
         proofs = {record.case: record.proof for record in records if record.proof}
-        while launch := _next(plan, prepared, records, time.monotonic() - began):
+        while launch := _next(plan, prepared, records, enough):
             with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
                 of_launch = [
                     assemble.record(*parts, run=run.name, suite=plan.suite.name, position=position, about=about)
@@ -67,7 +71,9 @@ class Next:
     seeds: tuple[int, ...]
 
 
-def _next(plan: Plan, prepared: Prepared, records: Sequence[Record], elapsed: float) -> Next | None:
+def _next(
+    plan: Plan, prepared: Prepared, records: Sequence[Record], enough: Callable[[Sequence[Record]], bool]
+) -> Next | None:
     """The launch that is to be made next; None when all is done.
 
     A launch that was cut off counts for nothing, and its number is not used again. Ratios come from launches of all
@@ -82,18 +88,10 @@ def _next(plan: Plan, prepared: Prepared, records: Sequence[Record], elapsed: fl
     wanted = range(prepared.task.seed, prepared.task.seed + plan.seeds) if prepared.fine_tune else ()
     tuned = {tune.seed for record in records for tune in record.fine_tunes}
     seeds = [seed for seed in wanted if seed not in tuned]
-    if not missing and not seeds and not _too_wide(plan, records, elapsed):
+    if not missing and not seeds and enough(records):
         return None
     share = -(-len(seeds) // max(1, missing))
     return Next(max(by_launch, default=0) + 1, tuple(seeds[:share]))
-
-
-def _too_wide(plan: Plan, records: Sequence[Record], elapsed: float) -> bool:
-    """Whether `--until` asks for one more launch."""
-    if plan.until is None or (plan.max_time is not None and elapsed > plan.max_time):
-        return False
-    reaches = [widest_reach(task, plan.relative_to) for task in by_task(records)]
-    return any(reach > plan.until for reach in reaches if reach is not None)
 
 
 def prove(
@@ -152,7 +150,7 @@ def _verdict(proof: Proof | None, outcome: conductor.Outcome) -> Proof | None:
 
 def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
     """The jobs of a launch. What needs doing once, the proof, is in the first one."""
-    data = _images(prepared.dataset, folder)
+    data = write_images(prepared.dataset, folder)
     proving = any(case_id(prepared, backend, plan.variant) not in proofs for backend in plan.backends)
     names = list(plan.backends)
     reference = parity.REFERENCE[0]
@@ -182,8 +180,12 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
     return jobs
 
 
-def _images(dataset: Dataset, folder: Path) -> Path:
-    """The file that workers read the images from."""
+def write_images(dataset: Dataset, folder: Path) -> Path:
+    """The file that workers read the images from, in `folder`.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     file = folder / "data.safetensors"
     arrays = {name: getattr(dataset, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -31,12 +31,8 @@ class Look:
     swapped: int
 
 
-def look(workers: Iterable[int]) -> Look:
-    """The counters now.
-
-    Args:
-        workers: process ids of the workers, whose CPU and whose children's is not other processes'.
-    """
+def look() -> Look:
+    """The counters now."""
     times = psutil.cpu_times()
     # Linux counts guests' time in `user`, too.
     parts = {name: value for name, value in times._asdict().items() if not name.startswith("guest")}
@@ -49,7 +45,7 @@ def look(workers: Iterable[int]) -> Look:
         busy=total - idle - steal,
         total=total,
         steal=steal,
-        ours=_cpu_seconds(workers),
+        ours=_cpu_seconds(),
         throttled=environment.throttled_periods(),
         thermal=environment.thermal_events(),
         swapped=swap.sin + swap.sout,
@@ -101,15 +97,11 @@ def between(looks: Sequence[tuple[Look, Look]], device: gpu.State | None, worker
     )
 
 
-def _cpu_seconds(workers: Iterable[int]) -> float:
-    """CPU time of this process, of the workers, and of the children of both, ended ones included."""
+def _cpu_seconds() -> float:
+    """CPU time of this process and of all under it, workers and their input pipelines, ended ones included."""
     mine = psutil.Process()
-    family = {mine.pid: mine} | {child.pid: child for child in mine.children(recursive=True)}
-    for pid in workers:
-        if psutil.pid_exists(pid):
-            family.setdefault(pid, psutil.Process(pid))
     seconds = 0.0
-    for process in family.values():
+    for process in (mine, *mine.children(recursive=True)):
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:

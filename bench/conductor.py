@@ -134,14 +134,14 @@ class _Crew:
         }
         for worker in crew:
             self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker]))
-        before = look(worker.process.pid for worker in crew)
+        before = look()
         for number, order in enumerate(balanced_orders(crew, crew[0].job.rounds, draw), start=1):
             for worker in order:
                 if worker in self.alive:
                     self._round(worker, kind, number, steps[worker] + run_in(steps[worker]))
         gpu = check_device(crew[0].job.variant.device)
         self.device = state(gpu.index) if gpu else None
-        self.looks.append((before, look(worker.process.pid for worker in crew)))
+        self.looks.append((before, look()))
         for worker in crew:
             if worker in self.alive:
                 self.resume(worker, START_TIMEOUT)

@@ -134,13 +134,6 @@ def of_run(records: Sequence[Record]) -> list[Record]:
     ]
 
 
-def of_memory(peak: int | None, can_reset: bool) -> tuple[str, str] | None:
-    """Where peaks cannot be read or set back: the name and the evidence."""
-    if peak is None:
-        return "no-host-peak", f"this is {sys.platform}"
-    return None if can_reset else ("host-peak-not-by-phase", "/proc/self/clear_refs is not writable")
-
-
 def _told(record: Record) -> Evidence:
     """What worker and plan said themselves."""
     run = record.about.get("run")
@@ -148,12 +141,11 @@ def _told(record: Record) -> Evidence:
     if banner:
         yield "offline-suite", str(banner)
     if record.memory:
-        first = next(iter(record.memory.host), None)
         peaks = [phase.peak for phase in record.memory.host]
-        if found := of_memory(first.peak if first else None, record.memory.resettable):
-            yield found
-        elif None in peaks:
-            yield "no-host-peak", f"{peaks.count(None)} of {len(peaks)} phases"
+        if None in peaks:
+            yield "no-host-peak", f"{peaks.count(None)} of {len(peaks)} phases, on {sys.platform}"
+        elif not record.memory.resettable:
+            yield "host-peak-not-by-phase", "/proc/self/clear_refs is not writable"
     for rounds in _measured(record):
         if rounds.warmup_capped and rounds.kind in KINDS:
             yield "warm-up-cap", f"{rounds.kind} steps still got faster after {rounds.warmup_steps} of them"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import store
-from bench.comparison import case_id
 from bench.errors import UserError
 from bench.record import Record
 from bench.request import Plan, Request, plan
@@ -55,7 +54,7 @@ def resumed(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
         about: the conditions now, as records carry them.
 
     Raises:
-        UserError: conditions have changed, each difference named; or it is finished.
+        UserError: conditions have changed, each difference named.
     """
     records, _ = store.read(run)
     chosen = replace(plan(request), done=tuple(records))
@@ -87,19 +86,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str =
 def _other_experiments(records: Sequence[Record], chosen: Plan) -> Iterator[str]:
     """Records of tasks, images or weights that the plan does not have any more."""
     for position, prepared in enumerate(chosen.tasks):
-        for record in (record for record in records if record.position == position):
-            known = {case_id(prepared, backend, chosen.variant) for backend in chosen.backends}
-            now = {
-                "task_hash": prepared.task.hash,
-                "dataset_fingerprint": prepared.dataset.fingerprint,
-                "checkpoint_hash": prepared.checkpoint.sha256,
-            }
-            for name, value in now.items():
-                if getattr(record, name) != value:
-                    yield f"{record.case}: {name} was {getattr(record, name)} and is {value}"
-            if record.case not in known:
-                yield f"{record.case} is no case any more"
-            break
+        now = {
+            "task_hash": prepared.task.hash,
+            "dataset_fingerprint": prepared.dataset.fingerprint,
+            "checkpoint_hash": prepared.checkpoint.sha256,
+        }
+        record = next((record for record in records if record.position == position), None)
+        for name, value in now.items():
+            if record and getattr(record, name) != value:
+                yield f"{record.task.name}: {name} was {getattr(record, name)} and is {value}"
 
 
 def _environment(run: Path) -> Mapping[str, Any]:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from safetensors.numpy import save_file
 
 from backends.task import Variant
 from bench import assemble, checkpoints, conductor, data, stats
 from bench.channel import Message
+from bench.comparison import write_images
 from bench.data.subset import limit
 from bench.environment import usable_cores
 from bench.errors import UserError
@@ -75,7 +75,7 @@ class Listener:
         self._see_waiting(case)
 
     def _see_waiting(self, case: str) -> None:
-        """Add up the CPU that this process and the workers without the baton used since the last round ended."""
+        """Add up the CPU that the workers without the baton used since the last round ended."""
         now: tuple[float, dict[int, float]] = (time.perf_counter(), {})
         worked: set[int] = set()
         for process in psutil.Process().children():
@@ -178,8 +178,7 @@ def _launch(backend: str, plants: dict[str, Plant | None], number: int, watcher:
 def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterator[Job]:
     task, _ = overridden_task("cifar10-resnet18", OVERRIDES)
     images = limit(data.load(task.dataset, None), task.train_limit, task.seed)
-    arrays = {name: getattr(images, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
-    save_file(arrays, folder / "data.safetensors")
+    file = write_images(images, folder)
     checkpoint = checkpoints.obtain(task, None).folder.absolute()
     for case, plant in plants.items():
         (folder / case).mkdir()
@@ -188,7 +187,7 @@ def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterat
             backend=backend,
             task=task,
             variant=Variant(threads=usable_cores()),
-            data=folder / "data.safetensors",
+            data=file,
             checkpoint=checkpoint,
             folder=folder / case,
             proof_images=1,

@@ -10,6 +10,7 @@ from rich.table import Table
 
 import backends
 from bench import store, suite
+from bench.doubts import RULES
 from bench.errors import unknown
 from bench.tasks import TASKS
 
@@ -66,9 +67,14 @@ def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
     return ("run", "records"), [(run.name, str(count)) for run, count in counted]
 
 
+def _warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
+    return ("warning", "raised where", "what to do"), [(name, *told) for name, told in RULES.items()]
+
+
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
     "tasks": _tasks,
     "backends": _backends,
     "suites": _suites,
     "runs": _runs,
+    "warnings": _warnings,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from bench.record import Record
 from bench.report.terminal import show
 from bench.request import Plan, Request, plan
 from bench.tables import tables
+from bench.tables.launches import by_task, widest_reach
 
 
 def compare(*, strict: bool, wait: bool, resume_run: str | None, **options: Any) -> int:
@@ -54,9 +56,15 @@ def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], s
     _announce(console, chosen)
     records: list[Record] = list(chosen.done)
     stopped = False
+    began = time.monotonic()
+
+    def enough(of_task: Sequence[Record]) -> bool:
+        late = chosen.max_time is not None and time.monotonic() - began > chosen.max_time
+        return late or not _too_wide(chosen, of_task)
+
     try:
         with Progress(console, chosen) as progress:
-            for launch in comparison.compare(chosen, run, about, progress):
+            for launch in comparison.compare(chosen, run, about, progress, enough):
                 records += launch
     except KeyboardInterrupt:
         stopped = True
@@ -68,6 +76,8 @@ def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], s
         whole = report.Report(records, tables(records, chosen.relative_to, chosen.skipped, chosen.banner))
         report.write(run, whole)
         show(whole, console)
+    if _too_wide(chosen, records):
+        console.print("An interval is still wider than --until asks for.", style="yellow")
     if chosen.banner:
         console.print(Panel(Text(chosen.banner), style="yellow"))
     if stopped:
@@ -76,6 +86,14 @@ def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], s
         return 130
     console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return _status(console, records, strict)
+
+
+def _too_wide(chosen: Plan, records: Sequence[Record]) -> bool:
+    """Whether the interval of a `pipeline` ratio reaches further than `--until` allows."""
+    if chosen.until is None:
+        return False
+    reaches = (widest_reach(task, chosen.relative_to) for task in by_task(records))
+    return any(reach > chosen.until for reach in reaches if reach is not None)
 
 
 def _status(console: Console, records: Sequence[Record], strict: bool) -> int:

@@ -104,3 +104,22 @@ def test_without_a_driver_there_are_no_devices(no_driver):
 
 def _unsupported():
     raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
+def test_the_state_of_a_gpu_tells_who_shares_it_and_what_holds_its_clock_down(two_gpus, monkeypatch):
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", lambda handle: [object(), object()])
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetClockInfo", lambda handle, kind: 1200)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMaxClockInfo", lambda handle, kind: 1980)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCurrentClocksThrottleReasons", lambda handle: 0x41)  # idle, and hot
+    assert gpu.state(1) == gpu.State(2, 1200, 1980, ("hardware thermal slowdown",))
+
+
+def test_a_device_tells_its_modes_where_it_has_them(two_gpus, monkeypatch):
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetEccMode", lambda handle: [1, 0])
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMigMode", lambda handle: _unsupported())
+    first, _ = gpu.devices()
+    assert (first.ecc, first.mig) == (True, None)
+
+
+def test_without_a_driver_there_is_no_state(no_driver):
+    assert gpu.state(0) is None
