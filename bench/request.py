@@ -13,7 +13,7 @@ import backends
 from backends.task import Task, Variant
 from bench import checkpoints, data, suite
 from bench.data.dataset import Dataset
-from bench.data.subset import limit
+from bench.data.subset import limit, limit_test
 from bench.environment import usable_cores
 from bench.errors import Unavailable, UserError, unknown
 from bench.gpu import check_device
@@ -178,7 +178,7 @@ def _prepared(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prep
     if task.train_limit is None and most is not None and most < len(whole.train_images):
         overrides["train_limit"] = most
     task, changed = overridden_task(entry.task, overrides)
-    dataset = limit(whole, task.train_limit, task.seed)
+    dataset = limit_test(limit(whole, task.train_limit, task.seed), wanted.most_test_images, task.seed)
     _check_batches(task, len(dataset.train_images), len(dataset.test_images))
     given = None if task.weights == "random" else request.checkpoint
     return Prepared(task, changed, dataset, checkpoints.obtain(task, given), entry.fine_tune)

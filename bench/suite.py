@@ -34,6 +34,7 @@ class Suite(BaseModel):
             are slower, by some 10 to 25 ms together on two cores (threads wake up and find their cores again):
             1 to 4 % of rounds of 0.3 to 0.5 s, as measured, so rounds are longer, and begin with a run-in.
         most_training_images: upper limit of images in a fine-tune; None is the task's own.
+        most_test_images: upper limit of images that accuracy is measured on; None is all.
         proof_images, proof_steps: size of the short proof before measuring.
     """
 
@@ -45,6 +46,7 @@ class Suite(BaseModel):
     rounds: int = Field(ge=2)
     round_seconds: float = Field(gt=0)
     most_training_images: int | None = Field(default=None, ge=1)
+    most_test_images: int | None = Field(default=None, ge=1)
     proof_images: int = Field(default=16, ge=1)
     proof_steps: int = Field(default=10, ge=1)
     entries: tuple[Entry, ...] = Field(min_length=1)

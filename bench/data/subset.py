@@ -1,4 +1,4 @@
-"""Subset: a few training images of a data set, drawn from the task's seed."""
+"""Subset: a few images of a data set, drawn from the task's seed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.errors import UserError
 
-#: Second word of the seed, so that what is drawn for one purpose never repeats another's numbers.
-STREAM = 1
+#: Second word of the seed, one for training images and one for test images, so that what is drawn for one purpose
+#: never repeats another's numbers.
+TRAIN_STREAM, TEST_STREAM = 1, 3
 
 
 def limit(dataset: Dataset, n: int | None, seed: int) -> Dataset:
@@ -24,10 +25,28 @@ def limit(dataset: Dataset, n: int | None, seed: int) -> Dataset:
         return dataset
     if n > size:
         raise UserError(f"{n} training images were asked for and {dataset.name} has {size}: ask for {size} or fewer")
-    chosen = np.sort(np.random.default_rng([seed, STREAM]).choice(size, n, replace=False))
+    chosen = _drawn(size, n, seed, TRAIN_STREAM)
     return replace(
         dataset,
         train_images=dataset.train_images[chosen],
         train_labels=dataset.train_labels[chosen],
         source=f"{dataset.source}, {n} of {size} training images",
     )
+
+
+def limit_test(dataset: Dataset, n: int | None, seed: int) -> Dataset:
+    """`dataset` with at most `n` of its test images, in their old order; None keeps all. Training images stay."""
+    size = len(dataset.test_images)
+    if n is None or n >= size:
+        return dataset
+    chosen = _drawn(size, n, seed, TEST_STREAM)
+    return replace(
+        dataset,
+        test_images=dataset.test_images[chosen],
+        test_labels=dataset.test_labels[chosen],
+        source=f"{dataset.source}, {n} of {size} test images",
+    )
+
+
+def _drawn(size: int, n: int, seed: int, stream: int) -> np.ndarray:
+    return np.sort(np.random.default_rng([seed, stream]).choice(size, n, replace=False))

@@ -10,7 +10,7 @@ import pytest
 
 from bench import data
 from bench.data.order import draw_order, initial_head, order_hash
-from bench.data.subset import limit
+from bench.data.subset import limit, limit_test
 from bench.errors import UserError
 
 
@@ -61,6 +61,14 @@ def test_a_subset_follows_its_seed(digits):
 def test_a_subset_of_everything_is_everything(digits):
     assert limit(digits, None, seed=1) is digits
     assert limit(digits, 1437, seed=1).fingerprint == digits.fingerprint
+
+
+def test_test_images_can_be_limited_and_training_images_stay(digits):
+    few = limit_test(digits, 30, seed=3)
+    assert len(few.test_images) == len(few.test_labels) == 30
+    assert few.train_images is digits.train_images
+    assert "30 of 360 test images" in few.source
+    assert limit_test(digits, 500, seed=3) is limit_test(digits, None, seed=3) is digits
 
 
 def test_a_subset_larger_than_the_data_set_is_refused(digits):
