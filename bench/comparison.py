@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 import backends
 from backends.task import Variant
 from bench import assemble, conductor, parity, store
+from bench.conductor import COMPARED, KINDS
 from bench.data.dataset import Dataset
 from bench.errors import UserError
 from bench.progress import Progress
@@ -172,7 +173,7 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
                 proof_images=plan.suite.proof_images,
                 proof_steps=plan.suite.proof_steps if proving else 0,
                 rounds=plan.suite.rounds if backend in plan.backends else 0,
-                loader=launch.number == 1,  # it is compared with nothing
+                kinds=KINDS if launch.number == 1 else COMPARED,
                 seeds=launch.seeds if not plan.suite.rounds or backend in plan.backends else (),
                 descriptor=-1,
             )

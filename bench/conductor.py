@@ -21,7 +21,9 @@ from bench.record import Conditions, Failure
 from bench.worker.job import Job
 from bench.worker_process import WorkerDied, WorkerProcess
 
-KINDS = ("pipeline", "compute", "loader")
+#: Rounds that backends are compared by, and all: the input pipeline alone is measured in one launch only.
+COMPARED = ("pipeline", "compute")
+KINDS = (*COMPARED, "loader")
 #: Rounds of the input pipeline alone are compared with nothing: this share of the others' length is enough.
 LOADER_SHARE = 1 / 3
 #: Before each round, steps that are not timed: threads that slept while others worked find their cores again.

@@ -13,8 +13,10 @@ from itertools import chain
 from statistics import median
 
 from bench import stats
+from bench.conductor import COMPARED
 from bench.memory import MB
 from bench.record import Doubt, Record, Rounds
+from bench.tables.launches import by_task, widest_reach
 
 #: name: (when it is raised, what to do about it)
 RULES: dict[str, tuple[str, str]] = {
@@ -74,6 +76,10 @@ RULES: dict[str, tuple[str, str]] = {
         "fewer than four launches: an interval from three reaches 1.6 times as far as one from four",
         "use --launches 4 or more, or --until 3%",
     ),
+    "interval-too-wide": (
+        "the interval of a ratio reaches further than --until asks for, and --max-time is over",
+        "go on with a longer --max-time",
+    ),
     "threads-differ": ("backends resolved to different numbers of threads", "use --threads"),
     "onednn-alone": ("oneDNN is on in some backends alone", "set TF_ENABLE_ONEDNN_OPTS alike"),
     "tf32-alone": ("TF32 is on in some backends alone", "compare cases of one precision"),
@@ -91,7 +97,6 @@ SEPARATION, LEAST_SHARE, LEAST_ROUNDS = 5.0, 0.2, 12
 LEAST_LAUNCHES_FOR_OUTLIERS, LEAST_LAUNCHES = 5, 4
 #: Bytes swapped that are an accident.
 SWAPPED = 16 * MB
-KINDS = ("pipeline", "compute")
 
 Evidence = Iterator[tuple[str, str]]
 
@@ -121,6 +126,7 @@ def of_run(records: Sequence[Record]) -> list[Record]:
     groups: list[tuple[Iterable[list[int]], Callable[[list[Record]], Evidence]]] = [
         (tasks.values(), _between_backends),
         (tasks.values(), _between_launches),
+        (tasks.values(), _against_goal),
         (cases.values(), _of_case),
     ]
     for members, rule in groups:
@@ -147,7 +153,7 @@ def _told(record: Record) -> Evidence:
         elif not record.memory.resettable:
             yield "host-peak-not-by-phase", "/proc/self/clear_refs is not writable"
     for rounds in _measured(record):
-        if rounds.warmup_capped and rounds.kind in KINDS:
+        if rounds.warmup_capped and rounds.kind in COMPARED:
             yield "warm-up-cap", f"{rounds.kind} steps still got faster after {rounds.warmup_steps} of them"
     asked, got = record.variant.precision, record.resolved.get("precision")
     if got and got != asked:
@@ -199,7 +205,7 @@ def _gpu(record: Record) -> Evidence:
 
 def _rounds(record: Record) -> Evidence:
     for rounds in _measured(record):
-        if rounds.kind in KINDS and len(rounds.seconds) >= 3:
+        if rounds.kind in COMPARED and len(rounds.seconds) >= 3:
             drift = stats.trend(rounds.seconds)
             if drift.p < TREND_P and abs(drift.change) > CHANGE:
                 word = "slower" if drift.change > 0 else "faster"
@@ -214,7 +220,7 @@ def _of_case(records: list[Record]) -> Evidence:
     finished = [record for record in records if record.failure is None and record.pipeline]
     if finished and len(finished) < LEAST_LAUNCHES:
         yield "few-launches", f"{len(finished)} finished"
-    for kind in KINDS:
+    for kind in COMPARED:
         launches = {r.launch: getattr(r, kind) for r in finished if getattr(r, kind)}
         centres = {launch: median(rounds.seconds) / rounds.images for launch, rounds in launches.items()}
         if len(centres) >= LEAST_LAUNCHES_FOR_OUTLIERS:
@@ -243,6 +249,17 @@ def _between_launches(records: list[Record]) -> Evidence:
     loads = [c.other_cpu for c in around.values() if c.other_cpu is not None]
     if loads and max(loads) > min(loads) + BUSY:
         yield "load-changed", f"other processes used {min(loads):.0%} to {max(loads):.0%} of the CPU"
+
+
+def _against_goal(records: list[Record]) -> Evidence:
+    """What the run was to reach."""
+    run = records[0].about.get("run")
+    goal = run.get("until") if isinstance(run, dict) else None
+    if isinstance(run, dict) and goal:
+        reaches = (widest_reach(task, run["relative_to"]) for task in by_task(records))
+        for reach in reaches:
+            if reach is not None and reach > goal:
+                yield "interval-too-wide", f"± {reach:.1%} after {len({r.launch for r in records})} launches"
 
 
 def _between_backends(records: list[Record]) -> Evidence:
@@ -274,6 +291,7 @@ def _measured(record: Record) -> Iterator[Rounds]:
 OF_RUN = frozenset(
     {
         "few-launches",
+        "interval-too-wide",
         "outlier-launch",
         "bimodal-rounds",
         "frequency-changed",

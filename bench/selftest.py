@@ -193,6 +193,7 @@ def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterat
             proof_images=1,
             proof_steps=0,
             rounds=ROUNDS,
+            kinds=("pipeline",),
             seeds=(),
             descriptor=-1,
             plant=plant,

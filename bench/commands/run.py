@@ -76,8 +76,6 @@ def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], s
         whole = report.Report(records, tables(records, chosen.relative_to, chosen.skipped, chosen.banner))
         report.write(run, whole)
         show(whole, console)
-    if _too_wide(chosen, records):
-        console.print("An interval is still wider than --until asks for.", style="yellow")
     if chosen.banner:
         console.print(Panel(Text(chosen.banner), style="yellow"))
     if stopped:

@@ -20,7 +20,7 @@ class Job(BaseModel):
         folder: where the worker leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
         proof_images, proof_steps: size of the proof of sameness.
         rounds: timed rounds of each kind; 0 measures nothing.
-        loader: whether the input pipeline is also measured alone.
+        kinds: of rounds that are measured, see `bench.conductor.KINDS`.
         seeds: of the whole fine-tunes that are run after the rounds.
         descriptor: file descriptor of the worker's end of the channel.
         plant: what the self-test hides in it.
@@ -41,6 +41,6 @@ class Job(BaseModel):
     rounds: int
     seeds: tuple[int, ...]
     descriptor: int
-    loader: bool = True
+    kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
     plant: Plant | None = None
     spawned: float = 0.0

@@ -18,12 +18,14 @@ class Plant(BaseModel):
 
     Attributes:
         wait_s: seconds that every step waits instead of training; None trains.
+        slower: share of the time that training took, which it waits in addition.
         memory: bytes that are held while it trains through the input pipeline.
     """
 
     model_config = ConfigDict(frozen=True)
 
     wait_s: float | None = None
+    slower: float = 0.0
     memory: int = 0
 
 
@@ -35,9 +37,12 @@ class Planted(Training):
         self.ballast = np.ones(plant.memory, np.uint8)
 
     def advance(self, steps: int) -> float:
-        """Train, or wait instead."""
+        """Train and wait, or wait instead."""
         if self.plant.wait_s is None:
-            return self.training.advance(steps)
+            began = time.perf_counter()
+            loss = self.training.advance(steps)
+            wait(self.plant.slower * (time.perf_counter() - began))
+            return loss
         for _ in range(steps):
             wait(self.plant.wait_s)
         return 0.0

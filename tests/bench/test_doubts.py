@@ -70,6 +70,11 @@ OF_RUN = {
         each.model_copy(update={"conditions": QUIET.model_copy(update={"other_cpu": 0.03 * each.launch})})
         for each in launches("pytorch", 4)
     ],
+    "interval-too-wide": lambda: [
+        each.model_copy(update={"about": {"run": {"until": 0.001, "relative_to": "pytorch"}}})
+        for backend in ("pytorch", "keras")
+        for each in launches(backend, 4)
+    ],
     "threads-differ": lambda: [*resolved("pytorch", intra_op_threads=2), *resolved("keras", intra_op_threads=1)],
     "onednn-alone": lambda: [
         *resolved("pytorch", flags={"onednn": "on"}),
