@@ -18,12 +18,12 @@ from bench.request import Prepared
 
 def proof(outcome: Outcome, reference: Outcome | None, prepared: Prepared) -> Proof | None:
     """The verdict on a case; None where it left no evidence."""
-    mine = _arrays(outcome, "proof.npz")
+    mine = _evidence(outcome)
     if mine is None:
         return None
-    theirs = mine if reference is outcome else _arrays(reference, "proof.npz") if reference else None
-    tuned = _arrays(outcome, "fine_tune.npz")
-    others = _arrays(reference, "fine_tune.npz") if reference else None
+    theirs = mine if reference is outcome else _evidence(reference) if reference else None
+    tuned = _tuned(outcome)
+    others = _tuned(reference) if reference else None
     verdict = parity.prove(mine, theirs, prepared.task, (tuned, others) if tuned is not None else None)
     return verdict.model_copy(update={"seconds": outcome.said["proven"]["seconds"]})
 
@@ -91,11 +91,17 @@ def rounds(outcome: Outcome, kind: str) -> Rounds | None:
     return _rounds(outcome, kind, _benchmarks(outcome))
 
 
-def _arrays(outcome: Outcome, name: str) -> dict[str, np.ndarray] | None:
-    file = outcome.job.folder / name
-    if not file.is_file():
-        return None
-    with np.load(file) as arrays:
+def _evidence(outcome: Outcome) -> dict[str, np.ndarray] | None:
+    return _arrays(outcome, "proof.npz") if "proven" in outcome.said else None
+
+
+def _tuned(outcome: Outcome) -> dict[str, np.ndarray] | None:
+    return _arrays(outcome, "fine_tune.npz") if f"fine-tuned {outcome.job.task.seed}" in outcome.said else None
+
+
+def _arrays(outcome: Outcome, name: str) -> dict[str, np.ndarray]:
+    """A file of which the worker said that it is whole."""
+    with np.load(outcome.job.folder / name) as arrays:
         return dict(arrays)
 
 
@@ -104,7 +110,10 @@ def _benchmarks(outcome: Outcome) -> dict[str, dict[str, Any]]:
     file = outcome.job.folder / "benchmark.json"
     if not file.is_file() or not file.stat().st_size:
         return {}
-    entries = json.loads(file.read_text())["benchmarks"]
+    try:
+        entries = json.loads(file.read_text())["benchmarks"]
+    except ValueError:  # cut off: the worker died while it wrote
+        return {}
     return {entry["extra_info"]["kind"]: entry for entry in entries}
 
 

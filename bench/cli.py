@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from pathlib import Path
@@ -212,6 +213,10 @@ def main() -> None:
         status = _refuse(str(error))
     except UsageError as error:
         status = _refuse(error.format_message())  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        status = _refuse(f"the disk is full: {error.filename or 'a file'} could not be written: free space there")
     except (KeyboardInterrupt, typer.Abort):
         print("bench: stopped", file=sys.stderr)
         status = 130

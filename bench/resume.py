@@ -98,7 +98,9 @@ def _other_experiments(records: Sequence[Record], chosen: Plan) -> Iterator[str]
 
 
 def _environment(run: Path) -> Mapping[str, Any]:
+    """What a run without records was begun under: `environment.json`, less what no record says yet."""
     try:
-        return json.loads((run / "environment.json").read_text())
+        told = json.loads((run / "environment.json").read_text())
+        return {name: value for name, value in told.items() if name != "frameworks"}
     except (OSError, ValueError):
         return {}

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,8 @@ STACKS_SECONDS = 1.0
 STACK_LINES = 200
 #: How frameworks say that they got no memory: Python, C++, PyTorch on CPU and GPU, TensorFlow.
 NO_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate memory|ResourceExhausted|OOM when")
+#: Bytes: with less on the disk of temporary files a worker cannot write what it is to leave.
+LEAST_FREE = memory.MB
 #: Random padding of the environment, in bytes: its size moves the stack, and with it alignment and speed
 #: (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MOST_PADDING = 4096
@@ -104,6 +107,7 @@ class WorkerProcess:
                 raise WorkerDied(failure.model_copy(update={"stacks": stacks})) from None
             if message is None:
                 raise WorkerDied(self._failure(None))
+            self._look()
             patience = time.monotonic() + timeout
             event = message["event"]
             if event == "phase":
@@ -156,6 +160,8 @@ class WorkerProcess:
         if NO_MEMORY.search(reason) or (KILLED in reason and out_of_memory_kills() > self._kills_before):
             size = f" at {self.peak / memory.MB:,.0f} MB" if self.peak else ""
             reason = f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or --isolated"
+        elif shutil.disk_usage(self.job.folder).free < LEAST_FREE:
+            reason += ": the disk of temporary files is full: free space there, or set TMPDIR"
         lines = self._lines()
         return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]), peak=self.peak)
 

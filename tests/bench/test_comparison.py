@@ -15,6 +15,7 @@ import pytest
 from backends.task import Variant
 from bench import store
 from bench.comparison import case_id
+from bench.costs import costs
 from bench.frame import COLUMNS
 from bench.request import Prepared, overridden_task
 from tests.bench.processes import Bench, living, suite_file
@@ -101,6 +102,14 @@ def test_the_records_hold_what_was_measured(run):
         assert record.resolved["intra_op_threads"] == record.variant.threads
     for kind in ("pipeline", "compute"):
         assert len({getattr(record, kind).steps for record in run.records}) == 1, "all do the same steps"
+
+
+@pytest.mark.slow
+def test_the_parts_of_the_costs_add_up_to_the_wall_time(run):
+    for record in run.records:
+        whole = costs(record, record.fine_tunes[0], compute_share=0.9)
+        assert whole.parts == pytest.approx(whole.wall, rel=0.03)
+        assert min(whole.imported, whole.build, whole.first_step, whole.evaluation, whole.rest) > 0
 
 
 @pytest.mark.slow

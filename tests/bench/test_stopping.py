@@ -1,11 +1,9 @@
-"""Ends that are no ends: Ctrl-C, a termination, a killed conductor, a full disk. Nobody is left, nothing is lost."""
+"""Ends that are no ends: Ctrl-C, a termination, a killed conductor or worker. Nobody is left, nothing is lost."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -107,32 +105,3 @@ def test_no_further_launch_is_tried_when_every_worker_dies(tmp_path):
     assert len(records(results)) == 3
     assert "planted: raised in build" in bench.stdout
     assert "Traceback" not in bench.stderr
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(disk)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small file system takes root")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def test_a_full_disk_is_said_in_one_line_and_what_is_complete_stays(tiny_disk, tmp_path):
-    suite = suite_file(tmp_path, launches=2)
-    command = ("run", "--suite", suite, "--backend", "pytorch", "--results", tiny_disk)
-    with Bench(*command, cwd=tmp_path) as bench:
-        bench.until(lambda: "launch 1 of 2" in bench.stdout)
-        (tiny_disk / "ballast").write_bytes(b"x" * 2**12)
-        with pytest.raises(OSError, match="No space"), (tiny_disk / "more").open("wb") as file:
-            file.write(b"x" * 2**20)
-        workers = bench.workers()
-        assert bench.end() == 2
-    assert "the disk is full" in bench.stderr
-    assert len(bench.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in bench.stdout + bench.stderr
-    assert wait_until(lambda: not living(workers), 5)
-    run = next(path for path in tiny_disk.iterdir() if path.is_dir())
-    assert not list(run.rglob("*.tmp"))

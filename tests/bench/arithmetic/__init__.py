@@ -4,7 +4,8 @@ It is a whole backend behind the real contract, run by real workers; what it lac
 image, averaged to 8 x 8 pixels, times one of the checkpoint's tensors.
 
 A fault is named by the task, or for one backend in `$PLANTED_<NAME>`: `raise in build`, `raise in round`,
-`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, or `sleep N`, N ms in every step.
+`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, `exhaust memory in round`, or `sleep N`, N ms
+in every step.
 """
 
 from __future__ import annotations
@@ -148,6 +149,8 @@ class ArithmeticTraining(Training):
             if fault == "die in round":
                 print("the last words", flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "exhaust memory in round":
+                np.ones(2**60, np.uint8)
             if fault == "hang in round":
                 time.sleep(3600)
 
