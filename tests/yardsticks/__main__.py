@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.yardsticks import against_scripts, case, command_line, harness_cost, measuring_phase
-from tests.yardsticks.target import Target, of_ratios, spanned
+from tests.yardsticks import against_scripts, case, command_line, error_rates, harness_cost, measuring_phase, storage
+from tests.yardsticks.target import Target, counted, of_ratios, spanned
 
 QUICK_ROUNDS = 2
 HELP_RUNS = 5
@@ -29,6 +29,7 @@ class Extent:
 
     launches: int
     rounds: int
+    comparisons: int
     backends: tuple[str, ...]
     data: Path
     console: Console
@@ -101,7 +102,41 @@ def help_(extent: Extent) -> Iterator[Target]:
     )
 
 
-PARTS = {"scripts": scripts, "rounds": rounds, "share": share, "waiting": waiting, "help": help_}
+def errors(extent: Extent) -> Iterator[Target]:
+    """How often comparisons are wrong, of the first backend asked for; an hour and a half for 40 of them."""
+    backend = extent.backends[0]
+    found = []
+    for number in range(extent.comparisons):
+        extent.say(f"comparison {number + 1} of {extent.comparisons}")
+        found.append(error_rates.compare(backend, extent.data, extent.say))
+    about = f"{len(found)} comparisons of {error_rates.LAUNCHES} launches"
+    named = [comparison.winner_named for comparison in found]
+    covered = [comparison.covered for comparison in found]
+    yield counted(f"{backend} / itself: a winner named", named, most=0.05, note=about)
+    yield counted(f"{backend}, {error_rates.SLOWER:.0%} slower: interval covers it", covered, least=0.9, note=about)
+
+
+def stored(extent: Extent) -> Iterator[Target]:
+    """What records cost."""
+    seconds = storage.list_seconds()
+    note = f"of {storage.RUNS:,} runs; median, least to most"
+    yield Target("bench list runs, seconds", spanned(seconds), most=2, style=".2f", note=note)
+    shares = [storage.recording_share() for _ in range(storage.REPEATS)]
+    note = "every record, table and file of the published run; median, least to most"
+    yield Target("recording, of a run's wall time", spanned(shares), most=0.01, style=".2%", note=note)
+
+
+PARTS = {
+    "scripts": scripts,
+    "rounds": rounds,
+    "share": share,
+    "waiting": waiting,
+    "help": help_,
+    "stored": stored,
+    "errors": errors,
+}
+#: Measured only where they are asked for.
+LONG = ("errors",)
 
 
 def table(targets: list[Target]) -> Table:
@@ -122,22 +157,28 @@ def main() -> None:
     parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="in scripts and rounds; repeatable")
     parser.add_argument("--launches", type=int, default=6, help="launches of each backend (%(default)s)")
     parser.add_argument("--rounds", type=int, default=12, help="rounds in each launch (%(default)s)")
+    parser.add_argument("--comparisons", type=int, default=40, help="in errors (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="one launch, few rounds: shows that it works, no more")
     options = parser.parse_args()
-    if options.launches < 1 or options.rounds < 1:
-        parser.error("--launches and --rounds have to be 1 or more")
+    if min(options.launches, options.rounds, options.comparisons) < 1:
+        parser.error("--launches, --rounds and --comparisons have to be 1 or more")
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
         extent = Extent(
             launches=1 if options.quick else options.launches,
             rounds=QUICK_ROUNDS if options.quick else options.rounds,
+            comparisons=1 if options.quick else options.comparisons,
             backends=tuple(dict.fromkeys(options.backend or case.BACKENDS)),
             data=case.write_images(Path(folder)),
             console=Console(stderr=True),
         )
-        targets = [target for name in options.only or PARTS for target in PARTS[name](extent)]
+        targets = [target for name in options.only or _usual() for target in PARTS[name](extent)]
     terminal = Console()
     # Where there is no terminal, its width is no reason to break lines.
     (terminal if terminal.is_terminal else Console(width=WIDTH)).print(table(targets))
+
+
+def _usual() -> list[str]:
+    return [name for name in PARTS if name not in LONG]
 
 
 def _launches(extent: Extent) -> int:

@@ -12,6 +12,7 @@ import psutil
 
 from bench import conductor
 from bench.channel import Message
+from bench.worker.job import Job
 from tests.yardsticks import case
 
 
@@ -67,27 +68,37 @@ class CpuWatch(Silent):
 def share_in_rounds(data: Path, rounds: int) -> float:
     """One launch: ln of the share of the measuring phase inside rounds, as pytest-benchmark timed them."""
     jobs = [case.job(backend, data, rounds) for backend in case.BACKENDS]
-    launch = _launch(jobs, Silent())
+    done = launch(jobs, Silent())
     inside = sum(sum(case.reported_seconds(job)) for job in jobs)
-    return math.log(inside / launch.measuring_s)
+    return math.log(inside / done.measuring_s)
 
 
 def waiting_cpu(data: Path, rounds: int) -> tuple[float, dict[str, float]]:
     """One launch: CPU of all waiting workers as a share of one core, and each one's part in it."""
     jobs = [case.job(backend, data, rounds) for backend in case.BACKENDS]
     watch = CpuWatch([job.case for job in jobs])
-    _launch(jobs, watch)
+    launch(jobs, watch)
     parts = {job.backend: watch.waiting_seconds[job.case] / watch.wall_seconds for job in jobs}
     return sum(parts.values()), parts
 
 
-def _launch(jobs, watcher: Silent) -> conductor.Launch:
-    launch = conductor.launch(jobs, case.ROUND_SECONDS, random.Random(), watcher)
-    for outcome in launch.outcomes:
+def launch(
+    jobs: Sequence[Job],
+    watcher: Silent,
+    round_seconds: float = case.ROUND_SECONDS,
+    reverse_start: bool = False,
+) -> conductor.Launch:
+    """A launch of which every worker lives to its end.
+
+    Raises:
+        LaunchFailed: one did not.
+    """
+    done = conductor.launch(jobs, round_seconds, random.Random(), watcher, reverse_start)
+    for outcome in done.outcomes:
         if outcome.failure:
             lines = "\n".join(outcome.failure.last_lines)
             raise LaunchFailed(f"{outcome.job.case}: {outcome.failure.reason}\n{lines}")
-    return launch
+    return done
 
 
 def _trees(cases: Sequence[str]) -> dict[str, list[psutil.Process]]:

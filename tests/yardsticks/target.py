@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from scipy import stats
+
 from bench.stats import Interval, ratio
 
 
@@ -14,7 +16,7 @@ class Target:
     """One row of the table.
 
     Attributes:
-        least, most: the bounds that the estimate has to keep to; None where there is none.
+        least, most: the bounds that the estimate has to keep to, themselves allowed; None where there is none.
         style: how figures are written (a format specification).
         note: what else a reader should know.
         broken: a condition that is no figure and was not met.
@@ -60,16 +62,24 @@ class Target:
         least, most = (None if b is None else f"{b:{self.style}}" for b in (self.least, self.most))
         if least and most:
             return f"{least} to {most}"
-        return f"≥ {least}" if least else f"< {most}"
+        return f"≥ {least}" if least else f"≤ {most}"
 
     def _keeps(self, value: float) -> bool:
         above = self.least is None or value >= self.least
-        return above and (self.most is None or value < self.most)
+        return above and (self.most is None or value <= self.most)
 
 
 def of_ratios(name: str, ys: Sequence[float], **bounds: float | str | None) -> Target:
     """A target for a ratio, from its logarithms: one a launch, or one a launch pair."""
     return Target(name, ratio(ys), **bounds)  # type: ignore[arg-type]
+
+
+def counted(name: str, happened: Sequence[bool], **bounds: float | str | None) -> Target:
+    """A target for how often something happens, with the exact binomial interval (Clopper & Pearson 1934)."""
+    test = stats.binomtest(sum(happened), len(happened))
+    low, high = test.proportion_ci(0.95, method="exact")
+    told = f"{sum(happened)} of {bounds.pop('note', None) or len(happened)}"
+    return Target(name, Interval(sum(happened) / len(happened), low, high), style=".1%", note=told, **bounds)  # type: ignore[arg-type]
 
 
 def spanned(values: Sequence[float]) -> Interval:
