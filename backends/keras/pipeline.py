@@ -2,6 +2,37 @@
 
 from __future__ import annotations
 
-from backends.tensorflow.pipeline import DESCRIPTION, Loading, loader
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from backends.base import Order
+from backends.keras import preprocess
+from backends.tensorflow.pipeline import Loading
 
 __all__ = ["DESCRIPTION", "Loading", "loader"]
+
+DESCRIPTION = "tf.data, autotuned prefetch"
+
+
+def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable) -> tf.data.Dataset:
+    """Batches of `order`: images (b, s, s, 3) as `transform` leaves them and labels (b,) int64.
+
+    An epoch's images are laid out in its order first, as the guide's `shuffle` does too. Where nothing is resized,
+    `transform` changes nothing and adds no operation: at batch 4 a `map` costs 1 % of a step on two cores.
+    """
+    with tf.device("CPU"):
+        all_images, all_labels = tf.constant(images), tf.constant(labels)
+        permutations = tf.constant(order.permutations)
+
+    def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
+        ordered = tf.gather(all_images, permutation), tf.gather(all_labels, permutation)
+        return tf.data.Dataset.from_tensor_slices(ordered).batch(order.batch_size, drop_remainder=order.drop_last)
+
+    batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
+    # Where the length is unknown, Keras begins one batch more, and finds out that there is none.
+    batches = batches.apply(tf.data.experimental.assert_cardinality(order.steps))
+    if transform is not preprocess.unchanged:
+        batches = batches.map(lambda images, labels: (transform(images), labels), num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)

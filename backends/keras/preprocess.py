@@ -12,15 +12,20 @@ from backends.task import DATASETS, Task
 
 
 def transform(task: Task) -> Callable[[tf.Tensor], tf.Tensor]:
-    """For a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255, resized."""
+    """For a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255, resized.
+
+    Where the images have their size already it is `unchanged`: the model's first layer takes uint8 as well.
+    """
     size = task.image_size
+    if size == DATASETS[task.dataset][0]:
+        return unchanged
     resize = keras.layers.Resizing(size, size, interpolation="bilinear", antialias=False)
+    return lambda images: resize(tf.cast(images, tf.float32))  # given integers, Resizing would round to integers
 
-    def apply(images: tf.Tensor) -> tf.Tensor:
-        inputs = tf.cast(images, tf.float32)  # given integers, Resizing would round to integers
-        return inputs if size == DATASETS[task.dataset][0] else resize(inputs)
 
-    return apply
+def unchanged(images: tf.Tensor) -> tf.Tensor:
+    """The same images."""
+    return images
 
 
 def normalise(task: Task) -> keras.Layer:
