@@ -64,6 +64,10 @@ RULES: dict[str, tuple[str, str]] = {
         "rounds became faster or slower by more than 5 % within a launch (Mann's test, p < 0.01)",
         "measure with more launches, or a longer warm-up",
     ),
+    "drifting-launches": (
+        "a case's launches became faster or slower by more than 5 % from the first to the last (Mann's test, p < 0.01)",
+        "read ratios, which are taken within launches, rather than rates",
+    ),
     "bimodal-rounds": (
         "rounds fall into two clusters more than 5 % apart (Ashman's D > 5)",
         "look at the raw rounds: two states of the machine are averaged",
@@ -205,14 +209,16 @@ def _gpu(record: Record) -> Evidence:
 
 def _rounds(record: Record) -> Evidence:
     for rounds in _measured(record):
-        if rounds.kind in COMPARED and len(rounds.seconds) >= 3:
-            drift = stats.trend(rounds.seconds)
-            if drift.p < TREND_P and abs(drift.change) > CHANGE:
-                word = "slower" if drift.change > 0 else "faster"
-                yield (
-                    "drifting-rounds",
-                    f"{rounds.kind} rounds became {abs(drift.change):.0%} {word}, p = {drift.p:.2g}",
-                )
+        if rounds.kind in COMPARED and len(rounds.seconds) >= 3 and (told := _drift(rounds.seconds)):
+            yield "drifting-rounds", f"{rounds.kind} rounds became {told}"
+
+
+def _drift(seconds: Sequence[float]) -> str | None:
+    """How far figures that came one after the other moved, where they did."""
+    drift = stats.trend(seconds)
+    if drift.p >= TREND_P or abs(drift.change) <= CHANGE:
+        return None
+    return f"{abs(drift.change):.0%} {'slower' if drift.change > 0 else 'faster'}, p = {drift.p:.2g}"
 
 
 def _of_case(records: list[Record]) -> Evidence:
@@ -224,6 +230,8 @@ def _of_case(records: list[Record]) -> Evidence:
         launches = {r.launch: getattr(r, kind) for r in finished if getattr(r, kind)}
         centres = {launch: median(rounds.seconds) / rounds.images for launch, rounds in launches.items()}
         if len(centres) >= LEAST_LAUNCHES_FOR_OUTLIERS:
+            if told := _drift(list(centres.values())):
+                yield "drifting-launches", f"{kind} rounds became {told}"
             middle = median(centres.values())
             for index in stats.outliers(list(centres.values())):
                 launch, centre = list(centres.items())[index]
@@ -293,6 +301,7 @@ OF_RUN = frozenset(
         "few-launches",
         "interval-too-wide",
         "outlier-launch",
+        "drifting-launches",
         "bimodal-rounds",
         "frequency-changed",
         "load-changed",

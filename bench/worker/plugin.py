@@ -168,6 +168,10 @@ class Worker:
         if not isinstance(error, (ConductorGone, pytest.skip.Exception)):
             self._baton.say("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
 
+    def pytest_benchmark_generate_machine_info(self) -> dict[str, object]:
+        """Nothing: the conductor tells of the machine, once, and pytest-benchmark's own look takes seconds."""
+        return {"kept": "in environment.json"}
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Hold this worker back until the last round of all is over: saving costs seconds of CPU."""

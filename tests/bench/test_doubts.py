@@ -61,6 +61,7 @@ OF_RUN = {
         *(record(launch=n, step_ms=5 + n / 100, noise=1e-6) for n in range(5)),
         record(launch=5, step_ms=6),
     ],
+    "drifting-launches": lambda: [record(launch=n, step_ms=5 + n / 10, noise=1e-6) for n in range(6)],
     "bimodal-rounds": lambda: [with_rounds([1.0, 1.3, 1.001, 1.301, 1.002, 1.302], n) for n in range(4)],
     "frequency-changed": lambda: [
         each.model_copy(update={"conditions": QUIET.model_copy(update={"frequency": 2000.0 + 200 * each.launch})})
