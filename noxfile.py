@@ -1,4 +1,4 @@
-"""The sessions: `bench` (the main job), `tests`, `lint`, `targets`. They share one environment, `.venv`.
+"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `lint`, `targets`. They share one `.venv`.
 
 nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
 sessions ask nox for none (`python=False`) and share one that is filled here.
@@ -49,6 +49,12 @@ def lint(session: nox.Session) -> None:
     session.run(interpreter, "-m", "ruff", "check", ".", external=True)
     session.run(interpreter, "-m", "ruff", "format", "--check", ".", external=True)
     session.run(interpreter, "-m", "mypy", external=True)
+
+
+@nox.session(python=False)
+def regress(session: nox.Session) -> None:
+    """Did training become slower? `nox -s regress -- --against origin/main`."""
+    session.run(python(session), "-m", "bench", "gate", *session.posargs, external=True)
 
 
 @nox.session(python=False)

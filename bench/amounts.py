@@ -24,6 +24,16 @@ def share(text: str | None) -> float | None:
     return value
 
 
+def margin(text: str) -> tuple[str | None, float]:
+    """`3%` as (None, 0.03), and `host-memory=5%` as ("host-memory", 0.05).
+
+    Raises:
+        UserError: the share is none.
+    """
+    name, _, value = text.rpartition("=")
+    return name.strip() or None, share(value) or 0.0
+
+
 def seconds(text: str | None) -> float | None:
     """`90s`, `10m`, `1.5h`, or a bare number of seconds.
 

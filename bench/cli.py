@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.amounts import margin as margin_of
 from bench.amounts import seconds, share
 from bench.errors import UserError
 
@@ -172,6 +173,65 @@ def selftest(
     from bench.commands.selftest import selftest as test
 
     raise typer.Exit(test(backend, wait))
+
+
+@app.command()
+def gate(
+    against: Annotated[str, typer.Option(help="Revision that the working tree is compared with.")],
+    task: Tasks = None,
+    backend: Backends = None,
+    suite: Annotated[str, typer.Option(help="Rounds, their length and the tasks: a suite, or a TOML file.")] = "gate",
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(help="Smallest change that matters, as `3%`, or of one metric, as `host-memory=5%`; repeatable."),
+    ] = None,
+    alpha: Annotated[str, typer.Option(help="Share of gates without a change that may end slower.")] = "1%",
+    max_time: Annotated[str | None, typer.Option(help="For all cases: `90s`, `10m` or `1h`.")] = None,
+    undecided: Annotated[
+        str | None, typer.Option(help="Count it as `pass` or `fail`; exit status 3 otherwise.")
+    ] = None,
+    base_env: Annotated[Path | None, typer.Option(help="Environment (venv) that the base runs in.")] = None,
+    skip_unchanged: Annotated[
+        bool, typer.Option(help="Pass at once where nothing that training depends on differs.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a table for a pull request's comment there.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML there.")] = None,
+    data_dir: DataDir = None,
+    checkpoint: CheckpointPath = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+) -> None:
+    """Did training become slower? Compare the working tree with a revision, both measured in the same minutes.
+
+    Exit status: 0 no, 1 yes, 2 it cannot be compared, 3 undecided.
+    """
+    from bench.commands.gate import gate as decide
+    from bench.gate.report import Files
+
+    if undecided not in (None, "pass", "fail"):
+        raise UserError(f"--undecided {undecided}: use pass or fail")
+    raise typer.Exit(
+        decide(
+            against=against,
+            margin=[margin_of(text) for text in margin or ()],
+            alpha=share(alpha) or 0.0,
+            max_time=seconds(max_time),
+            undecided=undecided,
+            base_env=base_env,
+            skip_unchanged=skip_unchanged,
+            files=Files(json, markdown, junit),
+            wait=wait,
+            suite=suite,
+            tasks=task or (),
+            backends=backend or (),
+            data_dir=data_dir,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads,
+        )
+    )
 
 
 @app.command()

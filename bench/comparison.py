@@ -168,6 +168,7 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
                 task=prepared.task,
                 variant=plan.variant,
                 data=data,
+                scratch=folder,
                 checkpoint=prepared.checkpoint.folder.absolute(),
                 folder=folder / case,
                 proof_images=plan.suite.proof_images,

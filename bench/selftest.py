@@ -188,6 +188,7 @@ def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterat
             task=task,
             variant=Variant(threads=usable_cores()),
             data=file,
+            scratch=folder,
             checkpoint=checkpoint,
             folder=folder / case,
             proof_images=1,

@@ -18,12 +18,11 @@ from typing import Any
 
 from bench import memory
 from bench.channel import Channel, Message
-from bench.environment import out_of_memory_kills
+from bench.environment import PROJECT, out_of_memory_kills
 from bench.record import Failure
 from bench.worker.job import Job
 from bench.worker.lifeline import TELL_STACKS
 
-PROJECT = Path(__file__).parents[1]
 #: Lines of a dead worker's output that are shown.
 LAST_LINES = 12
 #: Seconds that a worker may take to save its files and end.
@@ -77,7 +76,8 @@ class WorkerProcess:
         file.write_text(self.job.model_dump_json())
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", str(file)],
+                [str(job.python or sys.executable), "-m", "bench.worker", str(file)],
+                cwd=job.root or PROJECT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -206,7 +206,7 @@ def environment(job: Job) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML counts GPUs like this
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_PLUGINS": "pytest_benchmark.plugin",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), inherited.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(job.root or PROJECT), inherited.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
         "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
     }

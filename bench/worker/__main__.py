@@ -14,7 +14,7 @@ from bench.worker.job import Job
 def main(job_file: str) -> int:
     """Run pytest over the measurements; return its exit status."""
     job = Job.model_validate_json(Path(job_file).read_text())
-    lifeline.hold(job.descriptor, job.data.parent)
+    lifeline.hold(job.descriptor, job.scratch)
     measurements = Path(__file__).with_name("measure.py")
     arguments = [
         str(measurements),

@@ -65,6 +65,7 @@ def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
                 task=TASK.model_copy(update={"name": name}),
                 variant=Variant(threads=1),
                 data=folder / "data.safetensors",
+                scratch=folder,
                 checkpoint=checkpoint,
                 folder=folder / name,
                 proof_images=4,

@@ -44,6 +44,7 @@ def job(backend: str, data: Path, rounds: int) -> Job:
         task=TASK,
         variant=Variant(threads=usable_cores()),
         data=data,
+        scratch=folder,
         checkpoint=checkpoints.obtain(TASK, progress=False).folder.absolute(),
         folder=folder,
         proof_images=1,

@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 from bench.channel import Channel, Message
+from bench.environment import PROJECT
 from bench.worker.job import Job
-from bench.worker_process import PROJECT, environment
+from bench.worker_process import environment
 
 TIMEOUT = 300.0
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench import doubts, report, store
+from bench.environment import PROJECT
 from bench.record import Record
 from bench.tables import tables
-from bench.worker_process import PROJECT
 
 RUNS = 1_000
 REPEATS = 5

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 import backends
+from bench.environment import PROJECT
 from bench.stats import Interval
-from bench.worker_process import PROJECT
 from tests.yardsticks import case
 from tests.yardsticks.script_in_worker import Blocks, Over
 from tests.yardsticks.target import Target

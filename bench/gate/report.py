@@ -1,0 +1,184 @@
+"""What people and services read of a gate: lines, Markdown for a pull request, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from bench import store
+from bench.gate.case import Judged
+from bench.gate.decision import CONFIDENCE, Decision, Verdict
+from bench.gate.metrics import METRICS
+
+Say = Callable[[str], object]
+
+#: How a verdict begins in a table.
+SIGNS = {
+    Verdict.SLOWER: "❌ worse",
+    Verdict.FASTER: "✅ better",
+    Verdict.PASS: "✅ no change that matters",
+    Verdict.UNDECIDED: "❔ undecided",
+    Verdict.OPEN: "… open",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where else to write: a path each, or None."""
+
+    json: Path | None = None
+    markdown: Path | None = None
+    junit: Path | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What was compared, and how it was decided."""
+
+    against: str
+    commit: str
+    base_tree: str
+    head_tree: str
+    margins: Mapping[str, float]
+    alpha: float
+
+
+def told(name: str, decision: Decision) -> str:
+    """`4.1 % slower (99 % interval 2.3 … 6.0 %)`; the interval has the sign of worse."""
+    metric = METRICS[name]
+    word = metric.worse if decision.change >= 0 else metric.better
+    sign = 1 if decision.change >= 0 else -1
+    ends = sorted((sign * decision.low, sign * decision.high))
+    low, high = (_percent(end) for end in ends)
+    return f"{_percent(abs(decision.change))} % {word} ({100 * CONFIDENCE:.0f} % interval {low} … {high} %)"
+
+
+def lines(judged: Judged, margins: Mapping[str, float]) -> list[str]:
+    """The verdict in a line, and one more for each metric that is worse or open."""
+    found = [f"{judged.label} {judged.task}: {_headline(judged)}, {judged.pairs} launch pairs, {_time(judged.seconds)}"]
+    found += [f"  {line}" for line in judged.broken]
+    for name, decision in judged.decisions.items():
+        if decision.verdict in (Verdict.SLOWER, Verdict.UNDECIDED):
+            found.append(f"  {name}: {decision.verdict}: {told(name, decision)}, margin {100 * margins[name]:g} %")
+    return found
+
+
+def so_far(judged: Judged) -> str:
+    """A line of progress: the intervals as they close in."""
+    parts = [
+        f"{name} {100 * d.change:+.1f} % [{_percent(d.low)} … {_percent(d.high)}]"
+        for name, d in judged.decisions.items()
+        if d.pairs > 1
+    ]
+    return f"  pair {judged.pairs}: {', '.join(parts) or 'no interval yet'}"
+
+
+def markdown(about: About, judged: Sequence[Judged]) -> str:
+    """A table for a pull request's comment."""
+    rows = [
+        f"### Training speed against `{about.against}` ({about.commit[:7]})",
+        "",
+        "| case | metric | change | verdict | margin | launch pairs |",
+        "| --- | --- | --- | --- | ---: | ---: |",
+    ]
+    for case in judged:
+        for name, decision in case.decisions.items():
+            rows.append(
+                f"| {case.label} {case.task} | {name} | {told(name, decision)} | {SIGNS[decision.verdict]} "
+                f"| {100 * about.margins[name]:g} % | {decision.pairs} |"
+            )
+        rows += [f"| {case.label} {case.task} | | {line} | ❌ worse | | {case.pairs} |" for line in case.broken]
+    return "\n".join(rows) + "\n"
+
+
+def as_json(about: About, judged: Sequence[Judged]) -> str:
+    """All of it."""
+    content = {
+        "against": about.against,
+        "commit": about.commit,
+        "trees": {"base": about.base_tree, "head": about.head_tree},
+        "alpha": about.alpha,
+        "cases": [
+            {
+                "case": case.label,
+                "task": case.task,
+                "verdict": case.verdict.value,
+                "broken": list(case.broken),
+                "launch_pairs": case.pairs,
+                "seconds": round(case.seconds, 1),
+                "metrics": {
+                    name: {
+                        "verdict": decision.verdict.value,
+                        "change": decision.change,
+                        "interval": [decision.low, decision.high],
+                        "confidence": CONFIDENCE,
+                        "margin": about.margins[name],
+                        "launch_pairs": decision.pairs,
+                    }
+                    for name, decision in case.decisions.items()
+                },
+            }
+            for case in judged
+        ],
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def junit(judged: Sequence[Judged]) -> str:
+    """A test case for each metric of each case, as CI services show them."""
+    suite = ElementTree.Element("testsuite", name="bench gate", time=f"{sum(case.seconds for case in judged):.1f}")
+    for case in judged:
+        for name, decision in case.decisions.items():
+            test = ElementTree.SubElement(suite, "testcase", classname=f"{case.label} {case.task}", name=name)
+            if decision.verdict is Verdict.SLOWER:
+                ElementTree.SubElement(test, "failure", message=told(name, decision))
+            elif decision.verdict is Verdict.UNDECIDED:
+                ElementTree.SubElement(test, "skipped", message=f"undecided: {told(name, decision)}")
+        for line in case.broken:
+            test = ElementTree.SubElement(suite, "testcase", classname=f"{case.label} {case.task}", name="sameness")
+            ElementTree.SubElement(test, "failure", message=line)
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def write(files: Files, about: About, judged: Sequence[Judged]) -> None:
+    """Write the files that were asked for, and the job's summary where GitHub runs it.
+
+    Raises:
+        UserError: one cannot be written.
+    """
+    if files.json:
+        store.write_text(files.json, as_json(about, judged))
+    if files.markdown:
+        store.write_text(files.markdown, markdown(about, judged))
+    if files.junit:
+        store.write_text(files.junit, junit(judged))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(markdown(about, judged))
+
+
+def _headline(judged: Judged) -> str:
+    """The figure that made the verdict; for a pass, the step through the input pipeline."""
+    if judged.broken and not any(d.verdict is Verdict.SLOWER for d in judged.decisions.values()):
+        return "broken"
+    by = [(name, d) for name, d in judged.decisions.items() if d.verdict is judged.verdict]
+    name, decision = by[0]
+    suffix = "" if name == "pipeline" else f" in {name}"
+    said = told(name, decision) + suffix
+    return said if judged.verdict is Verdict.SLOWER else f"{judged.verdict}: {said}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}".replace("inf", "∞")
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,147 @@
+"""The decision against cases worked out by hand, and simulated against the error rates that it states."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from bench.gate.decision import LOOKS, Verdict, decide
+
+GATES = 1000
+#: Three standard errors of a share of so many gates are at most this much.
+ERROR = 3 * math.sqrt(0.25 / GATES)
+
+
+def simulated(change: float, sigma: float, seed: int = 0, cases: int = 1, noise=None) -> tuple[Counter, float]:
+    """Verdicts of many gates, as shares, and the mean number of pairs they took."""
+    draw = np.random.default_rng(seed)
+    verdicts, pairs = Counter(), 0
+    for _ in range(GATES):
+        scale = np.ones(LOOKS[-1]) if noise is None else noise(draw)
+        ys = math.log1p(change) + sigma * scale * draw.standard_normal(LOOKS[-1])
+        decision = next(d for n in LOOKS if (d := decide(ys[:n], cases=cases)).verdict is not Verdict.OPEN)
+        verdicts[decision.verdict] += 1
+        pairs += decision.pairs
+    return Counter({verdict: n / GATES for verdict, n in verdicts.items()}), pairs / GATES
+
+
+def test_between_looks_nothing_is_decided():
+    assert decide([0.1] * 5 + [0.11]).verdict is Verdict.SLOWER
+    for pairs in (1, 2, 5, 7, 8, 10, 19):
+        assert decide([0.1] * pairs).verdict is Verdict.OPEN
+
+
+@pytest.mark.parametrize(
+    ("ys", "verdict"),
+    [
+        ([0.04, 0.05, 0.06, 0.05, 0.04, 0.06], Verdict.SLOWER),
+        ([-0.04, -0.05, -0.06, -0.05, -0.04, -0.06], Verdict.FASTER),
+        ([0.004, -0.004, 0.002, -0.002, 0.001, -0.001], Verdict.PASS),
+        ([0.010, 0.011, 0.009, 0.010, 0.011, 0.009], Verdict.PASS),  # certain, and too small to matter
+        ([0.1, -0.1, 0.05, -0.05, 0.08, -0.08], Verdict.OPEN),
+    ],
+)
+def test_verdicts_at_the_first_look(ys, verdict):
+    assert decide(ys).verdict is verdict
+
+
+def test_the_interval_is_students():
+    """Mean 0.03, standard deviation 0.01, six pairs; t(0.995, 5) = 4.0321 (any table of t)."""
+    deviations = np.array([1, -1, 1, -1, 1, -1]) * 0.01 * math.sqrt(5 / 6)
+    found = decide((0.03 + deviations).tolist())
+    reach = 4.0321 * 0.01 / math.sqrt(6)
+    assert found.change == pytest.approx(math.expm1(0.03))
+    assert found.low == pytest.approx(math.expm1(0.03 - reach), rel=1e-4)
+    assert found.high == pytest.approx(math.expm1(0.03 + reach), rel=1e-4)
+
+
+def test_what_is_open_at_the_end_is_undecided():
+    ys = [0.1, -0.1] * 10
+    assert decide(ys).verdict is Verdict.UNDECIDED
+    assert decide(ys[:7]).verdict is Verdict.OPEN
+    assert decide(ys[:7], last=True).verdict is Verdict.UNDECIDED
+    assert decide([0.0], last=True).high == math.inf
+
+
+def test_a_margin_of_a_case_of_its_own():
+    ys = [0.04, 0.05, 0.06, 0.05, 0.04, 0.06]
+    assert decide(ys, margin=0.20).verdict is Verdict.PASS
+    assert decide(ys, margin=0.06).verdict is Verdict.SLOWER
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"ys": []}, {"ys": [math.nan]}, {"margin": 0}, {"margin": -0.1}, {"alpha": 0}, {"alpha": 1}, {"cases": 0}]
+)
+def test_what_cannot_be_decided_raises(wrong):
+    with pytest.raises(ValueError, match=r"needs finite|have to be above"):
+        decide(**{"ys": [0.0] * 6, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("change", "sigma", "cases", "verdict", "stated"),
+    [
+        (0.00, 0.027, 1, Verdict.SLOWER, 0.008),
+        (0.00, 0.027, 1, Verdict.PASS, 0.984),
+        (0.03, 0.027, 1, Verdict.SLOWER, 0.94),
+        (0.05, 0.027, 1, Verdict.SLOWER, 1.0),
+        (0.10, 0.027, 1, Verdict.SLOWER, 1.0),
+        (0.00, 0.010, 1, Verdict.PASS, 1.0),
+        (0.03, 0.010, 1, Verdict.SLOWER, 1.0),
+        (0.03, 0.027, 6, Verdict.SLOWER, 0.82),
+        (0.05, 0.027, 6, Verdict.SLOWER, 0.9998),
+        (0.03, 0.050, 1, Verdict.SLOWER, 0.41),
+        (0.05, 0.050, 1, Verdict.SLOWER, 0.90),
+        (0.00, 0.050, 1, Verdict.PASS, 0.62),
+    ],
+)
+@pytest.mark.slow
+def test_error_rates_are_the_stated_ones(change, sigma, cases, verdict, stated):
+    shares, _ = simulated(change, sigma, cases=cases)
+    error = max(3 * math.sqrt(stated * (1 - stated) / GATES), 0.003)
+    assert shares[verdict] == pytest.approx(stated, abs=error + 0.01)
+
+
+@pytest.mark.slow
+def test_the_pairs_that_a_gate_takes_are_the_stated_ones():
+    stated = {0.0: 9.6, 0.03: 11.8, 0.05: 7.7, 0.10: 6.0}
+    for change, pairs in stated.items():
+        assert simulated(change, 0.027)[1] == pytest.approx(pairs, abs=0.4)
+
+
+@pytest.mark.slow
+def test_now_and_then_a_launch_four_times_noisier():
+    """One launch in ten: heavy tails. What they add to the spread makes the gate blinder, not more alarming."""
+
+    def noise(draw):
+        return np.where(draw.random(LOOKS[-1]) < 0.1, 4.0, 1.0)
+
+    of_all = 0.027 / math.sqrt(0.9 + 0.1 * 4**2)  # with the noisy ones, the spread is 2.7 %
+    assert simulated(0.0, of_all, noise=noise)[0][Verdict.SLOWER] < 0.01
+    assert simulated(0.03, of_all, noise=noise)[0][Verdict.SLOWER] == pytest.approx(0.94, abs=ERROR)
+    assert simulated(0.05, of_all, noise=noise)[0][Verdict.SLOWER] > 0.98
+    assert simulated(0.0, 0.027, noise=noise)[0][Verdict.SLOWER] < 0.01
+    assert simulated(0.03, 0.027, noise=noise)[0][Verdict.SLOWER] == pytest.approx(0.72, abs=ERROR)
+
+
+@pytest.mark.slow
+def test_a_machine_that_drifts_between_launches_makes_no_false_alarms():
+    """What drifts between pairs hits both arms, so just what drifts within a pair is left: a random walk's step."""
+    draw = np.random.default_rng(1)
+    slower = 0
+    for _ in range(GATES):
+        walk = np.cumsum(0.02 * draw.standard_normal(2 * LOOKS[-1]))
+        signs = np.tile([1, -1], LOOKS[-1] // 2)  # who starts alternates
+        ys = signs * np.diff(walk)[::2] + 0.02 * draw.standard_normal(LOOKS[-1])
+        verdict = next(d.verdict for n in LOOKS if (d := decide(ys[:n])).verdict is not Verdict.OPEN)
+        slower += verdict is Verdict.SLOWER
+    assert slower / GATES < 0.01 + 3 * math.sqrt(0.01 * 0.99 / GATES)
+
+
+@pytest.mark.slow
+def test_a_constant_bias_makes_the_false_alarms_that_the_docs_state():
+    """Why the arms take turns at everything: 3.5 % at a bias of 0.5 %, 12 % at 1 %."""
+    for bias, stated in ((0.005, 0.035), (0.01, 0.12)):
+        assert simulated(bias, 0.027)[0][Verdict.SLOWER] == pytest.approx(stated, abs=0.02)

@@ -1,0 +1,250 @@
+"""`bench gate` as a user runs it: a repository of its own, real commits, real processes, arithmetic for frameworks."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.commands import gate as command
+from bench.gate import decision
+from bench.gate.decision import Verdict
+from tests.bench.processes import PROJECT, Bench, living, wait_until
+
+SUITE = """
+description = "As small as can be"
+launches = 20
+rounds = 4
+round_seconds = 0.05
+proof_images = 4
+proof_steps = 3
+
+[[entries]]
+task = "cifar10-resnet18"
+override = { weights = "random", dataset = "digits", train_limit = 64, epochs = 1 }
+fine_tune = false
+"""
+STEP = "        loss, gradient = self.loss_and_gradient(images, labels)\n"
+START = "        self.started = 0\n"
+BALLAST = (START, START + "        self.ballast = np.ones(200 * 2**20, np.uint8)\n")
+ARITHMETIC = "tests/bench/arithmetic/__init__.py"
+#: Arithmetic takes microseconds a step, so its figures scatter more than a framework's.
+COARSE = ("--margin", "30%", "--margin", "first-step=90%")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """This project as a repository of its own with one commit, `base`."""
+    folder = tmp_path / "project"
+    names = git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    for name in names:
+        if not name.startswith("results/") and (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PROJECT / name, folder / name)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "base")
+    git(folder, "tag", "base")
+    (tmp_path / "small.toml").write_text(SUITE)
+    return folder
+
+
+def edit(project: Path, old: str, new: str, name: str = ARITHMETIC) -> None:
+    file = project / name
+    assert file.read_text().count(old) == 1
+    file.write_text(file.read_text().replace(old, new))
+
+
+def gate(project: Path, *arguments: object, **planted: str) -> Bench:
+    suite = project.parent / "small.toml"
+    command = ("gate", "--against", "base", "--suite", suite, "--backend", "pytorch", *arguments)
+    scratch = project.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return Bench(*command, cwd=project, TMPDIR=str(scratch), **planted)
+
+
+def left_over(project: Path) -> list[Path]:
+    return list((project.parent / "scratch").iterdir())
+
+
+@pytest.mark.slow
+def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tmp_path):
+    edit(project, STEP, 2 * STEP)
+    edit(project, *BALLAST)
+    before = git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()
+    files = [tmp_path / name for name in ("gate.json", "gate.md", "gate.xml", "summary.md")]
+    options = [*COARSE, "--json", files[0], "--markdown", files[1], "--junit", files[2]]
+    with gate(project, *options, GITHUB_STEP_SUMMARY=str(files[3])) as bench:
+        assert bench.end() == 1, bench.stdout + bench.stderr
+    line = (
+        r"pytorch/default cifar10-resnet18: [\d.]+ % slower \(99 % interval [\d.]+ … [\d.]+ %\).*, \d+ launch pairs, "
+    )
+    assert re.search(line, bench.stdout), bench.stdout
+    assert re.search(r"pair 2: pipeline [+-]", bench.stderr)
+    assert re.search(r"host-memory: slower: [\d.]+ % more", bench.stdout)
+    told = json.loads(files[0].read_text())
+    assert told["commit"] == git(project, "rev-parse", "base")
+    pipeline = told["cases"][0]["metrics"]["pipeline"]
+    assert pipeline["verdict"] == "slower"
+    assert 0.4 < pipeline["change"] < 1.5
+    assert pipeline["interval"][0] > 0
+    assert "| pytorch/default cifar10-resnet18 | pipeline |" in files[1].read_text()
+    assert files[3].read_text() == files[1].read_text()
+    failures = {
+        case.get("name") for case in ElementTree.parse(files[2]).iter("testcase") if case.find("failure") is not None
+    }
+    assert "pipeline" in failures
+    assert (git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()) == before
+    assert left_over(project) == []
+    assert git(project, "worktree", "list").count("\n") == 0
+
+
+@pytest.mark.slow
+def test_a_revision_against_itself_passes(project):
+    with gate(project, *COARSE) as bench:
+        assert bench.end() == 0, bench.stdout + bench.stderr
+    assert "no change that matters" in bench.stdout or "faster" in bench.stdout
+
+
+@pytest.mark.slow
+def test_another_computation_is_no_matter_of_intervals(project):
+    """A step that forgets the momentum: the first pair finds it."""
+    edit(project, "self.task.momentum * v - self.task", "0.5 * v - self.task")
+    with gate(project, *COARSE) as bench:
+        assert bench.end() == 1, bench.stdout + bench.stderr
+    assert "parity with the base failed: trajectory" in bench.stdout
+    assert "1 launch pairs" in bench.stdout
+
+
+@pytest.mark.slow
+def test_what_stays_open_is_undecided(project, monkeypatch, tmp_path):
+    monkeypatch.setattr(decision, "LOOKS", (2,))
+    monkeypatch.setattr(command, "LOOKS", (2,))
+    monkeypatch.setattr(command, "PROJECT", project)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests/bench/arithmetic/site"))
+    status = command.gate(
+        undecided=None,
+        **{
+            "against": "base",
+            "margin": [(None, 1e-7), ("first-step", 0.9)],
+            "alpha": 1e-9,
+            "max_time": None,
+            "base_env": None,
+            "skip_unchanged": False,
+            "files": command.report.Files(),
+            "wait": False,
+            "suite": str(tmp_path / "small.toml"),
+            "backends": ("pytorch",),
+        },
+    )
+    assert status == 3
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "mapped", "status"),
+    [
+        ((Verdict.PASS, Verdict.FASTER), None, 0),
+        ((Verdict.PASS, Verdict.SLOWER, Verdict.UNDECIDED), "pass", 1),
+        ((Verdict.PASS, Verdict.UNDECIDED), None, 3),
+        ((Verdict.PASS, Verdict.UNDECIDED), "pass", 0),
+        ((Verdict.PASS, Verdict.UNDECIDED), "fail", 1),
+    ],
+)
+def test_exit_statuses(verdicts, mapped, status):
+    assert command.exit_status(verdicts, mapped) == status
+
+
+def test_what_no_step_depends_on_passes_at_once(project):
+    edit(project, "# Head-to-Head", "# Head to head", "README.md")
+    with gate(project, "--skip-unchanged") as bench:
+        assert bench.end(60) == 0, bench.stderr
+    assert "nothing that training depends on has changed" in bench.stdout
+    edit(project, "PIPELINE = 1e-5", "PIPELINE = 2e-5", "bench/parity.py")
+    with gate(project, "--skip-unchanged") as bench:
+        assert not wait_until(lambda: bench.process.poll() is not None, 5)
+
+
+@pytest.mark.slow
+def test_a_killed_gate_leaves_nobody_and_nothing(project):
+    with gate(project, *COARSE) as bench:
+        bench.until(lambda: "pair 1:" in bench.stderr)
+        assert wait_until(lambda: len(bench.workers()) > 1, 30)
+        workers = bench.workers()
+        bench.process.kill()
+        assert wait_until(lambda: not living(workers), 5)
+    assert wait_until(lambda: left_over(project) == [], 5)
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_an_arm_that_does_not_start_cannot_be_compared(project):
+    edit(project, START, "        raise RuntimeError('broken on purpose')\n")
+    with gate(project) as bench:
+        assert bench.end() == 2
+    assert "cannot compare: the worker of pytorch in the working tree died in build" in bench.stderr
+    assert "broken on purpose" in bench.stderr
+    assert len([line for line in bench.stderr.splitlines() if line.startswith("bench:")]) == 1
+
+
+@pytest.mark.slow
+def test_a_time_that_is_too_short_is_refused_with_what_it_takes(project):
+    with gate(project, "--max-time", "2s") as bench:
+        assert bench.end() == 2
+    assert re.search(r"6 launch pairs, the fewest for a verdict, take about \d+ s here", bench.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--against", "nothing"], "unknown revision 'nothing': fetch it"),
+        (["--against", "--version"], "unknown revision"),
+        (["--margin", "0%"], "above 0 %"),
+        (["--margin", "speed=3%"], "unknown metric 'speed'"),
+        (["--undecided", "maybe"], "use pass or fail"),
+        (["--base-env", "nowhere"], "nowhere is no environment"),
+        (["--backend", "pytorhc"], "did you mean 'pytorch'"),
+        (["--suite", "gat"], "did you mean 'gate'"),
+    ],
+)
+def test_mistakes_are_one_line(project, arguments, said):
+    with gate(project, *arguments) as bench:
+        assert bench.end(60) == 2
+    assert said in bench.stderr
+    assert len(bench.stderr.strip().splitlines()) == 1
+
+
+def test_a_base_without_the_suite_and_a_shallow_clone_are_told(project):
+    git(project, "checkout", "--quiet", "--orphan", "other")
+    git(project, "rm", "--quiet", "-r", "--cached", ".")
+    git(project, "commit", "--quiet", "--allow-empty", "--message", "empty")
+    git(project, "checkout", "--quiet", "--force", "base")
+    with gate(project, "--against", "other") as bench:
+        assert bench.end(60) == 2
+    assert "has no bench/worker/__main__.py" in bench.stderr
+    (project / "more").touch()
+    git(project, "add", "more")
+    git(project, "commit", "--quiet", "--message", "more")
+    shallow = project.parent / "shallow"
+    git(project, "branch", "main-line")
+    git(project.parent, "clone", "--quiet", "--depth", "1", "--branch", "main-line", f"file://{project}", str(shallow))
+    with gate(shallow) as bench:
+        assert bench.end(60) == 2
+    assert "fetch-depth: 0" in bench.stderr
+
+
+def test_where_there_is_no_repository(project):
+    shutil.rmtree(project / ".git")
+    with gate(project) as bench:
+        assert bench.end(60) == 2
+    assert "is in no git repository" in bench.stderr
