@@ -48,6 +48,8 @@ def compare(*, strict: bool, wait: bool, resume_run: str | None, **options: Any)
             run = store.find(request.results, resume_run)
             request = replace(resume.asked(run), results=request.results)
             chosen = resume.resumed(run, request, about)
+            for problem in store.read(run)[1]:
+                console.print(f"{problem}: its launch is measured again", style="yellow", markup=False)
             about["run"] = chosen.done[0].about["run"] if chosen.done else _about(chosen)
         return _measure(console, run, chosen, about, strict)
 

@@ -25,7 +25,7 @@ def show(name: str | None, relative_to: str | None, results: Path) -> int:
     records, problems = store.read(run)
     console = Console()
     for problem in problems:
-        console.print(f"Left out: {problem}", style="yellow", markup=False)
+        console.print(problem, style="yellow", markup=False)
     if not records:
         raise UserError(f"run {run} has no readable record: run the benchmark again")
     records = doubts.of_run(records)

@@ -86,6 +86,23 @@ def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_pat
 
 
 @pytest.mark.slow
+def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
+    results = tmp_path / "results"
+    with Bench(
+        "run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", results, cwd=tmp_path
+    ) as bench:
+        assert bench.end() == 0
+    run = next(results.iterdir())
+    (file,) = (run / store.RECORDS).iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stdout + bench.stderr
+    assert f"{file.name} is left out: it is cut off or not JSON: its launch is measured again" in bench.stdout
+    records, problems = store.read(run)
+    assert (len(records), problems) == (1, [])
+
+
+@pytest.mark.slow
 def test_a_second_run_is_refused_or_waits(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path)

@@ -19,7 +19,7 @@ def verdicts(monkeypatch, capsys):
     """The command, shorter than people run it; gives its exit status and its verdicts by check."""
     monkeypatch.setenv("PYTHONPATH", str(SITE))
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr(selftest, "LAUNCHES", 3)
+    monkeypatch.setattr(selftest, "LAUNCHES", 2)
     monkeypatch.setattr(selftest, "ROUNDS", 4)
     monkeypatch.setattr(selftest, "ROUND_SECONDS", 0.15)
 
@@ -50,7 +50,6 @@ def test_a_harness_that_favours_one_of_two_equal_cases_is_found(verdicts, monkey
 
 @pytest.mark.slow
 def test_a_plant_that_does_not_show_is_found(verdicts, monkeypatch):
-    monkeypatch.setattr(selftest, "LAUNCHES", 2)
     real = selftest._launch
 
     def blind(backend, plants, number, watcher):

@@ -10,7 +10,7 @@ import pytest
 
 from bench.gate.decision import LOOKS, Verdict, decide
 
-GATES = 1000
+GATES = 600
 #: Three standard errors of a share of so many gates are at most this much.
 ERROR = 3 * math.sqrt(0.25 / GATES)
 
