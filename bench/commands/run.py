@@ -49,7 +49,7 @@ def compare(*, strict: bool, wait: bool, resume_run: str | None, **options: Any)
             request = replace(resume.asked(run), results=request.results)
             chosen = resume.resumed(run, request, about)
             for problem in store.read(run)[1]:
-                console.print(f"{problem}: its launch is measured again", style="yellow", markup=False)
+                console.print(f"{problem}: its launch is measured again", style="yellow", markup=False, soft_wrap=True)
             about["run"] = chosen.done[0].about["run"] if chosen.done else _about(chosen)
         return _measure(console, run, chosen, about, strict)
 
