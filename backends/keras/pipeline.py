@@ -20,7 +20,7 @@ def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Call
     """Batches of `order`: images (b, s, s, 3) as `transform` leaves them and labels (b,) int64.
 
     An epoch's images are laid out in its order first, as the guide's `shuffle` does too. Where nothing is resized,
-    `transform` changes nothing and adds no operation: at batch 4 a `map` costs 1 % of a step on two cores.
+    `transform` changes nothing and adds no operation: a `map` was seen to cost some 90 µs of CPU a batch of 4.
     """
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)

@@ -19,15 +19,13 @@ from bench.errors import UserError
 from bench.gate import report, sources
 from bench.gate.case import Judged, Pair, judge
 from bench.gate.decision import LOOKS, Verdict
-from bench.gate.metrics import margins
+from bench.gate.metrics import METRICS, margins
 from bench.gate.pairs import measure
 from bench.gate.sources import BASE, HEAD, Source
 from bench.request import Plan, Prepared, Request, plan
 
 #: Exit statuses; 2 is for what cannot be compared, as for every mistake.
 STATUS = {Verdict.PASS: 0, Verdict.FASTER: 0, Verdict.SLOWER: 1, Verdict.UNDECIDED: 3}
-#: Metrics of a case that share the slower side's error rate.
-SHARING = 3
 
 
 def gate(
@@ -62,6 +60,7 @@ def gate(
     """
     console, progress = Console(), Console(stderr=True)
     asked = margins(margin)
+    report.check(files)
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -105,7 +104,7 @@ def _judged(
     for position, (prepared, backend) in enumerate(cases):
         say(f"{backend}/{chosen.variant.name} {prepared.task.name}: {arms[HEAD].name} against {arms[BASE].name}")
         left = None if end is None else max(0.0, end - time.monotonic()) / (len(cases) - position)
-        found.append(_case(chosen, prepared, backend, arms, asked, alpha, SHARING * len(cases), left, say))
+        found.append(_case(chosen, prepared, backend, arms, asked, alpha, len(METRICS) * len(cases), left, say))
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from bench import store
+from bench.errors import UserError
 from bench.gate.case import Judged
 from bench.gate.decision import CONFIDENCE, Decision, Verdict
 from bench.gate.metrics import METRICS
@@ -147,6 +148,17 @@ def junit(judged: Sequence[Judged]) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def check(files: Files) -> None:
+    """See beforehand whether the files can be written: a gate takes minutes.
+
+    Raises:
+        UserError: a folder does not exist or cannot be written.
+    """
+    for path in (files.json, files.markdown, files.junit):
+        if path and not os.access(path.absolute().parent, os.W_OK):
+            raise UserError(f"cannot write {path}: choose a folder that exists and can be written")
+
+
 def write(files: Files, about: About, judged: Sequence[Judged]) -> None:
     """Write the files that were asked for, and the job's summary where GitHub runs it.
 
@@ -160,8 +172,11 @@ def write(files: Files, about: About, judged: Sequence[Judged]) -> None:
     if files.junit:
         store.write_text(files.junit, junit(judged))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown(about, judged))
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(markdown(about, judged))
+        except OSError as error:
+            raise UserError(f"cannot write $GITHUB_STEP_SUMMARY, {summary}: {error.strerror}") from None
 
 
 def _headline(judged: Judged) -> str:

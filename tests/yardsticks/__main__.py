@@ -103,7 +103,7 @@ def help_(extent: Extent) -> Iterator[Target]:
 
 
 def errors(extent: Extent) -> Iterator[Target]:
-    """How often comparisons are wrong, of the first backend asked for; an hour and a half for 40 of them."""
+    """How often comparisons are wrong, of the first backend asked for; many of them take long."""
     backend = extent.backends[0]
     found = []
     for number in range(extent.comparisons):

@@ -214,6 +214,7 @@ def test_a_time_that_is_too_short_is_refused_with_what_it_takes(project):
         (["--undecided", "maybe"], "use pass or fail"),
         (["--base-env", "nowhere"], "nowhere is no environment"),
         (["--backend", "pytorhc"], "did you mean 'pytorch'"),
+        (["--json", "no/such/folder/gate.json"], "cannot write no/such/folder/gate.json"),
         (["--suite", "gat"], "did you mean 'gate'"),
     ],
 )
