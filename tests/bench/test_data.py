@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench import data
+from bench import data, random_weights
+from bench.data import order, subset
 from bench.data.order import draw_order, initial_head, order_hash
 from bench.data.subset import limit, limit_test
 from bench.errors import UserError
@@ -128,3 +129,8 @@ def test_loading_data_and_checkpoints_imports_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_two_draws_share_a_stream_of_numbers():
+    streams = [subset.TRAIN_STREAM, subset.TEST_STREAM, order.ORDER_STREAM, order.HEAD_STREAM, random_weights.STREAM]
+    assert len(set(streams)) == len(streams)
