@@ -208,6 +208,8 @@ def environment(job: Job) -> dict[str, str]:
         "PYTEST_PLUGINS": "pytest_benchmark.plugin",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(job.root or PROJECT), inherited.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
+        # A late worker of a killed gate must not write into a scratch folder that others have just removed.
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
         "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
     }
     return inherited | chosen

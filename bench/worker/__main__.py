@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.worker import lifeline, plugin
+from bench.worker import plugin
 from bench.worker.job import Job
+from bench.worker.lifeline import Lifeline
 
 
 def main(job_file: str) -> int:
     """Run pytest over the measurements; return its exit status."""
     job = Job.model_validate_json(Path(job_file).read_text())
-    lifeline.hold(job.descriptor, job.scratch)
+    lifeline = Lifeline(job.descriptor, job.scratch)
     measurements = Path(__file__).with_name("measure.py")
     arguments = [
         str(measurements),
@@ -32,7 +33,9 @@ def main(job_file: str) -> int:
         "no:cacheprovider",
         f"--benchmark-json={job.folder / 'benchmark.json'}",
     ]
-    return pytest.main(arguments, plugins=[plugin.Worker(job)])
+    status = pytest.main(arguments, plugins=[plugin.Worker(job)])
+    lifeline.let_go()
+    return status
 
 
 if __name__ == "__main__":

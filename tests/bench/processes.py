@@ -80,8 +80,16 @@ class Bench:
 
     def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         """Wait until something is so, while the process lives."""
-        wait_until(lambda: condition() or self.process.poll() is not None, seconds)
-        assert condition(), f"ended with {self.process.returncode}: {self.stdout[-1500:]}{self.stderr[-1500:]}"
+        so: object = None
+
+        def over() -> bool:
+            nonlocal so
+            alive = self.process.poll() is None
+            so = condition()  # asked once: it may hold for a moment only
+            return bool(so) or not alive
+
+        wait_until(over, seconds)
+        assert so, f"ended with {self.process.returncode}: {self.stdout[-1500:]}{self.stderr[-1500:]}"
 
     def workers(self) -> list[psutil.Process]:
         """Every process under this one; they are known by what they hold, as they have sessions of their own."""
