@@ -27,7 +27,8 @@ class Lifeline:
     def __init__(self, descriptor: int, scratch: Path) -> None:
         if TELL_STACKS is not None:
             faulthandler.register(TELL_STACKS, all_threads=True)
-        self._descriptor, self._scratch = descriptor, scratch
+        self._descriptor = os.dup(descriptor)  # the channel's own end may be closed earlier
+        self._scratch = scratch
         self._thread = threading.Thread(target=self._end_with, name="lifeline", daemon=True)
         if hasattr(select, "poll"):
             self._thread.start()
