@@ -33,9 +33,10 @@ def main(job_file: str) -> int:
         "no:cacheprovider",
         f"--benchmark-json={job.folder / 'benchmark.json'}",
     ]
-    status = pytest.main(arguments, plugins=[plugin.Worker(job)])
-    lifeline.let_go()
-    return status
+    try:
+        return pytest.main(arguments, plugins=[plugin.Worker(job)])
+    finally:
+        lifeline.let_go()
 
 
 if __name__ == "__main__":
