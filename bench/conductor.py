@@ -159,7 +159,10 @@ class _Crew:
             self._await_rest(worker, timeout)
 
     def finish(self) -> None:
-        """Let the workers save and end, now that nothing is timed any more."""
+        """Let the workers save and end, now that nothing is timed any more; one that is not there yet has failed."""
+        for worker in [worker for worker in self.alive if worker not in self.at("finished")]:
+            with self.surviving(worker):
+                worker.refuse(f"it rests at {self.waiting[worker]['event']!r} when all should have finished")
         for step in (WorkerProcess.hand_baton, WorkerProcess.end):
             for worker in self.at("finished"):
                 with self.surviving(worker):

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bench import memory
 from bench.channel import Channel, Message
@@ -142,6 +142,15 @@ class WorkerProcess:
         self._channel.close()
         if status:
             raise WorkerDied(self._failure(None))
+
+    def refuse(self, reason: str) -> NoReturn:
+        """End it at once, for a reason of the conductor's.
+
+        Raises:
+            WorkerDied: always.
+        """
+        self.kill()
+        raise WorkerDied(self._failure(reason))
 
     def kill(self) -> None:
         """End it and its children at once. Killing a dead worker is allowed."""

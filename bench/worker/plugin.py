@@ -160,7 +160,7 @@ class Worker:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Name the benchmarks after the case, so that they are told apart in a merged file."""
         if "case" in metafunc.fixturenames:
-            metafunc.parametrize("case", [self.job.case], ids=[self.job.case], scope="session")
+            metafunc.parametrize("case", [self.job.case], ids=[self.job.case])
 
     def pytest_exception_interact(self, call: pytest.CallInfo) -> None:
         """Tell the conductor why this worker is about to end."""

@@ -261,3 +261,12 @@ def test_launches_leave_the_environment_as_it_was(monkeypatch):
     assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
     assert "PYTEST_ADDOPTS" not in made, "the user's options for pytest are not for the workers"
     assert len({len(environment(job)["HEADTOHEAD_PADDING"]) for _ in range(20)}) > 10
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_elsewhere_at_the_end_has_failed(tmp_path, monkeypatch):
+    """Its rounds would be lost, and nobody would be told."""
+    monkeypatch.setattr(conductor, "KINDS", ("pipeline",))
+    outcome = launched(tmp_path, "sound", watcher=Watcher(), rounds=2)["sound"]
+    assert outcome.failure
+    assert outcome.failure.reason == "it rests at 'calibrated' when all should have finished"
