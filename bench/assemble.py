@@ -14,9 +14,10 @@ from bench import doubts, parity
 from bench.conductor import KINDS, Outcome
 from bench.record import Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.request import Prepared
+from bench.worker.job import Job
 
 
-def proof(outcome: Outcome, reference: Outcome | None, prepared: Prepared) -> Proof | None:
+def proof(outcome: Outcome[Job], reference: Outcome[Job] | None, prepared: Prepared) -> Proof | None:
     """The verdict on a case; None where it left no evidence."""
     mine = _evidence(outcome)
     if mine is None:
@@ -32,7 +33,7 @@ def proof(outcome: Outcome, reference: Outcome | None, prepared: Prepared) -> Pr
 class Launched:
     """What became of one case in one launch, which began at `started`, and what else went on meanwhile."""
 
-    outcome: Outcome
+    outcome: Outcome[Job]
     prepared: Prepared
     conditions: Conditions | None
     launch: int
@@ -86,26 +87,34 @@ def record(
     return made.model_copy(update={"warnings": doubts.of_launch(made)})
 
 
-def rounds(outcome: Outcome, kind: str) -> Rounds | None:
+def rounds(outcome: Outcome[Job], kind: str) -> Rounds | None:
     """The rounds of one kind; None where they were not measured to their end."""
     return _rounds(outcome, kind, _benchmarks(outcome))
 
 
-def _evidence(outcome: Outcome) -> dict[str, np.ndarray] | None:
+def step_seconds(outcome: Outcome[Any]) -> dict[str, tuple[float, ...]]:
+    """Seconds a step of each round, by kind; what was not measured to its end is left out."""
+    return {
+        kind: tuple(seconds / entry["extra_info"]["steps_per_round"] for seconds in entry["stats"]["data"])
+        for kind, entry in _benchmarks(outcome).items()
+    }
+
+
+def _evidence(outcome: Outcome[Job]) -> dict[str, np.ndarray] | None:
     return _arrays(outcome, "proof.npz") if "proven" in outcome.said else None
 
 
-def _tuned(outcome: Outcome) -> dict[str, np.ndarray] | None:
+def _tuned(outcome: Outcome[Job]) -> dict[str, np.ndarray] | None:
     return _arrays(outcome, "fine_tune.npz") if f"fine-tuned {outcome.job.task.seed}" in outcome.said else None
 
 
-def _arrays(outcome: Outcome, name: str) -> dict[str, np.ndarray]:
+def _arrays(outcome: Outcome[Job], name: str) -> dict[str, np.ndarray]:
     """A file of which the worker said that it is whole."""
     with np.load(outcome.job.folder / name) as arrays:
         return dict(arrays)
 
 
-def _benchmarks(outcome: Outcome) -> dict[str, dict[str, Any]]:
+def _benchmarks(outcome: Outcome[Any]) -> dict[str, dict[str, Any]]:
     """pytest-benchmark's entries by kind; it writes them when a worker ends well."""
     file = outcome.job.folder / "benchmark.json"
     if not file.is_file() or not file.stat().st_size:
@@ -117,7 +126,7 @@ def _benchmarks(outcome: Outcome) -> dict[str, dict[str, Any]]:
     return {entry["extra_info"]["kind"]: entry for entry in entries}
 
 
-def _rounds(outcome: Outcome, kind: str, benchmarks: dict[str, dict[str, Any]]) -> Rounds | None:
+def _rounds(outcome: Outcome[Job], kind: str, benchmarks: dict[str, dict[str, Any]]) -> Rounds | None:
     if kind not in benchmarks:
         return None
     entry = benchmarks[kind]
@@ -131,7 +140,7 @@ def _rounds(outcome: Outcome, kind: str, benchmarks: dict[str, dict[str, Any]]) 
     )
 
 
-def _memory(outcome: Outcome) -> Memory | None:
+def _memory(outcome: Outcome[Job]) -> Memory | None:
     if "memory" not in outcome.said:
         return None
     told = outcome.said["memory"]
@@ -144,7 +153,7 @@ def _memory(outcome: Outcome) -> Memory | None:
     )
 
 
-def _fine_tunes(outcome: Outcome, prepared: Prepared) -> Iterator[FineTune]:
+def _fine_tunes(outcome: Outcome[Job], prepared: Prepared) -> Iterator[FineTune]:
     # With random weights an accuracy would say something about the draw, not about the fine-tune.
     random = prepared.task.weights == "random"
     for seed in outcome.job.seeds:

@@ -177,7 +177,18 @@ def selftest(
 
 @app.command()
 def gate(
-    against: Annotated[str, typer.Option(help="Revision that the working tree is compared with.")],
+    against: Annotated[
+        str | None, typer.Option(help="Revision that the working tree is compared with, side by side.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="Or a baseline, by name or file: `bench baseline`.")] = None,
+    against_package: Annotated[
+        list[str] | None,
+        typer.Option(help="Or the same code with another version, as torch==2.13.0; repeatable."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="A pytest-benchmark test of the repository you are in, as tests/test_step.py::test_step."),
+    ] = None,
     task: Tasks = None,
     backend: Backends = None,
     suite: Annotated[str, typer.Option(help="Rounds, their length and the tasks: a suite, or a TOML file.")] = "gate",
@@ -194,6 +205,10 @@ def gate(
     skip_unchanged: Annotated[
         bool, typer.Option(help="Pass at once where nothing that training depends on differs.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept a difference from the baseline: machine, versions, variables, threads, precision."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a table for a pull request's comment there.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML there.")] = None,
@@ -202,25 +217,35 @@ def gate(
     device: Device = "cpu",
     threads: Threads = None,
     wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    results: Results = Path("results"),
 ) -> None:
     """Did training become slower? Compare the working tree with a revision, both measured in the same minutes.
 
     Exit status: 0 no, 1 yes, 2 it cannot be compared, 3 undecided.
     """
     from bench.commands.gate import gate as decide
+    from bench.gate.ask import Ask
     from bench.gate.report import Files
 
     if undecided not in (None, "pass", "fail"):
         raise UserError(f"--undecided {undecided}: use pass or fail")
+    ask = Ask(
+        against=against,
+        baseline=baseline,
+        packages=tuple(against_package or ()),
+        target=target,
+        margin=[margin_of(text) for text in margin or ()],
+        alpha=share(alpha) or 0.0,
+        max_time=seconds(max_time),
+        base_env=base_env,
+        skip_unchanged=skip_unchanged,
+        allow=tuple(allow or ()),
+        results=results,
+    )
     raise typer.Exit(
         decide(
-            against=against,
-            margin=[margin_of(text) for text in margin or ()],
-            alpha=share(alpha) or 0.0,
-            max_time=seconds(max_time),
+            ask,
             undecided=undecided,
-            base_env=base_env,
-            skip_unchanged=skip_unchanged,
             files=Files(json, markdown, junit),
             wait=wait,
             suite=suite,
@@ -232,6 +257,79 @@ def gate(
             threads=threads,
         )
     )
+
+
+baselines = typer.Typer(no_args_is_help=True, help="What later runs are gated against: save, list, show, rm.")
+app.add_typer(baselines, name="baseline")
+
+
+@baselines.command()
+def save(
+    name: Annotated[str, typer.Argument(help="Of the baseline; one of this name is replaced.")],
+    run: Annotated[str | None, typer.Option(help="Name or folder of a run; the newest by default.")] = None,
+    branch: Annotated[bool, typer.Option(help="Put the git branch's name behind the baseline's.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Save a run as a baseline, a small JSON file in results/baselines."""
+    from bench.commands import baseline
+
+    baseline.save(name, run, branch, results)
+
+
+@baselines.command(name="list")
+def list_baselines(results: Results = Path("results")) -> None:
+    """List the baselines."""
+    from bench.commands import baseline
+
+    baseline.list_all(results)
+
+
+@baselines.command(name="show")
+def show_baseline(
+    name: Annotated[str, typer.Argument(help="Name or file of a baseline.")],
+    results: Results = Path("results"),
+) -> None:
+    """Show a baseline's figures."""
+    from bench.commands import baseline
+
+    baseline.show(name, results)
+
+
+@baselines.command()
+def rm(
+    name: Annotated[str, typer.Argument(help="Name of a baseline.")],
+    results: Results = Path("results"),
+) -> None:
+    """Remove a baseline."""
+    from bench.commands import baseline
+
+    baseline.remove(name, results)
+
+
+@app.command(name="gate-selftest")
+def gate_selftest(
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, help="To spend; about an hour and a half if it is left out.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+) -> None:
+    """Show how often the gate is right on this machine: a revision with itself, and commits that slow training down."""
+    from bench.commands.gate_selftest import selftest as test
+
+    raise typer.Exit(test(hours, wait))
+
+
+@app.command()
+def trend(
+    case: Annotated[list[str] | None, typer.Option(help="Part of a case's name; repeatable. All by default.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Repeatable; all by default.")] = None,
+    history: Annotated[str | None, typer.Option(help="A baseline, over its git history, in place of the runs.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Show figures over all runs, and where they changed for good."""
+    from bench.commands.trend import show as show_trend
+
+    show_trend(case or (), metric or (), history, results)
 
 
 @app.command()

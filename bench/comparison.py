@@ -127,7 +127,7 @@ def _launch(
     jobs = _jobs(plan, prepared, launch, folder, proofs)
     progress.launch(prepared, launch.number, jobs)
     crews = [[job] for job in jobs] if plan.isolated else [jobs]
-    outcomes: dict[str, tuple[conductor.Outcome, Conditions | None]] = {}
+    outcomes: dict[str, tuple[conductor.Outcome[Job], Conditions | None]] = {}
     for crew in crews:
         done = conductor.launch(crew, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0)
         outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
@@ -142,7 +142,7 @@ def _launch(
     return made
 
 
-def _verdict(proof: Proof | None, outcome: conductor.Outcome) -> Proof | None:
+def _verdict(proof: Proof | None, outcome: conductor.Outcome[Job]) -> Proof | None:
     """The proof of a case, which cost its time in just one launch."""
     if proof is None or outcome.job.proof_steps:
         return proof

@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from bench.channel import Message
 from bench.conditions import Look, between, look
 from bench.gpu import State, check_device, state, used_bytes
 from bench.record import Conditions, Failure
-from bench.worker.job import Job
+from bench.worker.job import AnyJob
 from bench.worker_process import WorkerDied, WorkerProcess
 
 #: Rounds that backends are compared by, and all: the input pipeline alone is measured in one launch only.
@@ -34,6 +34,9 @@ ROUND_TIMEOUT = 300.0
 FINE_TUNE_TIMEOUT = 900.0
 
 
+AJob = TypeVar("AJob", bound=AnyJob)
+
+
 class Watcher(Protocol):
     """Whoever shows progress."""
 
@@ -45,7 +48,7 @@ class Watcher(Protocol):
 
 
 @dataclass
-class Outcome:
+class Outcome(Generic[AJob]):
     """What became of one worker.
 
     Attributes:
@@ -54,30 +57,30 @@ class Outcome:
         nvml_device: bytes of device memory that NVML saw appear while it started; None without a GPU.
     """
 
-    job: Job
+    job: AJob
     said: dict[str, Message] = field(default_factory=dict)
     failure: Failure | None = None
     nvml_device: int | None = None
 
 
 @dataclass
-class Launch:
+class Launch(Generic[AJob]):
     """The outcomes in the order of the jobs, how long the rounds of all took, hand-overs included, and what else went
     on meanwhile.
     """
 
-    outcomes: list[Outcome]
+    outcomes: list[Outcome[AJob]]
     measuring_s: float
     conditions: Conditions | None
 
 
 def launch(
-    jobs: Sequence[Job],
+    jobs: Sequence[AJob],
     round_seconds: float,
     draw: random.Random,
     watcher: Watcher,
     reverse_start: bool = False,
-) -> Launch:
+) -> Launch[AJob]:
     """Run one launch of each job, interleaved.
 
     Args:
@@ -91,7 +94,7 @@ def launch(
     with _workers(outcomes, watcher) as crew:
         for job in reversed(jobs) if reverse_start else jobs:
             crew.start(job)
-        for kind in KINDS:
+        for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
             crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
         for worker in crew.at("fine-tune ready"):
             crew.resume(worker, FINE_TUNE_TIMEOUT)
@@ -103,14 +106,14 @@ def launch(
 class _Crew:
     """The workers of a launch, and where each of them waits."""
 
-    def __init__(self, outcomes: dict[str, Outcome], watcher: Watcher) -> None:
+    def __init__(self, outcomes: dict[str, Outcome[Any]], watcher: Watcher) -> None:
         self.outcomes, self.watcher = outcomes, watcher
         self.waiting: dict[WorkerProcess, Message] = {}
         self.alive: list[WorkerProcess] = []
         self.looks: list[tuple[Look, Look]] = []
         self.device: State | None = None
 
-    def start(self, job: Job) -> None:
+    def start(self, job: AnyJob) -> None:
         """Start a worker and let it import, build, prove and warm up alone."""
         gpu = check_device(job.variant.device)
         before = used_bytes(gpu.index) if gpu else None
@@ -188,7 +191,7 @@ class _Crew:
             worker.hand_baton()
             if worker.wait_for("round", "aborted", timeout=ROUND_TIMEOUT)["event"] == "aborted":
                 self._let_fail(worker, ROUND_TIMEOUT)
-            rate = steps * worker.job.task.batch_size / (time.perf_counter() - began)
+            rate = steps * worker.job.images_per_step / (time.perf_counter() - began)
             self.watcher.round(worker.job.case, kind, number, worker.job.rounds, rate)
 
     def _await_rest(self, worker: WorkerProcess, timeout: float) -> None:
@@ -204,7 +207,7 @@ class _Crew:
 
 
 @contextmanager
-def _workers(outcomes: dict[str, Outcome], watcher: Watcher) -> Iterator[_Crew]:
+def _workers(outcomes: dict[str, Outcome[Any]], watcher: Watcher) -> Iterator[_Crew]:
     """A crew of which nobody is left behind, whatever happens."""
     crew = _Crew(outcomes, watcher)
     try:

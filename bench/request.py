@@ -28,7 +28,7 @@ class Request:
     """The options of `bench run` and `bench parity`.
 
     Attributes:
-        suite: name or file.
+        suite: name or file, or the suite itself.
         tasks, backends: empty means the suite's and all.
         overrides: fields of the task, by name.
         until: add launches until the intervals of all ratios reach no further than this share of them.
@@ -36,7 +36,7 @@ class Request:
         seeds: how many fine-tunes, each from a seed of its own.
     """
 
-    suite: str = "standard"
+    suite: str | suite.Suite = "standard"
     tasks: Sequence[str] = ()
     backends: Sequence[str] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -92,11 +92,10 @@ def plan(request: Request) -> Plan:
     chosen, skipped = usable_backends(request.backends)
     if request.relative_to not in backends.REGISTRY:
         raise unknown("backend", request.relative_to, backends.REGISTRY)
-    check_device(request.device)
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits what --until adds: use both")
-    variant = Variant(device=request.device, threads=request.threads or usable_cores())
-    wanted = suite.load(request.suite)
+    variant = variant_of(request)
+    wanted = request.suite if isinstance(request.suite, suite.Suite) else suite.load(request.suite)
     banner = None
     try:
         tasks = _prepare(request, wanted)
@@ -121,6 +120,16 @@ def plan(request: Request) -> Plan:
         max_time=request.max_time,
         seeds=request.seeds,
     )
+
+
+def variant_of(request: Request) -> Variant:
+    """The variant that was asked for.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    check_device(request.device)
+    return Variant(device=request.device, threads=request.threads or usable_cores())
 
 
 def usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -8,8 +8,6 @@ record's JSON with sorted keys and no blanks. A loss that is not finite stands t
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
@@ -19,10 +17,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from bench.errors import UserError, unknown
 from bench.record import SCHEMA, Record
+from bench.sealed import seal, unseal
 
 RECORDS = "records"
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-.+")
@@ -60,11 +57,9 @@ def write_record(run: Path, record: Record) -> Path:
     Raises:
         UserError: the disk is full, or the folder is not writable.
     """
-    content = record.model_dump(mode="json")
-    text = json.dumps({"sha256": _checksum(content), "record": content}, indent=1)
     # Slashes separate task, backend and variant in a case's id.
     path = run / RECORDS / f"{quote(record.case.replace('/', '__'), safe='-_.=+@')}-{record.launch}.json"
-    write_text(path, text + "\n", finished_in=run)
+    write_text(path, seal("record", record) + "\n", finished_in=run)
     return path
 
 
@@ -79,7 +74,7 @@ def read(run: Path) -> tuple[list[Record], list[str]]:
     records, problems = [], []
     for path in sorted((run / RECORDS).glob("*.json")):
         try:
-            records.append(_parse(path.read_bytes()))
+            records.append(unseal("record", path.read_bytes(), Record, SCHEMA))
         except (ValueError, OSError) as error:
             problems.append(f"{RECORDS}/{path.name} is left out: {error}")
     return sorted(records, key=lambda r: (r.case, r.launch)), problems
@@ -159,34 +154,6 @@ def _attempt(action: Callable[[], Result], path: Path, finished_in: Path | None)
         raise UserError(
             f"cannot write {path}: {error.strerror or error}: choose a folder that can be written"
         ) from error
-
-
-def _parse(content: bytes) -> Record:
-    """A record from its file's bytes; ValueError says in a few words what is wrong with it."""
-    try:
-        envelope = json.loads(content)
-    except ValueError:
-        raise ValueError("it is cut off or not JSON") from None
-    if not isinstance(envelope, dict) or not isinstance(envelope.get("record"), dict):
-        raise ValueError("it holds no record")
-    record = envelope["record"]
-    if _checksum(record) != envelope.get("sha256"):
-        raise ValueError("its checksum does not fit, so it was changed after it was measured")
-    version = record.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA:
-        raise ValueError(f"its schema {version} is newer than the {SCHEMA} that this version reads")
-    if isinstance(version, int) and version < SCHEMA:
-        raise ValueError(f"its schema {version} is older than the {SCHEMA} that this version reads: measure again")
-    try:
-        return Record.model_validate(record)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"it does not fit the schema: {where}: {first['msg']}") from None
-
-
-def _checksum(record: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _age(run: Path) -> tuple[str, str, int]:

@@ -20,7 +20,7 @@ from bench import memory
 from bench.channel import Channel, Message
 from bench.environment import PROJECT, out_of_memory_kills
 from bench.record import Failure
-from bench.worker.job import Job
+from bench.worker.job import AnyJob, TargetJob
 from bench.worker.lifeline import TELL_STACKS
 
 #: Lines of a dead worker's output that are shown.
@@ -56,7 +56,7 @@ class WorkerDied(Exception):
 class WorkerProcess:
     """One process running one job. It is started holding the baton."""
 
-    def __init__(self, job: Job, on_event: Callable[[str, Message], None]) -> None:
+    def __init__(self, job: AnyJob, on_event: Callable[[str, Message], None]) -> None:
         """Start it.
 
         Args:
@@ -76,7 +76,7 @@ class WorkerProcess:
         file.write_text(self.job.model_dump_json())
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
-                [str(job.python or sys.executable), "-m", "bench.worker", str(file)],
+                [str(job.python or sys.executable), "-P", "-m", "bench.worker", str(file)],
                 cwd=job.root or PROJECT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -202,7 +202,7 @@ def ended(status: int) -> str:
     return f"ended with exit status {status}"
 
 
-def environment(job: Job) -> dict[str, str]:
+def environment(job: AnyJob) -> dict[str, str]:
     """The worker's environment: what decides speed is set, and the same for all."""
     threads = str(job.variant.threads)
     inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
@@ -213,12 +213,19 @@ def environment(job: Job) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": inherited.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "TF_CPP_MIN_LOG_LEVEL": inherited.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML counts GPUs like this
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_PLUGINS": "pytest_benchmark.plugin",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(job.root or PROJECT), inherited.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [*_sources(job), inherited.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
         # A late worker of a killed gate must not write into a scratch folder that others have just removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
         "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
     }
-    return inherited | chosen
+    # Another project's test may need its plugins; ours needs one.
+    ours = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_benchmark.plugin"}
+    return inherited | chosen | ({} if isinstance(job, TargetJob) else ours)
+
+
+def _sources(job: AnyJob) -> list[str]:
+    """Where Python finds the worker's modules, and those of another project's test."""
+    if isinstance(job, TargetJob):
+        return [str(PROJECT), str(job.root), f"{job.root}/src"]
+    return [str(job.root or PROJECT)]

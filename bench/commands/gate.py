@@ -1,11 +1,11 @@
-"""`bench gate`: did this change slow training down? Measured against another revision, decided as soon as it can be."""
+"""`bench gate`: did this change slow training down? Measured side by side, decided as soon as it can be."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,109 +13,167 @@ from typing import Any
 from rich.console import Console
 
 from bench.alone import alone
-from bench.channel import Message
+from bench.commands.gate_baseline import against_baseline
 from bench.environment import PROJECT
 from bench.errors import UserError
-from bench.gate import report, sources
+from bench.gate import environments, profile, report, sources
+from bench.gate.ask import Ask
 from bench.gate.case import Judged, Pair, judge
 from bench.gate.decision import LOOKS, Verdict
-from bench.gate.metrics import METRICS, margins
-from bench.gate.pairs import measure
+from bench.gate.metrics import margins
+from bench.gate.pairs import Case, Measured, Target, measure
 from bench.gate.sources import BASE, HEAD, Source
-from bench.request import Plan, Prepared, Request, plan
+from bench.gate.watcher import Quiet
+from bench.request import Request, plan, variant_of
+from bench.suite import load
 
 #: Exit statuses; 2 is for what cannot be compared, as for every mistake.
 STATUS = {Verdict.PASS: 0, Verdict.FASTER: 0, Verdict.SLOWER: 1, Verdict.UNDECIDED: 3}
 
 
-def gate(
-    *,
-    against: str,
-    margin: Sequence[tuple[str | None, float]],
-    alpha: float,
-    max_time: float | None,
-    undecided: str | None,
-    base_env: Path | None,
-    skip_unchanged: bool,
-    files: report.Files,
-    wait: bool,
-    **options: Any,
-) -> int:
+def gate(ask: Ask, *, undecided: str | None, files: report.Files, wait: bool, **options: Any) -> int:
     """Print a verdict a case, and what decided it.
 
     The exit status is 0 where nothing that matters became worse; 1 where something did; 3 where it stayed open, or
     what `undecided` makes of that: `pass` or `fail`.
 
     Args:
-        against: the revision that the working tree is compared with.
-        margin: of metrics, see `bench.gate.metrics.margins`.
-        alpha: share of gates without a change that may end `slower`, all cases together.
-        max_time: seconds for all cases together.
-        base_env: environment of the base.
-        skip_unchanged: pass at once where nothing that a training step can depend on differs.
+        ask: what to compare.
+        undecided: `pass` or `fail`; None is a status of its own.
+        files: to write.
+        wait: for another measurement.
         options: of `bench.request.Request`.
 
     Raises:
         UserError: it cannot be compared: the user's mistake, or a worker that died.
     """
     console, progress = Console(), Console(stderr=True)
-    asked = margins(margin)
+    ask.check()
+    asked = margins(ask.margin)
     report.check(files)
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        scratch = Path(name)
-        top = sources.repository(PROJECT)
-        commit = sources.revision(top, against)
-        base_tree, head_tree = sources.check_out(top, commit, scratch)
-        if skip_unchanged and sources.unchanged(scratch):
-            console.print(f"Passed: nothing that training depends on has changed since {against}.", markup=False)
-            return 0
-        with alone("bench gate", wait, say):
-            chosen = plan(Request(**options))
-            arms = {
-                BASE: Source(scratch / BASE, sources.interpreter(scratch, base_env, say), f"{commit[:7]} ({against})"),
-                HEAD: Source(scratch / HEAD, Path(sys.executable), "the working tree"),
-            }
-            for source in arms.values():
-                sources.compiled(source)
-            judged = _judged(chosen, arms, asked, alpha, max_time, say)
-    about = report.About(against, commit, base_tree, head_tree, asked, alpha)
+    with alone("bench gate", wait, say):
+        if ask.baseline:
+            judged, told, notes = against_baseline(ask, asked, Request(**options, results=ask.results), say)
+        else:
+            judged, told, notes = _side_by_side(ask, asked, options, say)
+    about = report.About(_against(ask), told, asked, ask.alpha, notes)
     for case in judged:
         for line in report.lines(case, asked):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     report.write(files, about, judged)
     return exit_status([case.verdict for case in judged], undecided)
 
 
+def _against(ask: Ask) -> str:
+    return ask.against or (f"baseline {ask.baseline}" if ask.baseline else ", ".join(ask.packages))
+
+
+Found = tuple[list[Judged], dict[str, object], list[str]]
+
+
+def _side_by_side(ask: Ask, asked: dict[str, float], options: dict[str, Any], say: report.Say) -> Found:
+    """Judge what runs in two arms; no case where nothing has changed."""
+    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
+        scratch = Path(name)
+        top = sources.repository(Path.cwd() if ask.target else PROJECT)
+        file = ask.target.partition("::")[0] if ask.target else sources.WORKER
+        if ask.target and not (top / file).is_file():
+            raise UserError(f"cannot compare: the working tree has no {file}: name a test as {top.name} sees it")
+        commit = sources.revision(top, ask.against, file) if ask.against else None
+        trees = sources.check_out(top, commit, scratch)
+        if ask.skip_unchanged and (trees[0] == trees[1] if ask.target else sources.unchanged(scratch)):
+            passed = f"Passed: nothing that training depends on has changed since {ask.against}."
+            return [], {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
+        arms = _arms(ask, commit, scratch, say)
+        measured = list(_measured(ask, top, arms, options))
+        for source in arms.values():
+            sources.compiled(source, *(["."] if ask.target else []))
+        judged, notes = _judged(measured, arms, ask, asked, say)
+    told: dict[str, object] = {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}
+    return judged, {**told, "packages": list(ask.packages)}, notes
+
+
+def _arms(ask: Ask, commit: str | None, scratch: Path, say: report.Say) -> dict[str, Source]:
+    """The sources and interpreters of both."""
+    if ask.packages:
+        for requirement in ask.packages:
+            environments.name_of(requirement)
+        python = environments.overlay(ask.packages, say)
+        base = Source(scratch / BASE, python, ", ".join(ask.packages))
+    else:
+        if ask.base_env:
+            python = environments.given(ask.base_env)
+        else:
+            python = environments.for_base(scratch / BASE, scratch / HEAD, say)
+        base = Source(scratch / BASE, python, f"{(commit or '')[:7]} ({ask.against})")
+    return {BASE: base, HEAD: Source(scratch / HEAD, Path(sys.executable), "the working tree")}
+
+
+def _measured(ask: Ask, top: Path, arms: dict[str, Source], options: dict[str, Any]) -> Iterator[Measured[Any]]:
+    """The cases, by the head's suite.
+
+    Raises:
+        UserError: the base has a case that the head lacks.
+    """
+    if ask.target:
+        thoroughness = load(options["suite"])
+        variant = variant_of(Request(**options))
+        yield Target(ask.target, top, variant, thoroughness.rounds, thoroughness.round_seconds)
+        return
+    chosen = plan(Request(**options))
+    if not ask.packages:
+        _refuse_missing(arms, options)
+    for prepared in chosen.tasks:
+        for backend in chosen.backends:
+            yield Case(chosen, prepared, backend)
+
+
+def _refuse_missing(arms: dict[str, Source], options: dict[str, Any]) -> None:
+    """A case that is gone is no pass."""
+    suite = options["suite"]
+    suite = str(Path(suite).absolute()) if suite.endswith(".toml") else suite
+    base, head = (sources.cases(arms[arm], suite) for arm in (BASE, HEAD))
+    wanted = {
+        (backend, task)
+        for backend, task in (base or set()) - (head or set())
+        if backend in (options["backends"] or [backend]) and task in (options["tasks"] or [task])
+    }
+    if base and head and wanted:
+        gone = ", ".join(f"{backend} {task}" for backend, task in sorted(wanted))
+        raise UserError(
+            f"cannot compare: {arms[BASE].name} has cases that the working tree lacks ({gone}): "
+            "bring them back, or name the others with --backend and --task"
+        )
+
+
 def _judged(
-    chosen: Plan,
-    arms: dict[str, Source],
-    asked: dict[str, float],
-    alpha: float,
-    max_time: float | None,
-    say: report.Say,
-) -> list[Judged]:
-    cases = [(prepared, backend) for prepared in chosen.tasks for backend in chosen.backends]
-    end = None if max_time is None else time.monotonic() + max_time
-    found = []
-    for position, (prepared, backend) in enumerate(cases):
-        say(f"{backend}/{chosen.variant.name} {prepared.task.name}: {arms[HEAD].name} against {arms[BASE].name}")
-        left = None if end is None else max(0.0, end - time.monotonic()) / (len(cases) - position)
-        found.append(_case(chosen, prepared, backend, arms, asked, alpha, len(METRICS) * len(cases), left, say))
-    return found
+    measured: Sequence[Measured[Any]], arms: dict[str, Source], ask: Ask, asked: dict[str, float], say: report.Say
+) -> tuple[list[Judged], list[str]]:
+    end = None if ask.max_time is None else time.monotonic() + ask.max_time
+    found, notes = [], []
+    for position, case in enumerate(measured):
+        say(f"{case.name}: {arms[HEAD].name} against {arms[BASE].name}")
+        left = None if end is None else max(0.0, end - time.monotonic()) / (len(measured) - position)
+        pairs = measure(case, arms, Quiet(say))
+        found.append(until_verdict(pairs, case.name, asked, len(measured), ask.alpha, left, say))
+        if found[-1].verdict is Verdict.SLOWER and isinstance(case, Case):
+            say(f"{case.name}: where the time goes, in both")
+            notes += profile.compare(case, arms, Quiet(say))
+    return found, notes
 
 
-def _case(
-    chosen: Plan,
-    prepared: Prepared,
-    backend: str,
-    arms: dict[str, Source],
+def until_verdict(
+    pairs: Iterator[Pair],
+    name: str,
     asked: dict[str, float],
+    cases: int,
     alpha: float,
-    sharing: int,
     budget: float | None,
     say: report.Say,
 ) -> Judged:
@@ -124,18 +182,18 @@ def _case(
     Raises:
         UserError: the time does not suffice for the first look.
     """
-    pairs: list[Pair] = []
+    done: list[Pair] = []
     began = time.monotonic()
-    for pair in measure(chosen, prepared, backend, arms, _Quiet(say)):
-        pairs.append(pair)
+    for pair in pairs:
+        done.append(pair)
         spent = time.monotonic() - began
-        if budget is not None and len(pairs) == 1 and spent * LOOKS[0] > budget:
+        if budget is not None and len(done) == 1 and spent * LOOKS[0] > budget:
             raise UserError(
-                f"--max-time leaves {backend} {budget:.0f} s, and {LOOKS[0]} launch pairs, the fewest for a verdict, "
+                f"--max-time leaves {name} {budget:.0f} s, and {LOOKS[0]} launch pairs, the fewest for a verdict, "
                 f"take about {spent * LOOKS[0]:.0f} s here: allow more"
             )
-        late = budget is not None and spent + spent / len(pairs) > budget
-        judged = judge(pairs, asked, sharing, alpha, last=late)
+        late = budget is not None and spent + spent / len(done) > budget
+        judged = judge(done, asked, cases, alpha, last=late)
         say(report.so_far(judged))
         if judged.verdict is not Verdict.OPEN:
             break
@@ -148,18 +206,3 @@ def exit_status(verdicts: Sequence[Verdict], undecided: str | None) -> int:
     if 1 in statuses:
         return 1
     return {"pass": 0, "fail": 1, None: 3}[undecided] if 3 in statuses else 0
-
-
-class _Quiet:
-    """A `bench.conductor.Watcher` that tells of deaths alone: a pair has a line when it is done."""
-
-    def __init__(self, say: report.Say) -> None:
-        self.say = say
-
-    def event(self, case: str, message: Message) -> None:
-        """See `Watcher.event`."""
-        if message["event"] == "died":
-            self.say(f"  the worker of {case} died: {message['reason']}")
-
-    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
-        """See `Watcher.round`."""

@@ -1,4 +1,4 @@
-"""One case under the gate: what its launch pairs say so far, metric by metric. Pure functions of records."""
+"""One case under the gate: what its launches say so far, metric by metric. Pure functions of their figures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.gate.decision import Decision, Verdict, settle
-from bench.gate.metrics import METRICS
-from bench.record import Proof, Record
+from bench.gate.figures import Figures
+from bench.gate.metrics import METRICS, level, log_ratio
+from bench.record import Proof
 from bench.stats import binomial
 
 #: The order in which a metric's verdict makes the case's: the first that any metric has.
@@ -23,27 +24,29 @@ class Pair:
         seconds: that the pair took.
     """
 
-    base: Record
-    head: Record
+    base: Figures
+    head: Figures
     proof: Proof | None
     seconds: float
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the pairs say.
+    """What the launches say.
 
     Attributes:
-        decisions: by metric, of those that were measured.
+        decisions: by metric, of those that both arms measured.
         broken: what no interval is needed for: the proof failed, the accuracy fell.
+        launches: of the head, or of both arms as pairs.
+        paired: whether base and head ran in the same minutes.
     """
 
-    label: str
-    task: str
+    case: str
     decisions: Mapping[str, Decision]
     broken: tuple[str, ...]
-    pairs: int
+    launches: int
     seconds: float
+    paired: bool = True
 
     @property
     def verdict(self) -> Verdict:
@@ -60,45 +63,56 @@ def judge(pairs: Sequence[Pair], margins: Mapping[str, float], cases: int, alpha
     Args:
         pairs: at least one.
         margins: by metric.
-        cases: how many figures share the slower side's error rate, see `bench.gate.decision.decide`.
+        cases: that are gated together; all metrics of all of them share the slower side's error rate.
         last: no pair will follow.
     """
+    names = _measured([figures for pair in pairs for figures in (pair.base, pair.head)])
+    sharing = cases * len(names)
     decisions = {}
-    for name, metric in METRICS.items():
-        ys = [y for pair in pairs if (y := metric.y(pair.base, pair.head)) is not None]
-        if len(ys) == len(pairs):
-            decisions[name] = settle(ys, margins[name], cases, alpha, last)
-    head = pairs[0].head
-    return Judged(
-        label=f"{head.backend}/{head.variant.name}",
-        task=head.task.name,
-        decisions=decisions,
-        broken=tuple(_broken(pairs)),
-        pairs=len(pairs),
-        seconds=sum(pair.seconds for pair in pairs),
-    )
+    for name in names:
+        ys = [log_ratio(name, pair.base, pair.head) for pair in pairs]
+        decisions[name] = settle(ys, margins[name], sharing, alpha, last)
+    proofs = [pair.proof.reason for pair in pairs if pair.proof and pair.proof.status == "failed"]
+    broken = [f"parity with the base failed: {reason}" for reason in proofs]
+    broken += [line for pair in pairs for line in _fallen(pair.base, pair.head)]
+    return Judged(pairs[0].head.case, decisions, tuple(broken), len(pairs), sum(pair.seconds for pair in pairs))
 
 
-def _broken(pairs: Sequence[Pair]) -> list[str]:
-    found = []
-    for pair in pairs:
-        if pair.proof and pair.proof.status == "failed":
-            found.append(f"parity with the base failed: {pair.proof.reason}")
-        found += _fallen(pair)
-    return found
+def judge_apart(
+    base: Sequence[Figures],
+    head: Sequence[Figures],
+    margins: Mapping[str, float],
+    cases: int,
+    alpha: float,
+    last: bool = False,
+) -> Judged:
+    """What the head's launches say against a base that was measured another day. Arguments as `judge`."""
+    names = _measured([*base, *head])
+    decisions = {}
+    for name in names:
+        levels = [level(name, figures) for figures in head]
+        of_base = [level(name, figures) for figures in base]
+        decisions[name] = settle(levels, margins[name], cases * len(names), alpha, last, of_base)
+    # The accuracy of an arm is of its fine-tunes, whichever launch they were in.
+    whole = [{seed: right for one in arm for seed, right in one.right.items()} for arm in (base, head)]
+    broken = tuple(_fallen(*(Figures("", {}, right) for right in whole)))
+    return Judged(head[0].case, decisions, broken, len(head), 0.0, paired=False)
 
 
-def _fallen(pair: Pair) -> list[str]:
+def _measured(launches: Sequence[Figures]) -> list[str]:
+    """The metrics that every launch has."""
+    return [name for name in METRICS if all(name in figures.values for figures in launches)]
+
+
+def _fallen(base: Figures, head: Figures) -> list[str]:
     """Accuracy below the base's binomial interval, on the same test images and from the same seed."""
     found = []
-    for before, after in zip(pair.base.fine_tunes, pair.head.fine_tunes, strict=False):
-        if before.correct is None or after.correct is None:
-            continue
-        expected = binomial(before.correct, before.test_images)
-        share = after.correct / after.test_images
-        if share < (expected.low or -math.inf):
+    for seed in base.right.keys() & head.right.keys():
+        expected = binomial(*base.right[seed])
+        correct, images = head.right[seed]
+        if correct / images < (expected.low or -math.inf):
             found.append(
-                f"accuracy fell to {share:.2%} from {expected.estimate:.2%} "
-                f"[{expected.low:.2%}–{expected.high:.2%}] (seed {after.seed})"
+                f"accuracy fell to {correct / images:.2%} from {expected.estimate:.2%} "
+                f"[{expected.low:.2%}–{expected.high:.2%}] (seed {seed})"
             )
     return found

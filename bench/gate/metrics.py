@@ -1,16 +1,15 @@
-"""The metrics that are gated: how each compares one launch pair, and the margin that matters to it."""
+"""The metrics that are gated: how a launch of the head compares with one of the base, and the margin that matters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 from bench.errors import UserError, unknown
 from bench.gate.decision import MARGIN
-from bench.record import Record
+from bench.gate.figures import Figures
 from bench.stats import log_ratios
 
 
@@ -19,71 +18,54 @@ class Metric:
     """One figure of a launch, of which more is worse.
 
     Attributes:
-        name: as options and verdicts call it.
         worse, better: the words for a change.
         margin: the smallest change that matters, relative.
-        y: from the records of base and head, in one launch pair, to ln(head / base); None where it was not measured.
+        rate: whether a margin without a name means it.
     """
 
-    name: str
     worse: str
     better: str
     margin: float
-    y: Callable[[Record, Record], float | None]
+    rate: bool = False
 
 
-def _rounds(base: Record, head: Record, kind: Literal["pipeline", "compute"]) -> float | None:
-    """The median over rounds, which ran within the same seconds."""
-    ours, theirs = getattr(head, kind), getattr(base, kind)
-    return log_ratios([ours.seconds], [theirs.seconds])[0] if ours and theirs else None
-
-
-def _of_sizes(base: Record, head: Record, size: Callable[[Record], float | None]) -> float | None:
-    ours, theirs = size(head), size(base)
-    return math.log(ours / theirs) if ours and theirs else None
-
-
-def _first_step(record: Record) -> float | None:
-    return record.start_up.first_step_s if record.start_up else None
-
-
-def _host_peak(record: Record) -> float | None:
-    peaks = [phase.peak + phase.children for phase in record.memory.host if phase.peak] if record.memory else []
-    return max(peaks, default=None)
-
-
-def _device_peak(record: Record) -> float | None:
-    return record.memory.device_allocated if record.memory else None
-
-
-#: A step's time by both kinds of rounds; the first step, which starts a pipeline, traces and compiles, and is measured
-#: once a launch; and memory, which repeats almost exactly.
+#: A step's time by both kinds of rounds, and that of a user's own test; the first step, which starts a pipeline, traces
+#: and compiles, and is measured once a launch; and the peaks of memory.
 METRICS: Mapping[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("pipeline", "slower", "faster", MARGIN, partial(_rounds, kind="pipeline")),
-        Metric("compute", "slower", "faster", MARGIN, partial(_rounds, kind="compute")),
-        Metric("first-step", "slower", "faster", 0.25, partial(_of_sizes, size=_first_step)),
-        Metric("host-memory", "more", "less", 0.02, partial(_of_sizes, size=_host_peak)),
-        Metric("device-memory", "more", "less", 0.02, partial(_of_sizes, size=_device_peak)),
-    )
+    "pipeline": Metric("slower", "faster", MARGIN, rate=True),
+    "compute": Metric("slower", "faster", MARGIN, rate=True),
+    "step": Metric("slower", "faster", MARGIN, rate=True),
+    "first-step": Metric("slower", "faster", 0.25),
+    "host-memory": Metric("more", "less", 0.02),
+    "device-memory": Metric("more", "less", 0.02),
 }
+
+
+def log_ratio(name: str, base: Figures, head: Figures) -> float:
+    """y = ln(head / base): the median over rounds, which ran within the same seconds."""
+    return log_ratios([head.values[name]], [base.values[name]])[0]
+
+
+def level(name: str, figures: Figures) -> float:
+    """ln of the median round, for launches that did not run side by side."""
+    return math.log(statistics.median(figures.values[name]))
 
 
 def margins(given: Sequence[tuple[str | None, float]]) -> dict[str, float]:
     """The margin of each metric: its own, or what was given for all rates or for it by name; the last one holds.
 
     Args:
-        given: metric and margin; no metric means `pipeline` and `compute`.
+        given: metric and margin; no metric means all rates: `pipeline`, `compute`, `step`.
 
     Raises:
         UserError: a name that no metric has.
     """
     found = {name: metric.margin for name, metric in METRICS.items()}
+    rates = tuple(name for name, metric in METRICS.items() if metric.rate)
     for name, margin in given:
         if name is not None and name not in METRICS:
             raise unknown("metric", name, METRICS)
-        found |= dict.fromkeys((name,) if name else ("pipeline", "compute"), margin)
+        found |= dict.fromkeys((name,) if name else rates, margin)
     if not all(margin > 0 for margin in found.values()):
         raise UserError("a margin has to be above 0 %: give the smallest change that matters, as --margin 3%")
     return found

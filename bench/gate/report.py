@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -38,14 +39,19 @@ class Files:
 
 @dataclass(frozen=True)
 class About:
-    """What was compared, and how it was decided."""
+    """What was compared, and how it was decided.
+
+    Attributes:
+        against: what the head was compared with, as people call it.
+        told: the same for machines: revisions, packages, the baseline.
+        notes: what a reader should know, a line each.
+    """
 
     against: str
-    commit: str
-    base_tree: str
-    head_tree: str
+    told: Mapping[str, object]
     margins: Mapping[str, float]
     alpha: float
+    notes: Sequence[str] = field(default_factory=tuple)
 
 
 def told(name: str, decision: Decision) -> str:
@@ -60,7 +66,7 @@ def told(name: str, decision: Decision) -> str:
 
 def lines(judged: Judged, margins: Mapping[str, float]) -> list[str]:
     """The verdict in a line, and one more for each metric that is worse or open."""
-    found = [f"{judged.label} {judged.task}: {_headline(judged)}, {judged.pairs} launch pairs, {_time(judged.seconds)}"]
+    found = [f"{judged.case}: {_headline(judged)}, {_launches(judged)}, {_time(judged.seconds)}"]
     found += [f"  {line}" for line in judged.broken]
     for name, decision in judged.decisions.items():
         if decision.verdict in (Verdict.SLOWER, Verdict.UNDECIDED):
@@ -73,52 +79,54 @@ def so_far(judged: Judged) -> str:
     parts = [
         f"{name} {100 * d.change:+.1f} % [{_percent(d.low)} … {_percent(d.high)}]"
         for name, d in judged.decisions.items()
-        if d.pairs > 1
+        if d.launches > 1
     ]
-    return f"  pair {judged.pairs}: {', '.join(parts) or 'no interval yet'}"
+    what = "pair" if judged.paired else "launch"
+    return f"  {what} {judged.launches}: {', '.join(parts) or 'no interval yet'}"
 
 
 def markdown(about: About, judged: Sequence[Judged]) -> str:
     """A table for a pull request's comment."""
-    rows = [
-        f"### Training speed against `{about.against}` ({about.commit[:7]})",
-        "",
-        "| case | metric | change | verdict | margin | launch pairs |",
+    title = [f"### Training speed against {about.against}", ""]
+    columns = [
+        "| case | metric | change | verdict | margin | launches |",
         "| --- | --- | --- | --- | ---: | ---: |",
     ]
+    rows = [*title, *(columns if judged else [])]
     for case in judged:
         for name, decision in case.decisions.items():
             rows.append(
-                f"| {case.label} {case.task} | {name} | {told(name, decision)} | {SIGNS[decision.verdict]} "
-                f"| {100 * about.margins[name]:g} % | {decision.pairs} |"
+                f"| {case.case} | {name} | {told(name, decision)} | {SIGNS[decision.verdict]} "
+                f"| {100 * about.margins[name]:g} % | {decision.launches} |"
             )
-        rows += [f"| {case.label} {case.task} | | {line} | ❌ worse | | {case.pairs} |" for line in case.broken]
-    return "\n".join(rows) + "\n"
+        rows += [f"| {case.case} | | {line} | ❌ worse | | {case.launches} |" for line in case.broken]
+    return "\n".join([*rows, "", *(f"- {note}" for note in about.notes)]).rstrip() + "\n"
 
 
 def as_json(about: About, judged: Sequence[Judged]) -> str:
     """All of it."""
     content = {
         "against": about.against,
-        "commit": about.commit,
-        "trees": {"base": about.base_tree, "head": about.head_tree},
+        **about.told,
         "alpha": about.alpha,
+        "notes": list(about.notes),
         "cases": [
             {
-                "case": case.label,
-                "task": case.task,
+                "case": case.case,
                 "verdict": case.verdict.value,
                 "broken": list(case.broken),
-                "launch_pairs": case.pairs,
+                "launches": case.launches,
+                "paired": case.paired,
                 "seconds": round(case.seconds, 1),
                 "metrics": {
                     name: {
                         "verdict": decision.verdict.value,
                         "change": decision.change,
-                        "interval": [decision.low, decision.high],
+                        # One launch has no interval, and JSON no infinity.
+                        "interval": [end if math.isfinite(end) else None for end in (decision.low, decision.high)],
                         "confidence": CONFIDENCE,
                         "margin": about.margins[name],
-                        "launch_pairs": decision.pairs,
+                        "launches": decision.launches,
                     }
                     for name, decision in case.decisions.items()
                 },
@@ -134,13 +142,13 @@ def junit(judged: Sequence[Judged]) -> str:
     suite = ElementTree.Element("testsuite", name="bench gate", time=f"{sum(case.seconds for case in judged):.1f}")
     for case in judged:
         for name, decision in case.decisions.items():
-            test = ElementTree.SubElement(suite, "testcase", classname=f"{case.label} {case.task}", name=name)
+            test = ElementTree.SubElement(suite, "testcase", classname=case.case, name=name)
             if decision.verdict is Verdict.SLOWER:
                 ElementTree.SubElement(test, "failure", message=told(name, decision))
             elif decision.verdict is Verdict.UNDECIDED:
                 ElementTree.SubElement(test, "skipped", message=f"undecided: {told(name, decision)}")
         for line in case.broken:
-            test = ElementTree.SubElement(suite, "testcase", classname=f"{case.label} {case.task}", name="sameness")
+            test = ElementTree.SubElement(suite, "testcase", classname=case.case, name="sameness")
             ElementTree.SubElement(test, "failure", message=line)
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
@@ -180,14 +188,19 @@ def write(files: Files, about: About, judged: Sequence[Judged]) -> None:
 
 
 def _headline(judged: Judged) -> str:
-    """The figure that made the verdict; for a pass, the step through the input pipeline."""
+    """The figure that made the verdict; for a pass, the first one: the step through the input pipeline."""
     if judged.broken and not any(d.verdict is Verdict.SLOWER for d in judged.decisions.values()):
         return "broken"
-    by = [(name, d) for name, d in judged.decisions.items() if d.verdict is judged.verdict]
-    name, decision = by[0]
-    suffix = "" if name == "pipeline" else f" in {name}"
+    names = list(judged.decisions)
+    name, decision = next((name, d) for name, d in judged.decisions.items() if d.verdict is judged.verdict)
+    suffix = "" if name == names[0] else f" in {name}"
     said = told(name, decision) + suffix
     return said if judged.verdict is Verdict.SLOWER else f"{judged.verdict}: {said}"
+
+
+def _launches(judged: Judged) -> str:
+    one, many = ("launch pair", "launch pairs") if judged.paired else ("launch", "launches")
+    return f"{judged.launches} {one if judged.launches == 1 else many}"
 
 
 def _percent(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The sources of both arms: two folders with a revision's files each, and the interpreter that runs them.
+"""The sources of both arms: two folders with a revision's files each.
 
 Nothing of the repository is touched: its index and its objects are read, what has to be written goes to a scratch
 folder, and no worktree is registered that a kill could leave behind. The folders' paths are of one length, for paths
@@ -8,17 +8,15 @@ are in the environment and on the stack, and move what is aligned to what.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
-import sys
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.home import home
 
 #: The folder of each arm, in the scratch folder.
 BASE, HEAD = "base", "head"
@@ -26,6 +24,13 @@ BASE, HEAD = "base", "head"
 WORKER = "bench/worker/__main__.py"
 #: What a training step can depend on.
 USED = ("backends", "bench", "pyproject.toml")
+#: Run by a revision's own interpreter, with the name of a suite.
+CASES = """
+import json, sys
+import backends
+from bench import suite
+print(json.dumps([list(backends.REGISTRY), [entry.task for entry in suite.load(sys.argv[1]).entries]]))
+"""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,11 @@ def repository(folder: Path) -> Path:
     return Path(top)
 
 
-def revision(top: Path, name: str) -> str:
+def revision(top: Path, name: str, needed: str = WORKER) -> str:
     """The commit that `name` means.
 
     Raises:
-        UserError: none, also because the clone is shallow; or a revision without this suite.
+        UserError: none, also because the clone is shallow; or a revision without the file `needed`.
     """
     try:
         commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
@@ -68,15 +73,16 @@ def revision(top: Path, name: str) -> str:
                 f"unknown revision {name!r} in a shallow clone: fetch all of it (fetch-depth: 0, git fetch --unshallow)"
             ) from None
         raise UserError(f"unknown revision {name!r}: fetch it, or name a branch, tag or commit") from None
-    if not _git(top, "ls-tree", "--name-only", commit, "--", WORKER):
-        raise UserError(f"revision {name!r} has no {WORKER}: compare with one that has this suite")
+    if not _git(top, "ls-tree", "--name-only", commit, "--", needed):
+        what = "this suite" if needed == WORKER else "it"
+        raise UserError(f"cannot compare: revision {name!r} has no {needed}: compare with one that has {what}")
     return commit
 
 
-def check_out(top: Path, base: str, scratch: Path) -> tuple[str, str]:
+def check_out(top: Path, base: str | None, scratch: Path) -> tuple[str, str]:
     """Write the files of commit `base`, and those of the working tree as it is, into `scratch`; give both trees' ids.
 
-    What git ignores is no part of the working tree.
+    Without a base both arms get the working tree. What git ignores is no part of it.
     """
     objects = scratch / "objects"
     objects.mkdir()
@@ -86,16 +92,19 @@ def check_out(top: Path, base: str, scratch: Path) -> tuple[str, str]:
         "GIT_OBJECT_DIRECTORY": str(objects),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": _path(top, "objects"),
     }
-    _git(top, "read-tree", base, variables=variables)
-    _git(top, "checkout-index", "--all", f"--prefix={scratch / BASE}/", variables=variables)
-    trees = [_git(top, "write-tree", variables=variables)]
-    index.unlink()
+
+    def write(arm: str) -> str:
+        _git(top, "checkout-index", "--all", f"--prefix={scratch / arm}/", variables=variables)
+        return _git(top, "write-tree", variables=variables)
+
+    if base is not None:
+        _git(top, "read-tree", base, variables=variables)
+        of_base = write(BASE)
+        index.unlink()
     if (own := Path(_path(top, "index"))).is_file():
         shutil.copyfile(own, index)
     _git(top, "add", "--all", ".", variables=variables)
-    _git(top, "checkout-index", "--all", f"--prefix={scratch / HEAD}/", variables=variables)
-    trees.append(_git(top, "write-tree", variables=variables))
-    return trees[0], trees[1]
+    return write(BASE) if base is None else of_base, write(HEAD)
 
 
 def unchanged(scratch: Path) -> bool:
@@ -103,60 +112,26 @@ def unchanged(scratch: Path) -> bool:
     return all(_digest(scratch / BASE / used) == _digest(scratch / HEAD / used) for used in USED)
 
 
-def compiled(source: Source) -> None:
+def compiled(source: Source, *folders: str) -> None:
     """Compile all byte code beforehand: in neither arm is a first import to compile."""
-    command = [str(source.python), "-m", "compileall", "-q", *USED[:2]]
+    command = [str(source.python), "-m", "compileall", "-q", *(folders or USED[:2])]
     subprocess.run(command, cwd=source.root, capture_output=True, check=False)
 
 
-def interpreter(scratch: Path, given: Path | None, say: Callable[[str], object]) -> Path:
-    """The interpreter for the base: this one, or, where its dependencies differ, one with an environment of its own.
-
-    Args:
-        scratch: with both arms' files.
-        given: an environment to use in any case.
-        say: told what takes long.
-
-    Raises:
-        UserError: `given` is no environment, or one cannot be made.
-    """
-    if given is not None:
-        return _python_of(given)
-    wanted = _dependencies(scratch / BASE)
-    if wanted == _dependencies(scratch / HEAD):
-        return Path(sys.executable)
-    environment = home() / "environments" / hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
-    done = environment / "complete"
-    if not done.is_file():
-        say(f"The base has other dependencies: installing them into {environment}, once.")
-        shutil.rmtree(environment, ignore_errors=True)
-        extras = ",".join(name for name in wanted if name not in ("", "dev"))
-        for command in (
-            [sys.executable, "-m", "venv", str(environment)],
-            [str(_python_of(environment, check=False)), "-m", "pip", "install", "--quiet", f".[{extras}]"],
-        ):
-            made = subprocess.run(command, cwd=scratch / BASE, capture_output=True, text=True, check=False)
-            if made.returncode:
-                last = (made.stderr.strip() or made.stdout.strip() or "no message").splitlines()[-1]
-                raise UserError(f"the base's environment cannot be made ({last}): make one and give it as --base-env")
-        done.touch()
-    return _python_of(environment)
-
-
-def _dependencies(root: Path) -> Mapping[str, list[str]]:
-    """The dependencies of a project by extra; those of all are under the empty name."""
-    try:
-        project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {"": project.get("dependencies", []), **project.get("optional-dependencies", {})}
-
-
-def _python_of(environment: Path, check: bool = True) -> Path:
-    python = environment.absolute() / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if check and not python.is_file():
-        raise UserError(f"{environment} is no environment: it has no {python.relative_to(environment.absolute())}")
-    return python
+def cases(source: Source, suite: str) -> set[tuple[str, str]] | None:
+    """The cases of a suite, as (backend, task), by the source's own word; None where it does not say."""
+    done = subprocess.run(
+        [str(source.python), "-P", "-c", CASES, suite],
+        cwd=source.root,
+        env={**os.environ, "PYTHONPATH": str(source.root), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        return None
+    backends, tasks = json.loads(done.stdout)
+    return {(backend, task) for backend in backends for task in tasks}
 
 
 def _digest(path: Path) -> str:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.worker import plugin
-from bench.worker.job import Job
+from bench.worker import plugin, target
+from bench.worker.job import AnyJob, Job, TargetJob
 from bench.worker.lifeline import Lifeline
+
+MEASUREMENTS = Path(__file__).with_name("measure.py")
 
 
 def main(job_file: str) -> int:
     """Run pytest over the measurements; return its exit status."""
-    job = Job.model_validate_json(Path(job_file).read_text())
+    told = json.loads(Path(job_file).read_text())
+    job: AnyJob
+    worker: target.Target | plugin.Worker
+    if "target" in told:
+        job = TargetJob.model_validate(told)
+        tests, root, worker = job.target, Path.cwd(), target.Target(job)
+    else:
+        job = Job.model_validate(told)
+        tests, root, worker = str(MEASUREMENTS), Path(__file__).parents[2], plugin.Worker(job)
     lifeline = Lifeline(job.descriptor, job.scratch)
-    measurements = Path(__file__).with_name("measure.py")
-    arguments = [
-        str(measurements),
+    try:
+        return pytest.main([tests, *_arguments(job, root)], plugins=[worker])
+    finally:
+        lifeline.let_go()
+
+
+def _arguments(job: AnyJob, root: Path) -> list[str]:
+    return [
         "--quiet",
         "--exitfirst",  # the measurements of a case build on one another
         "--tb=native",
@@ -27,16 +43,12 @@ def main(job_file: str) -> int:
         "-rN",
         "--benchmark-quiet",
         "--capture=no",  # what a framework prints before it crashes would be lost with the process
-        f"--rootdir={Path(__file__).parents[2]}",
+        f"--rootdir={root}",
         "--override-ini=addopts=",
         "-p",
         "no:cacheprovider",
         f"--benchmark-json={job.folder / 'benchmark.json'}",
     ]
-    try:
-        return pytest.main(arguments, plugins=[plugin.Worker(job)])
-    finally:
-        lifeline.let_go()
 
 
 if __name__ == "__main__":

@@ -10,21 +10,17 @@ from backends.task import Task, Variant
 from bench.worker.plant import Plant
 
 
-class Job(BaseModel):
-    """One launch of one case.
+class AnyJob(BaseModel):
+    """What every worker is told: one launch of something that is measured in rounds.
 
     Attributes:
         case: readable id; names the benchmarks in pytest-benchmark's file.
-        data: safetensors file with train_images, train_labels, test_images, test_labels.
-        checkpoint: folder in timm's layout.
+        variant: threads and device.
         scratch: removed by the worker if its conductor dies.
-        folder: where the worker leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
-        proof_images, proof_steps: size of the proof of sameness.
+        folder: where the worker leaves its files.
         rounds: timed rounds of each kind; 0 measures nothing.
         kinds: of rounds that are measured, see `bench.conductor.KINDS`.
-        seeds: of the whole fine-tunes that are run after the rounds.
         descriptor: file descriptor of the worker's end of the channel.
-        plant: what the self-test hides in it.
         spawned: when it was started, in seconds of the monotonic clock, which all processes of a machine share.
         root, python: the sources that the worker runs and its interpreter, where they are not the conductor's; the
             worker is not told of them, as an older one would not know them.
@@ -33,20 +29,57 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     case: str
-    backend: str
-    task: Task
     variant: Variant
-    data: Path
     scratch: Path
-    checkpoint: Path
     folder: Path
-    proof_images: int
-    proof_steps: int
     rounds: int
-    seeds: tuple[int, ...]
+    kinds: tuple[str, ...]
     descriptor: int
-    kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
-    plant: Plant | None = None
     spawned: float = 0.0
     root: Path | None = Field(None, exclude=True)
     python: Path | None = Field(None, exclude=True)
+
+    @property
+    def images_per_step(self) -> int:
+        """For progress alone."""
+        return 1
+
+
+class Job(AnyJob):
+    """One launch of one case. It leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
+
+    Attributes:
+        data: safetensors file with train_images, train_labels, test_images, test_labels.
+        checkpoint: folder in timm's layout.
+        proof_images, proof_steps: size of the proof of sameness.
+        seeds: of the whole fine-tunes that are run after the rounds.
+        plant: what the self-test hides in it.
+    """
+
+    backend: str
+    task: Task
+    data: Path
+    checkpoint: Path
+    proof_images: int
+    proof_steps: int
+    seeds: tuple[int, ...]
+    kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
+    plant: Plant | None = None
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a training step."""
+        return self.task.batch_size
+
+
+class TargetJob(AnyJob):
+    """One launch of a pytest-benchmark test of somebody else's.
+
+    Attributes:
+        target: its node id, relative to `root`.
+        repository: the working tree, of which no module may be imported: the revision's own are in `root`.
+    """
+
+    target: str
+    repository: Path
+    kinds: tuple[str, ...] = ("step",)

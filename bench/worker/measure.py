@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.right import pack
+from bench.worker.parts import PARTS
 from bench.worker.plugin import Bench
 from bench.worker.warmup import MOST_STEPS, warm_up
 
@@ -25,10 +26,10 @@ def test_proof(case: str, bench: Bench) -> None:
     bench.give_evidence()
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader"])
+@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader", *PARTS])
 def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
     """Training steps with the framework's own input pipeline, steps on batches that are on the device already, and
-    the input pipeline without steps.
+    the input pipeline without steps; for a profile, the parts of a step.
     """
     job, baton = bench.job, bench.baton
     if not job.rounds or kind not in job.kinds:

@@ -17,6 +17,7 @@ from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
 from bench.worker import prove, warmup
 from bench.worker.job import Job
+from bench.worker.parts import PARTS, Part
 from bench.worker.plant import Planted
 
 
@@ -122,7 +123,9 @@ class Bench:
         self.baton.say("proven", seconds=time.perf_counter() - began)
 
     def start(self, kind: str, steps: int) -> Training:
-        """Training that has `steps` steps or more ahead of it, of the kind `pipeline`, `compute` or `loader`."""
+        """Training that has `steps` steps or more ahead of it: `pipeline`, `compute`, `loader`, or a step's part."""
+        if kind in PARTS:
+            return Part(kind, self.trainer, *self.train, warmup.few_batches(self.order))
         if kind == "compute":
             return self.trainer.start_on_device(*self.train, warmup.few_batches(self.order))
         begin = self.trainer.start_loading if kind == "loader" else self.trainer.start

@@ -13,6 +13,7 @@ import pytest
 from bench import store
 from bench.errors import UserError
 from bench.record import SCHEMA
+from bench.sealed import checksum
 from tests.bench.made import launches, record
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -73,7 +74,7 @@ def test_a_record_of_the_right_schema_number_and_the_wrong_shape_is_named(run):
     path = store.write_record(run, record())
     content = json.loads(path.read_text())["record"]
     del content["backend"]
-    path.write_text(json.dumps({"sha256": store._checksum(content), "record": content}))
+    path.write_text(json.dumps({"sha256": checksum(content), "record": content}))
     records, problems = store.read(run)
     assert records == []
     assert "does not fit the schema: backend: Field required" in problems[0]

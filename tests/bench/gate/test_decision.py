@@ -7,10 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.gate.decision import LOOKS, Verdict, decide
 
-GATES = 600
+GATES = 3000
 #: Three standard errors of a share of so many gates are at most this much.
 ERROR = 3 * math.sqrt(0.25 / GATES)
 
@@ -24,7 +25,7 @@ def simulated(change: float, sigma: float, seed: int = 0, cases: int = 1, noise=
         ys = math.log1p(change) + sigma * scale * draw.standard_normal(LOOKS[-1])
         decision = next(d for n in LOOKS if (d := decide(ys[:n], cases=cases)).verdict is not Verdict.OPEN)
         verdicts[decision.verdict] += 1
-        pairs += decision.pairs
+        pairs += decision.launches
     return Counter({verdict: n / GATES for verdict, n in verdicts.items()}), pairs / GATES
 
 
@@ -56,6 +57,28 @@ def test_the_interval_is_students():
     assert found.change == pytest.approx(math.expm1(0.03))
     assert found.low == pytest.approx(math.expm1(0.03 - reach), rel=1e-4)
     assert found.high == pytest.approx(math.expm1(0.03 + reach), rel=1e-4)
+
+
+def test_apart_the_interval_is_welchs():
+    """Against scipy's own, of samples of other sizes and spreads."""
+    draw = np.random.default_rng(4)
+    head, base = draw.normal(0.03, 0.01, 9), draw.normal(0.0, 0.03, 14)
+    found = decide(head.tolist(), base=base.tolist())
+    expected = stats.ttest_ind(head, base, equal_var=False).confidence_interval(0.99)
+    assert (math.log1p(found.low), math.log1p(found.high)) == pytest.approx((expected.low, expected.high))
+    assert found.launches == 9
+
+
+@pytest.mark.slow
+def test_apart_the_error_rates_hold_too():
+    """Ten launches of the base, as many of the head as it takes, no change: at most one gate in a hundred alarms."""
+    draw = np.random.default_rng(5)
+    slower = 0
+    for _ in range(GATES):
+        base, head = (0.027 * draw.standard_normal(n) for n in (10, LOOKS[-1]))
+        looks = (decide(head[:n].tolist(), base=base.tolist()) for n in LOOKS)
+        slower += next(d for d in looks if d.verdict is not Verdict.OPEN).verdict is Verdict.SLOWER
+    assert slower / GATES < 0.01 + 3 * math.sqrt(0.01 * 0.99 / GATES)
 
 
 def test_what_is_open_at_the_end_is_undecided():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
+import signal
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +13,9 @@ import pytest
 
 from bench.commands import gate as command
 from bench.gate import decision
+from bench.gate.ask import Ask
 from bench.gate.decision import Verdict
+from tests.bench.gate.repository import git, left_over, made
 from tests.bench.processes import PROJECT, Bench, living, wait_until
 
 SUITE = """
@@ -37,12 +39,6 @@ ARITHMETIC = "tests/bench/arithmetic/__init__.py"
 COARSE = ("--margin", "30%", "--margin", "first-step=90%")
 
 
-def git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 @pytest.fixture
 def project(tmp_path):
     """This project as a repository of its own with one commit, `base`."""
@@ -52,12 +48,8 @@ def project(tmp_path):
         if not name.startswith("results/") and (PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PROJECT / name, folder / name)
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "base")
-    git(folder, "tag", "base")
     (tmp_path / "small.toml").write_text(SUITE)
-    return folder
+    return made(folder)
 
 
 def edit(project: Path, old: str, new: str, name: str = ARITHMETIC) -> None:
@@ -72,10 +64,6 @@ def gate(project: Path, *arguments: object, **planted: str) -> Bench:
     scratch = project.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     return Bench(*command, cwd=project, TMPDIR=str(scratch), **planted)
-
-
-def left_over(project: Path) -> list[Path]:
-    return list((project.parent / "scratch").iterdir())
 
 
 @pytest.mark.slow
@@ -93,6 +81,9 @@ def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tm
     assert re.search(line, bench.stdout), bench.stdout
     assert re.search(r"pair 2: pipeline [+-]", bench.stderr)
     assert re.search(r"host-memory: slower: [\d.]+ % more", bench.stdout)
+    assert re.search(r"most of it in \S.* ms, was .* ms; .*\(one launch pair, no interval\)", bench.stdout), (
+        "the profile"
+    )
     told = json.loads(files[0].read_text())
     assert told["commit"] == git(project, "rev-parse", "base")
     pipeline = told["cases"][0]["metrics"]["pipeline"]
@@ -124,7 +115,7 @@ def test_another_computation_is_no_matter_of_intervals(project):
     with gate(project, *COARSE) as bench:
         assert bench.end() == 1, bench.stdout + bench.stderr
     assert "parity with the base failed: trajectory" in bench.stdout
-    assert "1 launch pairs" in bench.stdout
+    assert "1 launch pair," in bench.stdout
 
 
 @pytest.mark.slow
@@ -134,19 +125,13 @@ def test_what_stays_open_is_undecided(project, monkeypatch, tmp_path):
     monkeypatch.setattr(command, "PROJECT", project)
     monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests/bench/arithmetic/site"))
     status = command.gate(
+        Ask(against="base", margin=[(None, 1e-7), ("first-step", 0.9)], alpha=1e-9),
         undecided=None,
-        **{
-            "against": "base",
-            "margin": [(None, 1e-7), ("first-step", 0.9)],
-            "alpha": 1e-9,
-            "max_time": None,
-            "base_env": None,
-            "skip_unchanged": False,
-            "files": command.report.Files(),
-            "wait": False,
-            "suite": str(tmp_path / "small.toml"),
-            "backends": ("pytorch",),
-        },
+        files=command.report.Files(),
+        wait=False,
+        suite=str(tmp_path / "small.toml"),
+        tasks=(),
+        backends=("pytorch",),
     )
     assert status == 3
 
@@ -176,12 +161,13 @@ def test_what_no_step_depends_on_passes_at_once(project):
 
 
 @pytest.mark.slow
-def test_a_killed_gate_leaves_nobody_and_nothing(project):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_gate_that_is_stopped_leaves_nobody_and_nothing(project, end):
     with gate(project, *COARSE) as bench:
         bench.until(lambda: "pair 1:" in bench.stderr)
         assert wait_until(bench.workers, 30)
         workers = bench.workers()
-        bench.process.kill()
+        bench.process.send_signal(end)
         assert wait_until(lambda: not living(workers), 5)
     assert wait_until(lambda: left_over(project) == [], 5)
     assert git(project, "status", "--porcelain") == ""
@@ -192,7 +178,10 @@ def test_an_arm_that_does_not_start_cannot_be_compared(project):
     edit(project, START, "        raise RuntimeError('broken on purpose')\n")
     with gate(project) as bench:
         assert bench.end() == 2
-    assert "cannot compare: the worker of pytorch in the working tree died in build" in bench.stderr
+    assert (
+        "cannot compare: the worker of pytorch/default cifar10-resnet18 in the working tree died in build"
+        in bench.stderr
+    )
     assert "broken on purpose" in bench.stderr
     assert len([line for line in bench.stderr.splitlines() if line.startswith("bench:")]) == 1
 

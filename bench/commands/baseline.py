@@ -1,0 +1,104 @@
+"""`bench baseline`: save a run as what later ones are gated against; list, show, remove."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import resume, stats, store
+from bench.environment import PROJECT
+from bench.errors import UserError
+from bench.gate import baseline
+from bench.gate.baseline import Baseline
+from bench.gate.metrics import METRICS
+from bench.memory import MB
+
+
+def save(name: str, run: str | None, by_branch: bool, results: Path) -> None:
+    """Save a run, the newest by default; `by_branch` puts the branch's name behind the baseline's.
+
+    Raises:
+        UserError: no such run, too few launches, a name that no file should have, no branch.
+    """
+    branch = _branch()
+    if by_branch and branch is None:
+        raise UserError("--branch needs a git checkout with a branch: leave it out, or check out a branch")
+    if by_branch:
+        name = f"{name}-{str(branch).replace('/', '-')}"
+    baseline.path_of(results, name)
+    folder = store.find(results, run)
+    made = baseline.of_run(name, folder, asdict(resume.asked(folder)), branch)
+    path = baseline.write(results, made)
+    Console().print(f"Saved {len(made.cases)} cases of {made.run}: {path}", soft_wrap=True, markup=False)
+
+
+def list_all(results: Path) -> None:
+    """What there is; a file that cannot be read is named and left out."""
+    console = Console()
+    table = Table("baseline", "measured", "branch", "revision", "cases", "launches", box=None, header_style="bold")
+    for path in baseline.files(results):
+        try:
+            one = baseline.read(path)
+        except UserError as error:
+            console.print(str(error), style="yellow", markup=False, soft_wrap=True)
+            continue
+        launches = min(len(case.launches) for case in one.cases)
+        revision = f"{(one.revision or '?')[:7]}{', changed' if one.dirty else ''}"
+        table.add_row(path.stem, one.measured, one.branch or "–", revision, str(len(one.cases)), str(launches))
+    console.print(table)
+
+
+def show(name_or_file: str, results: Path) -> None:
+    """The figures of a baseline, with intervals over its launches.
+
+    Raises:
+        UserError: there is none, or its file cannot be used.
+    """
+    one = baseline.find(results, name_or_file)
+    console = Console()
+    console.print(f"{one.name}: {one.run}, {one.measured}, {one.branch or 'no branch'}, {_machine(one)}", markup=False)
+    table = Table("case", "metric", "median a launch", "launches", box=None, header_style="bold")
+    for case in one.cases:
+        for metric in METRICS:
+            values = [launch.values[metric] for launch in case.launches if metric in launch.values]
+            if values:
+                table.add_row(case.case, metric, _told(metric, values), str(len(values)))
+    console.print(table)
+
+
+def remove(name: str, results: Path) -> None:
+    """Remove a baseline's file, also one that cannot be read.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = baseline.path_of(results, name)
+    if not path.is_file():
+        baseline.find(results, name)
+    path.unlink()
+    Console().print(f"Removed {path}", soft_wrap=True, markup=False)
+
+
+def _told(metric: str, values: list[float]) -> str:
+    scale, unit = (MB, "MB") if metric.endswith("memory") else (1e-3, "ms")
+    found = stats.mean([value / scale for value in values])
+    interval = f" [{found.low:,.2f}–{found.high:,.2f}]" if found.low is not None else ""
+    return f"{found.estimate:,.2f}{interval} {unit}"
+
+
+def _machine(one: Baseline) -> str:
+    machine = one.fingerprint["machine"]
+    return f"{machine['CPU']}, {machine['usable cores']} cores"
+
+
+def _branch() -> str | None:
+    command = ["git", "-C", str(PROJECT), "symbolic-ref", "--quiet", "--short", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,54 @@
+"""What one launch measured, as far as it is gated: figures by metric, of which more is worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from backends.task import Task, Variant
+from bench.record import Record, Rounds
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One launch of one arm.
+
+    Attributes:
+        case: as verdicts call it, `pytorch/default cifar10-resnet18`.
+        values: by metric (see `bench.gate.metrics`): seconds a step of each round, in their order; the one figure in
+            seconds or bytes of what is measured once a launch. A metric that was not measured is left out.
+        right: correct predictions and test images, by the seed of the fine-tune.
+    """
+
+    case: str
+    values: Mapping[str, tuple[float, ...]]
+    right: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def of_record(record: Record) -> Figures:
+    """A record's figures."""
+    memory = record.memory
+    host = [phase.peak + phase.children for phase in memory.host if phase.peak] if memory else []
+    once = {
+        "first-step": record.start_up.first_step_s if record.start_up else None,
+        "host-memory": max(host, default=None),
+        "device-memory": memory.device_allocated if memory else None,
+    }
+    return Figures(
+        case=name_of(record.backend, record.variant, record.task),
+        values={
+            **{rounds.kind: a_step(rounds) for rounds in (record.pipeline, record.compute) if rounds},
+            **{name: (float(figure),) for name, figure in once.items() if figure},
+        },
+        right={tune.seed: (tune.correct, tune.test_images) for tune in record.fine_tunes if tune.correct is not None},
+    )
+
+
+def name_of(backend: str, variant: Variant, task: Task) -> str:
+    """A case as verdicts call it."""
+    return f"{backend}/{variant.name} {task.name}"
+
+
+def a_step(rounds: Rounds) -> tuple[float, ...]:
+    """Seconds a step, of each round."""
+    return tuple(seconds / rounds.steps for seconds in rounds.seconds)

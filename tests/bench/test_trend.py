@@ -1,0 +1,104 @@
+"""Trends: false alarms and detections by simulation, and what is told of runs, machines and commits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench import suite, trend
+from bench.errors import UserError
+from bench.gate.baseline import Baseline, Case, Launch
+
+SERIES = 200
+
+
+def of(values, machine: str = "CPU A", start: int = 0) -> list[Baseline]:
+    """A baseline for each value, in seconds a step, each of a commit of its own."""
+    return [
+        Baseline(
+            name="main",
+            run=f"run{number}",
+            measured=f"2026-01-{number + 1:02}T00:00:00+00:00",
+            branch="main",
+            revision=f"{number:040x}"[::-1],
+            dirty=False,
+            suite=suite.load("quick"),
+            request={},
+            fingerprint={
+                "machine": {"CPU": machine, "usable cores": 2, "memory, GiB": 8},
+                "versions": {},
+                "variables": {},
+            },
+            cases=(
+                Case(
+                    case="pytorch/default cifar10-resnet18",
+                    backend="pytorch",
+                    task="cifar10-resnet18",
+                    task_hash="0" * 12,
+                    dataset="d",
+                    checkpoint="c",
+                    threads=2,
+                    precision="fp32",
+                    launches=tuple(Launch(values={"pipeline": value * f}, right={}) for f in (0.99, 1.0, 1.01)),
+                ),
+            ),
+        )
+        for number, value in enumerate(values, start=start)
+    ]
+
+
+def noisy(n: int, seed: int, change: float = 0.0, sigma: float = 0.02):
+    draw = np.random.default_rng(seed)
+    level = np.where(np.arange(n) < n // 2, 0.0, math.log1p(change))
+    return np.exp(level + sigma * draw.standard_normal(n)).tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [8, 24, 60])
+def test_without_a_change_at_most_one_series_in_twenty_is_said_to_have_one(n):
+    alarms = sum(bool(trend.change_points(noisy(n, seed))) for seed in range(SERIES))
+    assert alarms / SERIES <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / SERIES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "change", "found"), [(24, 0.10, 0.95), (60, 0.05, 0.95)])
+def test_a_change_is_found_near_its_place(n, change, found):
+    hits = 0
+    for seed in range(SERIES):
+        cuts = trend.change_points(noisy(n, seed, change))
+        hits += any(abs(cut - n // 2) <= 2 for cut in cuts)
+    assert hits / SERIES >= found
+
+
+def test_a_change_names_its_commits_and_its_size():
+    (one,) = trend.series(of([0.010] * 6 + [0.012] * 6))
+    (change,) = trend.changes(one)
+    assert change.ratio == pytest.approx(1.2)
+    assert (change.before.run, change.after.run) == ("run5", "run6")
+    assert change.commits == f"{f'{5:040x}'[::-1][:7]}..{f'{6:040x}'[::-1][:7]}"
+
+
+def test_a_machine_that_changed_is_another_series_and_said():
+    runs = [*of([0.010] * 6), *of([0.005] * 6, machine="CPU B", start=6)]
+    found = trend.series(runs)
+    assert [len(one.points) for one in found] == [6, 6]
+    assert not any(trend.changes(one) for one in found)
+    (line,) = trend.machine_changes(found)
+    assert "measured on 2 machines, which are not joined" in line
+    assert "CPU A, 2 cores" in line
+    assert "CPU B, 2 cores" in line
+
+
+def test_too_short_or_constant_a_series_has_no_change():
+    assert trend.change_points([1.0, 2.0, 1.0, 2.0, 1.0]) == []
+    assert trend.change_points([1.0] * 12) == []
+    with pytest.raises(ValueError, match="above 0"):
+        trend.change_points([1.0] * 6 + [0.0])
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ruptures", None)
+    with pytest.raises(UserError, match="pip install ruptures"):
+        trend.change_points([1.0] * 12)
