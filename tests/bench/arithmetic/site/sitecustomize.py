@@ -1,7 +1,5 @@
 """With this folder in PYTHONPATH, the registry's backends are arithmetic; those in `$MISSING` lack a package.
 
-Arithmetic needs no warm-up to speak of, so its blocks are a tenth as long.
-
 Where `$JUMPING_CLOCK` is set, every look at the clock on the wall finds it days off, to either side.
 """
 
@@ -12,9 +10,7 @@ import time
 from types import MappingProxyType
 
 import backends
-from bench.worker import warmup
 
-warmup.BLOCK_SECONDS /= 10
 backends.REGISTRY = MappingProxyType(
     {
         name: backends.Entry(
