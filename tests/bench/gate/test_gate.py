@@ -168,6 +168,7 @@ def test_a_gate_that_is_stopped_leaves_nobody_and_nothing(project, end):
         assert wait_until(bench.workers, 30)
         workers = bench.workers()
         bench.process.send_signal(end)
+        assert bench.end(30) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[end]
         assert wait_until(lambda: not living(workers), 5)
     assert wait_until(lambda: left_over(project) == [], 5)
     assert git(project, "status", "--porcelain") == ""
