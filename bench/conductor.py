@@ -80,6 +80,7 @@ def launch(
     draw: random.Random,
     watcher: Watcher,
     reverse_start: bool = False,
+    least_run_in: int = 0,
 ) -> Launch[AJob]:
     """Run one launch of each job, interleaved.
 
@@ -89,13 +90,14 @@ def launch(
         draw: source of the orders within a round.
         watcher: told of all progress.
         reverse_start: start the workers in reverse order, which launches take turns at.
+        least_run_in: steps before each round that are not timed, at least, where a round has ten times as many.
     """
     outcomes = {job.case: Outcome(job) for job in jobs}
     with _workers(outcomes, watcher) as crew:
         for job in reversed(jobs) if reverse_start else jobs:
             crew.start(job)
         for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
-            crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
+            crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw, least_run_in)
         for worker in crew.at("fine-tune ready"):
             crew.resume(worker, FINE_TUNE_TIMEOUT)
         crew.finish()
@@ -126,7 +128,7 @@ class _Crew:
         if before is not None and after is not None:
             self.outcomes[job.case].nvml_device = max(0, after - before)
 
-    def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> None:
+    def rounds(self, kind: str, round_seconds: float, draw: random.Random, least_run_in: int) -> None:
         """All rounds of a kind."""
         crew = [worker for worker in self.at("calibrated") if self.waiting[worker]["kind"] == kind]
         if not crew:
@@ -138,12 +140,12 @@ class _Crew:
             for worker, own in calibrated.items()
         }
         for worker in crew:
-            self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker]))
+            self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker], least_run_in))
         before = look()
         for number, order in enumerate(balanced_orders(crew, crew[0].job.rounds, draw), start=1):
             for worker in order:
                 if worker in self.alive:
-                    self._round(worker, kind, number, steps[worker] + run_in(steps[worker]))
+                    self._round(worker, kind, number, steps[worker] + run_in(steps[worker], least_run_in))
         gpu = check_device(crew[0].job.variant.device)
         self.device = state(gpu.index) if gpu else None
         self.looks.append((before, look()))
@@ -217,9 +219,9 @@ def _workers(outcomes: dict[str, Outcome[Any]], watcher: Watcher) -> Iterator[_C
             worker.kill()
 
 
-def run_in(steps: int) -> int:
-    """Steps that are not timed, before the `steps` of a round."""
-    return math.floor(steps * RUN_IN_SHARE)
+def run_in(steps: int, least: int = 0) -> int:
+    """Steps that are not timed, before the `steps` of a round: `least`, but never more than a tenth of them."""
+    return max(math.floor(steps * RUN_IN_SHARE), min(least, steps // 10))
 
 
 def balanced_orders(
