@@ -26,7 +26,6 @@ class Phases:
     def __init__(self) -> None:
         self.ended: list[Phase] = []
         self.resettable = True
-        self._foreign = 0
 
     def end(self, name: str, children: bool = False) -> None:
         """End a phase and begin the next one.
@@ -36,9 +35,7 @@ class Phases:
             children: whether processes of an input pipeline may live; asking takes some 10 ms.
         """
         peak, live = peak_bytes(), resident_bytes()
-        extra = children_bytes(self._foreign) if children else 0
-        if not children:
-            self._foreign = foreign_bytes()
+        extra = children_bytes() if children else 0
         self.ended.append(Phase(name=name, peak=peak, live=live, children=extra))
         self.resettable = reset_peak()
 
@@ -70,32 +67,26 @@ def reset_peak() -> bool:
     return True
 
 
-def children_bytes(foreign: int) -> int:
+def children_bytes() -> int:
     """What this process' descendants hold beyond what it holds itself, in bytes; pages that they share count once.
 
-    The proportional sizes (PSS, proc(5)) of a family add up to its pages, each counted once, but for the shares that
-    processes outside hold. `foreign` is what this process lacks on their account: its resident size less its
-    proportional one while it has no children.
+    The proportional sizes (PSS, proc(5)) of a family's anonymous and shared memory add up to its pages, each counted
+    once. Files are left out: their pages are mapped by this process too, and shared with workers that have nothing to
+    do with it, so that they would count less the more of those are alive. 0 where the system does not tell: Linux does
+    since 5.9.
     """
-    resident = resident_bytes()
-    if resident is None:
+    own = [_field(name, STATUS) for name in ("RssAnon", "RssShmem")]
+    mine = _own_bytes("self")
+    if None in own or mine is None:
         return 0
-    own = proportional_bytes("self")
-    family = [proportional_bytes(child.pid) for child in psutil.Process().children(recursive=True)]
-    if own is None or not family:
-        return 0
-    return max(0, own + sum(size for size in family if size is not None) + foreign - resident)
+    theirs = [_own_bytes(child.pid) for child in psutil.Process().children(recursive=True)]
+    return max(0, mine + sum(filter(None, theirs)) - sum(filter(None, own)))
 
 
-def foreign_bytes() -> int:
-    """This process' resident size less its proportional one, in bytes: what others outside its family share."""
-    resident, own = resident_bytes(), proportional_bytes("self")
-    return max(0, resident - own) if resident is not None and own is not None else 0
-
-
-def proportional_bytes(process: int | str) -> int | None:
-    """A process' proportional resident size (PSS) in bytes; None where it is gone or the system does not tell."""
-    return _field("Pss", Path("/proc") / str(process) / ROLLUP)
+def _own_bytes(process: int | str) -> int | None:
+    """A process' share of anonymous and shared memory in bytes; None where it is gone or the system does not tell."""
+    sizes = [_field(name, Path("/proc") / str(process) / ROLLUP) for name in ("Pss_Anon", "Pss_Shmem")]
+    return None if None in sizes else sum(filter(None, sizes))
 
 
 def _field(name: str, file: Path) -> int | None:

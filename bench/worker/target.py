@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -76,7 +76,7 @@ class _Fixtures:
     def benchmark(self, benchmark: BenchmarkFixture) -> BenchmarkFixture:
         """pytest-benchmark's own, as it insists on it, with rounds by the baton."""
         benchmark.__class__ = Interleaved
-        benchmark.begin(self.job, self.baton)
+        cast(Interleaved, benchmark).begin(self.job, self.baton)
         return benchmark
 
 
@@ -89,11 +89,11 @@ class Interleaved(BenchmarkFixture):
         self._phases = memory.Phases()
         self._phases.end("import")
 
-    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Time calls of `function`; gives what the last one returned."""
         return self.pedantic(function, args, kwargs)
 
-    def pedantic(
+    def pedantic(  # type: ignore[override]
         self,
         target: Callable[..., Any],
         args: Sequence[Any] = (),

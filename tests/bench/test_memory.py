@@ -30,6 +30,61 @@ print(json.dumps(peaks + [memory.resident_bytes()]))
 """
 
 
+FAMILY = """
+import json, multiprocessing, mmap, sys, time
+from bench import memory
+
+block = bytearray(b"x") * (100 << 20)
+
+def touch(done, over):
+    for page in range(0, 20 << 20, 4096):
+        block[page] = 1
+    done.set()
+    over.wait()
+
+def family():
+    context = multiprocessing.get_context("fork")
+    over = context.Event()
+    waits = [context.Event() for _ in range(2)]
+    children = [context.Process(target=touch, args=(done, over)) for done in waits]
+    for child in children:
+        child.start()
+    for done in waits:
+        done.wait()
+    size = memory.children_bytes()
+    over.set()
+    for child in children:
+        child.join()
+    return size
+
+with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    sum(mapped[::4096])
+    print(json.dumps([memory.children_bytes(), family()]), flush=True)
+    sys.stdin.readline()
+    print(json.dumps([memory.children_bytes(), family()]), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sizes are read from Linux' /proc")
+def test_children_count_what_is_theirs_alone_whoever_else_maps_the_same_files(tmp_path):
+    """Two children write 20 MB each of the 100 MB that they inherit; a stranger maps the same file."""
+    file = tmp_path / "library"
+    file.write_bytes(b"x" * (100 << 20))
+    command = [sys.executable, "-c", FAMILY, str(file)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as one, subprocess.Popen(command, text=True, **pipes) as other:
+        alone = json.loads(one.stdout.readline())
+        other.stdout.readline()
+        one.stdin.write("\n")
+        one.stdin.flush()
+        beside = json.loads(one.stdout.readline())
+        other.communicate("\n")
+    for sizes in (alone, beside):
+        none, two = (size / 2**20 for size in sizes)
+        assert none == pytest.approx(0, abs=1)
+        assert two == pytest.approx(40, abs=5)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux' /proc")
 def test_a_phase_shows_its_own_peak_and_not_an_earlier_one():
     done = subprocess.run([sys.executable, "-c", PHASES], capture_output=True, text=True, check=True, timeout=60)
