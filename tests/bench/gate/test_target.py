@@ -46,7 +46,7 @@ def edit(project: Path, old: str, new: str, name: str = TRAINING) -> None:
 
 @pytest.mark.slow
 def test_a_slower_step_is_found(project):
-    edit(project, FIRST, 30 * FIRST)
+    edit(project, FIRST, 3 * FIRST)
     with gate(project, "::test_training_step", "--margin", "20%") as bench:
         assert bench.end() == 1, bench.stdout + bench.stderr
     assert f"{FILE}::test_training_step: " in bench.stdout
