@@ -17,7 +17,7 @@ from bench.gate.metrics import METRICS
 from bench.stats import Interval
 
 #: What a change has to explain, in units of the noise's variance and of ln(number of points), to count: the penalty of
-#: PELT (Killick, Fearnhead & Eckley 2012, JASA 107:1590). Simulated in tests/bench/test_trend.py: at 8 to 60 points
+#: PELT (Killick, Fearnhead & Eckley 2012, JASA 107:1590). Simulated in tests/bench/test_trend.py: at 8 to 40 points
 #: without a change at most 5 % of series are said to have one, and 10 % of change at a spread of 2 % is found in 24.
 PENALTY = 6.0
 #: Points on each side of a change, and fewest points of a series that is looked at.
