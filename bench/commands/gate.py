@@ -180,7 +180,7 @@ def until_verdict(
     """Launch pairs until there is a verdict, or the time is over.
 
     Raises:
-        UserError: the time does not suffice for the first look.
+        UserError: the time does not suffice for the first look, or there is nothing to compare.
     """
     done: list[Pair] = []
     began = time.monotonic()
@@ -194,6 +194,8 @@ def until_verdict(
             )
         late = budget is not None and spent + spent / len(done) > budget
         judged = judge(done, asked, cases, alpha, last=late)
+        if not judged.decisions and not judged.broken:
+            raise UserError(f"cannot compare: base and head measured nothing of {name} in common")
         say(report.so_far(judged))
         if judged.verdict is not Verdict.OPEN:
             break

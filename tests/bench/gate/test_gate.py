@@ -12,8 +12,6 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.commands import gate as command
-from bench.gate import decision
-from bench.gate.ask import Ask
 from bench.gate.decision import Verdict
 from tests.bench.gate.repository import git, left_over, made
 from tests.bench.processes import PROJECT, Bench, living, wait_until
@@ -119,21 +117,13 @@ def test_another_computation_is_no_matter_of_intervals(project):
 
 
 @pytest.mark.slow
-def test_what_stays_open_is_undecided(project, monkeypatch, tmp_path):
-    monkeypatch.setattr(decision, "LOOKS", (2,))
-    monkeypatch.setattr(command, "LOOKS", (2,))
-    monkeypatch.setattr(command, "PROJECT", project)
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests/bench/arithmetic/site"))
-    status = command.gate(
-        Ask(against="base", margin=[(None, 1e-7), ("first-step", 0.9)], alpha=1e-9),
-        undecided=None,
-        files=command.report.Files(),
-        wait=False,
-        suite=str(tmp_path / "small.toml"),
-        tasks=(),
-        backends=("pytorch",),
-    )
-    assert status == 3
+def test_what_stays_open_until_the_time_is_over_is_undecided(project):
+    """Margins that no noise leaves room for, and next to no false alarm allowed."""
+    tiny = [f"{name}0.0001%" for name in ("", "first-step=", "host-memory=")]
+    options = [part for margin in tiny for part in ("--margin", margin)]
+    with gate(project, *options, "--alpha", "0.0001%", "--max-time", "15s") as bench:
+        assert bench.end() == 3, bench.stdout + bench.stderr
+    assert "pipeline: undecided: " in bench.stdout
 
 
 @pytest.mark.parametrize(
