@@ -19,7 +19,7 @@ from bench.gate.ask import Ask
 from bench.gate.baseline import ALLOWED, Baseline, Difference
 from bench.gate.case import Judged, judge_apart
 from bench.gate.decision import LOOKS, Verdict
-from bench.gate.figures import of_record
+from bench.gate.figures import name_of
 from bench.progress import Progress
 from bench.record import Record
 from bench.request import Plan, Request, plan
@@ -156,11 +156,11 @@ def _measure(
                 raise UserError(
                     f"cannot compare: {record.case} died in {record.failure.phase}: {record.failure.reason}"
                 )
-            by_case.setdefault(of_record(record).case, []).append(record)
+            by_case.setdefault(name_of(record.backend, record.variant, record.task), []).append(record)
         found = []
         for name, own in by_case.items():
             base = [launch.figures(name) for launch in cases[name].launches]
-            one = judge_apart(base, [of_record(r) for r in own], asked, len(cases), ask.alpha, last)
+            one = judge_apart(base, [baseline.figures_of(r) for r in own], asked, len(cases), ask.alpha, last)
             proofs = {r.proof.reason for r in own if r.proof and r.proof.status == "failed"}
             broken = (*one.broken, *(f"parity failed: {reason}" for reason in proofs))
             found.append(replace(one, broken=broken, seconds=time.monotonic() - began))

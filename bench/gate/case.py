@@ -66,12 +66,16 @@ def judge(pairs: Sequence[Pair], margins: Mapping[str, float], cases: int, alpha
         cases: that are gated together; all metrics of all of them share the slower side's error rate.
         last: no pair will follow.
     """
-    names = _measured([figures for pair in pairs for figures in (pair.base, pair.head)])
-    sharing = cases * len(names)
-    decisions = {}
-    for name in names:
-        ys = [log_ratio(name, pair.base, pair.head) for pair in pairs]
-        decisions[name] = settle(ys, margins[name], sharing, alpha, last)
+    measured = {
+        name: ys
+        for name in METRICS
+        if (ys := [log_ratio(name, p.base, p.head) for p in pairs if name in p.base.values and name in p.head.values])
+    }
+    sharing = cases * len(measured)
+    decisions = {
+        name: settle(ys, margins[name], sharing, alpha, last, skipped=len(pairs) - len(ys))
+        for name, ys in measured.items()
+    }
     proofs = [pair.proof.reason for pair in pairs if pair.proof and pair.proof.status == "failed"]
     broken = [f"parity with the base failed: {reason}" for reason in proofs]
     broken += [line for pair in pairs for line in _fallen(pair.base, pair.head)]
@@ -87,21 +91,22 @@ def judge_apart(
     last: bool = False,
 ) -> Judged:
     """What the head's launches say against a base that was measured another day. Arguments as `judge`."""
-    names = _measured([*base, *head])
-    decisions = {}
-    for name in names:
-        levels = [level(name, figures) for figures in head]
-        of_base = [level(name, figures) for figures in base]
-        decisions[name] = settle(levels, margins[name], cases * len(names), alpha, last, of_base)
+    measured = {
+        name: (own, of_base) for name in METRICS if (own := _levels(name, head)) and (of_base := _levels(name, base))
+    }
+    decisions = {
+        name: settle(own, margins[name], cases * len(measured), alpha, last, of_base, skipped=len(head) - len(own))
+        for name, (own, of_base) in measured.items()
+    }
     # The accuracy of an arm is of its fine-tunes, whichever launch they were in.
     whole = [{seed: right for one in arm for seed, right in one.right.items()} for arm in (base, head)]
     broken = tuple(_fallen(*(Figures("", {}, right) for right in whole)))
     return Judged(head[0].case, decisions, broken, len(head), 0.0, paired=False)
 
 
-def _measured(launches: Sequence[Figures]) -> list[str]:
-    """The metrics that every launch has."""
-    return [name for name in METRICS if all(name in figures.values for figures in launches)]
+def _levels(name: str, launches: Sequence[Figures]) -> list[float]:
+    """Of the launches that measured it."""
+    return [level(name, figures) for figures in launches if name in figures.values]
 
 
 def _fallen(base: Figures, head: Figures) -> list[str]:

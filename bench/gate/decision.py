@@ -66,6 +66,7 @@ def decide(
     alpha: float = ALPHA,
     last: bool = False,
     base: Sequence[float] | None = None,
+    skipped: int = 0,
 ) -> Decision:
     """What the launches so far say.
 
@@ -77,6 +78,7 @@ def decide(
         alpha: of gates without a change, at most this share may end `slower`, all cases together.
         last: no launch will follow: what is open becomes undecided.
         base: ln(time of the base), of launches that were not paired with the head's.
+        skipped: launches before these that tell nothing of this figure; for the looks they count.
 
     Raises:
         ValueError: no launch, a y that is not finite, or a margin, alpha or number of cases that is not above 0.
@@ -85,14 +87,14 @@ def decide(
         raise ValueError(f"margin {margin}, alpha {alpha} and {cases} cases: all have to be above 0, alpha below 1")
     found = _paired(_finite(ys)) if base is None else _apart(_finite(ys), _finite(base))
     matters, verdict = math.log1p(margin), Verdict.OPEN
-    if len(ys) in LOOKS:
+    if len(ys) + skipped in LOOKS:
         if found.mean - found.reach(LOOK_SHARE * alpha / cases) > 0 and found.mean >= LEAST_SHARE * matters:
             verdict = Verdict.SLOWER
         elif found.mean + found.reach(LOOK_SHARE * alpha) < 0 and -found.mean >= LEAST_SHARE * matters:
             verdict = Verdict.FASTER
         elif found.mean + found.reach(PASS_P) < matters:
             verdict = Verdict.PASS
-    if verdict is Verdict.OPEN and (last or len(ys) >= LOOKS[-1]):
+    if verdict is Verdict.OPEN and (last or len(ys) + skipped >= LOOKS[-1]):
         verdict = Verdict.UNDECIDED
     told = found.reach((1 - CONFIDENCE) / 2)
     high = math.inf if math.isinf(told) else math.expm1(found.mean + told)
@@ -106,16 +108,18 @@ def settle(
     alpha: float = ALPHA,
     last: bool = False,
     base: Sequence[float] | None = None,
+    skipped: int = 0,
 ) -> Decision:
     """The decision at the first look that made one; launches made after it, for another figure's sake, do not count.
 
     Arguments and errors as `decide`.
     """
     for look in LOOKS:
-        early = decide(ys[:look], margin, cases, alpha, base=base) if look <= len(ys) else None
-        if early and early.verdict is not Verdict.OPEN:
-            return early
-    return decide(ys, margin, cases, alpha, last, base)
+        if 0 < look - skipped <= len(ys):
+            early = decide(ys[: look - skipped], margin, cases, alpha, base=base, skipped=skipped)
+            if early.verdict is not Verdict.OPEN:
+                return early
+    return decide(ys, margin, cases, alpha, last, base, skipped)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from backends.task import Task, Variant
 from bench.record import Record, Rounds
 
+#: Phases that not every launch has.
+ONCE = ("fine-tune", "evaluation")
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -25,10 +28,17 @@ class Figures:
     right: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
-def of_record(record: Record) -> Figures:
-    """A record's figures."""
-    memory = record.memory
-    host = [phase.peak + phase.children for phase in memory.host if phase.peak] if memory else []
+def of_record(record: Record, proving: bool) -> Figures:
+    """A record's figures.
+
+    Args:
+        record: of one launch.
+        proving: whether the launch also gave the evidence for the proof of sameness. What that allocates stays with
+            the process and moves its peaks by some per cent, so such a launch tells nothing of memory.
+    """
+    memory = None if proving else record.memory
+    phases = [phase for phase in memory.host if phase.name not in ONCE] if memory else []
+    host = [phase.peak + phase.children for phase in phases if phase.peak]
     once = {
         "first-step": record.start_up.first_step_s if record.start_up else None,
         "host-memory": max(host, default=None),

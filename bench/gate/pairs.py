@@ -134,7 +134,7 @@ class Case:
         """See `Measured.figures`."""
         launched = assemble.Launched(outcome, self.prepared, None, 1, datetime.now(UTC))
         record = assemble.record(launched, None, run="", suite=self.plan.suite.name, position=0, about={})
-        return figures.of_record(record)
+        return figures.of_record(record, proving=bool(outcome.job.proof_steps))
 
     def proof(self, base: Outcome[Job], head: Outcome[Job]) -> Proof | None:
         """See `Measured.proof`. What the base does not keep either, the head did not break."""

@@ -14,7 +14,18 @@ from bench.gate import baseline
 from bench.sealed import checksum
 from tests.bench.processes import Bench, suite_file
 
-COARSE = ("--margin", "60%", "--margin", "first-step=99%", "--margin", "host-memory=30%", "--undecided", "pass")
+COARSE = (
+    "--margin",
+    "60%",
+    "--margin",
+    "first-step=99%",
+    "--margin",
+    "host-memory=30%",
+    "--max-time",
+    "1s",
+    "--undecided",
+    "pass",
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.gate.decision import LOOKS, Verdict, decide
+from bench.gate.decision import LOOKS, Verdict, decide, settle
 
 GATES = 3000
 #: Three standard errors of a share of so many gates are at most this much.
@@ -79,6 +79,13 @@ def test_apart_the_error_rates_hold_too():
         looks = (decide(head[:n].tolist(), base=base.tolist()) for n in LOOKS)
         slower += next(d for d in looks if d.verdict is not Verdict.OPEN).verdict is Verdict.SLOWER
     assert slower / GATES < 0.01 + 3 * math.sqrt(0.01 * 0.99 / GATES)
+
+
+def test_a_figure_that_the_first_pair_lacks_is_looked_at_with_the_others():
+    ys = [0.04, 0.05, 0.06, 0.05, 0.04]
+    assert decide(ys, skipped=1).verdict is Verdict.SLOWER
+    assert settle([*ys, 0.0], skipped=1).launches == 5, "the sixth came after the look"
+    assert settle(ys).verdict is Verdict.OPEN
 
 
 def test_what_is_open_at_the_end_is_undecided():

@@ -121,7 +121,7 @@ def test_what_stays_open_until_the_time_is_over_is_undecided(project):
     """Margins that no noise leaves room for, and next to no false alarm allowed."""
     tiny = [f"{name}0.0001%" for name in ("", "first-step=", "host-memory=")]
     options = [part for margin in tiny for part in ("--margin", margin)]
-    with gate(project, *options, "--alpha", "0.0001%", "--max-time", "15s") as bench:
+    with gate(project, *options, "--alpha", "0.0001%", "--max-time", "25s") as bench:
         assert bench.end() == 3, bench.stdout + bench.stderr
     assert "pipeline: undecided: " in bench.stdout
 
