@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = 20
 #: A whole run of two launches lasts about this long.
-RUN_SECONDS = 4.5
+RUN_SECONDS = 3.0
 
 
 def test_kills_at_random_moments_lose_nothing_that_is_finished(tmp_path):

@@ -77,5 +77,6 @@ def test_the_gitlab_example_measures_a_change(clone):
     small = f"--suite {clone.parent}/small.toml --margin 40% --margin first-step=99% --margin host-memory=20%"
     done = run(f"{lines[0]}\n{lines[1]} {small}", clone, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "default cifar10-resnet18: no change that matters: " in done.stdout or ": faster: " in done.stdout
     assert "launch pairs" in done.stdout
     assert 'classname="pytorch/default cifar10-resnet18" name="pipeline"' in (clone / "gate.xml").read_text()

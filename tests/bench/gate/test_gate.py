@@ -100,13 +100,6 @@ def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tm
 
 
 @pytest.mark.slow
-def test_a_revision_against_itself_passes(project):
-    with gate(project, *COARSE) as bench:
-        assert bench.end() == 0, bench.stdout + bench.stderr
-    assert "no change that matters" in bench.stdout or "faster" in bench.stdout
-
-
-@pytest.mark.slow
 def test_another_computation_is_no_matter_of_intervals(project):
     """A step that forgets the momentum: the first pair finds it."""
     edit(project, "self.task.momentum * v - self.task", "0.5 * v - self.task")
@@ -114,16 +107,6 @@ def test_another_computation_is_no_matter_of_intervals(project):
         assert bench.end() == 1, bench.stdout + bench.stderr
     assert "parity with the base failed: trajectory" in bench.stdout
     assert "1 launch pair," in bench.stdout
-
-
-@pytest.mark.slow
-def test_what_stays_open_until_the_time_is_over_is_undecided(project):
-    """Margins that no noise leaves room for, and next to no false alarm allowed."""
-    tiny = [f"{name}0.0001%" for name in ("", "first-step=", "host-memory=")]
-    options = [part for margin in tiny for part in ("--margin", margin)]
-    with gate(project, *options, "--alpha", "0.0001%", "--max-time", "25s") as bench:
-        assert bench.end() == 3, bench.stdout + bench.stderr
-    assert "pipeline: undecided: " in bench.stdout
 
 
 @pytest.mark.parametrize(
