@@ -105,15 +105,15 @@ def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
 @pytest.mark.slow
 def test_a_second_run_is_refused_or_waits(tmp_path):
     results = tmp_path / "results"
-    command = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", results)
-    with Bench(*command, cwd=tmp_path) as first:
+    suite = suite_file(tmp_path)
+    with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as first:
         first.until(lambda: first.workers())
-        with Bench(*command, cwd=tmp_path) as second:
+        with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as second:
             assert second.end(60) == 2
         assert "another measurement is under way" in second.stderr
         assert f"process {first.process.pid}" in second.stderr
         assert len(list(results.iterdir())) == 1
-        with Bench(*command, "--wait", cwd=tmp_path) as third:
+        with Bench("run", "--suite", suite, "--results", results, "--wait", cwd=tmp_path) as third:
             third.until(lambda: "Waiting for another measurement" in third.stdout)
             assert first.end() == 0
             assert third.end() == 0
