@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from bench import suite, trend
+from bench.commands import trend as command
 from bench.errors import UserError
+from bench.gate import baseline
 from bench.gate.baseline import Baseline, Case, Launch
+from tests.bench.gate.repository import git
+from tests.bench.processes import PROJECT
 
 SERIES = 120
 
@@ -102,3 +106,30 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ruptures", None)
     with pytest.raises(UserError, match="pip install ruptures"):
         trend.change_points([1.0] * 12)
+
+
+def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    results = tmp_path / "results"
+    git(tmp_path, "init", "--quiet")
+    for one in of([0.010] * 6 + [0.012] * 6):
+        baseline.write(results, one)
+        git(tmp_path, "add", "--all")
+        git(tmp_path, "commit", "--quiet", "--message", one.run)
+    command.show([], ["pipeline"], "main", results)
+    shown = capsys.readouterr().out
+    assert shown.count("run") > 12
+    assert "pytorch/default cifar10-resnet18, pipeline: 20.0% slower from 2026-01-07 on (commits " in shown
+
+
+def test_the_command_shows_the_published_runs_and_says_what_there_is(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    reference = PROJECT / "results/reference"
+    command.show(["keras"], ["host-memory"], None, reference)
+    shown = capsys.readouterr().out
+    assert "keras/default cifar10-lite0: host-memory" in shown
+    assert f"1 runs; a change is looked for from {trend.FEWEST} on" in shown
+    with pytest.raises(UserError, match="no run has such a case and metric: the cases are "):
+        command.show(["jax"], [], None, reference)
+    with pytest.raises(UserError, match="did you mean 'compute'"):
+        command.show([], ["compete"], None, reference)
