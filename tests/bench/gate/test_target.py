@@ -61,7 +61,7 @@ def test_what_stays_open_until_the_time_is_over_is_undecided(project):
     edit(project, '"""The training step."""', '"""The step."""')
     tiny = [f"{name}0.0001%" for name in ("", "first-step=", "host-memory=")]
     options = [part for margin in tiny for part in ("--margin", margin)]
-    with gate(project, "::test_from_scratch", *options, "--alpha", "0.0001%", "--max-time", "15s") as bench:
+    with gate(project, "::test_from_scratch", *options, "--alpha", "0.0001%", "--max-time", "20s") as bench:
         assert bench.end() == 3, bench.stdout + bench.stderr
     assert f"{FILE}::test_from_scratch: undecided: " in bench.stdout
     assert "step: undecided: " in bench.stdout
