@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from bench.errors import UserError
 from bench.gate import baseline
 from bench.gate.baseline import Baseline
 from bench.gate.metrics import METRICS
-from bench.memory import MB
+from bench.gate.report import size, unit
+from bench.gate.sources import git
 
 
 def save(name: str, run: str | None, by_branch: bool, results: Path) -> None:
@@ -66,7 +67,8 @@ def show(name_or_file: str, results: Path) -> None:
         for metric in METRICS:
             values = [launch.values[metric] for launch in case.launches if metric in launch.values]
             if values:
-                table.add_row(case.case, metric, _told(metric, values), str(len(values)))
+                level = stats.ratio([math.log(value) for value in values])
+                table.add_row(case.case, metric, f"{size(metric, level)} {unit(metric)}", str(len(values)))
     console.print(table)
 
 
@@ -83,22 +85,13 @@ def remove(name: str, results: Path) -> None:
     Console().print(f"Removed {path}", soft_wrap=True, markup=False)
 
 
-def _told(metric: str, values: list[float]) -> str:
-    scale, unit = (MB, "MB") if metric.endswith("memory") else (1e-3, "ms")
-    found = stats.mean([value / scale for value in values])
-    interval = f" [{found.low:,.2f}–{found.high:,.2f}]" if found.low is not None else ""
-    return f"{found.estimate:,.2f}{interval} {unit}"
-
-
 def _machine(one: Baseline) -> str:
     machine = one.fingerprint["machine"]
     return f"{machine['CPU']}, {machine['usable cores']} cores"
 
 
 def _branch() -> str | None:
-    command = ["git", "-C", str(PROJECT), "symbolic-ref", "--quiet", "--short", "HEAD"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
+        return git(PROJECT, "symbolic-ref", "--quiet", "--short", "HEAD")
+    except (UserError, OSError):  # no repository, no branch, no git
         return None
-    return done.stdout.strip() or None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,22 @@ def gate(ask: Ask, *, undecided: str | None, files: report.Files, wait: bool, **
     """
     console, progress = Console(), Console(stderr=True)
     ask.check()
+    if ask.target and (options["tasks"] or options["backends"]):
+        raise UserError("--target is a test of its own: leave out --task and --backend")
     asked = margins(ask.margin)
     report.check(files)
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    with alone("bench gate", wait, say):
-        if ask.baseline:
+    def machine() -> AbstractContextManager[None]:
+        return alone("bench gate", wait, say)
+
+    if ask.baseline:
+        with machine():
             judged, told, notes = against_baseline(ask, asked, Request(**options, results=ask.results), say)
-        else:
-            judged, told, notes = _side_by_side(ask, asked, options, say)
+    else:
+        judged, told, notes = _side_by_side(ask, asked, options, machine, say)
     about = report.About(_against(ask), told, asked, ask.alpha, notes)
     for case in judged:
         for line in report.lines(case, asked):
@@ -77,8 +83,14 @@ def _against(ask: Ask) -> str:
 Found = tuple[list[Judged], dict[str, object], list[str]]
 
 
-def _side_by_side(ask: Ask, asked: dict[str, float], options: dict[str, Any], say: report.Say) -> Found:
-    """Judge what runs in two arms; no case where nothing has changed."""
+def _side_by_side(
+    ask: Ask,
+    asked: dict[str, float],
+    options: dict[str, Any],
+    machine: Callable[[], AbstractContextManager[None]],
+    say: report.Say,
+) -> Found:
+    """Judge what runs in two arms; no case where nothing has changed, for which nobody has to be alone."""
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
         scratch = Path(name)
         top = sources.repository(Path.cwd() if ask.target else PROJECT)
@@ -90,11 +102,12 @@ def _side_by_side(ask: Ask, asked: dict[str, float], options: dict[str, Any], sa
         if ask.skip_unchanged and (trees[0] == trees[1] if ask.target else sources.unchanged(scratch)):
             passed = f"Passed: nothing that training depends on has changed since {ask.against}."
             return [], {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
-        arms = _arms(ask, commit, scratch, say)
-        measured = list(_measured(ask, top, arms, options))
-        for source in arms.values():
-            sources.compiled(source, *(["."] if ask.target else []))
-        judged, notes = _judged(measured, arms, ask, asked, say)
+        with machine():
+            arms = _arms(ask, commit, scratch, say)
+            measured = list(_measured(ask, top, arms, options))
+            for source in arms.values():
+                sources.compiled(source, *(["."] if ask.target else []))
+            judged, notes = _judged(measured, arms, ask, asked, say)
     told: dict[str, object] = {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}
     return judged, {**told, "packages": list(ask.packages)}, notes
 

@@ -54,7 +54,7 @@ class Budget:
 def selftest(hours: float | None, wait: bool) -> int:
     """Print the table of rates, and of what else was planted.
 
-    The exit status is 0, or 1 where a plant was missed or a revision was found slower than itself.
+    The exit status is 0, or 1 where a plant was missed.
 
     Args:
         hours: to spend; what is measured first is the revision with itself. None is as long as it takes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from bench.errors import UserError, unknown
 from bench.gate import baseline
 from bench.gate.baseline import Baseline
 from bench.gate.metrics import METRICS
-from bench.memory import MB
+from bench.gate.report import size, unit
+from bench.gate.sources import git
 from bench.sealed import unseal
-from bench.stats import Interval
 from bench.trend import Series
 
 
@@ -89,11 +88,11 @@ def _history(results: Path, name: str, console: Console) -> Iterator[Baseline]:
 
 
 def _table(one: Series) -> Table:
-    table = Table("run", "measured", "commit", _unit(one.metric), box=None, header_style="bold", title_justify="left")
+    table = Table("run", "measured", "commit", unit(one.metric), box=None, header_style="bold", title_justify="left")
     table.title = f"{one.case}: {one.metric}, task {one.task_hash}, on {one.machine} ({one.key})"
     for point in one.points:
         revision = (point.revision or "unknown")[:7]
-        table.add_row(point.run, point.time, revision, _told(one.metric, point.value))
+        table.add_row(point.run, point.time, revision, size(one.metric, point.value))
     return table
 
 
@@ -111,19 +110,8 @@ def _changes(one: Series) -> Iterator[str]:
         yield f"{one.case}, {one.metric}: no change found"
 
 
-def _unit(metric: str) -> str:
-    return "MB" if metric.endswith("memory") else "ms"
-
-
-def _told(metric: str, value: Interval) -> str:
-    scale = MB if metric.endswith("memory") else 1e-3
-    interval = f" [{value.low / scale:,.2f}–{value.high / scale:,.2f}]" if value.low and value.high else ""
-    return f"{value.estimate / scale:,.2f}{interval}"
-
-
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:
+        return git(folder, *arguments)
+    except (UserError, OSError):  # no repository, no such file in the commit, no git
         return None
-    return done.stdout if done.returncode == 0 else None

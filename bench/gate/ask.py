@@ -48,7 +48,9 @@ class Ask:
         given = [bool(self.against), bool(self.baseline), bool(self.packages)]
         if sum(given) != 1:
             raise UserError("compare with one thing: --against REV, --baseline NAME or --against-package NAME==VERSION")
-        if self.baseline and (self.target or self.base_env or self.skip_unchanged):
-            raise UserError("--target, --base-env and --skip-unchanged go with --against, not with --baseline")
+        if (self.base_env or self.skip_unchanged) and not self.against:
+            raise UserError("--base-env and --skip-unchanged go with --against: nothing else has a base of its own")
+        if self.baseline and self.target:
+            raise UserError("--target goes with --against or --against-package: a baseline is of tasks")
         if self.allow and not self.baseline:
             raise UserError("--allow goes with --baseline: revisions are compared on the same machine")

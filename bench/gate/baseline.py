@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backends.task import Task, Variant
 from bench import store
@@ -105,7 +105,7 @@ def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None,
         fewest: launches that a case must have.
 
     Raises:
-        UserError: the run has no case with enough launches.
+        UserError: the run has no case with enough launches, or a suite of another version.
     """
     records, _ = store.read(run)
     by_case: dict[str, list[Record]] = {}
@@ -121,6 +121,12 @@ def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None,
         )
     about: Mapping[str, Any] = records[0].about
     git = about.get("git") or {}
+    try:
+        suite = Suite.model_validate(about["run"]["suite"])
+    except ValidationError:
+        raise UserError(
+            f"run {run.name} was measured by a suite that this version does not know: measure again"
+        ) from None
     return Baseline(
         name=name,
         run=run.name,
@@ -128,7 +134,7 @@ def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None,
         branch=branch,
         revision=git.get("revision"),
         dirty=git.get("dirty"),
-        suite=about["run"]["suite"],
+        suite=suite,
         request={key: value for key, value in request.items() if key not in ELSEWHERE},
         fingerprint=fingerprint(about),
         cases=tuple(_case(launches) for launches in by_case.values()),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.gate.sources import git
 
 AUTHOR = ("-c", "user.name=gate-selftest", "-c", "user.email=gate-selftest@localhost")
 STEP = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
@@ -98,8 +98,8 @@ def committed(plant: Plant, repository: Path, clone: Path, step: float) -> str:
     Raises:
         UserError: the code is not there that the plant changes.
     """
-    _git(repository, "clone", "--quiet", "--no-hardlinks", ".", str(clone))
-    base = _git(clone, "rev-parse", "HEAD")
+    git(repository, "clone", "--quiet", "--no-hardlinks", ".", str(clone))
+    base = git(clone, "rev-parse", "HEAD")
     file = clone / plant.file
     code = file.read_text()
     if code.count(plant.old) != 1:
@@ -107,7 +107,7 @@ def committed(plant: Plant, repository: Path, clone: Path, step: float) -> str:
             f"{plant.file} has changed, so that {plant.name!r} cannot be planted: adapt bench/gate/plants.py"
         )
     file.write_text(code.replace(plant.old, plant.new(step)))
-    _git(clone, *AUTHOR, "commit", "--quiet", "--all", "--message", plant.name)
+    git(clone, *AUTHOR, "commit", "--quiet", "--all", "--message", plant.name)
     return base
 
 
@@ -118,11 +118,3 @@ def _wait(seconds: float) -> str:
         f"        until = time.perf_counter() + {seconds!r}\n"
         "        while time.perf_counter() < until:\n            pass\n"
     )
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise UserError(f"git {arguments[0]} failed: {last}")
-    return done.stdout.strip()

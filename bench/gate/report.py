@@ -15,6 +15,8 @@ from bench.errors import UserError
 from bench.gate.case import Judged
 from bench.gate.decision import CONFIDENCE, Decision, Verdict
 from bench.gate.metrics import METRICS
+from bench.memory import MB
+from bench.stats import Interval
 
 Say = Callable[[str], object]
 
@@ -62,6 +64,18 @@ def told(name: str, decision: Decision) -> str:
     ends = sorted((sign * decision.low, sign * decision.high))
     low, high = (_percent(end) for end in ends)
     return f"{_percent(abs(decision.change))} % {word} ({100 * CONFIDENCE:.0f} % interval {low} … {high} %)"
+
+
+def unit(name: str) -> str:
+    """Of a metric's figures in tables."""
+    return "MB" if name.endswith("memory") else "ms"
+
+
+def size(name: str, value: Interval) -> str:
+    """A metric's figure in its `unit`, with its interval."""
+    scale = MB if unit(name) == "MB" else 1e-3
+    interval = f" [{value.low / scale:,.2f}–{value.high / scale:,.2f}]" if value.low and value.high else ""
+    return f"{value.estimate / scale:,.2f}{interval}"
 
 
 def lines(judged: Judged, margins: Mapping[str, float]) -> list[str]:

@@ -50,8 +50,8 @@ def repository(folder: Path) -> Path:
     """
     if not shutil.which("git"):
         raise UserError("git is not installed, and the gate compares git revisions: install it")
-    top = _git(folder, "rev-parse", "--show-toplevel", otherwise=f"{folder} is in no git repository: gate in a clone")
-    for line in _git(folder, "status", "--porcelain=v2").splitlines():
+    top = git(folder, "rev-parse", "--show-toplevel", otherwise=f"{folder} is in no git repository: gate in a clone")
+    for line in git(folder, "status", "--porcelain=v2").splitlines():
         kind, _, rest = line.partition(" ")
         state = rest.split(" ", 2)[1] if kind in ("1", "2") else ""
         if state.startswith("S") and state != "S...":
@@ -66,14 +66,14 @@ def revision(top: Path, name: str, needed: str = WORKER) -> str:
         UserError: none, also because the clone is shallow; or a revision without the file `needed`.
     """
     try:
-        commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        commit = git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except UserError:
-        if _git(top, "rev-parse", "--is-shallow-repository") == "true":
+        if git(top, "rev-parse", "--is-shallow-repository") == "true":
             raise UserError(
                 f"unknown revision {name!r} in a shallow clone: fetch all of it (fetch-depth: 0, git fetch --unshallow)"
             ) from None
         raise UserError(f"unknown revision {name!r}: fetch it, or name a branch, tag or commit") from None
-    if not _git(top, "ls-tree", "--name-only", commit, "--", needed):
+    if not git(top, "ls-tree", "--name-only", commit, "--", needed):
         what = "this suite" if needed == WORKER else "it"
         raise UserError(f"cannot compare: revision {name!r} has no {needed}: compare with one that has {what}")
     return commit
@@ -94,16 +94,16 @@ def check_out(top: Path, base: str | None, scratch: Path) -> tuple[str, str]:
     }
 
     def write(arm: str) -> str:
-        _git(top, "checkout-index", "--all", f"--prefix={scratch / arm}/", variables=variables)
-        return _git(top, "write-tree", variables=variables)
+        git(top, "checkout-index", "--all", f"--prefix={scratch / arm}/", variables=variables)
+        return git(top, "write-tree", variables=variables)
 
     if base is not None:
-        _git(top, "read-tree", base, variables=variables)
+        git(top, "read-tree", base, variables=variables)
         of_base = write(BASE)
         index.unlink()
     if (own := Path(_path(top, "index"))).is_file():
         shutil.copyfile(own, index)
-    _git(top, "add", "--all", ".", variables=variables)
+    git(top, "add", "--all", ".", variables=variables)
     return write(BASE) if base is None else of_base, write(HEAD)
 
 
@@ -145,12 +145,10 @@ def _digest(path: Path) -> str:
 
 
 def _path(top: Path, name: str) -> str:
-    return str((top / _git(top, "rev-parse", "--git-path", name)).absolute())
+    return str((top / git(top, "rev-parse", "--git-path", name)).absolute())
 
 
-def _git(
-    folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, otherwise: str | None = None
-) -> str:
+def git(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, otherwise: str | None = None) -> str:
     """What git prints; a failure is a `UserError` that says `otherwise`, or git's own last line."""
     done = subprocess.run(
         ["git", *arguments],

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.commands import gate as command
+from bench.errors import UserError
+from bench.gate.ask import Ask
 from bench.gate.decision import Verdict
 from tests.bench.gate.repository import git, left_over, made
 from tests.bench.processes import PROJECT, Bench, living, wait_until
@@ -179,6 +181,8 @@ def test_a_time_that_is_too_short_is_refused_with_what_it_takes(project):
         (["--backend", "pytorhc"], "did you mean 'pytorch'"),
         (["--json", "no/such/folder/gate.json"], "cannot write no/such/folder/gate.json"),
         (["--suite", "gat"], "did you mean 'gate'"),
+        (["--baseline", "main"], "compare with one thing: --against REV, --baseline NAME or --against-package"),
+        (["--target", "tests/test_step.py"], "leave out --task and --backend"),
     ],
 )
 def test_mistakes_are_one_line(project, arguments, said):
@@ -186,6 +190,20 @@ def test_mistakes_are_one_line(project, arguments, said):
         assert bench.end(60) == 2
     assert said in bench.stderr
     assert len(bench.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", [{"skip_unchanged": True}, {"base_env": Path("venv")}, {"allow": ("versions",)}])
+def test_an_option_that_would_mean_nothing_is_refused(option):
+    """Both arms of another package have the same files, so that nothing would ever have changed."""
+    with pytest.raises(UserError, match=r"^--(base-env and --skip-unchanged|allow) go"):
+        Ask(packages=("torch==2.13.0",), **option).check()
+
+
+def test_a_case_that_the_base_has_and_the_working_tree_lacks(project):
+    edit(project, '"pytorch": Entry', '"torch": Entry', "backends/__init__.py")
+    with gate(project) as bench:
+        assert bench.end(60) == 2
+    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): bring them back" in bench.stderr
 
 
 def test_a_base_without_the_suite_and_a_shallow_clone_are_told(project):
