@@ -16,6 +16,9 @@ from bench.record import Conditions, FineTune, Memory, Phase, Proof, Record, Rou
 from bench.request import Prepared
 from bench.worker.job import Job
 
+#: What a worker of a gate's base does not tell where it is older than the measurement.
+UNTOLD = {"closing_s": 0.0, "harness_s": 0.0}
+
 
 def proof(outcome: Outcome[Job], reference: Outcome[Job] | None, prepared: Prepared) -> Proof | None:
     """The verdict on a case; None where it left no evidence."""
@@ -72,7 +75,7 @@ def record(
         dataset_fingerprint=prepared.dataset.fingerprint,
         checkpoint_hash=prepared.checkpoint.sha256,
         resolved=built.get("resolved", {}),
-        start_up=StartUp(**built["start_up"]) if built else None,
+        start_up=StartUp(**(UNTOLD | built["start_up"])) if built else None,
         memory=_memory(outcome),
         pipeline=measured["pipeline"],
         compute=measured["compute"],
@@ -157,11 +160,14 @@ def _fine_tunes(outcome: Outcome[Job], prepared: Prepared) -> Iterator[FineTune]
     # With random weights an accuracy would say something about the draw, not about the fine-tune.
     random = prepared.task.weights == "random"
     for seed in outcome.job.seeds:
-        if tuned := outcome.said.get(f"fine-tuned {seed}"):
+        if said := outcome.said.get(f"fine-tuned {seed}"):
+            tuned = UNTOLD | said
             yield FineTune(
                 seed=seed,
                 seconds=tuned["seconds"],
+                closing_s=tuned["closing_s"],
                 evaluation_s=tuned["evaluation_s"],
+                harness_s=tuned["harness_s"],
                 elapsed_s=tuned["elapsed_s"],
                 train_loss=tuple(tuned["train_loss"]),
                 train_images=len(prepared.dataset.train_images),

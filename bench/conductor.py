@@ -26,7 +26,9 @@ COMPARED = ("pipeline", "compute")
 KINDS = (*COMPARED, "loader")
 #: Rounds of the input pipeline alone are compared with nothing: this share of the others' length is enough.
 LOADER_SHARE = 1 / 3
-#: Before each round, steps that are not timed: threads that slept while others worked find their cores again.
+#: Before each round, steps that are not timed: threads that slept while others worked find their cores again, and the
+#: first three to five after a rest are slower (see `Suite`). At least so many, and this share of a round.
+RUN_IN = 3
 RUN_IN_SHARE = 0.01
 #: Seconds without a word from a worker after which it is taken for hung. A start may trace and compile.
 START_TIMEOUT = 900.0
@@ -80,7 +82,6 @@ def launch(
     draw: random.Random,
     watcher: Watcher,
     reverse_start: bool = False,
-    least_run_in: int = 0,
 ) -> Launch[AJob]:
     """Run one launch of each job, interleaved.
 
@@ -90,14 +91,13 @@ def launch(
         draw: source of the orders within a round.
         watcher: told of all progress.
         reverse_start: start the workers in reverse order, which launches take turns at.
-        least_run_in: steps before each round that are not timed, at least, where a round has ten times as many.
     """
     outcomes = {job.case: Outcome(job) for job in jobs}
     with _workers(outcomes, watcher) as crew:
         for job in reversed(jobs) if reverse_start else jobs:
             crew.start(job)
         for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
-            crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw, least_run_in)
+            crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
         for worker in crew.at("fine-tune ready"):
             crew.resume(worker, FINE_TUNE_TIMEOUT)
         crew.finish()
@@ -128,7 +128,7 @@ class _Crew:
         if before is not None and after is not None:
             self.outcomes[job.case].nvml_device = max(0, after - before)
 
-    def rounds(self, kind: str, round_seconds: float, draw: random.Random, least_run_in: int) -> None:
+    def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> None:
         """All rounds of a kind."""
         crew = [worker for worker in self.at("calibrated") if self.waiting[worker]["kind"] == kind]
         if not crew:
@@ -140,12 +140,12 @@ class _Crew:
             for worker, own in calibrated.items()
         }
         for worker in crew:
-            self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker], least_run_in))
+            self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker]))
         before = look()
         for number, order in enumerate(balanced_orders(crew, crew[0].job.rounds, draw), start=1):
             for worker in order:
                 if worker in self.alive:
-                    self._round(worker, kind, number, steps[worker] + run_in(steps[worker], least_run_in))
+                    self._round(worker, kind, number, steps[worker] + run_in(steps[worker]))
         gpu = check_device(crew[0].job.variant.device)
         self.device = state(gpu.index) if gpu else None
         self.looks.append((before, look()))
@@ -219,9 +219,11 @@ def _workers(outcomes: dict[str, Outcome[Any]], watcher: Watcher) -> Iterator[_C
             worker.kill()
 
 
-def run_in(steps: int, least: int = 0) -> int:
-    """Steps that are not timed, before the `steps` of a round: `least`, but never more than a tenth of them."""
-    return max(math.floor(steps * RUN_IN_SHARE), min(least, steps // 10))
+def run_in(steps: int) -> int:
+    """Steps that are not timed, before the `steps` of a round: a share of them and no fewer than `RUN_IN`, but never
+    more than a tenth.
+    """
+    return max(math.floor(steps * RUN_IN_SHARE), min(RUN_IN, steps // 10))
 
 
 def balanced_orders(

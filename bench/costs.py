@@ -11,8 +11,8 @@ from bench.record import FineTune, Record
 class Costs:
     """Seconds of a fine-tune from the process' start to the end of the evaluation, part by part.
 
-    `wall` is by clocks of its own, and the parts are measured one by one: they add up to it but for what lies
-    between them. `rest` is the process' start, the harness, and reading images and checkpoint.
+    `wall` is by a clock of its own, and the parts are measured one after the other. `rest` is the process' start, the
+    harness, reading images and checkpoint, and closing the input pipeline.
     """
 
     wall: float
@@ -58,7 +58,7 @@ def costs(record: Record, tune: FineTune, compute_share: float) -> Costs | None:
         input_pipeline=(1 - compute_share) * tune.seconds,
         compute=compute_share * tune.seconds,
         evaluation=tune.evaluation_s,
-        rest=start.process_s + start.data_s,
+        rest=start.process_s + start.data_s + sum(part.closing_s + part.harness_s for part in (start, tune)),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task, Variant
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class _Frozen(BaseModel):
@@ -74,8 +74,8 @@ class StartUp(_Frozen):
     """Seconds from the process' start to the first trained batch, one part after the other.
 
     `process_s` (interpreter and harness), `import_s` of the framework, `data_s` (images and checkpoint read),
-    `build_s`, `first_step_s` (the input pipeline's start, trace, compilation). `elapsed_s` is all of them by one
-    clock of its own.
+    `build_s`, `first_step_s` (the input pipeline's start, trace, compilation), `closing_s` of that pipeline, and
+    `harness_s` (reading sizes of memory). `elapsed_s` is all of them by a clock of its own.
     """
 
     process_s: float
@@ -83,20 +83,25 @@ class StartUp(_Frozen):
     data_s: float
     build_s: float
     first_step_s: float
+    closing_s: float
+    harness_s: float
     elapsed_s: float
 
 
 class FineTune(_Frozen):
     """The whole fine-tune, done for real, with the order of images and the head's start drawn from `seed`.
 
-    `seconds` of training, `evaluation_s` on the whole test set, `elapsed_s` both by one clock of its own. With random
-    weights `correct` and `right` are None. `right` has a bit a test image, in order, 1 where the prediction is right:
-    NumPy's `packbits`, compressed by zlib, in base64.
+    `seconds` of training, `closing_s` of its input pipeline, `evaluation_s` on the whole test set, `harness_s` (reading
+    sizes of memory); `elapsed_s` is all of them by a clock of its own. With random weights `correct` and `right` are
+    None. `right` has a bit a test image, in order, 1 where the prediction is right: NumPy's `packbits`, compressed by
+    zlib, in base64.
     """
 
     seed: int
     seconds: float
+    closing_s: float
     evaluation_s: float
+    harness_s: float
     elapsed_s: float
     train_loss: tuple[float, ...]
     train_images: int

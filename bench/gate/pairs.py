@@ -25,10 +25,6 @@ from bench.request import Plan, Prepared
 from bench.worker.job import AnyJob, Job, TargetJob
 from bench.worker.target import KIND
 
-#: Steps before each round that are not timed: the first three to five after a rest are slower, see `Suite`, and the
-#: gate's rounds are short.
-RUN_IN = 3
-
 
 class Measured(Protocol[AJob]):
     """What is measured in both arms."""
@@ -75,9 +71,7 @@ def measure(measured: Measured[Any], arms: Mapping[str, Source], watcher: Watche
             for arm, source in arms.items():
                 (Path(name) / arm).mkdir()
                 jobs.append(measured.job(arm, source, Path(name), first=number == 1))
-            done = conductor.launch(
-                jobs, measured.round_seconds, draw, watcher, reverse_start=number % 2 == 0, least_run_in=RUN_IN
-            )
+            done = conductor.launch(jobs, measured.round_seconds, draw, watcher, reverse_start=number % 2 == 0)
             outcomes = dict(zip(arms, done.outcomes, strict=True))
             for arm, outcome in outcomes.items():
                 _refuse_dead(measured.name, arms[arm], outcome)

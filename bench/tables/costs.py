@@ -29,7 +29,7 @@ def cost_table(task: TaskLaunches) -> Table:
         notes=(
             "seconds, and their share of the wall time from the start of the process to the end of the evaluation; "
             "first step: with trace and compilation; input pipeline: what a step takes longer with it; rest: the "
-            "process' start, the harness, and reading images and checkpoint",
+            "process' start, the harness, reading images and checkpoint, and closing the input pipeline",
         ),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.right import pack
+from bench.worker.laps import Laps
 from bench.worker.parts import PARTS
 from bench.worker.plugin import Bench
 from bench.worker.warmup import MOST_STEPS, warm_up
@@ -99,19 +100,21 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     baton.say("phase", name="fine-tune")
     bench.order, head = bench.drawn(seed)
     bench.trainer.reset(head)
-    started = began = time.perf_counter()
+    started, laps = time.monotonic(), Laps()
     training = bench.trainer.start(*bench.train, bench.order)
     losses = [_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
-    seconds = time.perf_counter() - began
+    laps.end("training")
     training.close()
+    laps.end("closing")
     bench.phases.end("fine-tune")
-
     baton.say("phase", name="evaluation")
-    began = time.perf_counter()
+    laps.end("harness")
+
     images, labels = bench.test
     size = bench.evaluation_batch
     logits = np.concatenate([bench.trainer.logits(images[at : at + size]) for at in range(0, len(images), size)])
-    ended = time.perf_counter()
+    laps.end("evaluation")
+    elapsed_s, spent = time.monotonic() - started, laps.seconds
     right = logits.argmax(axis=1) == labels
     if seed == bench.task.seed:
         intact = bench.unchanged_tensors()
@@ -125,9 +128,11 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     baton.say(
         "fine-tuned",
         kind=str(seed),
-        seconds=seconds,
-        evaluation_s=ended - began,
-        elapsed_s=ended - started,
+        seconds=spent["training"],
+        evaluation_s=spent["evaluation"],
+        closing_s=spent["closing"],
+        harness_s=spent["harness"],
+        elapsed_s=elapsed_s,
         train_loss=losses,
         correct=int(right.sum()),
         right=pack(right),

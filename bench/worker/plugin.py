@@ -17,6 +17,7 @@ from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
 from bench.worker import prove, warmup
 from bench.worker.job import Job
+from bench.worker.laps import Laps
 from bench.worker.parts import PARTS, Part
 from bench.worker.plant import Planted
 
@@ -59,46 +60,51 @@ class Bench:
         self.task = job.task
         self.phases = memory.Phases()
         self.device: DeviceMemory | None = None
-        started = time.monotonic()
-        process_s = started - job.spawned
+        process_s = time.monotonic() - job.spawned
+        laps = Laps()
 
         self.phases.end("interpreter")
-        began = time.perf_counter()
+        laps.end("harness")
         backend = backends.load(job.backend)
-        import_s = time.perf_counter() - began
+        laps.end("import")
         self.phases.end("import")
+        laps.end("harness")
 
-        began = time.perf_counter()
         data = load_file(job.data)
         self.train = data["train_images"], data["train_labels"]
         self.test = data["test_images"], data["test_labels"]
         self.checkpoint = read_model(job.checkpoint / MODEL, self.task.network)
         self.order, head = self.drawn(self.task.seed)
-        data_s = time.perf_counter() - began
+        laps.end("data")
         self.phases.end("data")
-
         baton.say("phase", name="build")
-        began = time.perf_counter()
+        laps.end("harness")
+
         self.trainer = backend.build(self.task, job.variant, self.checkpoint, head)
-        build_s = time.perf_counter() - began
+        laps.end("build")
         self.phases.end("build")
         self.trainer.reset_device_memory()
-
         baton.say("phase", name="first step")
-        began = time.perf_counter()
+        laps.end("harness")
+
         training = self.trainer.start(*self.train, self.order)
         training.advance(1)
-        first_step_s = time.perf_counter() - began
+        laps.end("first step")
         self.phases.end("first step", children=True)
+        laps.end("harness")
         training.close()
+        laps.end("closing")
+        spent = laps.seconds
         baton.say(
             "built",
             start_up={
                 "process_s": process_s,
-                "import_s": import_s,
-                "data_s": data_s,
-                "build_s": build_s,
-                "first_step_s": first_step_s,
+                "import_s": spent["import"],
+                "data_s": spent["data"],
+                "build_s": spent["build"],
+                "first_step_s": spent["first step"],
+                "closing_s": spent["closing"],
+                "harness_s": spent["harness"],
                 "elapsed_s": time.monotonic() - job.spawned,
             },
             resolved=dataclasses.asdict(self.trainer.resolved),

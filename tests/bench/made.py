@@ -116,6 +116,8 @@ def record(
             data_s=0.25,
             build_s=0.5,
             first_step_s=0.75,
+            closing_s=0.05,
+            harness_s=0.05,
             elapsed_s=4.6 + launch / 10,
         ),
         memory=Memory(
@@ -140,7 +142,9 @@ def record(
             FineTune(
                 seed=0,
                 seconds=130.0 + launch,
+                closing_s=0.05,
                 evaluation_s=5.5,
+                harness_s=0.05,
                 elapsed_s=135.6 + launch,
                 train_loss=(1.1234, 0.9876),
                 train_images=task.train_limit or 50_000,
