@@ -55,6 +55,17 @@ class Order:
             for step in range(self.steps_per_epoch):
                 yield permutation[step * self.batch_size : (step + 1) * self.batch_size]
 
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """The batches as one array (steps, batch size) int64, and which of it is there: a partial batch is filled up
+        with image 0, where the second array, bool, is False.
+        """
+        indices = np.zeros((self.steps, self.batch_size), np.int64)
+        there = np.zeros(indices.shape, bool)
+        for row, batch in enumerate(self.batches()):
+            indices[row, : len(batch)] = batch
+            there[row, : len(batch)] = True
+        return indices, there
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -140,6 +151,14 @@ class Trainer(ABC):
 
         It goes round the order's batches without end, so a few of them serve any number of steps.
         """
+
+    @abstractmethod
+    def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """Begin training the head alone, on pooled features (n, d) float32 as `features` computes them."""
+
+    @abstractmethod
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        """Class scores (n, c) float32 of pooled features (n, d)."""
 
     @abstractmethod
     def head(self) -> Head:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from backends.backbones import BACKBONES, Backbone
 
@@ -97,11 +97,16 @@ class Task(BaseModel):
 class Variant(BaseModel):
     """How a backend executes a task. `None` leaves a choice to what the framework's docs tell a new user to write.
 
+    The knobs are described, with the values of each backend, in `backends.knobs`.
+
     Attributes:
-        name: `default`, `tuned`, or a readable name of one's own.
-        execution: `eager`, `compiled` (torch.compile, tf.function) or `xla`.
+        name: `default`, `matched`, `tuned`, or the knobs that were turned.
+        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript` or `xla`.
         precision: of the frozen forward.
         layout: memory order of images.
+        folding: of frozen batch normalisations into the convolutions before them.
+        gradients: how the frozen forward is kept out of the graph of gradients.
+        images: `streamed` through the input pipeline, or `resident` on the device.
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -110,9 +115,19 @@ class Variant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
-    execution: Literal["eager", "compiled", "xla"] | None = None
+    execution: Literal["eager", "compiled", "compiled_frozen", "torchscript", "xla"] | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
+    folding: Literal["none", "conv_bn"] | None = None
+    gradients: Literal["no_grad", "inference_mode"] | None = None
+    images: Literal["streamed", "resident"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_left_alone(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A knob that was left alone is not written: a reader that is older than the knob, as a worker of a gate's base
+        may be, would refuse it.
+        """
+        return {name: value for name, value in write(self).items() if value is not None}

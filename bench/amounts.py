@@ -7,6 +7,7 @@ import re
 from bench.errors import UserError
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+SIZES = {"MB": 2**20, "GB": 2**30, "TB": 2**40}
 
 
 def share(text: str | None) -> float | None:
@@ -47,3 +48,15 @@ def seconds(text: str | None) -> float | None:
     if not value:
         raise UserError(f"{text!r} is no time: give seconds, minutes or hours, as 90s, 10m or 1h")
     return value
+
+
+def size(text: str) -> int:
+    """`500MB` or `4GB`, in bytes; a MB is 2**20 of them.
+
+    Raises:
+        UserError: neither.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)", text.strip(), re.IGNORECASE)
+    if not found:
+        raise UserError(f"{text!r} is no size: give MB, GB or TB, as 500MB or 4GB")
+    return int(float(found[1]) * SIZES[found[2].upper()])

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import doubts, parity
 from bench.conductor import KINDS, Outcome
-from bench.record import Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
+from bench.record import CachedFeatures, Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.request import Prepared
 from bench.worker.job import Job
 
@@ -28,7 +28,8 @@ def proof(outcome: Outcome[Job], reference: Outcome[Job] | None, prepared: Prepa
     theirs = mine if reference is outcome else _evidence(reference) if reference else None
     tuned = _tuned(outcome)
     others = _tuned(reference) if reference else None
-    verdict = parity.prove(mine, theirs, prepared.task, (tuned, others) if tuned is not None else None)
+    outcomes = (tuned, others) if tuned is not None else None
+    verdict = parity.prove(mine, theirs, prepared.task, outcomes, outcome.job.variant.precision)
     return verdict.model_copy(update={"seconds": outcome.said["proven"]["seconds"]})
 
 
@@ -76,6 +77,7 @@ def record(
         checkpoint_hash=prepared.checkpoint.sha256,
         resolved=built.get("resolved", {}),
         start_up=StartUp(**(UNTOLD | built["start_up"])) if built else None,
+        features=CachedFeatures(**built["features"]) if built.get("features") else None,
         memory=_memory(outcome),
         pipeline=measured["pipeline"],
         compute=measured["compute"],
@@ -161,7 +163,7 @@ def _fine_tunes(outcome: Outcome[Job], prepared: Prepared) -> Iterator[FineTune]
     random = prepared.task.weights == "random"
     for seed in outcome.job.seeds:
         if said := outcome.said.get(f"fine-tuned {seed}"):
-            tuned = UNTOLD | said
+            tuned: dict[str, Any] = UNTOLD | said
             yield FineTune(
                 seed=seed,
                 seconds=tuned["seconds"],

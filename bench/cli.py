@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.amounts import margin as margin_of
-from bench.amounts import seconds, share
+from bench.amounts import seconds, share, size
 from bench.errors import UserError
 
 #: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
@@ -26,6 +26,13 @@ app = typer.Typer(
 
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run; repeatable. `bench list tasks`.")]
 Backends = Annotated[list[str] | None, typer.Option("--backend", help="Backend; repeatable. All by default.")]
+Variants = Annotated[
+    list[str] | None, typer.Option("--variant", help="`bench list variants`; repeatable. `default` by default.")
+]
+Knobs = Annotated[
+    list[str] | None,
+    typer.Option("--knob", help="`precision=bf16`: `bench list knobs`. A knob given twice makes one case a value."),
+]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with CIFAR-10's batches (cifar-10-batches-py).")]
 CheckpointPath = Annotated[
     Path | None,
@@ -52,6 +59,8 @@ def run(
     ] = "standard",
     task: Tasks = None,
     backend: Backends = None,
+    variant: Variants = None,
+    knob: Knobs = None,
     batch_size: BatchSize = None,
     epochs: Epochs = None,
     image_size: ImageSize = None,
@@ -70,6 +79,7 @@ def run(
     ] = None,
     max_time: Annotated[str | None, typer.Option(help="Until then: `90s`, `10m` or `1h`.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fine-tunes, each from a seed of its own.")] = 1,
+    cache_limit: Annotated[str, typer.Option(help="What cached features may take on disk: `500MB`, `4GB`.")] = "4GB",
     isolated: Annotated[bool, typer.Option(help="One worker at a time, where memory cannot hold all.")] = False,
     relative_to: RelativeTo = "pytorch",
     strict: Annotated[bool, typer.Option(help="Exit status 1 where there is a warning.")] = False,
@@ -88,6 +98,8 @@ def run(
             suite=suite,
             tasks=task or (),
             backends=backend or (),
+            variants=variant or (),
+            knobs=knob or (),
             overrides=fields,
             data_dir=data_dir,
             checkpoint=checkpoint,
@@ -98,6 +110,7 @@ def run(
             until=share(until),
             max_time=seconds(max_time),
             seeds=seeds,
+            cache_limit=size(cache_limit),
             isolated=isolated,
             relative_to=relative_to,
             strict=strict,
@@ -112,6 +125,8 @@ def run(
 def parity(
     task: Tasks = None,
     backend: Backends = None,
+    variant: Variants = None,
+    knob: Knobs = None,
     batch_size: BatchSize = None,
     epochs: Epochs = None,
     image_size: ImageSize = None,
@@ -130,6 +145,84 @@ def parity(
     fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
     raise typer.Exit(
         prove(
+            tasks=task or (),
+            backends=backend or (),
+            variants=variant or (),
+            knobs=knob or (),
+            overrides=fields,
+            data_dir=data_dir,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads,
+        )
+    )
+
+
+@app.command()
+def tune(
+    budget: Annotated[str, typer.Option(help="For each backend: when it is over, what is left is decided.")] = "5m",
+    suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
+    task: Tasks = None,
+    backend: Backends = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
+    learning_rate: LearningRate = None,
+    train_limit: TrainLimit = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    checkpoint: CheckpointPath = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+) -> None:
+    """Find the knobs that make a backend's step fastest on this machine, prove them, and keep them as `tuned`."""
+    from bench.commands.tune import tune as find
+
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    raise typer.Exit(
+        find(
+            seconds(budget) or 0.0,
+            wait,
+            suite=suite,
+            tasks=task or (),
+            backends=backend or (),
+            overrides=fields,
+            data_dir=data_dir,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads,
+        )
+    )
+
+
+@app.command()
+def explain(
+    suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
+    task: Tasks = None,
+    backend: Backends = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
+    learning_rate: LearningRate = None,
+    train_limit: TrainLimit = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    data_dir: DataDir = None,
+    checkpoint: CheckpointPath = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+) -> None:
+    """Show which of the knobs that `bench tune` turned makes a step how much faster."""
+    from bench.commands.explain import explain as show_steps
+
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    raise typer.Exit(
+        show_steps(
+            wait,
+            suite=suite,
             tasks=task or (),
             backends=backend or (),
             overrides=fields,
@@ -155,10 +248,10 @@ def show(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs or warnings.")],
+    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs, warnings, variants or knobs.")],
     results: Results = Path("results"),
 ) -> None:
-    """List tasks, backends, suites, runs or warnings."""
+    """List tasks, backends, suites, runs, warnings, variants or knobs."""
     from bench.commands.list import show_list
 
     show_list(what, results)
@@ -304,6 +397,26 @@ def rm(
     from bench.commands import baseline
 
     baseline.remove(name, results)
+
+
+caches = typer.Typer(no_args_is_help=True, help="Features that were computed once and kept: list, clear.")
+app.add_typer(caches, name="cache")
+
+
+@caches.command(name="list")
+def list_cache() -> None:
+    """List the cached features, the ones that were used last at the end."""
+    from bench.commands import cache
+
+    cache.list_all()
+
+
+@caches.command()
+def clear() -> None:
+    """Remove all cached features."""
+    from bench.commands import cache
+
+    cache.clear()
 
 
 @app.command(name="gate-selftest")

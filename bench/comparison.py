@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 import backends
 from backends.task import Variant
-from bench import assemble, conductor, parity, store
+from bench import assemble, conductor, features, parity, store
 from bench.conductor import COMPARED, KINDS
 from bench.data.dataset import Dataset
 from bench.errors import UserError
@@ -80,7 +80,7 @@ def _next(
     A launch that was cut off counts for nothing, and its number is not used again. Ratios come from launches of all
     cases, so only those count.
     """
-    cases = {case_id(prepared, backend, plan.variant) for backend in plan.backends}
+    cases = {case_id(prepared, backend, variant) for backend, variant in plan.cases(prepared)}
     by_launch: dict[int, set[str]] = {}
     for record in records:
         by_launch.setdefault(record.launch, set()).add(record.case)
@@ -131,12 +131,12 @@ def _launch(
     for crew in crews:
         done = conductor.launch(crew, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0)
         outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
-    reference, _ = outcomes.get(case_id(prepared, parity.REFERENCE[0], plan.variant), (None, None))
-    made = []
+    reference, _ = outcomes.get(case_id(prepared, parity.REFERENCE[0], plan.default), (None, None))
+    measured, made = plan.cases(prepared), []
     for case, (outcome, conditions) in outcomes.items():
         if outcome.job.proof_steps and (verdict := assemble.proof(outcome, reference, prepared)):
             proofs[case] = verdict
-        if outcome.job.backend in plan.backends:
+        if (outcome.job.backend, outcome.job.variant) in measured:
             launched = assemble.Launched(outcome, prepared, conditions, launch.number, started)
             made.append((launched, _verdict(proofs.get(case), outcome)))
     return made
@@ -152,34 +152,51 @@ def _verdict(proof: Proof | None, outcome: conductor.Outcome[Job]) -> Proof | No
 def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
     """The jobs of a launch. What needs doing once, the proof, is in the first one."""
     data = write_images(prepared.dataset, folder)
-    proving = any(case_id(prepared, backend, plan.variant) not in proofs for backend in plan.backends)
-    names = list(plan.backends)
-    reference = parity.REFERENCE[0]
-    if proving and reference not in names and not backends.missing_packages(reference):
-        names.insert(0, reference)
+    measured = plan.cases(prepared)
+    proving = any(case_id(prepared, backend, variant) not in proofs for backend, variant in measured)
+    reference = (parity.REFERENCE[0], plan.default)
+    extra = [reference] if proving and reference not in measured and not backends.missing_packages(reference[0]) else []
     jobs = []
-    for backend in names:
-        case = case_id(prepared, backend, plan.variant)
+    for backend, variant in (*extra, *measured):
+        counts = (backend, variant) in measured
+        case = case_id(prepared, backend, variant)
         (folder / case).mkdir()
         jobs.append(
             Job(
                 case=case,
                 backend=backend,
                 task=prepared.task,
-                variant=plan.variant,
+                variant=variant,
                 data=data,
                 scratch=folder,
                 checkpoint=prepared.checkpoint.folder.absolute(),
                 folder=folder / case,
                 proof_images=plan.suite.proof_images,
                 proof_steps=plan.suite.proof_steps if proving else 0,
-                rounds=plan.suite.rounds if backend in plan.backends else 0,
-                kinds=KINDS if launch.number == 1 else COMPARED,
-                seeds=launch.seeds if not plan.suite.rounds or backend in plan.backends else (),
+                rounds=plan.suite.rounds if counts else 0,
+                kinds=_kinds(variant, launch),
+                features=_entry(prepared, backend, variant),
+                cache_limit=plan.cache_limit,
+                seeds=launch.seeds if counts or not plan.suite.rounds else (),
                 descriptor=-1,
             )
         )
     return jobs
+
+
+def _kinds(variant: Variant, launch: Next) -> tuple[str, ...]:
+    """Rounds that a case has. The head's training on cached features has no input pipeline that could be left out."""
+    if variant.features == "cached":
+        return ("pipeline",)
+    return KINDS if launch.number == 1 else COMPARED
+
+
+def _entry(prepared: Prepared, backend: str, variant: Variant) -> Path | None:
+    """Where the case's cached features lie, or will."""
+    if variant.features != "cached":
+        return None
+    digits = features.key(backend, prepared.task, variant, prepared.checkpoint.sha256, prepared.dataset.fingerprint)
+    return (features.folder() / f"{digits}{features.ENDING}").absolute()
 
 
 def write_images(dataset: Dataset, folder: Path) -> Path:

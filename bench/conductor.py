@@ -134,9 +134,11 @@ class _Crew:
         if not crew:
             return
         calibrated = {worker: self.waiting[worker]["step_seconds"] for worker in crew}
-        fastest = min(calibrated.values())
+        fastest: dict[str, float] = {}
+        for worker, own in calibrated.items():
+            fastest[worker.job.pace] = min(own, fastest.get(worker.job.pace, own))
         steps = {
-            worker: max(1, math.ceil(round_seconds / (own if kind == "loader" else fastest)))
+            worker: max(1, math.ceil(round_seconds / (own if kind == "loader" else fastest[worker.job.pace])))
             for worker, own in calibrated.items()
         }
         for worker in crew:

@@ -18,6 +18,7 @@ class Costs:
     wall: float
     imported: float
     build: float
+    extraction: float
     first_step: float
     input_pipeline: float
     compute: float
@@ -30,6 +31,7 @@ class Costs:
         return (
             self.imported
             + self.build
+            + self.extraction
             + self.first_step
             + self.input_pipeline
             + self.compute
@@ -54,6 +56,7 @@ def costs(record: Record, tune: FineTune, compute_share: float) -> Costs | None:
         wall=start.elapsed_s + tune.elapsed_s,
         imported=start.import_s,
         build=start.build_s,
+        extraction=start.extraction_s,
         first_step=start.first_step_s,
         input_pipeline=(1 - compute_share) * tune.seconds,
         compute=compute_share * tune.seconds,

@@ -17,6 +17,7 @@ from bench.conductor import COMPARED
 from bench.memory import MB
 from bench.record import Doubt, Record, Rounds
 from bench.tables.launches import by_task, widest_reach
+from bench.variants import division
 
 #: name: (when it is raised, what to do about it)
 RULES: dict[str, tuple[str, str]] = {
@@ -84,6 +85,11 @@ RULES: dict[str, tuple[str, str]] = {
         "the interval of a ratio reaches further than --until asks for, and --max-time is over",
         "go on with a longer --max-time",
     ),
+    "features-remade": ("an entry of the cache of features was damaged", "nothing: it was made again"),
+    "features-not-kept": (
+        "features could not be kept in the cache",
+        "free space, or raise --cache-limit; this run trained on what it had computed",
+    ),
     "threads-differ": ("backends resolved to different numbers of threads", "use --threads"),
     "onednn-alone": ("oneDNN is on in some backends alone", "set TF_ENABLE_ONEDNN_OPTS alike"),
     "tf32-alone": ("TF32 is on in some backends alone", "compare cases of one precision"),
@@ -122,10 +128,10 @@ def of_run(records: Sequence[Record]) -> list[Record]:
     It may be asked again: what an earlier call added is replaced.
     """
     found: dict[int, list[Doubt]] = defaultdict(list)
-    tasks: dict[str, list[int]] = defaultdict(list)
+    tasks: dict[tuple[str, str], list[int]] = defaultdict(list)
     cases: dict[str, list[int]] = defaultdict(list)
     for index, record in enumerate(records):
-        tasks[record.task_hash].append(index)
+        tasks[record.task_hash, division(record.variant)].append(index)
         cases[record.case].append(index)
     groups: list[tuple[Iterable[list[int]], Callable[[list[Record]], Evidence]]] = [
         (tasks.values(), _between_backends),
@@ -159,6 +165,9 @@ def _told(record: Record) -> Evidence:
     for rounds in _measured(record):
         if rounds.warmup_capped and rounds.kind in COMPARED:
             yield "warm-up-cap", f"{rounds.kind} steps still got faster after {rounds.warmup_steps} of them"
+    if record.features and record.features.problem:
+        remade = "made again" in record.features.problem
+        yield "features-remade" if remade else "features-not-kept", record.features.problem
     asked, got = record.variant.precision, record.resolved.get("precision")
     if got and got != asked:
         yield "other-precision", f"{got}, asked for {asked}"

@@ -5,6 +5,7 @@ Nothing personal is in it: no host or user name, and of paths only the last part
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -24,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
 CORES = Path("/sys/devices/system/cpu")
+GIB = 2**30
 
 PACKAGES = (
     "torch",
@@ -104,6 +107,36 @@ def environment() -> dict[str, object]:
         "variables": variables(os.environ),
         "git": git(PROJECT),
         "gpus": [_without_uuid(device) for device in gpu.devices()],
+    }
+
+
+def fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What decides a figure beside the code, by the kind that `--allow` knows.
+
+    Args:
+        about: as `bench.environment.environment` tells it. Memory is rounded to GiB, for a virtual machine's varies.
+    """
+    cpu, system, python = about["cpu"], about["system"], about["python"]
+    memory = about["memory"]["total"]
+    return {
+        "machine": {
+            "CPU": cpu["model"],
+            "CPU flags": hashlib.sha256(" ".join(cpu["flags"]).encode()).hexdigest()[:12],
+            "usable cores": cpu["cores_usable"],
+            "CPU quota": cpu["quota"],
+            "governor": cpu["governor"],
+            "huge pages": cpu["huge_pages"],
+            "memory, GiB": round(memory / GIB) if memory else None,
+            "system": f"{system['name']} {system['machine']}",
+            "GPUs": ", ".join(str(gpu.get("name")) for gpu in about["gpus"]) or None,
+        },
+        "versions": {
+            "Python": python["version"],
+            "C library": system["libc"],
+            "GPU driver": ", ".join(str(gpu.get("driver")) for gpu in about["gpus"]) or None,
+            **{name: version for name, version in about["packages"].items() if version},
+        },
+        "variables": dict(about["variables"]),
     }
 
 

@@ -28,25 +28,41 @@ TRAJECTORY = 1e-4
 PIPELINE = 1e-5
 #: Share of test images on which predictions may differ, batch norm `frozen`.
 PREDICTIONS = 0.005
+#: A forward in bfloat16 has a unit roundoff of 2 ** -9 (8 bits of significand); features of a ResNet-18 with random
+#: weights were seen to differ by 4.4 of it, gradients of the first step by 5.6, whatever the framework. 16 are allowed,
+#: for each figure of the proof that the forward goes into.
+BF16 = 16 * 2**-9
+#: Share of images of which the first class may be another, among those of the proof and those of the test set.
+BF16_TOP_1 = 1 / 8
+BF16_PREDICTIONS = 0.02
+#: Checks that no forward goes into.
+EXACT = ("preprocessing",)
 #: Two-sided 95 % quantile of the normal distribution.
 Z95 = 1.959964
 
 
-def prove(mine: Arrays, reference: Arrays | None, task: Task, outcome: tuple[Arrays, Arrays | None] | None) -> Proof:
+def prove(
+    mine: Arrays,
+    reference: Arrays | None,
+    task: Task,
+    outcome: tuple[Arrays, Arrays | None] | None,
+    precision: str = "fp32",
+) -> Proof:
     """All checks that the evidence allows.
 
     Args:
         mine, reference: the contents of two `proof.npz`; no reference leaves the case unproven.
         task: says the batch-norm mode.
         outcome: the contents of the two `fine_tune.npz`, where the fine-tune was run.
+        precision: of the frozen forward; below fp32 the tolerances are its own.
     """
     checks = [*_own_checks(mine, task)]
     if reference is not None and reference is not mine:
-        checks += _checks_against(mine, reference, task)
+        checks += _checks_against(mine, reference, task, precision)
     if outcome is not None:
         checks += _intact(outcome[0], task, "frozen after fine-tune")
         if reference is not None and reference is not mine and outcome[1] is not None:
-            checks += _outcome(outcome[0], outcome[1], task)
+            checks += _outcome(outcome[0], outcome[1], task, precision)
     failed = [check for check in checks if not check.passed]
     if failed:
         worst = failed[0]
@@ -96,10 +112,10 @@ def _intact(evidence: Arrays, task: Task, name: str) -> list[Check]:
     return checks
 
 
-def _checks_against(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
+def _checks_against(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
     def relative(name: str, *arrays: str, tolerance: float, detail: str) -> Check:
         worst = max(_difference(mine[array], reference[array]) for array in arrays)
-        return _check(name, worst, tolerance, detail)
+        return _check(name, worst, tolerance if precision == "fp32" or name in EXACT else BF16, detail)
 
     first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS
     resized = task.image_size != DATASETS[task.dataset][0]
@@ -142,10 +158,13 @@ def _checks_against(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
         checks.append(
             relative("running statistics", *names, tolerance=TRAJECTORY, detail="means and unbiased variances")
         )
+    if precision != "fp32":
+        other = np.mean(mine["logits"].argmax(axis=1) != reference["logits"].argmax(axis=1))
+        checks.append(_check("top-1", other, BF16_TOP_1, f"share of {len(mine['logits'])} images with another class"))
     return checks
 
 
-def _outcome(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
+def _outcome(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
     labels = mine["labels"]
     ours, theirs = (np.mean(run["predictions"] == labels) for run in (mine, reference))
     pooled = (ours + theirs) / 2
@@ -155,7 +174,8 @@ def _outcome(mine: Arrays, reference: Arrays, task: Task) -> list[Check]:
     ]
     if task.batch_norm == "frozen":
         differ = float(np.mean(mine["predictions"] != reference["predictions"]))
-        checks.append(_check("predictions", differ, PREDICTIONS, f"share of {len(labels)} test images"))
+        allowed = PREDICTIONS if precision == "fp32" else BF16_PREDICTIONS
+        checks.append(_check("predictions", differ, allowed, f"share of {len(labels)} test images"))
     return checks
 
 

@@ -31,9 +31,9 @@ class Progress:
         self.began = time.monotonic()
         self.total = sum(
             plan.suite.launches
-            * len(plan.backends)
+            * len(plan.cases(prepared))
             * (START_SECONDS + plan.suite.rounds * sum(_round_seconds(plan, kind) for kind in KINDS))
-            + plan.seeds * len(plan.backends) * _fine_tune_seconds(prepared)
+            + plan.seeds * len(plan.cases(prepared)) * _fine_tune_seconds(prepared)
             for prepared in plan.tasks
         )
         self.done = 0.0

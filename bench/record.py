@@ -74,18 +74,36 @@ class StartUp(_Frozen):
     """Seconds from the process' start to the first trained batch, one part after the other.
 
     `process_s` (interpreter and harness), `import_s` of the framework, `data_s` (images and checkpoint read),
-    `build_s`, `first_step_s` (the input pipeline's start, trace, compilation), `closing_s` of that pipeline, and
-    `harness_s` (reading sizes of memory). `elapsed_s` is all of them by a clock of its own.
+    `build_s`, `extraction_s` (cached features computed, or read), `first_step_s` (the input pipeline's start, trace,
+    compilation), `closing_s` of that pipeline, and `harness_s` (reading sizes of memory). `elapsed_s` is all of them by
+    a clock of its own.
     """
 
     process_s: float
     import_s: float
     data_s: float
     build_s: float
+    extraction_s: float = 0.0
     first_step_s: float
     closing_s: float
     harness_s: float
     elapsed_s: float
+
+
+class CachedFeatures(_Frozen):
+    """The features that a launch trained its head on.
+
+    Attributes:
+        hit: whether they were in the cache.
+        images: that they are of, training and test.
+        extraction_s: seconds that computing them took, now or when the entry was made.
+        problem: why an entry was not used, or could not be kept.
+    """
+
+    hit: bool
+    images: int
+    extraction_s: float
+    problem: str | None
 
 
 class FineTune(_Frozen):
@@ -226,6 +244,7 @@ class Record(_Frozen):
     checkpoint_hash: str
     resolved: dict[str, object]
     start_up: StartUp | None
+    features: CachedFeatures | None = None
     memory: Memory | None
     pipeline: Rounds | None
     compute: Rounds | None

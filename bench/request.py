@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 import backends
 from backends.task import Task, Variant
-from bench import checkpoints, data, suite
+from bench import checkpoints, data, suite, tuned, variants
 from bench.data.dataset import Dataset
 from bench.data.subset import limit, limit_test
 from bench.environment import usable_cores
@@ -21,6 +21,8 @@ from bench.record import Record
 from bench.tasks import TASKS
 
 OFFLINE = "offline"
+#: 512 float32 features of CIFAR-10's 60,000 images are 123 MB; those of a ResNet-50 are four times as much.
+CACHE_LIMIT = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class Request:
         suite: name or file, or the suite itself.
         tasks, backends: empty means the suite's and all.
         overrides: fields of the task, by name.
+        variants, knobs: names of variants, and `knob=value`; `default` where neither is given.
         until: add launches until the intervals of all ratios reach no further than this share of them.
         max_time: seconds after which no launch is added any more.
+        cache_limit: bytes that cached features may take.
         seeds: how many fine-tunes, each from a seed of its own.
     """
 
@@ -40,6 +44,8 @@ class Request:
     tasks: Sequence[str] = ()
     backends: Sequence[str] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    variants: Sequence[str] = ()
+    knobs: Sequence[str] = ()
     data_dir: Path | None = None
     checkpoint: Path | None = None
     device: str = "cpu"
@@ -49,6 +55,7 @@ class Request:
     until: float | None = None
     max_time: float | None = None
     seeds: int = 1
+    cache_limit: int = CACHE_LIMIT
     isolated: bool = False
     relative_to: str = "pytorch"
     results: Path = Path("results")
@@ -67,12 +74,17 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run needs to know before the first worker starts; `done` is what was measured already."""
+    """Everything that a run needs to know before the first worker starts; `done` is what was measured already.
+
+    `default` is the variant that others are proven the same as; `skipped` has reasons by backend, or `backend/variant`.
+    """
 
     suite: suite.Suite
     tasks: tuple[Prepared, ...]
     backends: tuple[str, ...]
-    variant: Variant
+    variants: tuple[Variant, ...]
+    default: Variant
+    tuned: Mapping[tuple[str, str], Variant]
     skipped: dict[str, str]
     banner: str | None
     isolated: bool
@@ -80,7 +92,18 @@ class Plan:
     until: float | None = None
     max_time: float | None = None
     seeds: int = 1
+    cache_limit: int = CACHE_LIMIT
     done: tuple[Record, ...] = ()
+
+    def cases(self, prepared: Prepared) -> list[tuple[str, Variant]]:
+        """The backends and variants of a task that are measured."""
+        found = []
+        for variant in self.variants:
+            for backend in self.backends:
+                meant = self.tuned.get((backend, prepared.task.hash)) if variant.name == "tuned" else variant
+                if meant is not None and variants.refused(backend, meant, prepared.task) is None:
+                    found.append((backend, meant))
+        return found
 
 
 def plan(request: Request) -> Plan:
@@ -94,7 +117,8 @@ def plan(request: Request) -> Plan:
         raise unknown("backend", request.relative_to, backends.REGISTRY)
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits what --until adds: use both")
-    variant = variant_of(request)
+    default = default_of(request)
+    asked = variants.wanted(request.variants, request.knobs, default.threads or 1, default.device)
     wanted = request.suite if isinstance(request.suite, suite.Suite) else suite.load(request.suite)
     banner = None
     try:
@@ -105,13 +129,17 @@ def plan(request: Request) -> Plan:
         wanted = suite.load(OFFLINE)
         banner = f"Offline suite: {error}. Until then these figures are of {_sentence(wanted.description)}"
         tasks = _prepare(replace(request, checkpoint=None), wanted)
+    found = _tuned(chosen, tasks, default) if any(variant.name == "tuned" for variant in asked) else {}
+    skipped |= _refused(chosen, asked, tasks, found)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
     return Plan(
         suite=resized,
         tasks=tasks,
         backends=chosen,
-        variant=variant,
+        variants=asked,
+        default=default,
+        tuned=found,
         skipped=skipped,
         banner=banner,
         isolated=request.isolated,
@@ -119,17 +147,57 @@ def plan(request: Request) -> Plan:
         until=request.until,
         max_time=request.max_time,
         seeds=request.seeds,
+        cache_limit=request.cache_limit,
     )
 
 
-def variant_of(request: Request) -> Variant:
-    """The variant that was asked for.
+def default_of(request: Request) -> Variant:
+    """The default variant, on the device and with the threads that were asked for.
 
     Raises:
         UserError: there is no such device.
     """
     check_device(request.device)
     return Variant(device=request.device, threads=request.threads or usable_cores())
+
+
+def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared], default: Variant) -> dict[tuple[str, str], Variant]:
+    """What `bench tune` found on this machine, by backend and the task's hash."""
+    found = {}
+    for prepared in tasks:
+        for backend in chosen:
+            if one := tuned.load(backend, prepared.task.hash):
+                found[backend, prepared.task.hash] = one.variant(default)
+    return found
+
+
+def _refused(
+    chosen: Sequence[str],
+    asked: Sequence[Variant],
+    tasks: Sequence[Prepared],
+    found_tuned: Mapping[tuple[str, str], Variant],
+) -> dict[str, str]:
+    """The cases that cannot be run, and why.
+
+    Raises:
+        UserError: a variant that no backend can run.
+    """
+    found: dict[str, str] = {}
+    for variant in asked:
+        for prepared in tasks:
+            reasons: dict[str, str | None] = {}
+            for name in chosen:
+                if variant.name == "tuned" and (name, prepared.task.hash) not in found_tuned:
+                    reasons[name] = f"{prepared.task.name} was not tuned here: run bench tune --backend {name}"
+                else:
+                    meant = found_tuned[name, prepared.task.hash] if variant.name == "tuned" else variant
+                    reasons[name] = variants.refused(name, meant, prepared.task)
+            if all(reasons.values()):
+                raise UserError(
+                    f"no backend can run variant {variant.name}: {'; '.join(filter(None, reasons.values()))}"
+                )
+            found |= {f"{name}/{variant.name}": reason for name, reason in reasons.items() if reason}
+    return found
 
 
 def usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 
 from backends import graphs
 from backends.base import Tensors
 from backends.keras import preprocess
-from backends.task import Task
+from backends.task import Task, Variant
 
 
-def build(task: Task) -> keras.Model:
+def build(task: Task, variant: Variant) -> keras.Model:
     """From resized images (n, s, s, 3), 0..255, to logits (n, c); just the layer `head` is trainable."""
-    backbone = graphs.build(task.network, task.image_size, task.batch_norm)
+    backbone = graphs.build(task, variant)
     inputs = keras.Input((task.image_size, task.image_size, 3), name="images")
     x = preprocess.normalise(task)(inputs)
     x = backbone(x, training=task.batch_norm == "batch_stats")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
     outputs = keras.layers.Dense(task.classes, name="head")(x)
     return keras.Model(inputs, outputs)
 
 
-def load(backbone: keras.Model, task: Task, checkpoint: Tensors) -> None:
-    """Copy the checkpoint into the backbone."""
-    graphs.load(backbone, task.network, checkpoint)
+def load(backbone: keras.Model, task: Task, tensors: Tensors) -> None:
+    """Copy tensors, as they are executed, into the backbone."""
+    graphs.load(backbone, task.network, tensors)
 
 
-def read(backbone: keras.Model, task: Task) -> dict[str, np.ndarray]:
-    """The backbone's tensors, named as in the checkpoint."""
-    return graphs.read(backbone, task.network)
+def read(backbone: keras.Model, task: Task, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The backbone's tensors as they are executed, named as in the checkpoint."""
+    return graphs.read(backbone, task.network, names)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from backends import folding, knobs
 from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
 from backends.keras import device as devices
 from backends.keras import model, pipeline, preprocess
+from backends.keras.head import HeadTraining
 from backends.task import Task, Variant
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -22,26 +25,31 @@ class KerasTrainer(Trainer):
     """`backends.base.Trainer` in Keras: a compiled model, trained with `fit`."""
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        knobs.check("keras", variant, task)
         self.task = task
-        devices.set_up(variant, "keras")
+        devices.set_up(variant)
         self.transform = preprocess.transform(task)
-        self.model = model.build(task)
+        self.model = model.build(task, variant)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = self.model.layers[2]
         self.classifier = self.model.get_layer("head")
         self.model.compile(
             optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            **devices.EXECUTIONS[knobs.value_of("keras", variant, "execution")],
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        self.compiled = partial(devices.compiled, variant)
+        self.forward = self.compiled(self._forward)
         self.checkpoint, self.initial_head = checkpoint, head
+        self.executed = folding.executed(task.network, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTION)
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.task, self.checkpoint)
+        model.load(self.backbone, self.task, self.executed)
         self.classifier.kernel.assign(self.initial_head.kernel)
         self.classifier.bias.assign(self.initial_head.bias)
         for variable in self.model.optimizer.variables:
@@ -54,11 +62,11 @@ class KerasTrainer(Trainer):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        return self._forward(self._inputs(images))[0].numpy()
+        return self.forward(self._inputs(images))[0].numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
-        return self._forward(self._inputs(images))[1].numpy()
+        return self.forward(self._inputs(images))[1].numpy()
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
@@ -89,6 +97,14 @@ class KerasTrainer(Trainer):
         batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
         return KerasTraining(self, itertools.cycle(batches))
 
+    def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_on_features`."""
+        return HeadTraining(self._head_step, self.compiled, features, labels, order)
+
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        """See `Trainer.head_logits`."""
+        return keras.ops.convert_to_numpy(self.classifier(features))
+
     def head(self) -> Head:
         """See `Trainer.head`."""
         kernel, bias = (keras.ops.convert_to_numpy(v) for v in (self.classifier.kernel, self.classifier.bias))
@@ -96,7 +112,8 @@ class KerasTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        return model.read(self.backbone, self.task)
+        now = model.read(self.backbone, self.task, self.executed)
+        return folding.read_back(now, self.executed, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
@@ -112,11 +129,20 @@ class KerasTrainer(Trainer):
     def _labels(self, labels: np.ndarray) -> tf.Tensor:
         return tf.constant(labels, tf.int64)
 
-    @tf.function(reduce_retracing=True)
     def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # `predict` would run normalisations in inference mode, also where the task says `batch_stats`.
         features = self.until_features(inputs, training=self.task.batch_norm == "batch_stats")
         return features, self.classifier(features)
+
+    def _head_step(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """As in Keras' guide to custom training steps. Its losses divide by the size of the batch."""
+        with tf.GradientTape() as tape:
+            scaled = weights * tf.cast(tf.size(weights), tf.float32)
+            loss = self.model.loss(labels, self.classifier(features), sample_weight=scaled)
+        variables = [self.classifier.kernel, self.classifier.bias]
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        self.model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
 
 
 class KerasTraining(Training):

@@ -5,25 +5,16 @@ from __future__ import annotations
 import torch
 import torchvision
 
-from backends.base import DeviceMemory, Resolved, UnsupportedVariant
+from backends.base import DeviceMemory, Resolved
+from backends.knobs import value_of
 from backends.task import Variant
+
+#: What compiles, by execution.
+JITS = {"compiled": "inductor", "compiled_frozen": "inductor, freezing", "torchscript": "torchscript"}
 
 
 def set_up(variant: Variant) -> torch.device:
-    """Apply the variant to the process; return the device.
-
-    Raises:
-        UnsupportedVariant: a knob that this backend does not have yet.
-    """
-    for knob, accepted in (
-        ("execution", (None, "eager")),
-        ("precision", ("fp32",)),
-        ("layout", (None, "nchw")),
-        ("features", ("recomputed",)),
-    ):
-        if getattr(variant, knob) not in accepted:
-            names = ", ".join(str(value) for value in accepted if value)
-            raise UnsupportedVariant(f"pytorch has no {knob} {getattr(variant, knob)!r}: use {names}")
+    """Apply the variant to the process; return the device."""
     if variant.threads:
         torch.set_num_threads(variant.threads)
     # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
@@ -38,9 +29,9 @@ def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Reso
         framework="torch",
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        execution="eager",
-        jit="none",
-        layout="nchw",
+        execution=value_of("pytorch", variant, "execution"),
+        jit=JITS.get(value_of("pytorch", variant, "execution"), "none"),
+        layout=value_of("pytorch", variant, "layout"),
         precision=variant.precision,
         intra_op_threads=torch.get_num_threads(),
         inter_op_threads=torch.get_num_interop_threads(),
@@ -49,6 +40,7 @@ def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Reso
             "tf32": "off",
             "onednn": "on" if torch.backends.mkldnn.is_available() else "off",
             "cudnn_autotune": "on" if torch.backends.cudnn.benchmark else "off",
+            **{knob: value_of("pytorch", variant, knob) for knob in ("folding", "gradients", "images", "features")},
         },
     )
 

@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import timm
 import torch
 import torchvision
+from torch._inductor import config as inductor
 
+from backends import folding
 from backends.base import Tensors
-from backends.task import Task
+from backends.knobs import value_of
+from backends.task import Task, Variant
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 
 
-def build(task: Task) -> torch.nn.Module:
+def build(task: Task, variant: Variant) -> torch.nn.Module:
     """The backbone up to its pooled features (n, d), with every parameter frozen."""
     if task.network.family == "resnet":
         backbone = torchvision.models.get_model(task.backbone, weights=None)
         backbone.fc = torch.nn.Identity()
     else:
         backbone = timm.create_model(task.network.architecture, pretrained=False, num_classes=0)
+    if variant.folding == "conv_bn":
+        _fold(backbone, task)
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.to(DTYPES[variant.precision])
+    backbone.to(memory_format=FORMATS[value_of("pytorch", variant, "layout")])
     backbone.requires_grad_(False)
     # In train mode a frozen batch normalisation still normalises by the batch and moves its statistics.
     return backbone.train(task.batch_norm == "batch_stats")
 
 
-def load(backbone: torch.nn.Module, checkpoint: Tensors) -> None:
-    """Copy the checkpoint into the backbone."""
-    state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in checkpoint.items()}
+def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: torch.Tensor) -> Callable:
+    """The loaded backbone as the variant executes it.
+
+    Args:
+        inputs: one batch, as it will be called with; others may be smaller or larger.
+    """
+    execution = value_of("pytorch", variant, "execution")
+    if execution == "eager":
+        return backbone
+    if execution == "torchscript":
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # it still is the fastest in fp32 on some CPUs
+            return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
+    inductor.freezing = execution == "compiled_frozen"
+    return torch.compile(backbone)
+
+
+def load(backbone: torch.nn.Module, tensors: Tensors) -> None:
+    """Copy tensors, as they are executed, into the backbone."""
+    state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
     counters = {name: torch.zeros_like(t) for name, t in backbone.state_dict().items() if _is_counter(name)}
     backbone.load_state_dict(state | counters)
 
 
 def read(backbone: torch.nn.Module) -> dict[str, np.ndarray]:
-    """The backbone's tensors, named as in the checkpoint."""
+    """The backbone's tensors as they are executed, named as in the checkpoint."""
     state = backbone.state_dict()
-    return {name: t.detach().cpu().numpy().copy() for name, t in state.items() if not _is_counter(name)}
+    return {name: t.detach().cpu().float().numpy().copy() for name, t in state.items() if not _is_counter(name)}
+
+
+def _fold(backbone: torch.nn.Module, task: Task) -> None:
+    """Give every convolution a bias, and leave of its normalisation just the activation that timm makes part of it."""
+    for convolution, norm in folding.pairs(task.network).items():
+        module = backbone.get_submodule(convolution)
+        module.bias = torch.nn.Parameter(torch.zeros(module.out_channels))
+        backbone.set_submodule(norm, getattr(backbone.get_submodule(norm), "act", torch.nn.Identity()))
 
 
 def _is_counter(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -12,7 +12,10 @@ from backends.base import Order
 
 #: As in the tutorial: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`.
 WORKERS = 2
-DESCRIPTION = f"DataLoader, {WORKERS} workers, one image at a time"
+DESCRIPTIONS = {
+    "streamed": f"DataLoader, {WORKERS} workers, one image at a time",
+    "resident": "all images on the device, one batch at a time",
+}
 
 
 class Images(Dataset):
@@ -32,3 +35,13 @@ def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Call
     """Batches of `order`: inputs (b, 3, s, s) float32 and labels (b,) int64, in host memory."""
     batches = [batch.tolist() for batch in order.batches()]
     return DataLoader(Images(images, labels, transform), batch_sampler=batches, num_workers=WORKERS)
+
+
+def resident(
+    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of `order`, taken and transformed on the device, where all images lie as they are."""
+    all_images, all_labels = torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
+    for batch in order.batches():
+        indices = torch.from_numpy(batch).to(device)
+        yield transform(all_images[indices]), all_labels[indices]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torchvision import transforms
 
@@ -15,13 +14,15 @@ def transform(task: Task) -> transforms.Compose:
 
 
 def batch_transform(task: Task) -> transforms.Compose:
-    """The same, bit for bit, for many at once: (n, h, w, 3) uint8 to (n, 3, image_size, image_size) float32."""
+    """The same, bit for bit, for many at once, on their device: (n, h, w, 3) uint8 to (n, 3, image_size, image_size)
+    float32.
+    """
     return transforms.Compose([_scaled, *_after_scaling(task)])
 
 
-def _scaled(images: np.ndarray) -> torch.Tensor:
+def _scaled(images: torch.Tensor) -> torch.Tensor:
     """As `ToTensor`, which takes single images only."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div(255)
+    return images.permute(0, 3, 1, 2).contiguous().float().div(255)
 
 
 def _after_scaling(task: Task) -> list[torch.nn.Module]:

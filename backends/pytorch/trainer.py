@@ -8,33 +8,44 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from backends import folding, knobs
 from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
 from backends.pytorch import device as devices
 from backends.pytorch import model, pipeline, preprocess
+from backends.pytorch.head import HeadTraining
 from backends.task import Task, Variant
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class PyTorchTrainer(Trainer):
-    """`backends.base.Trainer` in PyTorch, eager."""
+    """`backends.base.Trainer` in PyTorch."""
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
-        self.task = task
+        knobs.check("pytorch", variant, task)
+        self.task, self.variant = task, variant
         self.device = devices.set_up(variant)
         self.transform = preprocess.transform(task)
         self.batch_transform = preprocess.batch_transform(task)
-        self.backbone = model.build(task).to(self.device)
+        self.backbone = model.build(task, variant).to(self.device)
+        self.without_gradients = torch.inference_mode if variant.gradients == "inference_mode" else torch.no_grad
+        self.form = {
+            "dtype": model.DTYPES[variant.precision],
+            "memory_format": model.FORMATS[knobs.value_of("pytorch", variant, "layout")],
+        }
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
+        self.executed = folding.executed(task.network, checkpoint, variant)
         self.reset()
-        self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTION)
+        one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
+        self.frozen = model.executed(self.backbone, task, variant, one_batch.to(**self.form))
+        self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.checkpoint)
+        model.load(self.backbone, self.executed)
         with torch.no_grad():
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
@@ -48,13 +59,12 @@ class PyTorchTrainer(Trainer):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        with torch.no_grad():
-            return self.backbone(self._inputs(images)).cpu().numpy()
+        return self._features(self._inputs(images)).cpu().numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
         with torch.no_grad():
-            return self.classifier(self.backbone(self._inputs(images))).cpu().numpy()
+            return self.classifier(self._features(self._inputs(images))).cpu().numpy()
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
@@ -79,16 +89,25 @@ class PyTorchTrainer(Trainer):
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        return PyTorchTraining(self, iter(pipeline.loader(images, labels, order, self.transform)))
+        return PyTorchTraining(self, self._batches(images, labels, order))
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
-        return PyTorchLoading(self, iter(pipeline.loader(images, labels, order, self.transform)))
+        return PyTorchLoading(self, self._batches(images, labels, order))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
         batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
         return PyTorchTraining(self, itertools.cycle(batches))
+
+    def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_on_features`."""
+        return HeadTraining(self.classifier, self.optimizer, features, labels, order)
+
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        """See `Trainer.head_logits`."""
+        with torch.no_grad():
+            return self.classifier(torch.from_numpy(features).to(self.device)).cpu().numpy()
 
     def head(self) -> Head:
         """See `Trainer.head`."""
@@ -97,7 +116,7 @@ class PyTorchTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        return model.read(self.backbone)
+        return folding.read_back(model.read(self.backbone), self.executed, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
@@ -107,16 +126,25 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.device_memory`."""
         return devices.memory(self.device)
 
+    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
+        if self.variant.images == "resident":
+            return pipeline.resident(images, labels, order, self.batch_transform, self.device)
+        return iter(pipeline.loader(images, labels, order, self.transform))
+
     def _inputs(self, images: np.ndarray) -> torch.Tensor:
-        return self.batch_transform(images).to(self.device)
+        return self.batch_transform(torch.from_numpy(images)).to(self.device)
 
     def _labels(self, labels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(labels.astype(np.int64)).to(self.device)
 
+    def _features(self, inputs: torch.Tensor) -> torch.Tensor:
+        with self.without_gradients():  # nothing below the head is trained: no graph of it is kept
+            features = self.frozen(inputs.to(**self.form))
+        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can.
+        return (features.clone() if features.is_inference() else features).float()
+
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():  # nothing below the head is trained: no graph of it is kept
-            features = self.backbone(inputs)
-        return self.criterion(self.classifier(features), labels)
+        return self.criterion(self.classifier(self._features(inputs)), labels)
 
 
 class PyTorchTraining(Training):

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import keras
 import keras_hub
 import tensorflow as tf
 
-from backends.base import DeviceMemory, Resolved, UnsupportedVariant
+from backends.base import DeviceMemory, Resolved
+from backends.knobs import value_of
 from backends.task import Variant
 
 VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
 
-def set_up(variant: Variant, backend: str = "tensorflow") -> None:
-    """Apply the variant to the process, before TensorFlow's first use of a device.
-
-    Raises:
-        UnsupportedVariant: a knob that this backend does not have yet.
-    """
-    for knob, accepted in (
-        ("execution", (None, "compiled")),
-        ("precision", ("fp32",)),
-        ("layout", (None, "nhwc")),
-        ("features", ("recomputed",)),
-    ):
-        if getattr(variant, knob) not in accepted:
-            names = ", ".join(str(value) for value in accepted if value)
-            raise UnsupportedVariant(f"{backend} has no {knob} {getattr(variant, knob)!r}: use {names}")
+def set_up(variant: Variant) -> None:
+    """Apply the variant to the process, before TensorFlow's first use of a device."""
     if variant.threads:
         tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
         tf.config.threading.set_inter_op_parallelism_threads(variant.threads)
@@ -42,15 +31,24 @@ def set_up(variant: Variant, backend: str = "tensorflow") -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-def resolve(variant: Variant, input_pipeline: str, jit: str = "none") -> Resolved:
+def compiled(variant: Variant, function: Callable) -> Callable:
+    """A function of tensors as the variant executes it. Batches of another size are not traced anew each."""
+    execution = value_of("tensorflow", variant, "execution")
+    if execution == "eager":
+        return function
+    return tf.function(function, reduce_retracing=True, jit_compile=execution == "xla")
+
+
+def resolve(variant: Variant, input_pipeline: str, backend: str = "tensorflow", jit: str | None = None) -> Resolved:
     """What the variant became."""
+    execution = value_of(backend, variant, "execution")
     gpus = tf.config.get_visible_devices("GPU")
     return Resolved(
         framework="tensorflow",
         versions=VERSIONS,
         device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
-        execution="compiled",
-        jit=jit,
+        execution=execution,
+        jit=jit or ("xla" if execution == "xla" else "none"),
         layout="nhwc",
         precision=variant.precision,
         intra_op_threads=tf.config.threading.get_intra_op_parallelism_threads(),
@@ -60,6 +58,7 @@ def resolve(variant: Variant, input_pipeline: str, jit: str = "none") -> Resolve
             "tf32": "off",
             "onednn": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
             "cudnn_autotune": "off" if os.environ.get("TF_CUDNN_USE_AUTOTUNE") == "0" else "on",
+            **{knob: value_of(backend, variant, knob) for knob in ("folding", "gradients", "images", "features")},
         },
     )
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 
 from backends import graphs
 from backends.base import Tensors
-from backends.task import Task
+from backends.task import Task, Variant
 
 
-def build(task: Task) -> keras.Model:
-    """The backbone up to its pooled features (n, d), with every parameter frozen."""
-    graph = graphs.build(task.network, task.image_size, task.batch_norm)
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(graph.output)
+def build(task: Task, variant: Variant) -> keras.Model:
+    """The backbone up to its pooled features (n, d) float32, with every parameter frozen."""
+    graph = graphs.build(task, variant)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(graph.output)
     return keras.Model(graph.input, pooled)
 
 
-def load(backbone: keras.Model, task: Task, checkpoint: Tensors) -> None:
-    """Copy the checkpoint into the backbone."""
-    graphs.load(backbone, task.network, checkpoint)
+def load(backbone: keras.Model, task: Task, tensors: Tensors) -> None:
+    """Copy tensors, as they are executed, into the backbone."""
+    graphs.load(backbone, task.network, tensors)
 
 
-def read(backbone: keras.Model, task: Task) -> dict[str, np.ndarray]:
-    """The backbone's tensors, named as in the checkpoint."""
-    return graphs.read(backbone, task.network)
+def read(backbone: keras.Model, task: Task, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The backbone's tensors as they are executed, named as in the checkpoint."""
+    return graphs.read(backbone, task.network, names)

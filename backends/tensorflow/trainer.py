@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from backends import folding, knobs
 from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
 from backends.tensorflow import model, pipeline, preprocess
+from backends.tensorflow.head import HeadTraining
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 
 
 class TensorFlowTrainer(Trainer):
-    """`backends.base.Trainer` in TensorFlow, compiled with `tf.function`."""
+    """`backends.base.Trainer` in TensorFlow."""
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        knobs.check("tensorflow", variant, task)
         self.task = task
         devices.set_up(variant)
         self.transform = preprocess.transform(task)
-        self.backbone = model.build(task)
+        self.backbone = model.build(task, variant)
         self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
         self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
         self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
         self.optimizer.build([self.kernel, self.bias])
+        self.compiled = partial(devices.compiled, variant)
+        self.train_step = self.compiled(self._train_step)
+        self.forward = self.compiled(self._forward)
+        self.gradient = self.compiled(self._loss)
         self.checkpoint, self.initial_head = checkpoint, head
+        self.executed = folding.executed(task.network, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTION)
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.task, self.checkpoint)
+        model.load(self.backbone, self.task, self.executed)
         self.kernel.assign(self.initial_head.kernel)
         self.bias.assign(self.initial_head.bias)
         for variable in self.optimizer.variables:
@@ -49,23 +58,22 @@ class TensorFlowTrainer(Trainer):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        return self._forward(self._inputs(images))[0].numpy()
+        return self.forward(self._inputs(images))[0].numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
-        return self._forward(self._inputs(images))[1].numpy()
+        return self.forward(self._inputs(images))[1].numpy()
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
-        loss, (kernel, bias) = self._gradient(self._inputs(images), self._labels(labels))
+        loss, (kernel, bias) = self.gradient(self._inputs(images), self._labels(labels))
         return float(loss), Head(kernel.numpy(), bias.numpy())
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
         return float(self.train_step(self._inputs(images), self._labels(labels)))
 
-    @tf.function(reduce_retracing=True)
-    def train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """One step on a batch on the device; the mean loss stays there."""
         loss, gradients = self._loss(inputs, labels)
         self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
@@ -84,13 +92,22 @@ class TensorFlowTrainer(Trainer):
         batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
         return TensorFlowTraining(self, itertools.cycle(batches))
 
+    def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        """See `Trainer.start_on_features`."""
+        return HeadTraining(self._head_step, self.compiled, features, labels, order)
+
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        """See `Trainer.head_logits`."""
+        return (tf.matmul(features, self.kernel) + self.bias).numpy()
+
     def head(self) -> Head:
         """See `Trainer.head`."""
         return Head(self.kernel.numpy(), self.bias.numpy())
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        return model.read(self.backbone, self.task)
+        now = model.read(self.backbone, self.task, self.executed)
+        return folding.read_back(now, self.executed, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
@@ -109,10 +126,18 @@ class TensorFlowTrainer(Trainer):
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
         return self.backbone(inputs, training=self.task.batch_norm == "batch_stats")
 
-    @tf.function(reduce_retracing=True)
     def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = self._features(inputs)
         return features, tf.matmul(features, self.kernel) + self.bias
+
+    def _head_step(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = tf.matmul(features, self.kernel) + self.bias
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(losses * weights)
+        gradients = tape.gradient(loss, [self.kernel, self.bias])
+        self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
+        return loss
 
     def _loss(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         features = self._features(inputs)  # outside the tape: nothing below the head is trained
@@ -121,8 +146,6 @@ class TensorFlowTrainer(Trainer):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses)
         return loss, tape.gradient(loss, [self.kernel, self.bias])
-
-    _gradient = tf.function(_loss, reduce_retracing=True)
 
 
 class TensorFlowTraining(Training):

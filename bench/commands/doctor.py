@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
-from bench import checkpoints, data, gpu
+from bench import checkpoints, data, features, gpu, variants
 from bench.environment import cpu, packages, usable_cores
 from bench.errors import UserError
 from bench.home import home
+from bench.memory import MB
 from bench.tasks import TASKS
 
 
@@ -28,14 +29,22 @@ def examine(data_dir: Path | None) -> None:
     shown = {name: version for name, version in packages().items() if version}
     table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
     table.add_row("CPU", f"{cpu().get('model')}, {usable_cores()} cores usable")
+    table.add_row("bfloat16 on the CPU", _ready(variants.bf16_missing()))
+    table.add_row("torch.compile on the CPU", _ready(variants.compiler_missing()))
     gpus = gpu.devices()
     table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
     table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
+    kept = [entry.stat().st_size for entry in features.entries()]
+    table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.folder()}")
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
         table.add_row(f"data {name}", _state(data.where, name, data_dir))
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
         table.add_row(f"weights {backbone} {weights}", _state(checkpoints.where, backbone, weights))
     console.print(table)
+
+
+def _ready(missing: str | None) -> str:
+    return f"[yellow]missing: {missing}[/]" if missing else "ready"
 
 
 def _state(where: Callable[..., str], *names: object) -> str:

@@ -25,7 +25,7 @@ from bench.gate.metrics import margins
 from bench.gate.pairs import Case, Measured, Target, measure
 from bench.gate.sources import BASE, HEAD, Source
 from bench.gate.watcher import Quiet
-from bench.request import Request, plan, variant_of
+from bench.request import Request, default_of, plan
 from bench.suite import load
 
 #: Exit statuses; 2 is for what cannot be compared, as for every mistake.
@@ -136,7 +136,7 @@ def _measured(ask: Ask, top: Path, arms: dict[str, Source], options: dict[str, A
     """
     if ask.target:
         thoroughness = load(options["suite"])
-        variant = variant_of(Request(**options))
+        variant = default_of(Request(**options))
         yield Target(ask.target, top, variant, thoroughness.rounds, thoroughness.round_seconds)
         return
     chosen = plan(Request(**options))

@@ -105,7 +105,7 @@ def _other(chosen: Plan, cases: Mapping[str, baseline.Case]) -> list[Difference]
     for prepared in chosen.tasks:
         for backend in chosen.backends:
             one = baseline.identity(
-                prepared.task, backend, chosen.variant, prepared.dataset.fingerprint, prepared.checkpoint.sha256
+                prepared.task, backend, chosen.default, prepared.dataset.fingerprint, prepared.checkpoint.sha256
             )
             now[one["case"]] = one
     if gone := [case for case in cases if case not in now]:

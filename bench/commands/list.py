@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
+from backends.knobs import KNOBS
 from bench import store, suite
 from bench.doubts import RULES
 from bench.errors import unknown
 from bench.tasks import TASKS
+from bench.variants import DIVISIONS, NAMED
 
 Rows = Iterable[tuple[str, ...]]
 
@@ -71,10 +73,25 @@ def _warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
     return ("warning", "raised where", "what to do"), [(name, *told) for name, told in RULES.items()]
 
 
+def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows = []
+    for name, knob in KNOBS.items():
+        for backend, values in knob.values.items():
+            for value, source in values.items():
+                rows.append((name, backend, value, source))
+    return ("knob", "backend", "value (the first is the default)", "source"), rows
+
+
+def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
+    return ("variant", "what it is"), [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+
+
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
     "tasks": _tasks,
     "backends": _backends,
     "suites": _suites,
     "runs": _runs,
     "warnings": _warnings,
+    "variants": _variants,
+    "knobs": _knobs,
 }

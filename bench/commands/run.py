@@ -113,7 +113,7 @@ def _about(chosen: Plan) -> dict[str, Any]:
         "relative_to": chosen.relative_to,
         "interleaved": not chosen.isolated,
         "until": chosen.until,
-        "threads": chosen.variant.threads,
+        "threads": chosen.default.threads,
         "checkpoints": {task.task.name: task.checkpoint.source for task in chosen.tasks},
         "datasets": {task.task.name: task.dataset.source for task in chosen.tasks},
     }

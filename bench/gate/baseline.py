@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backends.task import Task, Variant
 from bench import store
+from bench.environment import fingerprint
 from bench.errors import UserError, unknown
 from bench.gate.decision import LOOKS
 from bench.gate.figures import Figures, name_of, of_record
@@ -27,7 +27,6 @@ FOLDER = "baselines"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: What `--allow` accepts, and what each kind of difference is called.
 ALLOWED = ("machine", "versions", "variables", "threads", "precision")
-GIB = 2**30
 #: Options of a run that a baseline has no use for: the suite is kept itself, and paths are of one machine.
 ELSEWHERE = ("suite", "data_dir", "checkpoint", "results")
 
@@ -139,36 +138,6 @@ def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None,
         fingerprint=fingerprint(about),
         cases=tuple(_case(launches) for launches in by_case.values()),
     )
-
-
-def fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What decides a figure beside the code, by the kind that `--allow` knows.
-
-    Args:
-        about: as `bench.environment.environment` tells it. Memory is rounded to GiB, for a virtual machine's varies.
-    """
-    cpu, system, python = about["cpu"], about["system"], about["python"]
-    memory = about["memory"]["total"]
-    return {
-        "machine": {
-            "CPU": cpu["model"],
-            "CPU flags": hashlib.sha256(" ".join(cpu["flags"]).encode()).hexdigest()[:12],
-            "usable cores": cpu["cores_usable"],
-            "CPU quota": cpu["quota"],
-            "governor": cpu["governor"],
-            "huge pages": cpu["huge_pages"],
-            "memory, GiB": round(memory / GIB) if memory else None,
-            "system": f"{system['name']} {system['machine']}",
-            "GPUs": ", ".join(str(gpu.get("name")) for gpu in about["gpus"]) or None,
-        },
-        "versions": {
-            "Python": python["version"],
-            "C library": system["libc"],
-            "GPU driver": ", ".join(str(gpu.get("driver")) for gpu in about["gpus"]) or None,
-            **{name: version for name, version in about["packages"].items() if version},
-        },
-        "variables": dict(about["variables"]),
-    }
 
 
 def differences(baseline: Baseline, about: Mapping[str, Any]) -> list[Difference]:

@@ -95,7 +95,7 @@ class Case:
     @property
     def name(self) -> str:
         """As it is called while it is measured."""
-        return figures.name_of(self.backend, self.plan.variant, self.prepared.task)
+        return figures.name_of(self.backend, self.plan.default, self.prepared.task)
 
     @property
     def round_seconds(self) -> float:
@@ -109,7 +109,7 @@ class Case:
             case=arm,
             backend=self.backend,
             task=self.prepared.task,
-            variant=self.plan.variant,
+            variant=self.plan.default,
             data=data if data.is_file() else write_images(self.prepared.dataset, folder),
             scratch=source.root.parent,
             checkpoint=self.prepared.checkpoint.folder.absolute(),

@@ -11,6 +11,7 @@ from bench.errors import unknown
 from bench.record import Record
 from bench.tables.absent import absent_table
 from bench.tables.accuracy import accuracy_table
+from bench.tables.cached import cached_table
 from bench.tables.costs import cost_table, loading_table
 from bench.tables.launches import by_task
 from bench.tables.memory import memory_table, phase_table, slope_table
@@ -45,10 +46,13 @@ def tables(
         raise unknown("backend", relative_to, [*known, *sorted(cases)])
     tasks = by_task(records)
     made: list[Table] = []
+    default = {task.task.hash: task for task in tasks if task.division == "default"}
     for task in tasks:
         made.append(throughput_table(task, relative_to))
         made += [make(task) for make in (memory_table, phase_table, accuracy_table)]
         made.append(start_up_table(task, relative_to))
+        if task.division == "cached":
+            made.append(cached_table(task, default.get(task.task.hash)))
         made += [make(task) for make in (cost_table, loading_table, parity_table)]
     if slopes := slope_table(tasks):
         made.append(slopes)

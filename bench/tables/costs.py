@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 
 from bench.costs import Costs, costs, hidden
@@ -12,6 +13,7 @@ from bench.tables.table import Cell, Column, Table
 PARTS = {
     "import": "imported",
     "build": "build",
+    "extraction": "extraction",
     "first step": "first_step",
     "input pipeline": "input_pipeline",
     "compute": "compute",
@@ -22,10 +24,11 @@ PARTS = {
 
 def cost_table(task: TaskLaunches) -> Table:
     """One row per case: seconds and shares of the wall time, as medians over the launches that fine-tuned."""
+    parts = {name: part for name, part in PARTS.items() if name != "extraction" or task.division == "cached"}
     return Table(
         title=f"Costs of the whole fine-tune: {task.name}",
-        columns=(Column("case", figures=False), Column("wall s"), *(Column(f"{name} s") for name in PARTS)),
-        rows=tuple(_row(case) for case in task.cases),
+        columns=(Column("case", figures=False), Column("wall s"), *(Column(f"{name} s") for name in parts)),
+        rows=tuple(_row(case, parts) for case in task.cases),
         notes=(
             "seconds, and their share of the wall time from the start of the process to the end of the evaluation; "
             "first step: with trace and compilation; input pipeline: what a step takes longer with it; rest: the "
@@ -53,15 +56,22 @@ def loading_table(task: TaskLaunches) -> Table:
     )
 
 
-def _row(case: CaseLaunches) -> tuple[Cell, ...]:
-    both, compute = (_per_image(case, kind) for kind in ("pipeline", "compute"))
-    share = min(1.0, compute / both) if both and compute else None
+def _row(case: CaseLaunches, parts: Mapping[str, str]) -> tuple[Cell, ...]:
+    share = _compute_share(case)
     tunes = [(record, tune) for record in case.finished for tune in record.fine_tunes]
     found = [spent for record, tune in tunes if share is not None and (spent := costs(record, tune, share))]
     if not found:
-        return (Cell(case.label), Cell(case.absence), *(Cell("–") for _ in PARTS))
+        return (Cell(case.label), Cell(case.absence), *(Cell("–") for _ in parts))
     wall = median(spent.wall for spent in found)
-    return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_part(found, field)) for field in PARTS.values()))
+    return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_part(found, field)) for field in parts.values()))
+
+
+def _compute_share(case: CaseLaunches) -> float | None:
+    """See `costs`; on cached features there is no input pipeline."""
+    if case.first.variant.features == "cached":
+        return 1.0
+    both, compute = (_per_image(case, kind) for kind in ("pipeline", "compute"))
+    return min(1.0, compute / both) if both and compute else None
 
 
 def _per_image(case: CaseLaunches, kind: Kind) -> float | None:

@@ -10,6 +10,7 @@ from backends import REGISTRY
 from backends.task import Task
 from bench.record import Check, FineTune, Proof, Record, Rounds
 from bench.stats import Interval, log_ratios, ratio, throughput
+from bench.variants import DIVISIONS, division
 
 Kind = Literal["pipeline", "compute", "loader"]
 
@@ -116,7 +117,7 @@ class CaseLaunches:
 
 @dataclass(frozen=True)
 class TaskLaunches:
-    """All cases of one task."""
+    """All cases of one task in one division."""
 
     cases: tuple[CaseLaunches, ...]
 
@@ -126,14 +127,20 @@ class TaskLaunches:
         return self.cases[0].first.task
 
     @property
+    def division(self) -> str:
+        """The division of all cases."""
+        return division(self.cases[0].first.variant)
+
+    @property
     def name(self) -> str:
-        """The task's name, and what was overridden in it."""
+        """The task's name, what was overridden in it, and the division where it is not the default's."""
         record = self.cases[0].first
+        suffix = "" if self.division == "default" else f", division {self.division}"
         if not record.overridden:
-            return self.task.name
+            return f"{self.task.name}{suffix}"
         # A bare field name is shown with its value.
         fields = (f if "=" in f else f"{f}={getattr(self.task, f, '?')}" for f in record.overridden)
-        return f"{self.task.name} (overridden: {', '.join(fields)}, hash {record.task_hash})"
+        return f"{self.task.name} (overridden: {', '.join(fields)}, hash {record.task_hash}){suffix}"
 
     @property
     def facts(self) -> str:
@@ -169,11 +176,17 @@ def widest_reach(task: TaskLaunches, relative_to: str) -> float | None:
 
 
 def by_task(records: Iterable[Record]) -> list[TaskLaunches]:
-    """Tasks in the order of the run, cases in the registry's order of backends, launches by number."""
-    tasks: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    """Tasks in the order of the run and by division, cases in the registry's order of backends, launches by number."""
+    tasks: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
     ranks = {backend: rank for rank, backend in enumerate(REGISTRY)}
-    for record in sorted(records, key=lambda record: (record.position, ranks.get(record.backend, len(ranks)))):
-        cases = tasks.setdefault((record.task.name, record.task_hash), {})
+    divisions = list(DIVISIONS)
+
+    def place(record: Record) -> tuple[int, int, int]:
+        of = divisions.index(division(record.variant))
+        return record.position, of, ranks.get(record.backend, len(ranks))
+
+    for record in sorted(records, key=place):
+        cases = tasks.setdefault((record.task.name, record.task_hash, division(record.variant)), {})
         cases.setdefault(record.case, []).append(record)
     return [
         TaskLaunches(tuple(CaseLaunches(_ordered(launches)) for launches in cases.values())) for cases in tasks.values()

@@ -9,6 +9,7 @@ from bench.tables.comparisons import SIGNIFICANT, Comparisons
 from bench.tables.figures import rate
 from bench.tables.launches import CaseLaunches, Kind, TaskLaunches
 from bench.tables.table import Cell, Column, Table
+from bench.variants import turned
 
 KINDS: tuple[Kind, ...] = ("pipeline", "compute")
 
@@ -98,6 +99,9 @@ def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None,
             )
     if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
         yield "one launch: no interval; starts of one case differ by some per cent, so measure more launches"
+    for case in task.cases:
+        if knobs := turned(case.first.variant):
+            yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
     if reference is None:
         yield f"no case of {relative_to} here: no ratios"
     yield from _doubts(task)

@@ -44,6 +44,11 @@ class AnyJob(BaseModel):
         """For progress alone."""
         return 1
 
+    @property
+    def pace(self) -> str:
+        """Jobs of one pace do the same number of steps a round."""
+        return ""
+
 
 class Job(AnyJob):
     """One launch of one case. It leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
@@ -54,6 +59,8 @@ class Job(AnyJob):
         proof_images, proof_steps: size of the proof of sameness.
         seeds: of the whole fine-tunes that are run after the rounds.
         plant: what the self-test hides in it.
+        features, cache_limit: the entry of the cache of features, and the bytes that all of them may take; see
+            `bench.features`.
     """
 
     backend: str
@@ -65,6 +72,13 @@ class Job(AnyJob):
     seeds: tuple[int, ...]
     kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
     plant: Plant | None = None
+    features: Path | None = None
+    cache_limit: int = 0
+
+    @property
+    def pace(self) -> str:
+        """See `AnyJob.pace`: a step on cached features takes a hundredth of one that computes them."""
+        return self.variant.features
 
     @property
     def images_per_step(self) -> int:

@@ -101,7 +101,7 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     bench.order, head = bench.drawn(seed)
     bench.trainer.reset(head)
     started, laps = time.monotonic(), Laps()
-    training = bench.trainer.start(*bench.train, bench.order)
+    training = bench.begin(bench.order)
     losses = [_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
     laps.end("training")
     training.close()
@@ -110,9 +110,8 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     baton.say("phase", name="evaluation")
     laps.end("harness")
 
-    images, labels = bench.test
-    size = bench.evaluation_batch
-    logits = np.concatenate([bench.trainer.logits(images[at : at + size]) for at in range(0, len(images), size)])
+    labels, size = bench.test[1], bench.evaluation_batch
+    logits = np.concatenate([bench.logits(at, size) for at in range(0, len(labels), size)])
     laps.end("evaluation")
     elapsed_s, spent = time.monotonic() - started, laps.seconds
     right = logits.argmax(axis=1) == labels

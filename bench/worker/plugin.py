@@ -15,7 +15,8 @@ from bench import memory
 from bench.channel import Channel
 from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
-from bench.worker import prove, warmup
+from bench.features import Features
+from bench.worker import extraction, prove, warmup
 from bench.worker.job import Job
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS, Part
@@ -84,10 +85,17 @@ class Bench:
         laps.end("build")
         self.phases.end("build")
         self.trainer.reset_device_memory()
+        self.features: Features | None = None
+        if job.features:
+            baton.say("phase", name="extraction")
+            laps.end("harness")
+            self.features = extraction.obtain(self.trainer, self.train[0], self.test[0], job)
+            laps.end("extraction")
+            self.phases.end("extraction")
         baton.say("phase", name="first step")
         laps.end("harness")
 
-        training = self.trainer.start(*self.train, self.order)
+        training = self.begin(self.order)
         training.advance(1)
         laps.end("first step")
         self.phases.end("first step", children=True)
@@ -102,14 +110,28 @@ class Bench:
                 "import_s": spent["import"],
                 "data_s": spent["data"],
                 "build_s": spent["build"],
+                "extraction_s": spent["extraction"],
                 "first_step_s": spent["first step"],
                 "closing_s": spent["closing"],
                 "harness_s": spent["harness"],
                 "elapsed_s": time.monotonic() - job.spawned,
             },
+            features=extraction.told(self.features),
             resolved=dataclasses.asdict(self.trainer.resolved),
             framework=backend.about(),
         )
+
+    def begin(self, order: Order) -> Training:
+        """Training as the variant has it: from images, or of the head alone on cached features."""
+        if self.features:
+            return self.trainer.start_on_features(self.features.train, self.train[1], order)
+        return self.trainer.start(*self.train, order)
+
+    def logits(self, at: int, size: int) -> np.ndarray:
+        """Class scores of a batch of test images, from the `at`-th on."""
+        if self.features:
+            return self.trainer.head_logits(self.features.test[at : at + size])
+        return self.trainer.logits(self.test[0][at : at + size])
 
     def drawn(self, seed: int) -> tuple[Order, Head]:
         """The order of images and the head's initial values that `seed` draws."""
@@ -122,7 +144,7 @@ class Bench:
         self.baton.say("phase", name="proof")
         self.trainer.reset()
         began = time.perf_counter()
-        evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job)
+        evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job, self.begin)
         np.savez(self.job.folder / "proof.npz", allow_pickle=False, **evidence)
         self.trainer.reset()
         memory.reset_peak()  # what the proof needed belongs to no phase of a fine-tune
@@ -134,8 +156,8 @@ class Bench:
             return Part(kind, self.trainer, *self.train, warmup.few_batches(self.order))
         if kind == "compute":
             return self.trainer.start_on_device(*self.train, warmup.few_batches(self.order))
-        begin = self.trainer.start_loading if kind == "loader" else self.trainer.start
-        training = begin(*self.train, warmup.lengthened(self.order, steps))
+        order = warmup.lengthened(self.order, steps)
+        training = self.trainer.start_loading(*self.train, order) if kind == "loader" else self.begin(order)
         return Planted(training, self.job.plant) if self.job.plant and kind == "pipeline" else training
 
     def report_memory(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from backends.base import Order, Tensors, Trainer
+from backends.base import Order, Tensors, Trainer, Training
 from backends.task import Task
 from bench import checkpoints
 from bench.data.order import order_hash
@@ -14,13 +16,19 @@ Arrays = dict[str, np.ndarray]
 
 
 def evidence(
-    trainer: Trainer, train: tuple[np.ndarray, np.ndarray], order: Order, checkpoint: Tensors, job: Job
+    trainer: Trainer,
+    train: tuple[np.ndarray, np.ndarray],
+    order: Order,
+    checkpoint: Tensors,
+    job: Job,
+    begin: Callable[[Order], Training] | None = None,
 ) -> Arrays:
     """Everything that steps 1 to 4 and 6 of the proof compare. The trainer starts fresh and is left used.
 
     Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `loss` and gradient of
-    the first step; `losses` (steps,) and head of the trajectory; head of the same steps through the input pipeline;
-    the running statistics after it; `altered`, the names of tensors that differ from the checkpoint.
+    the first step; `losses` (steps,) and head of the trajectory; head of the same steps through the input pipeline, or
+    on cached features, as `begin` has it; the running statistics after it; `altered`, the names of tensors that differ
+    from the checkpoint.
     """
     images, labels = train
     batches = list(order.batches())[: job.proof_steps]
@@ -45,7 +53,7 @@ def evidence(
     found |= alterations(checkpoint, after)
 
     trainer.reset()
-    training = trainer.start(images, labels, order)
+    training = begin(order) if begin else trainer.start(images, labels, order)
     mean_loss = training.advance(len(batches))
     training.close()
     found["pipeline_loss"] = np.array(mean_loss)

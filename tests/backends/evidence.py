@@ -6,21 +6,24 @@ to know of its backend: the evidence of every task, the contract's facts, and th
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import backends
-from backends.base import Backend, Order, Trainer, UnsupportedVariant
+from backends.base import Backend, Order, Trainer, Training, UnsupportedVariant
 from backends.task import Task, Variant
 from bench.worker import prove
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
-from tests.backends.tasks import FORWARD, TASKS, checkpoint_of, head_of, images_of, order_of
+from tests.backends.tasks import FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
 
 IMAGES = 8
 STEPS = 12
@@ -34,24 +37,51 @@ def main(name: str, folder: Path) -> None:
         np.savez(folder / f"{task.name}.npz", **evidence(trainer, task, STEPS))
         if task.name == "frozen":
             (folder / "facts.json").write_text(json.dumps(facts(backend, trainer, task)))
+    for title, (task_name, having, variant) in VARIANTS.items():
+        if name in having:
+            task = TASKS[task_name]
+            trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
+            begin = partial(on_features, trainer, task) if variant.features == "cached" else None
+            np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS, begin))
+            if begin:
+                (folder / "head.json").write_text(json.dumps(head_facts(trainer, task)))
+            (folder / f"{title}.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
     for task in FORWARD.values():
         trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
         images = images_of(task)[0][:IMAGES]
         np.savez(folder / f"{task.name}.npz", features=trainer.features(images), logits=trainer.logits(images))
     for title, fault in FAULTS.items():
         if fault.backend == name:
-            task = TASKS[fault.task]
+            task, variant = TASKS[fault.task], VARIANTS[fault.variant][2] if fault.variant else VARIANT
             with fault.plant():
-                trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
+                trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
                 np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS))
     frameworks = [m for m in ("torch", "tensorflow", "keras") if m in sys.modules]
     (folder / "frameworks.json").write_text(json.dumps(frameworks))
 
 
-def evidence(trainer: Trainer, task: Task, steps: int) -> prove.Arrays:
+def on_features(trainer: Trainer, task: Task, order: Order) -> Training:
+    """The head's training on features of all images."""
+    images, labels = images_of(task)
+    return trainer.start_on_features(trainer.features(images), labels, order)
+
+
+def evidence(
+    trainer: Trainer, task: Task, steps: int, begin: Callable[[Order], Training] | None = None
+) -> prove.Arrays:
     """As a worker gathers it."""
     job = Job.model_construct(proof_images=IMAGES, proof_steps=steps)
-    return prove.evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job)
+    return prove.evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job, begin)
+
+
+def head_facts(trainer: Trainer, task: Task) -> dict[str, object]:
+    """How the head's training on features behaves; JSON-ready."""
+    images = images_of(task)[0]
+    found: dict[str, object] = {}
+    computed = trainer.features(images)
+    found["logits"] = bool(np.allclose(trainer.head_logits(computed[:8]), trainer.logits(images[:8]), atol=1e-5))
+    found |= _partial_batches(trainer, task, partial(trainer.start_on_features, computed))
+    return found
 
 
 def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
@@ -72,21 +102,7 @@ def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
     trainer.loss_and_gradient(images[:4], labels[:4])
     found["a gradient changes nothing"] = _equal(trainer.head(), head_of(task))
 
-    for last in ("kept", "dropped"):
-        order = Order(order_of(task, images=10, epochs=2).permutations, 4, last == "dropped")
-        trainer.reset()
-        singly = [(trainer.step(images[b], labels[b]), len(b)) for b in order.batches()]
-        after = trainer.head()
-        trainer.reset()
-        training = trainer.start(images, labels, order)
-        mean = training.advance(order.steps)
-        found[f"{last}: steps"] = order.steps
-        found[f"{last}: mean loss"] = mean
-        found[f"{last}: mean loss, step by step"] = sum(x * n for x, n in singly) / sum(n for _, n in singly)
-        found[f"{last}: the head is the same"] = bool(np.allclose(trainer.head().kernel, after.kernel, atol=1e-6))
-        found[f"{last}: one step more"] = _raised(training.advance, 1)
-        training.close()
-        training.close()
+    found |= _partial_batches(trainer, task, partial(trainer.start, images))
 
     trainer.reset()
     order = order_of(task)
@@ -127,7 +143,8 @@ def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
     found["a label that is no class"] = _raised(training.advance, 1)
     training.close()
 
-    for knob, value in (("precision", "fp16"), ("features", "cached"), ("execution", "xla")):
+    execution = "xla" if backend.name == "pytorch" else "torchscript"
+    for knob, value in (("precision", "fp16"), ("execution", execution)):
         variant = VARIANT.model_copy(update={knob: value})
         try:
             backend.build(task, variant, checkpoint_of(task), head_of(task))
@@ -136,6 +153,27 @@ def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
             found[f"unsupported {knob}"] = str(error)
     found["threads"] = trainer.resolved.intra_op_threads
     found["device memory"] = trainer.device_memory()
+    return found
+
+
+def _partial_batches(trainer: Trainer, task: Task, start: Callable[[np.ndarray, Order], Training]) -> dict[str, object]:
+    """Ten images in batches of four, twice: trained step by step, and as `start` has it from labels and order."""
+    images, labels = images_of(task)
+    found: dict[str, object] = {}
+    for last in ("kept", "dropped"):
+        order = Order(order_of(task, images=10, epochs=2).permutations, 4, last == "dropped")
+        trainer.reset()
+        singly = [(trainer.step(images[b], labels[b]), len(b)) for b in order.batches()]
+        after = trainer.head()
+        trainer.reset()
+        training = start(labels, order)
+        found[f"{last}: mean loss"] = training.advance(order.steps)
+        found[f"{last}: steps"] = order.steps
+        found[f"{last}: mean loss, step by step"] = sum(x * n for x, n in singly) / sum(n for _, n in singly)
+        found[f"{last}: the head is the same"] = bool(np.allclose(trainer.head().kernel, after.kernel, atol=1e-6))
+        found[f"{last}: one step more"] = _raised(training.advance, 1)
+        training.close()
+        training.close()
     return found
 
 

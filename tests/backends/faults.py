@@ -25,6 +25,7 @@ class Fault:
     task: str
     named: str
     others: tuple[str, ...] = ()
+    variant: str | None = None
 
 
 @contextmanager
@@ -132,8 +133,8 @@ def softmax_twice() -> Iterator[None]:
 
     real = model.build
 
-    def build(task):
-        built = real(task)
+    def build(task, variant):
+        built = real(task, variant)
         # Given a plain softmax layer, Keras finds its inputs and takes those for the logits, with a warning.
         built.get_layer("head").activation = lambda x: 1.0 * keras.ops.softmax(x)
         return built
@@ -157,7 +158,7 @@ def moving_statistics() -> Iterator[None]:
     from backends.pytorch import model
 
     real = model.build
-    with patch.object(model, "build", lambda task: real(task).train()):
+    with patch.object(model, "build", lambda task, variant: real(task, variant).train()):
         yield
 
 
@@ -181,6 +182,37 @@ def last_loss() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def altered_while_folded() -> Iterator[None]:
+    """A step changes a weight that exists just in its folded form."""
+    from backends.tensorflow.trainer import TensorFlowTrainer
+
+    real = TensorFlowTrainer.step
+
+    def step(self, images, labels):
+        kernel = next(layer for layer in self.backbone.layers if layer.name == "conv1_conv").bias
+        kernel.assign(kernel * 1.001)
+        return real(self, images, labels)
+
+    with patch.object(TensorFlowTrainer, "step", step):
+        yield
+
+
+@contextmanager
+def other_epsilon_folded() -> Iterator[None]:
+    """Folded with another epsilon than the network has."""
+    from backends import folding
+
+    real = folding.fold
+
+    def fold(backbone, checkpoint):
+        moved = {n: t + 1e-3 if n.endswith("running_var") else t for n, t in checkpoint.items()}
+        return real(backbone, moved)
+
+    with patch.object(folding, "fold", fold):
+        yield
+
+
 FAULTS = {
     "another epsilon": Fault(other_epsilon, "tensorflow", "frozen", "features", ("logits", "losses")),
     "same padding at stride 2": Fault(same_padding, "tensorflow", "frozen", "features", ("logits",)),
@@ -191,5 +223,7 @@ FAULTS = {
     "biased running variance": Fault(biased_variance, "keras", "batch_stats", "running statistics"),
     "statistics that move": Fault(moving_statistics, "pytorch", "frozen", "frozen, statistics", ("features",)),
     "no momentum": Fault(lost_momentum, "pytorch", "frozen", "losses", ("trajectory",)),
+    "a folded bias altered": Fault(altered_while_folded, "tensorflow", "frozen", "frozen", variant="folded"),
+    "folded with another epsilon": Fault(other_epsilon_folded, "keras", "frozen", "features", variant="folded"),
     "loss of the last step": Fault(last_loss, "pytorch", "frozen", "pipeline loss"),
 }

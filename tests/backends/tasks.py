@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from backends.base import Head, Order
-from backends.task import Task
+from backends.task import Task, Variant
 from bench import checkpoints, data, random_weights
 from bench.data.order import draw_order, initial_head
 
@@ -36,6 +36,29 @@ TASKS = MappingProxyType(
 #: Backbones of which the forward alone is compared: their training step is the one of ResNet-18.
 FORWARD = MappingProxyType(
     {name: Task(name=name, backbone=name, batch_size=4, **RANDOM) for name in ("resnet34", "resnet50")}
+)
+
+#: Variants by name: the task that they are proven on, and the backends that have them.
+EVERYWHERE = ("pytorch", "tensorflow", "keras")
+VARIANTS = MappingProxyType(
+    {
+        name: (task, backends, Variant(name=name, threads=1, **knobs))
+        for name, task, backends, knobs in (
+            ("folded", "frozen", ("tensorflow", "keras"), {"folding": "conv_bn"}),
+            ("cached", "frozen", EVERYWHERE, {"features": "cached"}),
+            ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
+            ("folded bf16", "frozen", EVERYWHERE, {"folding": "conv_bn", "precision": "bf16"}),
+            ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
+            ("eager", "frozen", ("keras",), {"execution": "eager"}),
+            ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript"}),
+            (
+                "many",
+                "frozen",
+                ("pytorch",),
+                {"layout": "nhwc", "folding": "conv_bn", "gradients": "inference_mode", "images": "resident"},
+            ),
+        )
+    }
 )
 
 Labelled = tuple[np.ndarray, np.ndarray]

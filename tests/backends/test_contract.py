@@ -40,6 +40,16 @@ def test_a_mean_loss_counts_images_not_batches(facts, last):
     assert facts[f"{last}: mean loss"] == pytest.approx(facts[f"{last}: mean loss, step by step"], rel=1e-6)
 
 
+@pytest.mark.parametrize("last", ["kept", "dropped"])
+@pytest.mark.parametrize("backend", REGISTRY)
+def test_the_head_is_trained_on_features_as_on_images(evidence, backend, last):
+    found = evidence.facts(backend, "head")
+    assert found["logits"]
+    assert found[f"{last}: the head is the same"]
+    assert found[f"{last}: mean loss"] == pytest.approx(found[f"{last}: mean loss, step by step"], rel=1e-5)
+    assert found[f"{last}: one step more"] == "StopIteration"
+
+
 def test_training_rests_between_calls_and_ends_where_the_order_ends(facts):
     assert facts["rests between calls"]
     assert facts["more steps than are left"] == "StopIteration"
@@ -59,7 +69,7 @@ def test_an_error_while_training_reaches_whoever_asked_for_the_steps(facts):
     assert facts["a label that is no class"] not in ("nothing", "StopIteration")
 
 
-@pytest.mark.parametrize("knob", ["precision", "features", "execution"])
+@pytest.mark.parametrize("knob", ["precision", "execution"])
 def test_an_unsupported_variant_is_refused_with_what_is_accepted(facts, knob):
     assert facts[f"unsupported {knob}"].startswith(f"{facts['backend']} has no {knob} ")
     assert ": use " in facts[f"unsupported {knob}"]

@@ -12,7 +12,7 @@ from bench.tasks import TASKS
 task = TASKS["cifar10-lite0"].model_copy(update={{"image_size": {size}}})
 images = np.random.default_rng(0).integers(256, size=(7, 32, 32, 3), dtype=np.uint8)
 single = torch.stack([preprocess.transform(task)(image) for image in images])
-whole = preprocess.batch_transform(task)(images)
+whole = preprocess.batch_transform(task)(torch.from_numpy(images))
 print(tuple(whole.shape), whole.dtype, torch.equal(single, whole))
 """
 

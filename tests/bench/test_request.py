@@ -49,7 +49,7 @@ def test_with_all_at_hand_there_is_no_banner():
     assert made.banner is None
     assert (made.suite.launches, made.suite.rounds) == (2, 3)
     assert made.backends == ("pytorch", "tensorflow", "keras")
-    assert made.variant.threads >= 1
+    assert made.default.threads >= 1
     assert [prepared.task.name for prepared in made.tasks] == ["embedded"]
     assert made.tasks[0].overridden == ("weights",)
 

@@ -67,7 +67,9 @@ class ArithmeticTrainer(Trainer):
         return self.features(images) @ self.kernel + self.bias
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
-        features = self.features(images)
+        return self.of_features(self.features(images), labels)
+
+    def of_features(self, features: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         logits = features @ self.kernel + self.bias
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         p = shifted / shifted.sum(axis=1, keepdims=True)
@@ -82,6 +84,9 @@ class ArithmeticTrainer(Trainer):
         if kind == "sleep":
             time.sleep(float(number) / 1000)
         loss, gradient = self.loss_and_gradient(images, labels)
+        return self.update(loss, gradient)
+
+    def update(self, loss: float, gradient: Head) -> float:
         self.velocity = [
             self.task.momentum * v - self.task.learning_rate * g for v, g in zip(self.velocity, gradient, strict=True)
         ]
@@ -98,6 +103,13 @@ class ArithmeticTrainer(Trainer):
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         batches = [(images[b], labels[b]) for b in order.batches()]
         return ArithmeticTraining(self, itertools.cycle(batches), 0)
+
+    def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        self.started += 1
+        return ArithmeticHead(self, ((features[b], labels[b]) for b in order.batches()), 0)
+
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        return features @ self.kernel + self.bias
 
     def head(self) -> Head:
         return Head(self.kernel.copy(), self.bias.copy())
@@ -157,6 +169,18 @@ class ArithmeticTraining(Training):
                 np.ones(2**60, np.uint8)
             if fault == "hang in round":
                 time.sleep(3600)
+
+
+class ArithmeticHead(ArithmeticTraining):
+    """Batches of features."""
+
+    def advance(self, steps: int) -> float:
+        losses = []
+        for _ in range(steps):
+            features, labels = next(self.batches)
+            loss = self.trainer.update(*self.trainer.of_features(features, labels))
+            losses += [loss] * len(labels)
+        return float(np.mean(losses))
 
 
 class ArithmeticLoading(Training):

@@ -89,7 +89,7 @@ def test_a_figure_that_the_first_pair_lacks_is_looked_at_with_the_others():
 
 
 def test_what_is_open_at_the_end_is_undecided():
-    ys = [0.1, -0.1] * 10
+    ys = [0.1, -0.1] * (LOOKS[-1] // 2)
     assert decide(ys).verdict is Verdict.UNDECIDED
     assert decide(ys[:7]).verdict is Verdict.OPEN
     assert decide(ys[:7], last=True).verdict is Verdict.UNDECIDED
@@ -113,18 +113,18 @@ def test_what_cannot_be_decided_raises(wrong):
 @pytest.mark.parametrize(
     ("change", "sigma", "cases", "verdict", "stated"),
     [
-        (0.00, 0.027, 1, Verdict.SLOWER, 0.008),
-        (0.00, 0.027, 1, Verdict.PASS, 0.984),
-        (0.03, 0.027, 1, Verdict.SLOWER, 0.94),
+        (0.00, 0.027, 1, Verdict.SLOWER, 0.006),
+        (0.00, 0.027, 1, Verdict.PASS, 0.992),
+        (0.03, 0.027, 1, Verdict.SLOWER, 0.973),
         (0.05, 0.027, 1, Verdict.SLOWER, 1.0),
         (0.10, 0.027, 1, Verdict.SLOWER, 1.0),
         (0.00, 0.010, 1, Verdict.PASS, 1.0),
         (0.03, 0.010, 1, Verdict.SLOWER, 1.0),
-        (0.03, 0.027, 6, Verdict.SLOWER, 0.82),
-        (0.05, 0.027, 6, Verdict.SLOWER, 0.9998),
-        (0.03, 0.050, 1, Verdict.SLOWER, 0.41),
-        (0.05, 0.050, 1, Verdict.SLOWER, 0.90),
-        (0.00, 0.050, 1, Verdict.PASS, 0.62),
+        (0.03, 0.027, 6, Verdict.SLOWER, 0.957),
+        (0.05, 0.027, 6, Verdict.SLOWER, 1.0),
+        (0.03, 0.050, 1, Verdict.SLOWER, 0.61),
+        (0.05, 0.050, 1, Verdict.SLOWER, 0.984),
+        (0.00, 0.050, 1, Verdict.PASS, 0.82),
     ],
 )
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_error_rates_are_the_stated_ones(change, sigma, cases, verdict, stated):
 
 @pytest.mark.slow
 def test_the_pairs_that_a_gate_takes_are_the_stated_ones():
-    stated = {0.0: 9.6, 0.03: 11.8, 0.05: 7.7, 0.10: 6.0}
+    stated = {0.0: 9.6, 0.03: 12.6, 0.05: 8.0, 0.10: 6.1}
     for change, pairs in stated.items():
         assert simulated(change, 0.027)[1] == pytest.approx(pairs, abs=0.4)
 
@@ -150,10 +150,10 @@ def test_now_and_then_a_launch_four_times_noisier():
 
     of_all = 0.027 / math.sqrt(0.9 + 0.1 * 4**2)  # with the noisy ones, the spread is 2.7 %
     assert simulated(0.0, of_all, noise=noise)[0][Verdict.SLOWER] < 0.01
-    assert simulated(0.03, of_all, noise=noise)[0][Verdict.SLOWER] == pytest.approx(0.94, abs=ERROR)
+    assert simulated(0.03, of_all, noise=noise)[0][Verdict.SLOWER] == pytest.approx(0.975, abs=ERROR)
     assert simulated(0.05, of_all, noise=noise)[0][Verdict.SLOWER] > 0.98
     assert simulated(0.0, 0.027, noise=noise)[0][Verdict.SLOWER] < 0.01
-    assert simulated(0.03, 0.027, noise=noise)[0][Verdict.SLOWER] == pytest.approx(0.72, abs=ERROR)
+    assert simulated(0.03, 0.027, noise=noise)[0][Verdict.SLOWER] == pytest.approx(0.83, abs=ERROR)
 
 
 @pytest.mark.slow
@@ -172,6 +172,6 @@ def test_a_machine_that_drifts_between_launches_makes_no_false_alarms():
 
 @pytest.mark.slow
 def test_a_constant_bias_makes_the_false_alarms_that_the_docs_state():
-    """Why the arms take turns at everything: 3.5 % at a bias of 0.5 %, 12 % at 1 %."""
-    for bias, stated in ((0.005, 0.035), (0.01, 0.12)):
+    """Why the arms take turns at everything: 3 % at a bias of 0.5 %, 13 % at 1 %."""
+    for bias, stated in ((0.005, 0.03), (0.01, 0.133)):
         assert simulated(bias, 0.027)[0][Verdict.SLOWER] == pytest.approx(stated, abs=0.04)

@@ -68,6 +68,14 @@ def gate(project: Path, *arguments: object, **planted: str) -> Bench:
 
 @pytest.mark.slow
 def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tmp_path):
+    """By a base whose worker is older than two of the figures that the head's tells."""
+    worker = project / "bench/worker/plugin.py"
+    now = worker.read_text()
+    for figure in ("closing", "harness"):
+        edit(project, f'                "{figure}_s": spent["{figure}"],\n', "", "bench/worker/plugin.py")
+    git(project, "commit", "--quiet", "--all", "--message", "older")
+    git(project, "tag", "--force", "base")
+    worker.write_text(now)
     edit(project, STEP, 2 * STEP)
     edit(project, *BALLAST)
     before = git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()

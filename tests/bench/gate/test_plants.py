@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.gate import plants, rates
+from bench.gate.decision import LOOKS
 from bench.gate.metrics import margins
 from tests.bench.gate.repository import git, made
 from tests.bench.processes import PROJECT
@@ -38,4 +39,4 @@ def test_rates_of_a_normal_spread(change, slower, passed):
     assert slower[0] <= found.slower.estimate <= slower[1]
     assert passed[0] <= found.passed.estimate <= passed[1]
     assert found.slower.low <= found.slower.estimate <= found.slower.high
-    assert 6 <= found.pairs.estimate <= 20
+    assert 6 <= found.pairs.estimate <= LOOKS[-1]

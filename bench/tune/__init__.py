@@ -1,0 +1,1 @@
+"""Tuning: the search for the knobs that make a backend's training step fastest on this machine."""

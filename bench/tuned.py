@@ -1,0 +1,110 @@
+"""Tuned variants: what `bench tune` found, one file a backend and task in home, for one machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from backends.task import Variant
+from bench.environment import environment, fingerprint
+from bench.errors import UserError
+from bench.home import home
+from bench.sealed import seal, unseal
+from bench.store import write_text
+
+KIND = "tuned"
+SCHEMA = 1
+FOLDER = "tuned"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tried(_Frozen):
+    """A variant that was tried: in which stage, and how many times as fast as the default it was, with a 95 % interval
+    where it had several launches; no speed-up where its worker died.
+    """
+
+    stage: str
+    name: str
+    speedup: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Tuned(_Frozen):
+    """What was found.
+
+    Attributes:
+        backend, task, task_hash: for whom.
+        measured: when, UTC.
+        machine, versions: where, as `bench.environment.fingerprint` tells it.
+        knobs: turned, by name; none where nothing was certainly faster than the default.
+        speedup, low, high: of the step, over the default's; a 95 % interval.
+        proof: the verdict on its sameness.
+        history: of the search.
+    """
+
+    schema_version: int = SCHEMA
+    backend: str
+    task: str
+    task_hash: str
+    measured: str
+    machine: dict[str, Any]
+    versions: dict[str, Any]
+    knobs: dict[str, str]
+    speedup: float | None
+    low: float | None
+    high: float | None
+    proof: str
+    history: tuple[Tried, ...]
+
+    def variant(self, default: Variant) -> Variant:
+        """It, with the default's threads and device."""
+        return Variant.model_validate({**default.model_dump(), **self.knobs, "name": "tuned"})
+
+
+def file(backend: str, task_hash: str, machine: Mapping[str, Any]) -> Path:
+    """Where it lies."""
+    digits = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:12]
+    return home() / FOLDER / f"{digits}-{task_hash}-{backend}.json"
+
+
+def keep(tuned: Tuned) -> Path:
+    """Write it, atomically.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    path = file(tuned.backend, tuned.task_hash, tuned.machine)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}): set HEADTOHEAD_HOME to a folder of yours") from None
+    write_text(path, seal(KIND, tuned) + "\n")
+    return path
+
+
+def load(backend: str, task_hash: str) -> Tuned | None:
+    """What was found on this machine; None where nobody has tuned it.
+
+    Raises:
+        UserError: the file is damaged, or from another machine.
+    """
+    machine = fingerprint(environment())["machine"]
+    path = file(backend, task_hash, machine)
+    if not path.is_file():
+        return None
+    try:
+        found = unseal(KIND, path.read_bytes(), Tuned, SCHEMA)
+    except (ValueError, OSError) as error:
+        raise UserError(f"the tuned file {path} cannot be used ({error}): run bench tune again") from None
+    if found.machine != machine:
+        raise UserError(f"the tuned file {path} is from another machine: run bench tune on this one")
+    return found

@@ -1,0 +1,120 @@
+"""Every variant computes the same fine-tune, within its precision's tolerance; its knobs are what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backends import folding
+from backends.base import UnsupportedVariant
+from backends.knobs import KNOBS, check, value_of
+from backends.task import Variant
+from bench.parity import FORWARD, prove
+from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
+
+CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for backend in backends]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "title"), CASES)
+def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
+    name, _, variant = VARIANTS[title]
+    reference = evidence.arrays("pytorch", name)
+    proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision)
+    assert (proof.status, proof.reason) == ("proven", "")
+    assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision == "bf16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "title"), CASES)
+def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
+    _, _, variant = VARIANTS[title]
+    resolved = evidence.facts(backend, title)
+    told = {**resolved, **resolved["flags"]}
+    assert {knob: told[knob] for knob in KNOBS} == {knob: value_of(backend, variant, knob) for knob in KNOBS}
+    assert ("xla" in resolved["jit"]) == (variant.execution == "xla")
+
+
+@pytest.mark.slow
+def test_bf16_is_really_computed_in_less_precision(evidence):
+    for backend in ("pytorch", "tensorflow", "keras"):
+        exact, rounded = (evidence.arrays(backend, name)["features"] for name in ("frozen", "folded bf16"))
+        assert np.abs(exact - rounded).max() / np.abs(exact).max() > 10 * FORWARD
+
+
+@pytest.mark.slow
+def test_bf16_would_not_pass_for_fp32(evidence):
+    mine, reference = evidence.arrays("keras", "folded bf16"), evidence.arrays("pytorch", "frozen")
+    proof = prove(mine, reference, TASKS["frozen"], None)
+    assert proof.reason.startswith("features: ")
+
+
+def test_rounding_is_to_the_nearest_bfloat16_ties_to_even():
+    # 8 bits of significand: between 1 and 2 the steps are 2 ** -7.
+    step = 2.0**-7
+    values = np.array([1.0, 1 + 0.49 * step, 1 + 0.51 * step, 1 + 0.5 * step, 1 + 1.5 * step, -1 - 0.51 * step, 0.0])
+    expected = np.array([1.0, 1.0, 1 + step, 1.0, 1 + 2 * step, -1 - step, 0.0], np.float32)
+    assert np.array_equal(folding.to_bfloat16(values.astype(np.float32)), expected)
+
+
+@pytest.mark.parametrize("task", ["frozen", "lite0"])
+def test_every_convolution_is_folded_with_the_normalisation_behind_it(task):
+    network = TASKS[task].network
+    shapes = network.tensors()
+    for convolution, norm in folding.pairs(network).items():
+        assert len(shapes[f"{convolution}.weight"]) == 4
+        assert shapes[f"{norm}.running_var"] == shapes[f"{convolution}.weight"][:1]
+    assert 2 * len(folding.pairs(network)) == len({name.rpartition(".")[0] for name in shapes})
+
+
+def test_folding_gives_what_convolution_and_normalisation_gave():
+    """One output of a convolution is a product of its weights with some numbers; so is the folded one, and a bias."""
+    task = TASKS["frozen"]
+    checkpoint = checkpoint_of(task)
+    folded = folding.fold(task.network, checkpoint)
+    patch = np.random.default_rng(0).standard_normal(3 * 7 * 7)
+    raw = checkpoint["conv1.weight"].reshape(64, -1).astype(np.float64) @ patch
+    mean, variance = checkpoint["bn1.running_mean"], checkpoint["bn1.running_var"].astype(np.float64)
+    normal = (raw - mean) / np.sqrt(variance + 1e-5) * checkpoint["bn1.weight"] + checkpoint["bn1.bias"]
+    ours = folded["conv1.weight"].reshape(64, -1) @ patch + folded["conv1.bias"]
+    np.testing.assert_allclose(ours, normal, rtol=1e-5, atol=1e-6)
+
+
+def test_a_tensor_that_is_executed_as_it_should_be_stands_for_the_checkpoints_and_another_does_not():
+    task = TASKS["frozen"]
+    checkpoint = checkpoint_of(task)
+    expected = folding.executed(task.network, checkpoint, Variant(folding="conv_bn", precision="bf16"))
+    now = {name: tensor.copy() for name, tensor in expected.items()}
+    assert all(np.array_equal(t, checkpoint[n]) for n, t in folding.read_back(now, expected, checkpoint).items())
+    now["layer1.0.conv2.bias"][3] += 1
+    found = folding.read_back(now, expected, checkpoint)
+    assert [n for n in checkpoint if not np.array_equal(found[n], checkpoint[n])] == ["layer1.0.conv2.weight"]
+
+
+def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_it():
+    assert Variant(threads=2).model_dump() == {
+        "name": "default",
+        "precision": "fp32",
+        "features": "recomputed",
+        "threads": 2,
+        "device": "cpu",
+    }
+
+
+def test_contradictory_knobs_are_refused():
+    with pytest.raises(UnsupportedVariant, match="folding 'conv_bn' needs fixed statistics"):
+        check("pytorch", Variant(folding="conv_bn"), TASKS["batch_stats"])
+
+
+def test_a_backend_that_the_table_does_not_know_leaves_all_knobs_alone():
+    check("mine", Variant(), TASKS["frozen"])
+    with pytest.raises(UnsupportedVariant, match="mine has no layout 'nhwc'"):
+        check("mine", Variant(layout="nhwc"), TASKS["frozen"])
+
+
+def test_every_value_of_the_table_is_one_that_a_variant_may_have_or_a_backends_own_default():
+    for name, knob in KNOBS.items():
+        for values in knob.values.values():
+            for value in list(values)[1:]:
+                assert getattr(Variant.model_validate({name: value}), name) == value
+            assert all(values.values()), "each has its source"

@@ -1,0 +1,177 @@
+"""The cache of features: made once, verified, limited, and never in the way of training."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+
+from backends.task import Variant
+from bench import features
+from bench.tasks import TASKS
+from tests.bench.processes import Bench, suite_file
+
+TASK = TASKS["cifar10-resnet18"]
+TRAIN, TEST = np.arange(24, dtype=np.float32).reshape(6, 4), np.ones((2, 4), np.float32)
+LIMIT = 10**6
+
+
+@pytest.fixture
+def entry(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
+    return features.folder() / "0123456789abcdef.safetensors"
+
+
+def extract():
+    return TRAIN, TEST, 2.5
+
+
+def never():
+    raise AssertionError("it was to be in the cache")
+
+
+def test_what_was_extracted_is_found_again_with_the_seconds_it_took(entry):
+    made, found = features.obtain(entry, LIMIT, extract), features.obtain(entry, LIMIT, never)
+    assert (made.hit, found.hit) == (False, True)
+    assert (made.problem, found.problem) == (None, None)
+    assert found.extraction_s == 2.5
+    for got, put in ((found.train, TRAIN), (found.test, TEST)):
+        assert np.array_equal(got, put)
+    assert [path.name for path in features.folder().iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("damage", ["cut off", "edited", "empty", "other"])
+def test_a_damaged_entry_is_made_again_and_said(entry, damage):
+    features.obtain(entry, LIMIT, extract)
+    content = bytearray(entry.read_bytes())
+    if damage == "edited":
+        content[-1] ^= 1
+    entry.write_bytes({"cut off": content[:-9], "edited": content, "empty": b"", "other": b"x" * 500}[damage])
+    again = features.obtain(entry, LIMIT, extract)
+    assert not again.hit
+    assert again.problem.startswith("the entry 0123456789abcdef.safetensors is damaged (")
+    assert features.obtain(entry, LIMIT, never).hit
+
+
+def test_a_disk_that_is_full_leaves_the_features_that_were_computed(entry, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(features, "save_file", full)
+    made = features.obtain(entry, LIMIT, extract)
+    assert np.array_equal(made.train, TRAIN)
+    assert "could not be kept" in made.problem
+    assert "No space left on device" in made.problem
+    assert not entry.exists()
+
+
+def test_a_folder_that_cannot_be_made_leaves_the_features_too(entry):
+    features.folder().parent.joinpath(features.FOLDER).write_text("a file in its place")
+    made = features.obtain(entry, LIMIT, extract)
+    assert np.array_equal(made.test, TEST)
+    assert "could not be kept" in made.problem
+
+
+def test_what_was_not_used_for_longest_goes_when_the_limit_is_reached(entry):
+    features.obtain(entry, LIMIT, extract)
+    size = entry.stat().st_size
+    others = [entry.with_name(f"{name}.safetensors") for name in ("a", "b", "c")]
+    for age, other in enumerate(others):
+        features.obtain(other, LIMIT, extract)
+        os.utime(other, (time.time() - 100 + age,) * 2)
+    os.utime(entry, (time.time() - 200,) * 2)
+    features.obtain(entry, LIMIT, never)  # used again: the newest now
+    features.obtain(entry.with_name("d.safetensors"), 3 * size, extract)
+    assert {path.stem for path in features.entries()} == {"d", entry.stem, "c"}
+
+
+def test_features_larger_than_the_limit_are_not_kept(entry):
+    made = features.obtain(entry, 64, extract)
+    assert "more than the limit of 64 bytes" in made.problem
+    assert features.entries() == []
+
+
+def _slow(entry, count):
+    def extract():
+        with count.get_lock():
+            count.value += 1
+        time.sleep(0.5)
+        return TRAIN, TEST, 0.5
+
+    features.obtain(entry, LIMIT, extract)
+
+
+def test_two_processes_that_want_the_same_make_it_once(entry):
+    forked = multiprocessing.get_context("fork")
+    count = forked.Value("i", 0)
+    both = [forked.Process(target=_slow, args=(entry, count)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(30)
+    assert count.value == 1
+    assert features.obtain(entry, LIMIT, never).hit
+
+
+def test_the_key_tells_apart_whatever_decides_a_feature():
+    def key(backend="pytorch", task=TASK, checkpoint="a", dataset="d", **knobs):
+        return features.key(backend, task, Variant(features="cached", **knobs), checkpoint, dataset)
+
+    others = [
+        key(backend="keras"),
+        key(task=TASK.model_copy(update={"image_size": 64})),
+        key(task=TASK.model_copy(update={"mean": (0.1, 0.5, 0.5)})),
+        key(task=TASK.model_copy(update={"backbone": "resnet34"})),
+        key(checkpoint="b"),
+        key(dataset="e"),
+        key(precision="bf16"),
+    ]
+    assert len({key(), *others}) == len(others) + 1
+    same = TASK.model_copy(update={"batch_size": 128, "learning_rate": 0.1, "epochs": 9, "seed": 3})
+    assert key(task=same, threads=1) == key()
+
+
+@pytest.mark.slow
+def test_a_run_extracts_once_trains_the_same_head_and_is_shown_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
+    suite = suite_file(tmp_path, launches=2, rounds=2)
+    asked = ("run", "--suite", suite, "--backend", "pytorch", "--variant", "default", "--knob", "features=cached")
+    with Bench(*asked, "--results", tmp_path / "results", cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stdout[-3000:] + bench.stderr
+    assert "Cached features: " in bench.stdout
+    assert "division cached" in bench.stdout
+    assert "FAILED" not in bench.stdout
+    from bench import store
+
+    records, problems = store.read(next((tmp_path / "results").iterdir()))
+    assert problems == []
+    cached = [record for record in records if record.variant.features == "cached"]
+    assert [record.features.hit for record in cached] == [False, True]
+    assert cached[0].proof.comparable
+    assert cached[0].features.images > 64
+    with Bench("cache", "list", cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    assert len(bench.stdout.splitlines()) == 2
+    with Bench("cache", "clear", cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    assert features.entries() == []
+
+
+@pytest.mark.slow
+def test_cached_features_are_refused_where_the_backbone_moves(tmp_path):
+    suite = suite_file(tmp_path)
+    suite.write_text(suite.read_text().replace("epochs = 1", 'epochs = 1, batch_norm = "batch_stats"'))
+    with Bench("run", "--suite", suite, "--knob", "features=cached", cwd=tmp_path) as bench:
+        assert bench.end() == 2
+    assert len(bench.stderr.splitlines()) == 1
+    assert "features 'cached' need a backbone that computes the same each time" in bench.stderr
+
+
+@pytest.mark.slow
+def test_a_size_that_is_none_is_one_line(tmp_path):
+    with Bench("run", "--cache-limit", "lots", cwd=tmp_path) as bench:
+        assert bench.end() == 2
+    assert bench.stderr.strip() == "bench: 'lots' is no size: give MB, GB or TB, as 500MB or 4GB"

@@ -1,0 +1,133 @@
+"""Variants that users ask for, by name or by turning knobs; what this machine cannot do; divisions."""
+
+from __future__ import annotations
+
+import pytest
+
+from backends.task import Variant
+from bench import variants
+from bench.errors import UserError
+from bench.request import Request, plan
+from bench.tables import tables
+from bench.tasks import TASKS
+from tests.bench.made import launches
+from tests.bench.processes import Bench, suite_file
+
+TASK = TASKS["cifar10-resnet18"]
+
+
+def wanted(*turned: str, names=()) -> tuple[Variant, ...]:
+    return variants.wanted(names, turned, threads=2, device="cpu")
+
+
+def test_with_nothing_asked_for_it_is_the_default():
+    assert wanted() == (Variant(threads=2),)
+
+
+def test_a_knob_given_twice_makes_one_case_for_each_value():
+    assert [v.name for v in wanted("precision=bf16", "precision=fp32")] == ["bf16", "fp32"]
+    made = wanted("precision=bf16", "layout=nhwc", "layout=nchw")
+    assert [(v.name, v.precision, v.layout) for v in made] == [
+        ("bf16+nhwc", "bf16", "nhwc"),
+        ("bf16+nchw", "bf16", "nchw"),
+    ]
+
+
+def test_threads_are_a_knob_too():
+    one, two = wanted("threads=1", "threads=2")
+    assert (one.name, one.threads, two.threads) == ("1threads", 1, 2)
+
+
+def test_names_and_knobs_may_be_asked_for_together():
+    assert [v.name for v in wanted("folding=conv_bn", names=("default", "matched"))] == [
+        "default",
+        "matched",
+        "conv_bn",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("turned", "line"),
+    [
+        ("precison=bf16", "unknown knob 'precison': did you mean 'precision'?"),
+        ("precision=bf61", "unknown value of the knob precision 'bf61': did you mean 'bf16'?"),
+        ("precision", "--knob precision: write knob=value, as in --knob precision=bf16"),
+        ("threads=0", "--knob threads=0: use a whole number from 1 on"),
+        ("threads=many", "--knob threads=many: use a whole number from 1 on"),
+        ("gradients=outside_tape", "--knob gradients=outside_tape: use one of no_grad, inference_mode"),
+    ],
+)
+def test_an_unknown_knob_or_value_is_one_line(turned, line):
+    with pytest.raises(UserError) as refused:
+        wanted(turned)
+    assert str(refused.value).startswith(line)
+
+
+def test_an_unknown_variant_is_one_line():
+    with pytest.raises(UserError, match="unknown variant 'matchd': did you mean 'matched'"):
+        wanted(names=("matchd",))
+
+
+def test_what_the_machine_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor: 0\nflags\t\t: fpu avx2\n")
+    monkeypatch.setattr(variants, "CPUINFO", tmp_path / "cpuinfo")
+    assert "this CPU has no bfloat16" in variants.refused("keras", Variant(precision="bf16"), TASK)
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx512_bf16 avx2\n")
+    assert variants.refused("keras", Variant(precision="bf16"), TASK) is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    compiled = Variant(execution="compiled")
+    assert "needs a C++ compiler" in variants.refused("pytorch", compiled, TASK)
+    assert variants.refused("tensorflow", compiled, TASK) is None
+    assert variants.refused("pytorch", Variant(), TASK) is None
+
+
+def test_a_backend_that_cannot_run_a_variant_is_left_out_and_named():
+    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, knobs=["layout=nchw"]))
+    assert [(backend, variant.name) for backend, variant in made.cases(made.tasks[0])] == [("pytorch", "nchw")]
+    assert made.skipped["tensorflow/nchw"] == "tensorflow has no layout 'nchw': use nhwc"
+
+
+def test_a_table_says_which_knobs_its_variants_turn():
+    assert variants.turned(Variant(threads=1)) == {}
+    assert variants.turned(Variant(precision="bf16", folding="conv_bn")) == {"precision": "bf16", "folding": "conv_bn"}
+    made = [
+        one.model_copy(update={"variant": wanted(names=["matched"])[0]})
+        for one in launches("keras", 4, variant="matched")
+    ]
+    assert "keras/matched: execution compiled, layout nhwc" in tables(made)[0].notes
+
+
+def test_a_variant_that_no_backend_can_run_is_refused():
+    asked = Request(tasks=["embedded"], overrides={"weights": "random"}, knobs=["layout=nchw"], backends=["keras"])
+    with pytest.raises(UserError, match="no backend can run variant nchw: keras has no layout 'nchw': use nhwc"):
+        plan(asked)
+
+
+def test_divisions_have_tables_of_their_own():
+    records = [
+        *launches("pytorch", 6, step_ms=3.0),
+        *launches("pytorch", 6, step_ms=2.0, variant="matched"),
+        *launches("keras", 6, step_ms=2.5),
+        *launches("keras", 6, step_ms=2.5, variant="bf16"),
+    ]
+    shown = [table for table in tables(records) if table.title.startswith("Throughput")]
+    assert [[row[0].text for row in table.rows] for table in shown] == [
+        ["pytorch/default", "keras/default"],
+        ["pytorch/matched"],
+        ["keras/bf16"],
+    ]
+    assert ["division" in table.title for table in shown] == [False, True, True]
+
+
+@pytest.mark.slow
+def test_knobs_are_run_beside_the_default_and_a_resumed_run_still_has_them(tmp_path):
+    asked = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--variant", "default")
+    with Bench(*asked, "--knob", "threads=1", "--results", tmp_path / "results", cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stderr
+    assert "pytorch/default" in bench.stdout
+    assert "pytorch/1threads" in bench.stdout
+    assert "division knobs" in bench.stdout
+    run = next((tmp_path / "results").iterdir())
+    with Bench("run", "--resume", run.name, "--results", tmp_path / "results", cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stderr
+    assert len(list((run / "records").iterdir())) == 2
