@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from backends.base import Order
 from backends.keras import preprocess
-from backends.tensorflow.pipeline import Loading
+from backends.tensorflow.pipeline import Loading, let_go
 
-__all__ = ["DESCRIPTION", "Loading", "loader"]
+__all__ = ["DESCRIPTION", "Loading", "let_go", "loader"]
 
 DESCRIPTION = "tf.data, autotuned prefetch"
 

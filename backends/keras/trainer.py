@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 from collections.abc import Iterator
@@ -165,6 +166,10 @@ class KerasTraining(Training):
         self.batches = iter(())
 
 
+#: A `fit` that is closed ends within milliseconds, or waits for tf.data, which nobody else has to (see `let_go`).
+CLOSE_SECONDS = 2.0
+
+
 class _Closed(Exception):
     """Unwinds `fit` when training is closed before the order's end."""
 
@@ -205,7 +210,8 @@ class Fit(Training, keras.callbacks.Callback):
         with self._gate:
             self._closed = True
             self._gate.notify_all()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
+        pipeline.let_go(gc.collect)  # the iterator is part of a cycle: it would be freed in the midst of something else
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Pass while steps are left; otherwise hand over the loss and wait."""
@@ -219,6 +225,14 @@ class Fit(Training, keras.callbacks.Callback):
             if self._closed:
                 raise _Closed
             self._left -= 1
+
+    def on_train_end(self, logs: object = None) -> None:
+        """Hand over the loss of the order's last steps. Later is too late: `fit` frees its iterator before it returns,
+        and that may wait, see `let_go`.
+        """
+        with self._gate:
+            if self._left == 0 and not self._closed:
+                self._rest()
 
     def _rest(self) -> None:
         """Say that the steps asked for are done. Reading the loss waits for the device."""
@@ -234,8 +248,6 @@ class Fit(Training, keras.callbacks.Callback):
         except BaseException as error:  # it belongs to the thread that waits in `advance`
             self._error = error
         with self._gate:
-            if self._left == 0 and not self._closed and not self._error:
-                self._rest()
             self._ended = True
             self._gate.notify_all()
 

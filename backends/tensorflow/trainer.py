@@ -166,7 +166,8 @@ class TensorFlowTraining(Training):
 
     def close(self) -> None:
         """See `Training.close`."""
-        self.batches = iter(())
+        held, self.batches = [self.batches], iter(())
+        pipeline.let_go(held.clear)
 
 
 class TensorFlow(Backend):

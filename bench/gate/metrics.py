@@ -41,9 +41,18 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
+#: A figure of which a launch has just one is not a median of rounds: one start that the machine held up would leave all
+#: others undecided (of 60 pairs of a revision with itself one had a first step nine times as long as the other's, and
+#: the rest differed by less than a quarter). In deciding, no launch pair counts for more than this factor.
+MOST = math.log(2)
+
+
 def log_ratio(name: str, base: Figures, head: Figures) -> float:
-    """y = ln(head / base): the median over rounds, which ran within the same seconds."""
-    return log_ratios([head.values[name]], [base.values[name]])[0]
+    """y = ln(head / base): the median over rounds, which ran within the same seconds; of a single figure at most
+    `MOST` to either side.
+    """
+    y = log_ratios([head.values[name]], [base.values[name]])[0]
+    return y if len(head.values[name]) > 1 else max(-MOST, min(MOST, y))
 
 
 def level(name: str, figures: Figures) -> float:
