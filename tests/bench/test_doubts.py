@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import doubts
-from bench.record import Record
+from bench.record import CachedFeatures, Record
 from tests.bench.made import MB, QUIET, launches, record
 
 
@@ -26,7 +26,14 @@ def with_rounds(seconds: list[float], launch: int = 0, **changes: object) -> Rec
     return made.model_copy(update={"pipeline": made.pipeline.model_copy(update={"seconds": tuple(seconds), **changes})})
 
 
+def with_features(problem: str) -> Record:
+    found = CachedFeatures(hit=False, images=70, extraction_s=1.0, problem=problem)
+    return record().model_copy(update={"features": found})
+
+
 OF_LAUNCH = {
+    "features-remade": lambda: with_features("the entry a.safetensors is damaged (cut off), it was made again"),
+    "features-not-kept": lambda: with_features("features could not be kept in features (No space left on device)"),
     "offline-suite": lambda: record().model_copy(update={"about": {"run": {"banner": "no network"}}}),
     "warm-up-cap": lambda: with_rounds([1.0, 1.1, 1.0], warmup_capped=True),
     "busy-machine": lambda: under(other_cpu=0.06),
