@@ -129,6 +129,16 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
 )
 
 
+#: What a machine must have for a value, by backend, knob and value, where that is more than the framework itself. Every
+#: backend's bf16 on a CPU needs its instructions: others emulate them, many times slower.
+NEEDS: Mapping[tuple[str, str, str], str] = MappingProxyType(
+    {
+        **{("pytorch", "execution", value): "compiler" for value in ("compiled", "compiled_frozen")},
+        **{(backend, "precision", "bf16"): "bf16" for backend in KNOBS["precision"].values},
+    }
+)
+
+
 def default_of(backend: str, knob: str) -> str:
     """What a backend does where a variant leaves the knob alone."""
     return next(iter(_values(backend, knob)))

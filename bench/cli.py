@@ -160,7 +160,9 @@ def parity(
 
 @app.command()
 def tune(
-    budget: Annotated[str, typer.Option(help="For each backend: when it is over, what is left is decided.")] = "5m",
+    budget: Annotated[
+        str, typer.Option(help="For the search of each backend; deciding follows, about as long again.")
+    ] = "5m",
     suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
     task: Tasks = None,
     backend: Backends = None,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backends.task import Variant
 from bench.environment import environment, fingerprint
@@ -105,6 +105,12 @@ def load(backend: str, task_hash: str) -> Tuned | None:
         found = unseal(KIND, path.read_bytes(), Tuned, SCHEMA)
     except (ValueError, OSError) as error:
         raise UserError(f"the tuned file {path} cannot be used ({error}): run bench tune again") from None
+    try:
+        found.variant(Variant())
+    except ValidationError:
+        raise UserError(
+            f"the tuned file {path} turns knobs that are not there any more: run bench tune again"
+        ) from None
     if found.machine != machine:
         raise UserError(f"the tuned file {path} is from another machine: run bench tune on this one")
     return found

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backends.base import UnsupportedVariant
-from backends.knobs import KNOBS, check, value_of
+from backends.knobs import KNOBS, NEEDS, check, value_of
 from backends.task import Task, Variant
 from bench.errors import UserError, unknown
 
@@ -33,7 +33,6 @@ THREADS = "threads"
 #: Flags of CPUs that compute in bfloat16; others emulate it, many times slower.
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 CPUINFO = Path("/proc/cpuinfo")
-COMPILED = ("compiled", "compiled_frozen")
 COMPILERS = ("g++", "clang++", "c++")
 
 
@@ -113,12 +112,10 @@ def refused(backend: str, variant: Variant, task: Task) -> str | None:
         check(backend, variant, task)
     except UnsupportedVariant as reason:
         return str(reason)
-    on_cpu = variant.device == "cpu"
-    if variant.precision == "bf16" and on_cpu and (missing := bf16_missing()):
-        return missing
-    if backend == "pytorch" and value_of(backend, variant, "execution") in COMPILED and on_cpu:
-        return compiler_missing()
-    return None
+    if variant.device != "cpu":
+        return None
+    needed = (NEEDS.get((backend, knob, value_of(backend, variant, knob))) for knob in KNOBS)
+    return next((missing for need in needed if need and (missing := MISSING[need]())), None)
 
 
 def bf16_missing() -> str | None:
@@ -137,3 +134,7 @@ def compiler_missing() -> str | None:
     if any(shutil.which(name) for name in COMPILERS):
         return None
     return f"torch.compile needs a C++ compiler, and there is none ({', '.join(COMPILERS)}): install g++"
+
+
+#: What tells whether the machine has what a knob's value needs.
+MISSING = {"bf16": bf16_missing, "compiler": compiler_missing}

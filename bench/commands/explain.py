@@ -11,7 +11,7 @@ from rich.table import Table
 from bench import tuned
 from bench.alone import alone
 from bench.errors import UserError
-from bench.gate.watcher import Quiet
+from bench.quiet import Quiet
 from bench.request import Request, plan
 from bench.stats import Interval
 from bench.tune.explain import LAUNCHES, ROUNDS, Step

@@ -24,7 +24,7 @@ from bench.gate.decision import LOOKS, Verdict
 from bench.gate.metrics import margins
 from bench.gate.pairs import Case, Measured, Target, measure
 from bench.gate.sources import BASE, HEAD, Source
-from bench.gate.watcher import Quiet
+from bench.quiet import Quiet
 from bench.request import Request, default_of, plan
 from bench.suite import load
 

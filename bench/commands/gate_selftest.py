@@ -25,7 +25,7 @@ from bench.gate.metrics import METRICS, log_ratio, margins
 from bench.gate.pairs import Case, measure
 from bench.gate.plants import Plant
 from bench.gate.sources import BASE, HEAD, Source
-from bench.gate.watcher import Quiet
+from bench.quiet import Quiet
 from bench.request import Request, plan
 
 #: Pairs of the revision with itself, and of each slower step.

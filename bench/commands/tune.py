@@ -16,8 +16,8 @@ from backends.task import Variant
 from bench import comparison, tuned, variants
 from bench.alone import alone
 from bench.environment import environment, fingerprint
-from bench.gate.watcher import Quiet
 from bench.progress import Progress
+from bench.quiet import Quiet
 from bench.request import Plan, Prepared, Request, plan
 from bench.stats import Interval
 from bench.tune.measure import Workers

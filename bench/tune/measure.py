@@ -13,6 +13,7 @@ from backends.task import Variant
 from bench import assemble, conductor
 from bench.comparison import write_images
 from bench.conductor import Watcher
+from bench.errors import UserError
 from bench.request import Prepared
 from bench.tune.search import Times
 from bench.worker.job import Job
@@ -40,6 +41,9 @@ class Workers:
         """See `bench.tune.search.Measure`. The first variant is in every crew.
 
         What it took in one crew and in another tells the machine's drift, which is taken out of the others' times.
+
+        Raises:
+            UserError: the default's worker died, so there is nothing to compare with.
         """
         default, *others = variants
         found: dict[str, list[list[float]]] = defaultdict(list)
@@ -48,7 +52,11 @@ class Workers:
             first: list[float] = []
             for at in range(0, max(1, len(others)), CREW - 1):
                 seconds = self._launch([default, *others[at : at + CREW - 1]], rounds, draw, number % 2 == 1)
-                now = seconds.pop(default.name, [])
+                if default.name not in seconds:
+                    raise UserError(
+                        f"the worker of {self.backend}'s default died: run bench run --backend {self.backend}"
+                    )
+                now = seconds.pop(default.name)
                 if at == 0:
                     first = now
                     found[default.name].append(first)

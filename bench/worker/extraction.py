@@ -12,8 +12,8 @@ from bench import features
 from bench.features import Features
 from bench.worker.job import Job
 
-#: Images a batch. On two cores of an AMD EPYC a ResNet-18 at 32 px extracts about as fast with 128 and with 512 images,
-#: and with half as many a tenth slower.
+#: Images a batch. On two cores of an AMD EPYC PyTorch's ResNet-18 at 32 px extracted 3,513 images/s with 128, 3,217
+#: with 512, 3,124 with 64 and 2,448 with 32 (medians of five, taken in turns).
 BATCH = 128
 
 

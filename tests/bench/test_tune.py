@@ -208,6 +208,20 @@ def test_tuning_what_a_knob_makes_no_faster_keeps_the_default(tmp_path, monkeypa
     assert kept.speedup is None or kept.speedup < 1.2
 
 
+def test_a_file_with_a_knob_of_another_time_is_refused(kept):
+    tuned.keep(kept.model_copy(update={"knobs": {"folding": "by hand"}}))
+    with pytest.raises(UserError, match="turns knobs that are not there any more: run bench tune again"):
+        asked(backends=["keras"])
+
+
+@pytest.mark.slow
+def test_tuning_where_the_default_itself_dies_is_one_line(tmp_path):
+    arguments = ("tune", "--suite", suite_file(tmp_path), "--backend", "keras")
+    with Bench(*arguments, cwd=tmp_path, PLANTED_KERAS="raise in build") as bench:
+        assert bench.end() == 2
+    assert bench.stderr.strip() == "bench: the worker of keras's default died: run bench run --backend keras"
+
+
 @pytest.mark.slow
 def test_explaining_what_was_never_tuned_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))

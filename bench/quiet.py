@@ -1,4 +1,4 @@
-"""Progress of a gate: a pair has a line when it is done, so of what happens within it just deaths are told."""
+"""Progress where each launch has a line when it is done: of what happens within it just deaths are told."""
 
 from __future__ import annotations
 
