@@ -13,6 +13,26 @@ import typer
 from bench.amounts import margin as margin_of
 from bench.amounts import seconds, share, size
 from bench.errors import UserError
+from bench.kept import baselines, caches
+from bench.options import (
+    Backends,
+    BatchSize,
+    CheckpointPath,
+    DataDir,
+    Device,
+    Epochs,
+    ImageSize,
+    Knobs,
+    LearningRate,
+    RelativeTo,
+    Results,
+    Seed,
+    Tasks,
+    Threads,
+    TrainLimit,
+    Variants,
+    Weights,
+)
 
 #: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -23,32 +43,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run; repeatable. `bench list tasks`.")]
-Backends = Annotated[list[str] | None, typer.Option("--backend", help="Backend; repeatable. All by default.")]
-Variants = Annotated[
-    list[str] | None, typer.Option("--variant", help="`bench list variants`; repeatable. `default` by default.")
-]
-Knobs = Annotated[
-    list[str] | None,
-    typer.Option("--knob", help="`precision=bf16`: `bench list knobs`. A knob given twice makes one case a value."),
-]
-DataDir = Annotated[Path | None, typer.Option(help="Folder with CIFAR-10's batches (cifar-10-batches-py).")]
-CheckpointPath = Annotated[
-    Path | None,
-    typer.Option("--checkpoint", help="Weights on disk: a .pth state dict, or a folder in timm's layout."),
-]
-Weights = Annotated[str | None, typer.Option(help="Another of the backbone's checkpoints, or `random`.")]
-BatchSize = Annotated[int | None, typer.Option(help="Overrides the task's.")]
-Epochs = Annotated[int | None, typer.Option(help="Overrides the task's.")]
-ImageSize = Annotated[int | None, typer.Option(help="Overrides the task's, in pixels.")]
-LearningRate = Annotated[float | None, typer.Option(help="Overrides the task's.")]
-TrainLimit = Annotated[int | None, typer.Option(help="Number of training images, drawn from the seed.")]
-Seed = Annotated[int | None, typer.Option(help="Of the head, the subset and the order of images.")]
-Device = Annotated[str, typer.Option(help="`cpu`, `cuda` or `cuda:N`.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one operation; all usable cores by default.")]
-Results = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
-RelativeTo = Annotated[str, typer.Option(help="Backend that ratios are relative to.")]
 
 
 @app.command()
@@ -354,71 +348,8 @@ def gate(
     )
 
 
-baselines = typer.Typer(no_args_is_help=True, help="What later runs are gated against: save, list, show, rm.")
 app.add_typer(baselines, name="baseline")
-
-
-@baselines.command()
-def save(
-    name: Annotated[str, typer.Argument(help="Of the baseline; one of this name is replaced.")],
-    run: Annotated[str | None, typer.Option(help="Name or folder of a run; the newest by default.")] = None,
-    branch: Annotated[bool, typer.Option(help="Put the git branch's name behind the baseline's.")] = False,
-    results: Results = Path("results"),
-) -> None:
-    """Save a run as a baseline, a small JSON file in results/baselines."""
-    from bench.commands import baseline
-
-    baseline.save(name, run, branch, results)
-
-
-@baselines.command(name="list")
-def list_baselines(results: Results = Path("results")) -> None:
-    """List the baselines."""
-    from bench.commands import baseline
-
-    baseline.list_all(results)
-
-
-@baselines.command(name="show")
-def show_baseline(
-    name: Annotated[str, typer.Argument(help="Name or file of a baseline.")],
-    results: Results = Path("results"),
-) -> None:
-    """Show a baseline's figures."""
-    from bench.commands import baseline
-
-    baseline.show(name, results)
-
-
-@baselines.command()
-def rm(
-    name: Annotated[str, typer.Argument(help="Name of a baseline.")],
-    results: Results = Path("results"),
-) -> None:
-    """Remove a baseline."""
-    from bench.commands import baseline
-
-    baseline.remove(name, results)
-
-
-caches = typer.Typer(no_args_is_help=True, help="Features that were computed once and kept: list, clear.")
 app.add_typer(caches, name="cache")
-
-
-@caches.command(name="list")
-def list_cache() -> None:
-    """List the cached features, the ones that were used last at the end."""
-    from bench.commands import cache
-
-    cache.list_all()
-
-
-@caches.command()
-def clear() -> None:
-    """Remove all cached features."""
-    from bench.commands import cache
-
-    cache.clear()
 
 
 @app.command(name="gate-selftest")
