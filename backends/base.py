@@ -8,12 +8,13 @@ from outside. Shapes: n images of h x w pixels; d features; c classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 
 Tensors = Mapping[str, np.ndarray]
@@ -89,6 +90,23 @@ class DeviceMemory(NamedTuple):
 
     allocated: int
     reserved: int | None
+
+
+class Event(NamedTuple):
+    """Something that a framework's profiler saw.
+
+    Attributes:
+        name: of the operation, the kernel, or whatever it was.
+        place: where it ran: a device, a thread or a stream, as a person reads it. Events of one place nest.
+        on_device: whether it ran on an accelerator.
+        start_us, duration_us: in microseconds; the start is relative to whatever the profiler counts from.
+    """
+
+    name: str
+    place: str
+    on_device: bool
+    start_us: float
+    duration_us: float
 
 
 class Training(ABC):
@@ -196,4 +214,21 @@ class Backend(ABC):
 
         Raises:
             UnsupportedVariant: the framework cannot do what the variant asks.
+        """
+
+    @abstractmethod
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """A kernel, ready to run on the variant's device on arrays that lie there; a trainer of the variant was built.
+
+        Returns:
+            A function that runs it so many times, and returns once the device is done.
+        """
+
+    @abstractmethod
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """Everything that the framework's own profiler sees while `run` is called.
+
+        Args:
+            run: returns once the device is done.
+            folder: empty, for a profiler that can hand over what it saw just as a file.
         """

@@ -13,6 +13,7 @@ import typer
 from bench.amounts import margin as margin_of
 from bench.amounts import seconds, share, size
 from bench.errors import UserError
+from bench.inside import inside
 from bench.kept import baselines, caches
 from bench.options import (
     Backends,
@@ -348,6 +349,7 @@ def gate(
     )
 
 
+app.add_typer(inside)
 app.add_typer(baselines, name="baseline")
 app.add_typer(caches, name="cache")
 

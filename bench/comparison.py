@@ -175,7 +175,7 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
                 proof_steps=plan.suite.proof_steps if proving else 0,
                 rounds=plan.suite.rounds if counts else 0,
                 kinds=_kinds(variant, launch),
-                features=_entry(prepared, backend, variant),
+                features=cache_entry(prepared, backend, variant),
                 cache_limit=plan.cache_limit,
                 seeds=launch.seeds if counts or not plan.suite.rounds else (),
                 descriptor=-1,
@@ -191,7 +191,7 @@ def _kinds(variant: Variant, launch: Next) -> tuple[str, ...]:
     return KINDS if launch.number == 1 else COMPARED
 
 
-def _entry(prepared: Prepared, backend: str, variant: Variant) -> Path | None:
+def cache_entry(prepared: Prepared, backend: str, variant: Variant) -> Path | None:
     """Where the case's cached features lie, or will."""
     if variant.features != "cached":
         return None

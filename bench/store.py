@@ -118,14 +118,32 @@ def write_text(path: Path, text: str, *, finished_in: Path | None = None) -> Non
     Raises:
         UserError: the disk is full, or the folder is not writable.
     """
-    _attempt(partial(_replace, path, text), path, finished_in or path.parent)
+    write_bytes(path, text.encode(), finished_in=finished_in)
 
 
-def _replace(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes, *, finished_in: Path | None = None) -> None:
+    """As `write_text`, of bytes.
+
+    Raises:
+        UserError: the disk is full, or the folder is not writable.
+    """
+    _attempt(partial(_replace, path, content), path, finished_in or path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, where they do not exist.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    _attempt(partial(folder.mkdir, parents=True, exist_ok=True), folder, None)
+
+
+def _replace(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with unfinished.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import keras
@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training
 from backends.keras import device as devices
-from backends.keras import model, pipeline, preprocess
+from backends.keras import kernels, model, pipeline, preprocess, profiler
 from backends.keras.head import HeadTraining
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -264,3 +265,11 @@ class Keras(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return KerasTrainer(task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Backend.kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Backend.profile`."""
+        return profiler.profile(run, folder)

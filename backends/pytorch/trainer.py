@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training
+from backends.kernels import Kernel
 from backends.pytorch import device as devices
-from backends.pytorch import model, pipeline, preprocess
+from backends.pytorch import kernels, model, pipeline, preprocess, profiler
 from backends.pytorch.head import HeadTraining
 from backends.task import Task, Variant
 
@@ -193,3 +194,11 @@ class PyTorch(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return PyTorchTrainer(task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Backend.kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Backend.profile`."""
+        return profiler.profile(run, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import keras
@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
-from backends.tensorflow import model, pipeline, preprocess
+from backends.tensorflow import kernels, model, pipeline, preprocess, profiler
 from backends.tensorflow.head import HeadTraining
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -182,3 +183,11 @@ class TensorFlow(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return TensorFlowTrainer(task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Backend.kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Backend.profile`."""
+        return profiler.profile(run, folder)

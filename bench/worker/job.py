@@ -59,6 +59,7 @@ class Job(AnyJob):
         proof_images, proof_steps: size of the proof of sameness.
         seeds: of the whole fine-tunes that are run after the rounds.
         plant: what the self-test hides in it.
+        profile_steps: training steps under the framework's profiler; 0 makes no profile.
         features, cache_limit: the entry of the cache of features, and the bytes that all of them may take; see
             `bench.features`.
     """
@@ -72,6 +73,7 @@ class Job(AnyJob):
     seeds: tuple[int, ...]
     kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
     plant: Plant | None = None
+    profile_steps: int = 0
     features: Path | None = None
     cache_limit: int = 0
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from bench.right import pack
+from bench.roofline.kernels import LAYERS, RATES
+from bench.worker import rates
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS
 from bench.worker.plugin import Bench
-from bench.worker.warmup import MOST_STEPS, warm_up
+from bench.worker.profile import FIRST_STEPS, profile
+from bench.worker.warmup import MOST_STEPS, lengthened, warm_up
 
 #: A fine-tune reports its progress about this often.
 PROGRESS_SECONDS = 0.5
@@ -27,10 +30,10 @@ def test_proof(case: str, bench: Bench) -> None:
     bench.give_evidence()
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader", *PARTS])
+@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader", *PARTS, *RATES])
 def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
     """Training steps with the framework's own input pipeline, steps on batches that are on the device already, and
-    the input pipeline without steps; for a profile, the parts of a step.
+    the input pipeline without steps; for a profile, the parts of a step; for a roofline, the framework's kernels.
     """
     job, baton = bench.job, bench.baton
     if not job.rounds or kind not in job.kinds:
@@ -80,6 +83,25 @@ def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
     )
     bench.report_memory()
     bench.trainer.reset()
+
+
+def test_layers(case: str, bench: Bench) -> None:
+    """For a roofline, each convolution alone."""
+    if LAYERS not in bench.job.kinds:
+        pytest.skip("this job asks for no such thing")
+    bench.baton.say("phase", name=LAYERS)
+    bench.baton.say(LAYERS, seconds=rates.layers(bench.backend, bench.job))
+
+
+def test_profile(case: str, bench: Bench) -> None:
+    """Some training steps under the framework's own profiler."""
+    job = bench.job
+    if not job.profile_steps:
+        pytest.skip("this job asks for no profile")
+    bench.baton.say("phase", name="profile")
+    training = bench.begin(lengthened(bench.order, FIRST_STEPS + job.profile_steps))
+    profile(bench.backend, training, job.profile_steps, job.folder)
+    training.close()
 
 
 def test_fine_tune(case: str, bench: Bench) -> None:

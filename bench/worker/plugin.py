@@ -16,7 +16,8 @@ from bench.channel import Channel
 from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
 from bench.features import Features
-from bench.worker import extraction, prove, warmup
+from bench.roofline.kernels import RATES
+from bench.worker import extraction, prove, rates, warmup
 from bench.worker.job import Job
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS, Part
@@ -66,7 +67,7 @@ class Bench:
 
         self.phases.end("interpreter")
         laps.end("harness")
-        backend = backends.load(job.backend)
+        self.backend = backend = backends.load(job.backend)
         laps.end("import")
         self.phases.end("import")
         laps.end("harness")
@@ -151,7 +152,11 @@ class Bench:
         self.baton.say("proven", seconds=time.perf_counter() - began)
 
     def start(self, kind: str, steps: int) -> Training:
-        """Training that has `steps` steps or more ahead of it: `pipeline`, `compute`, `loader`, or a step's part."""
+        """Training that has `steps` steps or more ahead of it: `pipeline`, `compute`, `loader`, a step's part, or a
+        kernel.
+        """
+        if kind in RATES:
+            return rates.start(kind, self.backend, self.job)
         if kind in PARTS:
             return Part(kind, self.trainer, *self.train, warmup.few_batches(self.order))
         if kind == "compute":
