@@ -139,6 +139,18 @@ NEEDS: Mapping[tuple[str, str, str], str] = MappingProxyType(
 )
 
 
+#: What cannot be where something below the head is trained: its tensors are constants then, or their gradients lost.
+BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "execution": ("compiled_frozen", "torchscript"),
+        "precision": ("bf16", "fp16"),
+        "folding": ("conv_bn",),
+        "gradients": ("inference_mode",),
+        "features": ("cached",),
+    }
+)
+
+
 def default_of(backend: str, knob: str) -> str:
     """What a backend does where a variant leaves the knob alone."""
     return next(iter(_values(backend, knob)))
@@ -164,6 +176,12 @@ def check(backend: str, variant: Variant, task: Task) -> None:
             f"features 'cached' need a backbone that computes the same each time, and batch norm is "
             f"{task.batch_norm!r}: use features recomputed"
         )
+    for knob, fixed in BELOW_THE_HEAD.items() if task.trained else ():
+        if (meant := value_of(backend, variant, knob)) in fixed:
+            raise UnsupportedVariant(
+                f"{knob} {meant!r} is for a frozen backbone, and of this one {task.trainable!r} is trained: use "
+                f"{knob} {default_of(backend, knob)}"
+            )
     if variant.folding == "conv_bn" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"folding 'conv_bn' needs fixed statistics, and batch norm is {task.batch_norm!r}: use folding none"

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends import folding, knobs
+from backends import folding, graphs, knobs
 from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
 from backends.keras import device as devices
 from backends.keras import model, pipeline, preprocess
@@ -34,6 +34,7 @@ class KerasTrainer(Trainer):
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = self.model.layers[2]
         self.classifier = self.model.get_layer("head")
+        self.trained = graphs.trained(self.backbone, task)
         self.model.compile(
             optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -75,6 +76,13 @@ class KerasTrainer(Trainer):
             loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
         kernel, bias = tape.gradient(loss, [self.classifier.kernel.value, self.classifier.bias.value])
         return float(loss), Head(kernel.numpy(), bias.numpy())
+
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Trainer.backbone_gradient`."""
+        with tf.GradientTape() as tape:
+            loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
+        gradients = tape.gradient(loss, [variable.value for variable in self.trained])
+        return graphs.gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""

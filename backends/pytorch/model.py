@@ -21,7 +21,7 @@ FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
-    """The backbone up to its pooled features (n, d), with every parameter frozen."""
+    """The backbone up to its pooled features (n, d), with every parameter frozen that the task does not train."""
     if task.network.family == "resnet":
         backbone = torchvision.models.get_model(task.backbone, weights=None)
         backbone.fc = torch.nn.Identity()
@@ -33,7 +33,8 @@ def build(task: Task, variant: Variant) -> torch.nn.Module:
         if isinstance(module, torch.nn.Conv2d):
             module.to(DTYPES[variant.precision])
     backbone.to(memory_format=FORMATS[value_of("pytorch", variant, "layout")])
-    backbone.requires_grad_(False)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name in task.trained)
     # In train mode a frozen batch normalisation still normalises by the batch and moves its statistics.
     return backbone.train(task.batch_norm == "batch_stats")
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends import folding, knobs
+from backends import folding, graphs, knobs
 from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
@@ -32,7 +32,9 @@ class TensorFlowTrainer(Trainer):
         self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
         self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
         self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
-        self.optimizer.build([self.kernel, self.bias])
+        self.trained = [variable.value for variable in graphs.trained(self.backbone, task)]
+        self.variables = [self.kernel, self.bias, *self.trained]
+        self.optimizer.build(self.variables)
         self.compiled = partial(devices.compiled, variant)
         self.train_step = self.compiled(self._train_step)
         self.forward = self.compiled(self._forward)
@@ -66,8 +68,13 @@ class TensorFlowTrainer(Trainer):
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
-        loss, (kernel, bias) = self.gradient(self._inputs(images), self._labels(labels))
+        loss, (kernel, bias, *_) = self.gradient(self._inputs(images), self._labels(labels))
         return float(loss), Head(kernel.numpy(), bias.numpy())
+
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Trainer.backbone_gradient`."""
+        _, (_, _, *gradients) = self.gradient(self._inputs(images), self._labels(labels))
+        return graphs.gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
@@ -76,7 +83,7 @@ class TensorFlowTrainer(Trainer):
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """One step on a batch on the device; the mean loss stays there."""
         loss, gradients = self._loss(inputs, labels)
-        self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
+        self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
         return loss
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -140,12 +147,18 @@ class TensorFlowTrainer(Trainer):
         return loss
 
     def _loss(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        features = self._features(inputs)  # outside the tape: nothing below the head is trained
-        with tf.GradientTape() as tape:
-            logits = tf.matmul(features, self.kernel) + self.bias
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses)
-        return loss, tape.gradient(loss, [self.kernel, self.bias])
+        if self.trained:
+            with tf.GradientTape() as tape:
+                loss = self._mean_loss(self._features(inputs), labels)
+        else:
+            features = self._features(inputs)  # outside the tape: nothing below the head is trained
+            with tf.GradientTape() as tape:
+                loss = self._mean_loss(features, labels)
+        return loss, tape.gradient(loss, self.variables)
+
+    def _mean_loss(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        logits = tf.matmul(features, self.kernel) + self.bias
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
 class TensorFlowTraining(Training):

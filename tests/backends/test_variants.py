@@ -7,7 +7,7 @@ import pytest
 
 from backends import folding
 from backends.base import UnsupportedVariant
-from backends.knobs import KNOBS, check, value_of
+from backends.knobs import BELOW_THE_HEAD, KNOBS, check, default_of, value_of
 from backends.task import Variant
 from bench.parity import FORWARD, prove
 from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
@@ -104,6 +104,20 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
 def test_contradictory_knobs_are_refused():
     with pytest.raises(UnsupportedVariant, match="folding 'conv_bn' needs fixed statistics"):
         check("pytorch", Variant(folding="conv_bn"), TASKS["batch_stats"])
+
+
+@pytest.mark.parametrize("knob", BELOW_THE_HEAD)
+def test_what_makes_constants_of_the_backbone_is_refused_where_it_is_trained(knob):
+    stage = TASKS["frozen"].model_copy(update={"trainable": "last-stage"})
+    for backend in ("pytorch", "tensorflow", "keras"):
+        for value in KNOBS[knob].values[backend]:
+            variant = Variant.model_validate({knob: value}) if value != default_of(backend, knob) else Variant()
+            check(backend, variant, TASKS["frozen"])
+            if value in BELOW_THE_HEAD[knob]:
+                with pytest.raises(UnsupportedVariant, match=f"{knob} '{value}' is for a frozen backbone"):
+                    check(backend, variant, stage)
+            else:
+                check(backend, variant, stage)
 
 
 def test_a_backend_that_the_table_does_not_know_leaves_all_knobs_alone():
