@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from backends.base import UnsupportedVariant
+from backends.base import Resolved, UnsupportedVariant
 from backends.task import Task, Variant
 
 TORCH = "docs.pytorch.org/docs/stable/"
@@ -42,6 +42,10 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                     "compiled_frozen": "github.com/pytorch/pytorch/pull/100652 (TorchInductor's freezing: the weights "
                     "become constants, laid out for the kernels)",
                     "torchscript": f"{TORCH}generated/torch.jit.optimize_for_inference.html (traced and frozen)",
+                    "reduce_overhead": f"{TORCH}generated/torch.compile.html (mode, with CUDA graphs)",
+                    "max_autotune": f"{TORCH}generated/torch.compile.html (mode, with CUDA graphs; on a CPU it tunes "
+                    "matrix products alone, of which the frozen backbones have none)",
+                    "cuda_graphs": f"{TORCH}notes/cuda.html (CUDA graphs: the eager kernels recorded once, replayed)",
                 },
                 "tensorflow": {
                     "compiled": f"{TENSORFLOW}guide/function",
@@ -56,14 +60,26 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "precision": Knob(
-            "of the frozen forward; the head is always trained in fp32",
+            "of the frozen forward; the head is trained in fp32, but that tf32 is a switch of the whole process",
             {
                 "pytorch": {
                     "fp32": "the classic tutorial",
+                    "tf32": f"{TORCH}notes/cuda.html (allow_tf32, of cuBLAS and cuDNN)",
                     "bf16": f"{TORCH}amp.html (convolutions in bfloat16, their weights converted once)",
+                    "fp16": f"{TORCH}amp.html (convolutions in float16, their weights converted once)",
                 },
-                "tensorflow": {"fp32": "the guide's default", "bf16": f"{TENSORFLOW}guide/mixed_precision"},
-                "keras": {"fp32": "the guide's default", "bf16": f"{KERAS}api/mixed_precision/policy"},
+                "tensorflow": {
+                    "fp32": "the guide's default",
+                    "tf32": f"{TENSORFLOW}api_docs/python/tf/config/experimental/enable_tensor_float_32_execution",
+                    "bf16": f"{TENSORFLOW}guide/mixed_precision",
+                    "fp16": f"{TENSORFLOW}guide/mixed_precision",
+                },
+                "keras": {
+                    "fp32": "the guide's default",
+                    "tf32": f"{TENSORFLOW}api_docs/python/tf/config/experimental/enable_tensor_float_32_execution",
+                    "bf16": f"{KERAS}api/mixed_precision/policy",
+                    "fp16": f"{KERAS}api/mixed_precision/policy",
+                },
             },
         ),
         "layout": Knob(
@@ -99,6 +115,28 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                 "keras": {"not_trainable": f"{KERAS}guides/transfer_learning"},
             },
         ),
+        "optimizer": Knob(
+            "how SGD's update is computed: operation by operation, or in one kernel",
+            {
+                "pytorch": {
+                    "unfused": f"{TORCH}generated/torch.optim.SGD.html (a loop on a CPU, foreach on a GPU)",
+                    "fused": f"{TORCH}generated/torch.optim.SGD.html (fused)",
+                },
+                "tensorflow": {"keras_sgd": f"{KERAS}api/optimizers/sgd"},
+                "keras": {"keras_sgd": f"{KERAS}api/optimizers/sgd"},
+            },
+        ),
+        "autotune": Knob(
+            "how cuDNN's algorithm for a convolution is chosen: by its own guess, or by trying them all",
+            {
+                "pytorch": {
+                    "heuristic": "the classic tutorial",
+                    "autotuned": f"{TUNING} (cudnn.benchmark)",
+                },
+                "tensorflow": {"autotuned": "what the framework does by itself"},
+                "keras": {"autotuned": "what the framework does by itself"},
+            },
+        ),
         "features": Knob(
             "recomputed: by the frozen backbone in every step; cached: computed once, the head is trained on them",
             {
@@ -129,12 +167,19 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
 )
 
 
-#: What a machine must have for a value, by backend, knob and value, where that is more than the framework itself. Every
-#: backend's bf16 on a CPU needs its instructions: others emulate them, many times slower.
-NEEDS: Mapping[tuple[str, str, str], str] = MappingProxyType(
+#: What a machine must have for a value, by backend, knob and value, where that is more than the framework itself; the
+#: harness knows how to look for each. Every backend's bf16 needs instructions: others emulate them, many times slower.
+NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
     {
-        **{("pytorch", "execution", value): "compiler" for value in ("compiled", "compiled_frozen")},
-        **{(backend, "precision", "bf16"): "bf16" for backend in KNOBS["precision"].values},
+        ("pytorch", "execution", "compiled"): ("compiler",),
+        ("pytorch", "execution", "compiled_frozen"): ("compiler",),
+        ("pytorch", "execution", "reduce_overhead"): ("gpu", "compiler"),
+        ("pytorch", "execution", "max_autotune"): ("gpu", "compiler"),
+        ("pytorch", "execution", "cuda_graphs"): ("gpu",),
+        ("pytorch", "autotune", "autotuned"): ("gpu",),
+        **{(backend, "precision", "bf16"): ("bf16",) for backend in KNOBS["precision"].values},
+        **{(backend, "precision", "tf32"): ("gpu", "tf32") for backend in KNOBS["precision"].values},
+        **{(backend, "precision", "fp16"): ("gpu",) for backend in KNOBS["precision"].values},
     }
 )
 
@@ -149,6 +194,17 @@ def value_of(backend: str, variant: Variant, knob: str) -> str:
     return getattr(variant, knob) or default_of(backend, knob)
 
 
+def needs(backend: str, variant: Variant) -> tuple[str, ...]:
+    """What a variant of a backend needs of the machine, each once."""
+    found = (NEEDS.get((backend, knob, value_of(backend, variant, knob)), ()) for knob in KNOBS)
+    return tuple(dict.fromkeys(need for several in found for need in several))
+
+
+def told(backend: str, variant: Variant) -> dict[str, str]:
+    """What every knob is turned to that has no field of its own in `Resolved`."""
+    return {knob: value_of(backend, variant, knob) for knob in KNOBS if knob not in Resolved.__annotations__}
+
+
 def check(backend: str, variant: Variant, task: Task) -> None:
     """Refuse what the backend does not have, and knobs that contradict the task.
 
@@ -159,10 +215,16 @@ def check(backend: str, variant: Variant, task: Task) -> None:
         value = value_of(backend, variant, knob)
         if value not in _values(backend, knob):
             raise UnsupportedVariant(f"{backend} has no {knob} {value!r}: use {', '.join(_values(backend, knob))}")
+        if variant.device == "cpu" and "gpu" in NEEDS.get((backend, knob, value), ()):
+            raise UnsupportedVariant(f"{backend}'s {knob} {value!r} needs a GPU: use --device cuda")
     if variant.features == "cached" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"features 'cached' need a backbone that computes the same each time, and batch norm is "
             f"{task.batch_norm!r}: use features recomputed"
+        )
+    if variant.features == "cached" and variant.optimizer == "fused":
+        raise UnsupportedVariant(
+            "features 'cached' train the head by an update of its own: use optimizer unfused, or features recomputed"
         )
     if variant.folding == "conv_bn" and task.batch_norm != "frozen":
         raise UnsupportedVariant(

@@ -12,6 +12,9 @@ from backends.backbones import BACKBONES, Backbone
 
 Channel3 = tuple[float, float, float]
 Positive = Annotated[int, Field(ge=1)]
+Execution = Literal[
+    "eager", "compiled", "compiled_frozen", "torchscript", "xla", "reduce_overhead", "max_autotune", "cuda_graphs"
+]
 
 #: Width and height of each data set's images, and how many classes they fall into.
 DATASETS: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "digits": (8, 10)}
@@ -101,12 +104,15 @@ class Variant(BaseModel):
 
     Attributes:
         name: `default`, `matched`, `tuned`, or the knobs that were turned.
-        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript` or `xla`.
+        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `xla`, or with a
+            GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them.
         gradients: how the frozen forward is kept out of the graph of gradients.
         images: `streamed` through the input pipeline, or `resident` on the device.
+        optimizer: how SGD's update is computed.
+        autotune: whether cuDNN tries its algorithms, or guesses the best one.
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -115,12 +121,14 @@ class Variant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
-    execution: Literal["eager", "compiled", "compiled_frozen", "torchscript", "xla"] | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    execution: Execution | None = None
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
     folding: Literal["none", "conv_bn"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
     images: Literal["streamed", "resident"] | None = None
+    optimizer: Literal["unfused", "fused"] | None = None
+    autotune: Literal["heuristic", "autotuned"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"

@@ -33,6 +33,7 @@ class PyTorchTrainer(Trainer):
             "dtype": model.DTYPES[variant.precision],
             "memory_format": model.FORMATS[knobs.value_of("pytorch", variant, "layout")],
         }
+        self.replayed = knobs.value_of("pytorch", variant, "execution") in model.REPLAYED
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
@@ -50,7 +51,10 @@ class PyTorchTrainer(Trainer):
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
         self.optimizer = torch.optim.SGD(
-            self.classifier.parameters(), lr=self.task.learning_rate, momentum=self.task.momentum
+            self.classifier.parameters(),
+            lr=self.task.learning_rate,
+            momentum=self.task.momentum,
+            fused=True if self.variant.optimizer == "fused" else None,  # None leaves the rest to PyTorch
         )
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
@@ -140,8 +144,9 @@ class PyTorchTrainer(Trainer):
     def _features(self, inputs: torch.Tensor) -> torch.Tensor:
         with self.without_gradients():  # nothing below the head is trained: no graph of it is kept
             features = self.frozen(inputs.to(**self.form))
-        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can.
-        return (features.clone() if features.is_inference() else features).float()
+        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can; one that is
+        # replayed is overwritten.
+        return (features.clone() if self.replayed or features.is_inference() else features).float()
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.criterion(self.classifier(self._features(inputs)), labels)

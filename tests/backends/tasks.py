@@ -55,7 +55,13 @@ VARIANTS = MappingProxyType(
                 "many",
                 "frozen",
                 ("pytorch",),
-                {"layout": "nhwc", "folding": "conv_bn", "gradients": "inference_mode", "images": "resident"},
+                {
+                    "layout": "nhwc",
+                    "folding": "conv_bn",
+                    "gradients": "inference_mode",
+                    "images": "resident",
+                    "optimizer": "fused",
+                },
             ),
         )
     }
