@@ -152,15 +152,52 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "images": Knob(
-            "streamed: through the framework's input pipeline; resident: all of them on the device as they are, each "
-            "batch taken and normalised there",
+            "streamed: through the framework's input pipeline as network inputs; uint8: through it as they are, and "
+            "normalised on the device; resident: all on the device as they are, each batch taken and normalised there",
             {
                 "pytorch": {
-                    "streamed": "the classic tutorial (DataLoader, 2 workers)",
+                    "streamed": "the classic tutorial (DataLoader, one image at a time)",
+                    "uint8": f"{TORCH}data.html (__getitems__ takes a batch at once; a quarter of the bytes travels)",
                     "resident": f"{TUNING} (create tensors directly on the target device)",
                 },
-                "tensorflow": {"streamed": f"{TENSORFLOW}guide/data_performance"},
-                "keras": {"streamed": f"{KERAS}guides/transfer_learning"},
+                "tensorflow": {
+                    "streamed": f"{TENSORFLOW}guide/data_performance",
+                    "resident": f"{TENSORFLOW}api_docs/python/tf/gather (in the compiled step)",
+                },
+                "keras": {
+                    "streamed": f"{KERAS}guides/transfer_learning (the first layer normalises, on the device; `fit` "
+                    "feeds the model its batches, so that resident images would make another model)",
+                },
+            },
+        ),
+        "workers": Knob(
+            "processes that prepare batches",
+            {
+                "pytorch": {
+                    "2": "the classic tutorial (num_workers)",
+                    **dict.fromkeys(("0", "1", "4"), f"{TORCH}data.html (num_workers)"),
+                },
+                "tensorflow": {"autotuned_threads": f"{TENSORFLOW}guide/data_performance (AUTOTUNE)"},
+                "keras": {"autotuned_threads": f"{TENSORFLOW}guide/data_performance (AUTOTUNE)"},
+            },
+        ),
+        "prefetch": Knob(
+            "batches that each of these processes is ahead of the step",
+            {
+                "pytorch": dict.fromkeys(("2", "4", "8"), f"{TORCH}data.html (prefetch_factor)"),
+                "tensorflow": {"autotuned_buffer": f"{TENSORFLOW}guide/data_performance (prefetch)"},
+                "keras": {"autotuned_buffer": f"{TENSORFLOW}guide/data_performance (prefetch)"},
+            },
+        ),
+        "transfer": Knob(
+            "the host's memory that batches leave from: pinned memory is copied to a GPU beside other work",
+            {
+                "pytorch": {
+                    "pageable": "the classic tutorial",
+                    "pinned": f"{TUNING} (pin_memory, non_blocking)",
+                },
+                "tensorflow": {"by_itself": "what the framework does by itself"},
+                "keras": {"by_itself": "what the framework does by itself"},
             },
         ),
     }
@@ -177,10 +214,23 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
         ("pytorch", "execution", "max_autotune"): ("gpu", "compiler"),
         ("pytorch", "execution", "cuda_graphs"): ("gpu",),
         ("pytorch", "autotune", "autotuned"): ("gpu",),
+        ("pytorch", "transfer", "pinned"): ("gpu",),
         **{(backend, "precision", "bf16"): ("bf16",) for backend in KNOBS["precision"].values},
         **{(backend, "precision", "tf32"): ("gpu", "tf32") for backend in KNOBS["precision"].values},
         **{(backend, "precision", "fp16"): ("gpu",) for backend in KNOBS["precision"].values},
     }
+)
+
+
+#: A knob's value that leaves others without a meaning, and why.
+CONTRADICTIONS = (
+    (
+        ("features", "cached"),
+        ("optimizer", "images", "workers", "prefetch", "transfer"),
+        "train the head on features alone",
+    ),
+    (("images", "resident"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
+    (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
 )
 
 
@@ -222,14 +272,15 @@ def check(backend: str, variant: Variant, task: Task) -> None:
             f"features 'cached' need a backbone that computes the same each time, and batch norm is "
             f"{task.batch_norm!r}: use features recomputed"
         )
-    if variant.features == "cached" and variant.optimizer == "fused":
-        raise UnsupportedVariant(
-            "features 'cached' train the head by an update of its own: use optimizer unfused, or features recomputed"
-        )
     if variant.folding == "conv_bn" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"folding 'conv_bn' needs fixed statistics, and batch norm is {task.batch_norm!r}: use folding none"
         )
+    for (knob, value), others, reason in CONTRADICTIONS:
+        if getattr(variant, knob) == value:
+            for other in others:
+                if value_of(backend, variant, other) != default_of(backend, other):
+                    raise UnsupportedVariant(f"{knob} {value!r} {reason}: leave {other} alone, or use another {knob}")
 
 
 def _values(backend: str, knob: str) -> Mapping[str, str]:

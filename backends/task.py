@@ -110,7 +110,9 @@ class Variant(BaseModel):
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them.
         gradients: how the frozen forward is kept out of the graph of gradients.
-        images: `streamed` through the input pipeline, or `resident` on the device.
+        images: `streamed` through the input pipeline as network inputs or as `uint8`, or `resident` on the device.
+        workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
+        transfer: whether batches leave the host from `pageable` or from `pinned` memory.
         optimizer: how SGD's update is computed.
         autotune: whether cuDNN tries its algorithms, or guesses the best one.
         features: `recomputed` every step, or `cached` once.
@@ -126,7 +128,10 @@ class Variant(BaseModel):
     layout: Literal["nchw", "nhwc"] | None = None
     folding: Literal["none", "conv_bn"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
-    images: Literal["streamed", "resident"] | None = None
+    images: Literal["streamed", "uint8", "resident"] | None = None
+    workers: Literal["0", "1", "2", "4"] | None = None
+    prefetch: Literal["2", "4", "8"] | None = None
+    transfer: Literal["pageable", "pinned"] | None = None
     optimizer: Literal["unfused", "fused"] | None = None
     autotune: Literal["heuristic", "autotuned"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"

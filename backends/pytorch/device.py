@@ -25,8 +25,10 @@ def set_up(variant: Variant) -> torch.device:
     if variant.threads:
         torch.set_num_threads(variant.threads)
     # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
-    torch.backends.cuda.matmul.allow_tf32 = variant.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = variant.precision == "tf32"
+    tf32 = variant.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.fp32_precision = "tf32" if tf32 else "ieee"  # what TorchInductor's convolutions ask
     torch.backends.cudnn.benchmark = value_of("pytorch", variant, "autotune") == "autotuned"
     device = torch.device(variant.device)
     if device.type == "cuda":

@@ -49,6 +49,8 @@ VARIANTS = MappingProxyType(
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
             ("folded bf16", "frozen", EVERYWHERE, {"folding": "conv_bn", "precision": "bf16"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
+            ("resident", "frozen", ("tensorflow",), {"images": "resident"}),
+            ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
             ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript"}),
             (

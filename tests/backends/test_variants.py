@@ -149,7 +149,9 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
     ("knobs", "task", "line"),
     [
         ({"folding": "conv_bn"}, "batch_stats", "folding 'conv_bn' needs fixed statistics"),
-        ({"features": "cached", "optimizer": "fused"}, "frozen", "features 'cached' train the head by an update of"),
+        ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
+        ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
+        ({"workers": "0", "prefetch": "4"}, "frozen", "workers '0' prepare nothing ahead: leave prefetch alone"),
     ],
 )
 def test_contradictory_knobs_are_refused(knobs, task, line):
