@@ -59,6 +59,14 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                 },
             },
         ),
+        "steps_per_execution": Knob(
+            "training steps that one call of a compiled function makes; of `fit` alone, so not in `compute` rounds",
+            {
+                "pytorch": {"1": "the classic tutorial"},
+                "tensorflow": {"1": f"{TENSORFLOW}guide/function"},
+                "keras": dict.fromkeys(("1", "8", "32"), f"{KERAS}api/models/model_training_apis (compile)"),
+            },
+        ),
         "precision": Knob(
             "of the frozen forward; the head is trained in fp32, but that tf32 is a switch of the whole process",
             {
@@ -226,9 +234,10 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
 CONTRADICTIONS = (
     (
         ("features", "cached"),
-        ("optimizer", "images", "workers", "prefetch", "transfer"),
+        ("optimizer", "steps_per_execution", "images", "workers", "prefetch", "transfer"),
         "train the head on features alone",
     ),
+    (("execution", "eager"), ("steps_per_execution",), "compiles no function"),
     (("images", "resident"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
     (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
 )

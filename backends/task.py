@@ -113,6 +113,7 @@ class Variant(BaseModel):
         images: `streamed` through the input pipeline as network inputs or as `uint8`, or `resident` on the device.
         workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
         transfer: whether batches leave the host from `pageable` or from `pinned` memory.
+        steps_per_execution: training steps that one call of a compiled function makes.
         optimizer: how SGD's update is computed.
         autotune: whether cuDNN tries its algorithms, or guesses the best one.
         features: `recomputed` every step, or `cached` once.
@@ -132,6 +133,7 @@ class Variant(BaseModel):
     workers: Literal["0", "1", "2", "4"] | None = None
     prefetch: Literal["2", "4", "8"] | None = None
     transfer: Literal["pageable", "pinned"] | None = None
+    steps_per_execution: Literal["1", "8", "32"] | None = None
     optimizer: Literal["unfused", "fused"] | None = None
     autotune: Literal["heuristic", "autotuned"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"

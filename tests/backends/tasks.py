@@ -52,6 +52,7 @@ VARIANTS = MappingProxyType(
             ("resident", "frozen", ("tensorflow",), {"images": "resident"}),
             ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
+            ("several steps", "frozen", ("keras",), {"steps_per_execution": "8"}),
             ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript"}),
             (
                 "many",

@@ -36,6 +36,18 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
 
 
 @pytest.mark.slow
+def test_calls_of_several_steps_make_just_the_steps_that_are_asked_for(evidence):
+    found = evidence.facts("keras", "steps")
+    assert found["calls"] == [1, 8, 8, 1, *[1] * 6], "1, 17 and 6 steps"
+    losses = found["losses"]
+    means = [np.mean(losses[:1]), np.mean(losses[1:18]), np.mean(losses[18:])]
+    np.testing.assert_allclose(found["means"], means, rtol=1e-5)
+    assert all(found[f"rests after {asked}"] for asked in (1, 17, 6))
+    assert found["the head is the same"]
+    assert (found["one step more"], found["left over"]) == ("StopIteration", [])
+
+
+@pytest.mark.slow
 def test_bf16_is_really_computed_in_less_precision(evidence):
     for backend in ("pytorch", "tensorflow", "keras"):
         exact, rounded = (evidence.arrays(backend, name)["features"] for name in ("frozen", "folded bf16"))
