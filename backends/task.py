@@ -12,6 +12,9 @@ from backends.backbones import BACKBONES, Backbone
 
 Channel3 = tuple[float, float, float]
 Positive = Annotated[int, Field(ge=1)]
+Execution = Literal[
+    "eager", "compiled", "compiled_frozen", "torchscript", "xla", "reduce_overhead", "max_autotune", "cuda_graphs"
+]
 
 #: What the names of a batch normalisation's running statistics end with.
 STATISTICS = (".running_mean", ".running_var")
@@ -123,12 +126,18 @@ class Variant(BaseModel):
 
     Attributes:
         name: `default`, `matched`, `tuned`, or the knobs that were turned.
-        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript` or `xla`.
+        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `xla`, or with a
+            GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them.
         gradients: how the frozen forward is kept out of the graph of gradients.
-        images: `streamed` through the input pipeline, or `resident` on the device.
+        images: `streamed` through the input pipeline as network inputs or as `uint8`, or `resident` on the device.
+        workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
+        transfer: whether batches leave the host from `pageable` or from `pinned` memory.
+        steps_per_execution: training steps that one call of a compiled function makes.
+        optimizer: how SGD's update is computed.
+        autotune: whether cuDNN tries its algorithms, or guesses the best one.
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -137,12 +146,18 @@ class Variant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
-    execution: Literal["eager", "compiled", "compiled_frozen", "torchscript", "xla"] | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    execution: Execution | None = None
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
     folding: Literal["none", "conv_bn"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
-    images: Literal["streamed", "resident"] | None = None
+    images: Literal["streamed", "uint8", "resident"] | None = None
+    workers: Literal["0", "1", "2", "4"] | None = None
+    prefetch: Literal["2", "4", "8"] | None = None
+    transfer: Literal["pageable", "pinned"] | None = None
+    steps_per_execution: Literal["1", "8", "32"] | None = None
+    optimizer: Literal["unfused", "fused"] | None = None
+    autotune: Literal["heuristic", "autotuned"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"

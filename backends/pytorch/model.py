@@ -14,10 +14,21 @@ from torch._inductor import config as inductor
 from backends import folding
 from backends.base import Tensors
 from backends.knobs import value_of
+from backends.pytorch.recorded import Recorded
 from backends.task import Task, Variant
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+#: Of convolutions. In tf32 it is the hardware that rounds.
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
+#: Modes of `torch.compile`, by execution.
+MODES = {
+    "compiled": None,
+    "compiled_frozen": None,
+    "reduce_overhead": "reduce-overhead",
+    "max_autotune": "max-autotune",
+}
+#: Executions that replay a recording, whose results the next replay overwrites.
+REPLAYED = frozenset({"reduce_overhead", "max_autotune", "cuda_graphs"})
 
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
@@ -52,8 +63,10 @@ def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: to
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # it still is the fastest in fp32 on some CPUs
             return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
+    if execution == "cuda_graphs":
+        return Recorded(backbone)
     inductor.freezing = execution == "compiled_frozen"
-    return torch.compile(backbone)
+    return torch.compile(backbone, mode=MODES[execution])
 
 
 def load(backbone: torch.nn.Module, tensors: Tensors) -> None:

@@ -37,6 +37,8 @@ class PyTorchTrainer(Trainer):
             "dtype": model.DTYPES[variant.precision],
             "memory_format": model.FORMATS[knobs.value_of("pytorch", variant, "layout")],
         }
+        self.beside = variant.transfer == "pinned"
+        self.replayed = knobs.value_of("pytorch", variant, "execution") in model.REPLAYED
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
@@ -44,7 +46,7 @@ class PyTorchTrainer(Trainer):
         self.reset()
         one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
         self.forward = model.executed(self.backbone, task, variant, one_batch.to(**self.form))
-        self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTIONS[variant.images or "streamed"])
+        self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant))
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -57,6 +59,7 @@ class PyTorchTrainer(Trainer):
             [*self.classifier.parameters(), *self.trained.values()],
             lr=self.task.learning_rate,
             momentum=self.task.momentum,
+            fused=True if self.variant.optimizer == "fused" else None,  # None leaves the rest to PyTorch
         )
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
@@ -143,7 +146,10 @@ class PyTorchTrainer(Trainer):
     def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
         if self.variant.images == "resident":
             return pipeline.resident(images, labels, order, self.batch_transform, self.device)
-        return iter(pipeline.loader(images, labels, order, self.transform))
+        batches = iter(pipeline.loader(images, labels, order, self.transform, self.variant))
+        if self.variant.images == "uint8":
+            return pipeline.transformed(batches, self.batch_transform, self.device, self.beside)
+        return batches
 
     def _inputs(self, images: np.ndarray) -> torch.Tensor:
         return self.batch_transform(torch.from_numpy(images)).to(self.device)
@@ -154,8 +160,9 @@ class PyTorchTrainer(Trainer):
     def _features(self, inputs: torch.Tensor) -> torch.Tensor:
         with self.gradients():
             features = self.forward(inputs.to(**self.form))
-        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can.
-        return (features.clone() if features.is_inference() else features).float()
+        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can; one that is
+        # replayed is overwritten.
+        return (features.clone() if self.replayed or features.is_inference() else features).float()
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.criterion(self.classifier(self._features(inputs)), labels)
@@ -173,7 +180,8 @@ class PyTorchTraining(Training):
         losses, sizes = [], []
         for _ in range(steps):
             inputs, labels = next(self.batches)
-            losses.append(self.trainer.train_step(inputs.to(device), labels.to(device)))
+            inputs, labels = (part.to(device, non_blocking=self.trainer.beside) for part in (inputs, labels))
+            losses.append(self.trainer.train_step(inputs, labels))
             sizes.append(len(labels))
         # One read at the end: a step that reads its loss waits for the device each time.
         return float(np.average(torch.stack(losses).cpu().numpy(), weights=sizes))
@@ -190,7 +198,7 @@ class PyTorchLoading(PyTorchTraining):
         """See `Trainer.start_loading`."""
         for _ in range(steps):
             for part in next(self.batches):
-                part.to(self.trainer.device)
+                part.to(self.trainer.device, non_blocking=self.trainer.beside)
         devices.wait(self.trainer.device)
         return 0.0
 

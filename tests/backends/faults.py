@@ -166,7 +166,7 @@ def lost_momentum() -> Iterator[None]:
     import torch
 
     real = torch.optim.SGD
-    with patch.object(torch.optim, "SGD", lambda parameters, lr, momentum: real(parameters, lr=lr)):
+    with patch.object(torch.optim, "SGD", lambda parameters, lr, momentum, fused: real(parameters, lr=lr)):
         yield
 
 
