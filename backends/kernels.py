@@ -14,7 +14,7 @@ Pass = Literal["forward", "weight_gradient", "input_gradient"]
 
 @dataclass(frozen=True)
 class Gemm:
-    """The product of two matrices (side, side): 2 side³ FLOP."""
+    """The product of two matrices (side, side): 2 side³ FLOP. In tf32 just where the variant is, which allows it."""
 
     side: int
     precision: str

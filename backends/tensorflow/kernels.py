@@ -11,7 +11,8 @@ from backends.convolutions import Convolution, same
 from backends.kernels import Addition, Convolutions, Gemm, Kernel, Pass
 from backends.task import Variant
 
-DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16}
+#: In tf32 it is the hardware that rounds.
+DTYPES = {"fp32": tf.float32, "tf32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 
 
 def build(kernel: Kernel, variant: Variant) -> Callable[[int], object]:

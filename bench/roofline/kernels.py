@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backends.kernels import Addition, Convolutions, Gemm, Kernel, Small
 from backends.task import Task, Variant
-from bench.roofline.work import Step
+from bench.roofline.work import SIZES, Step
 
 MIB = 2**20
 #: Large enough that a product keeps all cores of a CPU, or a GPU, busy: 17 and 1,100 GFLOP.
@@ -52,8 +52,7 @@ def _convolutions(task: Task, variant: Variant) -> float:
 
 #: By the kind of the rounds that measure it, in their order.
 RATES: Mapping[str, Rate] = {
-    "gemm fp32": _gemm("fp32"),
-    "gemm bf16": _gemm("bf16"),
+    **{f"gemm {precision}": _gemm(precision) for precision in SIZES},
     "memory": Rate(
         lambda task, variant: Addition(ARRAY[_kind(variant)]),
         lambda task, variant: 3 * ARRAY[_kind(variant)],

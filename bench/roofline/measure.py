@@ -11,12 +11,12 @@ from pathlib import Path
 
 from backends.task import Variant
 from bench import assemble, conductor
+from bench.abilities import bf16_missing
 from bench.comparison import write_images
 from bench.conductor import Watcher
 from bench.request import Plan, Prepared
 from bench.roofline.jobs import job
 from bench.roofline.kernels import LAYERS, RATES
-from bench.variants import bf16_missing
 from bench.worker.job import Job
 
 #: Rounds of training steps, in the order in which a worker measures them.
@@ -45,8 +45,15 @@ class Measured:
 
 
 def kinds(variant: Variant) -> tuple[str, ...]:
-    """The rounds of a case. On cached features there are no convolutions, and no input pipeline to leave out."""
-    rates = [kind for kind in RATES if kind != "gemm bf16" or variant.device != "cpu" or bf16_missing() is None]
+    """The rounds of a case. On cached features there are no convolutions, and no input pipeline to leave out.
+
+    Products are measured in fp32, or in tf32 where the variant turns the one into the other, in bf16 where the device
+    computes in it, and in the variant's precision.
+    """
+    single = "tf32" if variant.precision == "tf32" else "fp32"
+    half = ("bf16",) if bf16_missing(variant.device) is None else ()
+    gemms = {f"gemm {precision}" for precision in (single, *half, variant.precision)}
+    rates = [kind for kind in RATES if kind in gemms or not kind.startswith("gemm")]
     if variant.features == "cached":
         return ("pipeline", *(kind for kind in rates if kind != "convolutions"))
     return (*STEPS, *rates, LAYERS)

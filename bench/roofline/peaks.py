@@ -11,41 +11,42 @@ TERA, GIGA = 1e12, 1e9
 
 @dataclass(frozen=True)
 class Peak:
-    """FLOP/s by precision (fp32 without TensorFloat-32, bf16 dense), bytes/s of memory, and who says so."""
+    """FLOP/s by precision, bytes/s of memory, and who says so."""
 
     flops: Mapping[str, float]
     memory: float | None
     source: str
 
 
-def _gpu(fp32: float, bf16: float | None, memory: float, source: str) -> Peak:
-    flops = {"fp32": fp32 * TERA, **({"bf16": bf16 * TERA} if bf16 else {})}
-    return Peak(flops, memory * TERA, f"NVIDIA, {source}")
+def _gpu(source: str, memory: float, **teraflops: float) -> Peak:
+    """Of tensor cores, dense: data sheets tell twice as much, with sparsity. fp32 is without them."""
+    return Peak({precision: rate * TERA for precision, rate in teraflops.items()}, memory * TERA, f"NVIDIA, {source}")
 
 
-H100, H200, A100 = "H100 data sheet", "H200 data sheet", "A100 data sheet"
-ADA = "Ada GPU architecture whitepaper"
+H100, H200, A100, V100 = "H100 data sheet", "H200 data sheet", "A100 data sheet", "V100 data sheet"
+SXM = {"fp32": 67, "tf32": 494.5, "bf16": 989, "fp16": 989}
+NVL = {"fp32": 60, "tf32": 417.5, "bf16": 835, "fp16": 835}
+AMPERE = {"fp32": 19.5, "tf32": 156, "bf16": 312, "fp16": 312}
 
-#: By the name that NVML tells. Data sheets count tensor cores with sparsity, which is twice the dense figure here.
+#: By the name that NVML tells; memory's in 10^12 bytes/s.
 GPUS: Mapping[str, Peak] = MappingProxyType(
     {
-        "NVIDIA H100 80GB HBM3": _gpu(67, 989, 3.35, H100),
-        "NVIDIA H100 PCIe": _gpu(51, 756, 2.0, H100),
-        "NVIDIA H100 NVL": _gpu(60, 835, 3.9, H100),
-        "NVIDIA H200": _gpu(67, 989, 4.8, H200),
-        "NVIDIA H200 NVL": _gpu(60, 835, 4.8, H200),
-        "NVIDIA A100-SXM4-40GB": _gpu(19.5, 312, 1.555, A100),
-        "NVIDIA A100-SXM4-80GB": _gpu(19.5, 312, 2.039, A100),
-        "NVIDIA A100-PCIE-40GB": _gpu(19.5, 312, 1.555, A100),
-        "NVIDIA A100 80GB PCIe": _gpu(19.5, 312, 1.935, A100),
-        "NVIDIA A30": _gpu(10.3, 165, 0.933, "A30 data sheet"),
-        "NVIDIA A10": _gpu(31.2, 125, 0.6, "A10 data sheet"),
-        "NVIDIA L4": _gpu(30.3, 121, 0.3, "L4 data sheet"),
-        "NVIDIA L40S": _gpu(91.6, 362, 0.864, "L40S data sheet"),
-        "NVIDIA GeForce RTX 4090": _gpu(82.6, 165.2, 1.008, ADA),
-        "Tesla T4": _gpu(8.1, None, 0.32, "T4 data sheet"),
-        "Tesla V100-SXM2-16GB": _gpu(15.7, None, 0.9, "V100 data sheet"),
-        "Tesla V100-SXM2-32GB": _gpu(15.7, None, 0.9, "V100 data sheet"),
+        "NVIDIA H100 80GB HBM3": _gpu(H100, 3.35, **SXM),
+        "NVIDIA H100 PCIe": _gpu(H100, 2.0, fp32=51, tf32=378, bf16=756, fp16=756),
+        "NVIDIA H100 NVL": _gpu(H100, 3.9, **NVL),
+        "NVIDIA H200": _gpu(H200, 4.8, **SXM),
+        "NVIDIA H200 NVL": _gpu(H200, 4.8, **NVL),
+        "NVIDIA A100-SXM4-40GB": _gpu(A100, 1.555, **AMPERE),
+        "NVIDIA A100-SXM4-80GB": _gpu(A100, 2.039, **AMPERE),
+        "NVIDIA A100-PCIE-40GB": _gpu(A100, 1.555, **AMPERE),
+        "NVIDIA A100 80GB PCIe": _gpu(A100, 1.935, **AMPERE),
+        "NVIDIA A30": _gpu("A30 data sheet", 0.933, fp32=10.3, tf32=82, bf16=165, fp16=165),
+        "NVIDIA A10": _gpu("A10 data sheet", 0.6, fp32=31.2, tf32=62.5, bf16=125, fp16=125),
+        "NVIDIA L4": _gpu("L4 data sheet", 0.3, fp32=30.3, tf32=60, bf16=121, fp16=121),
+        "NVIDIA L40S": _gpu("L40S data sheet", 0.864, fp32=91.6, tf32=183, bf16=362, fp16=362),
+        "Tesla T4": _gpu("T4 data sheet", 0.32, fp32=8.1, fp16=65),
+        "Tesla V100-SXM2-16GB": _gpu(V100, 0.9, fp32=15.7, fp16=125),
+        "Tesla V100-SXM2-32GB": _gpu(V100, 0.9, fp32=15.7, fp16=125),
     }
 )
 

@@ -8,7 +8,7 @@ from backends.task import Task
 from bench.roofline.bound import COMPUTED, LOADING, WAITING, Bound, Name, Seconds
 from bench.roofline.peaks import GIGA, Peak
 from bench.roofline.rates import Roofline
-from bench.roofline.work import Step
+from bench.roofline.work import SIZES, Step
 from bench.stats import Interval
 from bench.tables.figures import with_interval
 from bench.tables.table import Cell, Column, Table
@@ -54,12 +54,11 @@ def work_table(step: Step) -> Table:
 
 def rate_table(cases: Sequence[Roofline], peak: Peak | str) -> Table:
     """The rates that each framework's own kernels reach, and what the device's maker says."""
-    columns = ("GEMM fp32, GFLOP/s", "GEMM bf16, GFLOP/s", "fastest convolution, GFLOP/s", "all convolutions, GFLOP/s")
+    precisions = [one for one in SIZES if any(f"gemm {one}" in case.rates for case in cases)]
     rows: list[tuple[Cell, ...]] = [
         (
             Cell(name(case)),
-            _rate(case.rates.get("gemm fp32"), GIGA),
-            _rate(case.rates.get("gemm bf16"), GIGA),
+            *(_rate(case.rates.get(f"gemm {precision}"), GIGA) for precision in precisions),
             Cell(_fastest(case)),
             _rate(case.rates.get("convolutions"), GIGA),
             _rate(case.rates.get("memory"), GIGA),
@@ -69,23 +68,16 @@ def rate_table(cases: Sequence[Roofline], peak: Peak | str) -> Table:
         for case in cases
     ]
     if isinstance(peak, Peak):
-        memory = peak.memory
-        rows.append(
-            (
-                Cell("theoretical peak"),
-                *(Cell(f"{peak.flops[p] / GIGA:,.0f}" if p in peak.flops else NONE) for p in ("fp32", "bf16")),
-                Cell(NONE),
-                Cell(NONE),
-                Cell(f"{memory / GIGA:,.0f}" if memory else NONE),
-                Cell(NONE),
-                Cell(NONE),
-            )
-        )
+        flops = [Cell(f"{peak.flops[p] / GIGA:,.0f}" if p in peak.flops else NONE) for p in precisions]
+        memory = Cell(f"{peak.memory / GIGA:,.0f}" if peak.memory else NONE)
+        rows.append((Cell("theoretical peak"), *flops, Cell(NONE), Cell(NONE), memory, Cell(NONE), Cell(NONE)))
     return Table(
         f"Rates measured: {_title(cases[0].step.task)}",
         (
             Column("case", figures=False),
-            *map(Column, columns),
+            *(Column(f"GEMM {precision}, GFLOP/s") for precision in precisions),
+            Column("fastest convolution, GFLOP/s"),
+            Column("all convolutions, GFLOP/s"),
             Column("memory, GB/s"),
             Column("small operations, 1,000/s"),
             Column("ridge, FLOP per byte"),

@@ -16,7 +16,7 @@ from backends.kernels import Pass
 from backends.task import DATASETS, Task, Variant
 
 #: Bytes of a number; the head is always trained in fp32.
-SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
+SIZES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 FP32 = SIZES["fp32"]
 #: By parameter, an update of SGD with momentum: v = m v + g and w = w - r v. It reads w, v and g and writes w and v.
 UPDATE_FLOP, UPDATE_NUMBERS = 4, 5
