@@ -227,7 +227,8 @@ class Backend(ABC):
 
     @abstractmethod
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
-        """A kernel, ready to run on the variant's device on arrays that lie there; a trainer of the variant was built.
+        """A kernel as the framework has it, ready to run on the variant's device on arrays that lie there. A trainer of
+        the variant was built in this process, which set threads, device and flags.
 
         Returns:
             A function that runs it so many times, and returns once the device is done.

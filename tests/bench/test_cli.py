@@ -101,6 +101,25 @@ def refused(bench, tmp_path):
             ["run", "--task", "embedded", "--checkpoint", "lost.pth"],
             "checkpoint lost.pth does not exist: give a folder with config.json",
         ),
+        (["roofline", "--backend", "tensorflwo"], "unknown backend 'tensorflwo': did you mean 'tensorflow'?"),
+        (["profile", "pytroch"], "unknown backend 'pytroch': did you mean 'pytorch'?"),
+        (["profile", "pytorch/defalt"], "unknown variant 'defalt': did you mean 'default'?"),
+        (
+            ["profile", "pytorch/default", "--task", "embedded", "--weights", "random", "--knob", "layout=nhwc"],
+            "a profile is of one case, and these are pytorch/default, pytorch/nhwc: name one variant",
+        ),
+        (
+            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--task", "embedded"],
+            "a profile is of one task, and there are 2: name one with --task",
+        ),
+        (
+            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--output", "trace.html"],
+            "--output trace.html: give a file that ends in .json.gz, or in .json",
+        ),
+        (
+            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--output", "nowhere/trace.json"],
+            "--output nowhere/trace.json: its folder does not exist: make it, or choose another",
+        ),
         (["show", "--results", "empty"], "there is no run in empty yet: run the benchmark first"),
         (["show", "20260101T000000Z-quick"], "unknown run '20260101T000000Z-quick': there is no run in results yet"),
     ],
@@ -120,6 +139,8 @@ def test_a_mistake_is_answered_in_one_line(refused, arguments, line):
         (["rnu"], ("rnu", "run")),
         (["run", "surplus"], ("surplus",)),
         (["list"], ("WHAT",)),
+        (["profile"], ("CASE",)),
+        (["profile", "pytorch", "--steps", "0"], ("--steps", "equal to 1")),
     ],
     ids=lambda value: " ".join(value),
 )
