@@ -31,7 +31,7 @@ def set_up(variant: Variant) -> torch.device:
     torch.backends.cudnn.fp32_precision = "tf32" if tf32 else "ieee"  # what TorchInductor's convolutions ask
     torch.backends.cudnn.benchmark = value_of("pytorch", variant, "autotune") == "autotuned"
     device = torch.device(variant.device)
-    if device.type == "cuda":
+    if device.index is not None:
         torch.cuda.set_device(device)  # CUDA graphs are recorded on the current one
     return device
 
