@@ -62,6 +62,12 @@ def roofline(step: Step, measured: Measured) -> Roofline:
     return Roofline(measured.backend, step, rates, layers, steps, best, decide(seconds) if seconds else None, seconds)
 
 
+def call_title(name: str) -> str:
+    """How a pass of a convolution, `name pass`, is called in tables."""
+    layer, what = name.split()
+    return layer if what == "forward" else f"{layer}, {what.replace('_', ' ')}"
+
+
 def _layers(step: Step, measured: Measured) -> dict[str, float]:
     """Geometric means over launches."""
     found = {}
@@ -75,7 +81,7 @@ def _layers(step: Step, measured: Measured) -> dict[str, float]:
 
 
 def _best(precision: str, rates: Mapping[str, Interval], layers: Mapping[str, float]) -> Best | None:
-    candidates = [Best(flops, name.removesuffix(" forward")) for name, flops in layers.items()]
+    candidates = [Best(flops, call_title(name)) for name, flops in layers.items()]
     if gemm := rates.get(f"gemm {precision}"):
         candidates.append(Best(gemm.estimate, "GEMM"))
     return max(candidates, key=lambda best: best.flops, default=None)

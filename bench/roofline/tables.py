@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from backends.task import Task
 from bench.roofline.bound import COMPUTED, LOADING, WAITING, Bound, Name, Seconds
 from bench.roofline.peaks import GIGA, Peak
-from bench.roofline.rates import Roofline
+from bench.roofline.rates import Roofline, call_title
 from bench.roofline.work import SIZES, Step
 from bench.stats import Interval
 from bench.tables.figures import with_interval
@@ -105,7 +105,7 @@ def layer_table(cases: Sequence[Roofline]) -> Table | None:
         what = "depthwise" if layer.groups > 1 else f"{layer.into} → {layer.out}"
         rows.append(
             (
-                Cell(one.removesuffix(" forward").replace("_", " ", 1) if one.endswith("gradient") else one.split()[0]),
+                Cell(call_title(one)),
                 Cell(f"{layer.side} px, {size}, {what}"),
                 *(_figure(case.layers.get(one), GIGA) for case in cases),
             )
@@ -123,13 +123,12 @@ def layer_table(cases: Sequence[Roofline]) -> Table | None:
 
 
 def roofline_table(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> Table:
-    """What each case reaches of what was measured, and of what is possible."""
-    rows = []
+    """What each case reaches of what was measured, and of what is possible where that is known."""
+    rows: list[tuple[Cell, ...]] = []
     for case in cases:
-        step, precision = case.step.compute, case.step.variant.precision
+        step = case.step.compute
         compute = case.steps.get("compute", case.steps.get("pipeline"))
         reached = _times(compute, step.flop)
-        highest = peak.flops.get(precision) if isinstance(peak, Peak) else None
         rows.append(
             (
                 Cell(name(case)),
@@ -137,8 +136,7 @@ def roofline_table(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> Ta
                 _rate(_times(compute, step.flop_padded), GIGA),
                 Cell(_share(reached, case.best.flops if case.best else None)),
                 Cell(case.best.kernel if case.best else NONE),
-                Cell(_share(reached, highest)),
-                Cell(_share(_times(case.steps.get("pipeline"), step.flop), highest)),
+                *_of_peak(case, reached, peak),
                 Cell(case.bound.name if case.bound else NONE, bold=True),
             )
         )
@@ -151,8 +149,7 @@ def roofline_table(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> Ta
             Column("GFLOP/s with padding"),
             Column("of measured best"),
             Column("which is", figures=False),
-            Column(share),
-            Column(f"{share}, with input pipeline"),
+            *((Column(share), Column(f"{share}, with input pipeline")) if isinstance(peak, Peak) else ()),
             Column("bound by", figures=False),
         ),
         tuple(rows),
@@ -161,6 +158,15 @@ def roofline_table(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> Ta
             _about(peak),
         ),
     )
+
+
+def _of_peak(case: Roofline, reached: Interval | None, peak: Peak | str) -> tuple[Cell, ...]:
+    """Shares of the theoretical peak, on the device and with the input pipeline; nothing where none is known."""
+    if isinstance(peak, str):
+        return ()
+    highest = peak.flops.get(case.step.variant.precision)
+    through_pipeline = _times(case.steps.get("pipeline"), case.step.compute.flop)
+    return Cell(_share(reached, highest)), Cell(_share(through_pipeline, highest))
 
 
 def evidence_table(cases: Sequence[Roofline]) -> Table:
@@ -220,7 +226,7 @@ def _fastest(case: Roofline) -> str:
     if not case.layers:
         return NONE
     fastest = max(case.layers, key=lambda one: case.layers[one])
-    return f"{case.layers[fastest] / GIGA:,.0f} ({fastest.removesuffix(' forward')})"
+    return f"{case.layers[fastest] / GIGA:,.0f} ({call_title(fastest)})"
 
 
 def _rate(found: Interval | None, unit: float, digits: int | None = None) -> Cell:
@@ -242,6 +248,6 @@ def _times(found: Interval | None, factor: float) -> Interval | None:
 
 
 def _share(reached: Interval | None, of: float | None) -> str:
-    if reached is None or not of:
-        return "not known" if of is None else NONE
+    if reached is None or of is None:
+        return NONE
     return f"{100 * reached.estimate / of:.1f} %"
