@@ -34,6 +34,7 @@ SUMMARY = (
     "target",
     "epochs_to_target",
     "seconds_to_target",
+    "warnings",
     "failure",
 )
 
@@ -76,6 +77,7 @@ def _summary(swept: Swept, target: float | None) -> dict[str, Any]:
         "target": target,
         "epochs_to_target": first[0] if first else missed,
         "seconds_to_target": first[1].train_s if first else missed,
+        "warnings": ";".join(doubt.name for doubt in swept.warnings),
         "failure": swept.failure.reason if swept.failure else None,
     }
 

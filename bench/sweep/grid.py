@@ -105,7 +105,7 @@ def _prepared(ask: Ask, wanted: suite.Suite) -> list[Prepared]:
     if not entries:
         raise UserError(f"suite {wanted.name} fine-tunes nothing: name a --task")
     points = [(entry, point) for entry in entries for point in _points(ask.axes)]
-    wrong = _Wrong(len(entries) > 1)
+    wrong = _Wrong([name for name, values in ask.axes.items() if len(values) > 1], len(entries) > 1)
     whole: list[suite.Entry] = []
     for entry, point in points:
         with wrong.noting(entry.task, point):
@@ -150,8 +150,8 @@ def _fields(task: Task) -> dict[str, object]:
 class _Wrong:
     """Mistakes, each told once, with the values that all of its combinations share."""
 
-    def __init__(self, several_tasks: bool) -> None:
-        self.several_tasks = several_tasks
+    def __init__(self, varied: Sequence[str], several_tasks: bool) -> None:
+        self.varied, self.several_tasks = varied, several_tasks
         self.found: dict[str, list[dict[str, str]]] = {}
 
     @contextmanager
@@ -163,7 +163,8 @@ class _Wrong:
             raise
         except UserError as error:
             named = {"task": task} if self.several_tasks else {}
-            self.found.setdefault(str(error), []).append({**named, **point})
+            named |= {name: point[name] for name in self.varied}
+            self.found.setdefault(str(error), []).append(named)
 
     def refuse(self) -> None:
         """Stop, if there was any mistake.

@@ -17,11 +17,13 @@ from typing import Any
 
 import backends
 from backends.task import Task, Variant
-from bench import assemble, conductor, features, parity, variants
+from bench import assemble, conductor, doubts, features, parity, variants
 from bench.channel import Message
 from bench.comparison import write_images
+from bench.conditions import between, look
 from bench.conductor import Outcome
-from bench.record import Failure, Proof
+from bench.gpu import check_device, state
+from bench.record import Doubt, Failure, Proof
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.record import Epoch, Swept
 from bench.worker.job import Combination as Work
@@ -92,7 +94,7 @@ class _Launch:
         #: What the reference showed of each combination.
         self.shown: dict[int, Outcome[Job]] = {}
         self.awaited = {n: sum(_work(job, n) is not None for job in self.jobs.values()) for n in self.combinations}
-        self.started = datetime.now(UTC)
+        self.started, self.before = datetime.now(UTC), look()
 
     def run(self) -> None:
         """Fine-tune what is missing, or as far as the workers come."""
@@ -105,7 +107,7 @@ class _Launch:
         """See `Watcher.event`; the case is the backend."""
         kind = message["event"]
         if kind == "combination":
-            self.said[case], self.started = {}, datetime.now(UTC)
+            self.said[case], self.started, self.before = {}, datetime.now(UTC), look()
         said = self.said.setdefault(case, {})
         said[f"{kind} {message['kind']}" if "kind" in message else kind] = message
         self.ends.watch(case, message)
@@ -222,8 +224,14 @@ class _Launch:
             closing_s=tuned.get("closing_s", 0.0),
             elapsed_s=tuned.get("elapsed_s", 0.0),
             proof=proof,
+            warnings=self._doubts(len(self.jobs), kept.get("problem")),
             failure=failure,
         )
+
+    def _doubts(self, workers: int, features_problem: str | None) -> tuple[Doubt, ...]:
+        gpu = check_device(self.grid.default.device)
+        now = state(gpu.index) if gpu else None
+        return doubts.of_fine_tune(between([(self.before, look())], now, workers), features_problem)
 
     def _reason(self, backend: str, task: Task, tuned: dict[str, Any]) -> str | None:
         if self.settings.recompute:

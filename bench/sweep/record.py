@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task
 from bench import store
-from bench.record import Failure, Proof
+from bench.record import Doubt, Failure, Proof
 from bench.sealed import seal, unseal
 
 SCHEMA = 1
@@ -45,6 +45,7 @@ class Swept(BaseModel):
         epochs: in order; none where the worker died.
         evaluation_s, closing_s: looks at the test set, all together, and the end of the input pipeline.
         elapsed_s: from the fine-tune's begin to its end, all included.
+        warnings: doubts about this fine-tune's times: what else the machine did meanwhile.
         failure: how the worker died.
     """
 
@@ -70,6 +71,7 @@ class Swept(BaseModel):
     closing_s: float
     elapsed_s: float
     proof: Proof | None
+    warnings: tuple[Doubt, ...]
     failure: Failure | None
 
 

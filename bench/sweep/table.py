@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bench.record import Doubt
 from bench.stats import binomial
 from bench.sweep.frame import NOT_REACHED
 from bench.sweep.record import Swept, reached
@@ -101,25 +102,38 @@ def _notes(records: Sequence[Swept], target: float | None) -> Iterator[str]:
             "with recomputed ones"
         )
     yield from _reasons(records)
+    yield from _doubts(records)
     proven = sum(swept.proof is not None and swept.proof.comparable for swept in records)
     yield f"proof of sameness: {proven} of {len(records)} are the same fine-tune as PyTorch's of their combination"
 
 
 def _reasons(records: Sequence[Swept]) -> Iterator[str]:
-    for told, reason_of in (
-        ("recomputed", lambda swept: swept.recomputed_because),
-        (
-            "warning not comparable",
-            lambda swept: swept.proof.reason if swept.proof and not swept.proof.comparable else None,
-        ),
-        ("warning failed", lambda swept: swept.failure and swept.failure.reason),
-    ):
-        found: dict[str, list[str]] = {}
-        for swept in records:
-            if reason := reason_of(swept):
-                found.setdefault(reason, []).append(f"{swept.number} {swept.backend}")
-        for reason, whose in found.items():
-            yield f"{told}, {', '.join(whose)}: {reason}"
+    """What has to be said of some fine-tunes: each reason once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for swept in records:
+        for told in _of(swept):
+            found.setdefault(told, []).append(f"{swept.number} {swept.backend}")
+    for (told_of, reason), whose in found.items():
+        yield f"{told_of}, {'all' if len(whose) == len(records) else ', '.join(whose)}: {reason}"
+
+
+def _of(swept: Swept) -> Iterator[tuple[str, str]]:
+    if swept.recomputed_because:
+        yield "recomputed", swept.recomputed_because
+    if swept.proof and not swept.proof.comparable:
+        yield "warning not comparable", swept.proof.reason
+    if swept.failure:
+        yield "warning failed", swept.failure.reason
+
+
+def _doubts(records: Sequence[Swept]) -> Iterator[str]:
+    """Each doubt once, with the evidence of the first fine-tune that has it."""
+    found: dict[str, list[Doubt]] = {}
+    for swept in records:
+        for doubt in swept.warnings:
+            found.setdefault(doubt.name, []).append(doubt)
+    for name, of_name in found.items():
+        yield f"warning {name}, {len(of_name)} of {len(records)}: {of_name[0].evidence}: {of_name[0].advice}"
 
 
 def _percent(share: float | None) -> str:
