@@ -276,7 +276,8 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, command):
 def test_features_are_cached_where_they_prove_the_same_and_recomputed_where_not(tmp_path, command):
     """Batch statistics forbid it; and keras' head is planted to train on other features than its backbone computes."""
     more = ["--set", "batch_norm=frozen,batch_stats", "--backend", "keras", "--backend", "pytorch"]
-    with Bench(*command, *more, cwd=tmp_path, PLANTED_KERAS="other features") as bench:
+    planted = {"PLANTED_KERAS": "other features", "PLANTED_PYTORCH": "slow look"}
+    with Bench(*command, *more, cwd=tmp_path, **planted) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
     _, summary = results(tmp_path)
     frozen = summary[summary.batch_norm == "frozen"]
@@ -284,6 +285,9 @@ def test_features_are_cached_where_they_prove_the_same_and_recomputed_where_not(
     assert frozen.recomputed_because[frozen.backend == "keras"].str.startswith("pipeline order: ").all()
     assert frozen.extraction_s.notna().tolist() == [False, True] * 2
     assert frozen.test_accuracy.tolist()[::2] == frozen.test_accuracy.tolist()[1::2]
+    looked = frozen[frozen.backend == "pytorch"]
+    assert (looked.evaluation_s > 3 * 12 * 0.05).all(), "three epochs, 360 test images in batches of 32"
+    assert (looked.train_s < looked.evaluation_s / 2).all(), "while the test set is looked at, training's clock rests"
     moving = summary[summary.batch_norm == "batch_stats"]
     assert set(moving.features) == {"recomputed"}
     assert moving.recomputed_because.str.contains("batch norm is 'batch_stats'").all()
