@@ -68,6 +68,11 @@ class Backbone:
         """
         return dict(_resnet(self) if self.family == "resnet" else _efficientnet_lite(self))
 
+    @property
+    def last_stage(self) -> str:
+        """What the names of the last stage's tensors begin with; what follows them, up to the pool, belongs to it."""
+        return f"layer{len(self.blocks)}." if self.family == "resnet" else f"blocks.{len(self.stages) - 1}."
+
 
 def _batch_norm(name: str, channels: int) -> Iterator[tuple[str, Shape]]:
     for tensor in ("weight", "bias", "running_mean", "running_var"):

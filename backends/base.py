@@ -108,7 +108,10 @@ class Training(ABC):
 
 
 class Trainer(ABC):
-    """A task, built: a frozen backbone and a trainable head on a device. Images are (n, h, w, 3) uint8, raw."""
+    """A task, built: a backbone, frozen but for what the task trains, and a head, on a device.
+
+    Images are (n, h, w, 3) uint8, raw.
+    """
 
     task: Task
     resolved: Resolved
@@ -132,6 +135,12 @@ class Trainer(ABC):
     @abstractmethod
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """Mean cross-entropy of one batch and its gradient with respect to the head; changes no parameter."""
+
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """That loss' gradient with respect to the backbone's trained tensors, `task.trained`, named and laid out as in
+        `Backbone.tensors`. A backend that trains heads alone has none.
+        """
+        return {}
 
     @abstractmethod
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:

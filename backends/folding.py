@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from backends.backbones import Backbone
-from backends.base import Tensors
+from backends.base import Tensors, UnsupportedVariant
 from backends.task import Variant
 
 
@@ -39,12 +39,21 @@ def fold(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
 
 
 def executed(backbone: Backbone, checkpoint: Tensors, variant: Variant) -> Tensors:
-    """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to their precision."""
+    """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to their precision.
+
+    In tf32 they stay as they are: the hardware rounds what it reads.
+
+    Raises:
+        UnsupportedVariant: a tensor's numbers are too large for the precision.
+    """
     tensors = fold(backbone, checkpoint) if variant.folding == "conv_bn" else checkpoint
-    if variant.precision == "fp32":
+    if variant.precision not in ROUNDED:
         return tensors
     held = {f"{prefix}.{kind}" for prefix in pairs(backbone) for kind in ("weight", "bias")}
-    return {name: to_bfloat16(tensor) if name in held else tensor for name, tensor in tensors.items()}
+    rounded = {n: ROUNDED[variant.precision](tensor) if n in held else tensor for n, tensor in tensors.items()}
+    if lost := next((name for name, tensor in rounded.items() if not np.isfinite(tensor).all()), None):
+        raise UnsupportedVariant(f"precision {variant.precision!r} cannot hold the numbers of {lost}: use bf16 or fp32")
+    return rounded
 
 
 def to_bfloat16(values: np.ndarray) -> np.ndarray:
@@ -52,6 +61,16 @@ def to_bfloat16(values: np.ndarray) -> np.ndarray:
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     nearest = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
     return (nearest & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def to_float16(values: np.ndarray) -> np.ndarray:
+    """float32 rounded to float16, to the nearest, ties to even; infinite above 65,504."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(np.float32)
+
+
+#: By precision, how the tensors of convolutions are rounded ahead of time.
+ROUNDED = {"bf16": to_bfloat16, "fp16": to_float16}
 
 
 def read_back(now: Tensors, expected: Tensors, checkpoint: Tensors) -> dict[str, np.ndarray]:

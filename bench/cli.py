@@ -30,6 +30,7 @@ from bench.options import (
     Seed,
     Tasks,
     Threads,
+    Trainable,
     TrainLimit,
     Variants,
     Weights,
@@ -62,6 +63,7 @@ def run(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -88,7 +90,7 @@ def run(
 
     if resume is not None:
         refuse_beside_resume(context, {"resume", "results", "strict", "wait"})
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         compare(
             suite=suite,
@@ -128,6 +130,7 @@ def parity(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -138,7 +141,7 @@ def parity(
     """Prove that the backends run the same fine-tune: the whole proof, with the fine-tune, without measuring."""
     from bench.commands.parity import prove
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         prove(
             tasks=task or (),
@@ -167,6 +170,7 @@ def tune(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -178,7 +182,7 @@ def tune(
     """Find the knobs that make a backend's step fastest on this machine, prove them, and keep them as `tuned`."""
     from bench.commands.tune import tune as find
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         find(
             seconds(budget) or 0.0,
@@ -205,6 +209,7 @@ def explain(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -216,7 +221,7 @@ def explain(
     """Show which of the knobs that `bench tune` turned makes a step how much faster."""
     from bench.commands.explain import explain as show_steps
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         show_steps(
             wait,
@@ -395,6 +400,7 @@ def _fields(
     image_size: int | None,
     learning_rate: float | None,
     train_limit: int | None,
+    trainable: str | None,
     seed: int | None,
     weights: str | None,
 ) -> dict[str, Any]:

@@ -12,7 +12,17 @@ from bench.errors import UserError
 from bench.options import Backends, CheckpointPath, DataDir, Device, Results, Tasks, Threads, refuse_beside_resume
 
 Values = list[str] | None
-FIELDS = ("learning_rate", "batch_size", "epochs", "image_size", "momentum", "train_limit", "seed", "weights")
+FIELDS = (
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "image_size",
+    "trainable",
+    "momentum",
+    "train_limit",
+    "seed",
+    "weights",
+)
 
 
 def sweep(
@@ -21,6 +31,7 @@ def sweep(
     batch_size: Annotated[Values, typer.Option(metavar="LIST", help="As 4,32,128.")] = None,
     epochs: Annotated[Values, typer.Option(metavar="LIST", help="Values of the task's field, as above.")] = None,
     image_size: Annotated[Values, typer.Option(metavar="LIST", help="The same, in pixels.")] = None,
+    trainable: Annotated[Values, typer.Option(metavar="LIST", help="The same: head, last-stage, all.")] = None,
     momentum: Annotated[Values, typer.Option(metavar="LIST", help="The same.")] = None,
     train_limit: Annotated[
         Values, typer.Option(metavar="LIST", help="The same: training images, from the seed.")

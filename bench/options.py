@@ -29,6 +29,9 @@ Epochs = Annotated[int | None, typer.Option(help="Overrides the task's.")]
 ImageSize = Annotated[int | None, typer.Option(help="Overrides the task's, in pixels.")]
 LearningRate = Annotated[float | None, typer.Option(help="Overrides the task's.")]
 TrainLimit = Annotated[int | None, typer.Option(help="Number of training images, drawn from the seed.")]
+Trainable = Annotated[
+    str | None, typer.Option(help="Overrides the task's: `head`, `last-stage` of the backbone with it, or `all`.")
+]
 Seed = Annotated[int | None, typer.Option(help="Of the head, the subset and the order of images.")]
 Device = Annotated[str, typer.Option(help="`cpu`, `cuda` or `cuda:N`.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one operation; all usable cores by default.")]

@@ -14,14 +14,25 @@ from torch._inductor import config as inductor
 from backends import folding
 from backends.base import Tensors
 from backends.knobs import value_of
+from backends.pytorch.recorded import Recorded
 from backends.task import Task, Variant
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+#: Of convolutions. In tf32 it is the hardware that rounds.
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
+#: Modes of `torch.compile`, by execution.
+MODES = {
+    "compiled": None,
+    "compiled_frozen": None,
+    "reduce_overhead": "reduce-overhead",
+    "max_autotune": "max-autotune",
+}
+#: Executions that replay a recording, whose results the next replay overwrites.
+REPLAYED = frozenset({"reduce_overhead", "max_autotune", "cuda_graphs"})
 
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
-    """The backbone up to its pooled features (n, d), with every parameter frozen."""
+    """The backbone up to its pooled features (n, d), with every parameter frozen that the task does not train."""
     if task.network.family == "resnet":
         backbone = torchvision.models.get_model(task.backbone, weights=None)
         backbone.fc = torch.nn.Identity()
@@ -33,7 +44,8 @@ def build(task: Task, variant: Variant) -> torch.nn.Module:
         if isinstance(module, torch.nn.Conv2d):
             module.to(DTYPES[variant.precision])
     backbone.to(memory_format=FORMATS[value_of("pytorch", variant, "layout")])
-    backbone.requires_grad_(False)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name in task.trained)
     # In train mode a frozen batch normalisation still normalises by the batch and moves its statistics.
     return backbone.train(task.batch_norm == "batch_stats")
 
@@ -51,8 +63,10 @@ def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: to
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # it still is the fastest in fp32 on some CPUs
             return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
+    if execution == "cuda_graphs":
+        return Recorded(backbone)
     inductor.freezing = execution == "compiled_frozen"
-    return torch.compile(backbone)
+    return torch.compile(backbone, mode=MODES[execution])
 
 
 def load(backbone: torch.nn.Module, tensors: Tensors) -> None:

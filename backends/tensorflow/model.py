@@ -13,7 +13,7 @@ from backends.task import Task, Variant
 
 
 def build(task: Task, variant: Variant) -> keras.Model:
-    """The backbone up to its pooled features (n, d) float32, with every parameter frozen."""
+    """The backbone up to its pooled features (n, d) float32, frozen but for what the task trains."""
     graph = graphs.build(task, variant)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(graph.output)
     return keras.Model(graph.input, pooled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
-from bench import checkpoints, data, features, gpu, variants
+from bench import checkpoints, data, features, gpu
+from bench.abilities import MISSING
 from bench.environment import cpu, packages, usable_cores
 from bench.errors import UserError
 from bench.home import home
@@ -29,10 +31,11 @@ def examine(data_dir: Path | None) -> None:
     shown = {name: version for name, version in packages().items() if version}
     table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
     table.add_row("CPU", f"{cpu().get('model')}, {usable_cores()} cores usable")
-    table.add_row("bfloat16 on the CPU", _ready(variants.bf16_missing()))
-    table.add_row("torch.compile on the CPU", _ready(variants.compiler_missing()))
     gpus = gpu.devices()
     table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
+    for device in ("cpu", *(f"cuda:{number}" for number, _ in enumerate(gpu.visible(gpus, os.environ)))):
+        for need, look in MISSING.items():
+            table.add_row(f"knobs that need {need}, on {device}", _ready(look(device)))
     table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
     kept = [entry.stat().st_size for entry in features.entries()]
     table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.folder()}")

@@ -144,7 +144,7 @@ def _with_data(
 
 
 def _fields(task: Task) -> dict[str, object]:
-    return task.model_dump(exclude={"name"})
+    return {name: getattr(task, name) for name in Task.model_fields if name != "name"}
 
 
 class _Wrong:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from backends.task import Variant
 from bench.stats import Interval, log_ratios, ratio
+from bench.variants import named
 
 #: By a variant's name, seconds a step of each round, by launch; a variant whose worker died is left out.
 Times = Mapping[str, Sequence[Sequence[float]]]
@@ -50,7 +51,7 @@ class Found:
 
 def variant(default: Variant, knobs: Turned) -> Variant:
     """The default with some knobs turned, named after their values."""
-    return Variant.model_validate({**default.model_dump(), **knobs, "name": "+".join(knobs.values()) or "default"})
+    return Variant.model_validate({**default.model_dump(), **knobs, "name": named(knobs) or "default"})
 
 
 def search(

@@ -43,6 +43,8 @@ def main(name: str, folder: Path) -> None:
             trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
             begin = partial(on_features, trainer, task) if variant.features == "cached" else None
             np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS, begin))
+            if variant.steps_per_execution:
+                (folder / "steps.json").write_text(json.dumps(steps_facts(trainer, task)))
             if begin:
                 (folder / "head.json").write_text(json.dumps(head_facts(trainer, task)))
             (folder / f"{title}.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
@@ -81,6 +83,36 @@ def head_facts(trainer: Trainer, task: Task) -> dict[str, object]:
     computed = trainer.features(images)
     found["logits"] = bool(np.allclose(trainer.head_logits(computed[:8]), trainer.logits(images[:8]), atol=1e-5))
     found |= _partial_batches(trainer, task, partial(trainer.start_on_features, computed))
+    return found
+
+
+def steps_facts(trainer: Trainer, task: Task) -> dict[str, object]:
+    """How training behaves whose calls make several steps: 24 of them, asked for in odd numbers; JSON-ready."""
+    images, labels = images_of(task)
+    order = order_of(task)
+    calls: list[int] = []
+
+    def counted(count: int) -> Callable:
+        function = trainer.steps[count]
+        return lambda iterator: (calls.append(count), function(iterator))[1]
+
+    trainer.reset()
+    losses = [trainer.step(images[batch], labels[batch]) for batch in order.batches()]
+    head = trainer.head()
+    trainer.reset()
+    trainer.steps = {count: counted(count) for count in trainer.steps}
+    training = trainer.start(images, labels, order)
+    found: dict[str, object] = {"losses": losses, "means": []}
+    for asked in (1, 17, 6):
+        found["means"].append(training.advance(asked))
+        at_rest = trainer.head()
+        threading.Event().wait(0.2)
+        found[f"rests after {asked}"] = _equal(trainer.head(), at_rest)
+    found["the head is the same"] = bool(np.allclose(trainer.head().kernel, head.kernel, atol=1e-6))
+    found["one step more"] = _raised(training.advance, 1)
+    training.close()
+    found["calls"] = calls
+    found["left over"] = [thread.name for thread in threading.enumerate() if thread.name == "fit"]
     return found
 
 

