@@ -98,8 +98,9 @@ def launch(
             crew.start(job)
         for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
             crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
-        for worker in crew.at("fine-tune ready"):
-            crew.resume(worker, FINE_TUNE_TIMEOUT)
+        while ready := crew.at("fine-tune ready"):  # a sweep's workers come back for the next one
+            for worker in ready:
+                crew.resume(worker, FINE_TUNE_TIMEOUT)
         crew.finish()
     measuring_s = sum(after.time - before.time for before, after in crew.looks)
     return Launch([outcomes[job.case] for job in jobs], measuring_s, crew.conditions())

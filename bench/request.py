@@ -127,7 +127,7 @@ def plan(request: Request) -> Plan:
         if request.tasks or request.suite != Request.suite:
             raise
         wanted = suite.load(OFFLINE)
-        banner = f"Offline suite: {error}. Until then these figures are of {_sentence(wanted.description)}"
+        banner = offline_banner(error, wanted)
         tasks = _prepare(replace(request, checkpoint=None), wanted)
     found = _tuned(chosen, tasks, default) if any(variant.name == "tuned" for variant in asked) else {}
     skipped |= _refused(chosen, asked, tasks, found)
@@ -244,10 +244,16 @@ def overridden_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tupl
 
 def _prepare(request: Request, wanted: suite.Suite) -> tuple[Prepared, ...]:
     entries = tuple(suite.Entry(task=name) for name in request.tasks) or wanted.entries
-    return tuple(_prepared(request, wanted, entry) for entry in entries)
+    return tuple(prepare_entry(request, wanted, entry) for entry in entries)
 
 
-def _prepared(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prepared:
+def prepare_entry(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prepared:
+    """One task of a suite: its fields overridden, its images and weights at hand.
+
+    Raises:
+        UserError: a field that it cannot have, or images or weights that do not fit it.
+        Unavailable: they cannot be had here.
+    """
     overrides = {**entry.override, **request.overrides}
     task, _ = overridden_task(entry.task, overrides)
     whole = data.load(task.dataset, request.data_dir)
@@ -256,12 +262,17 @@ def _prepared(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prep
         overrides["train_limit"] = most
     task, changed = overridden_task(entry.task, overrides)
     dataset = limit_test(limit(whole, task.train_limit, task.seed), wanted.most_test_images, task.seed)
-    _check_batches(task, len(dataset.train_images), len(dataset.test_images))
+    check_batches(task, len(dataset.train_images), len(dataset.test_images))
     given = None if task.weights == "random" else request.checkpoint
     return Prepared(task, changed, dataset, checkpoints.obtain(task, given), entry.fine_tune)
 
 
-def _check_batches(task: Task, train: int, test: int) -> None:
+def check_batches(task: Task, train: int, test: int) -> None:
+    """Refuse batches that so many images do not fill, or that leave one over where it cannot be normalised.
+
+    Raises:
+        UserError: the line says which batch size to use.
+    """
     if task.batch_size > train:
         raise UserError(
             f"--batch-size {task.batch_size}: the task has {train} training images: use a batch size of {train} or less"
@@ -275,5 +286,7 @@ def _check_batches(task: Task, train: int, test: int) -> None:
             )
 
 
-def _sentence(text: str) -> str:
-    return text[0].lower() + text[1:] + "."
+def offline_banner(error: Unavailable, offline: suite.Suite) -> str:
+    """What stands above figures of the offline suite."""
+    text = offline.description
+    return f"Offline suite: {error}. Until then these figures are of {text[0].lower()}{text[1:]}."

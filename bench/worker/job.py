@@ -88,6 +88,45 @@ class Job(AnyJob):
         return self.task.batch_size
 
 
+class Combination(BaseModel):
+    """One fine-tune of a sweep.
+
+    Attributes:
+        number: in the sweep.
+        folder: where the worker leaves its `proof.npz` and `fine_tune.npz`; it exists.
+        features: the entry of the cache of features; None where they have to be recomputed in every step.
+        fine_tune: False where just the evidence for others' proof is wanted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    task: Task
+    folder: Path
+    features: Path | None
+    proof_steps: int
+    fine_tune: bool
+
+
+class SweepJob(Job):
+    """Many fine-tunes in one worker, of tasks that share images and weights; `task` is the first one's."""
+
+    combinations: tuple[Combination, ...]
+
+    def of(self, one: Combination, cached: bool) -> SweepJob:
+        """The job of one combination, with its features from the cache or recomputed."""
+        change = {"name": "cached", "features": "cached"} if cached else {}
+        return self.model_copy(
+            update={
+                "task": one.task,
+                "variant": self.variant.model_copy(update=change),
+                "features": one.features if cached else None,
+                "folder": one.folder,
+                "proof_steps": one.proof_steps,
+            }
+        )
+
+
 class TargetJob(AnyJob):
     """One launch of a pytest-benchmark test of somebody else's.
 

@@ -220,6 +220,11 @@ class Worker:
         """The baton."""
         return self._baton
 
+    @pytest.fixture(scope="session", name="job")
+    def told(self) -> Job:
+        """What this worker was told."""
+        return self.job
+
     @pytest.fixture(scope="session")
     def bench(self, baton: Baton) -> Bench:
         """The built case; building it is the first thing that a launch measures."""
