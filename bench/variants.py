@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ def turned(variant: Variant) -> dict[str, str]:
     """The knobs that a variant turns, with their values."""
     usual = {knob: Variant.model_fields[knob].default for knob in KNOBS}
     return {knob: getattr(variant, knob) for knob in KNOBS if getattr(variant, knob) != usual[knob]}
+
+
+def named(turned: Mapping[str, str]) -> str:
+    """The name of a variant that turns some knobs: `bf16+nhwc`, `4workers`."""
+    return "+".join(f"{value}{knob}" if value.isdecimal() else value for knob, value in turned.items())
 
 
 def wanted(names: Sequence[str], settings: Sequence[str], threads: int, device: str) -> tuple[Variant, ...]:

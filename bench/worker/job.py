@@ -24,6 +24,7 @@ class AnyJob(BaseModel):
         spawned: when it was started, in seconds of the monotonic clock, which all processes of a machine share.
         root, python: the sources that the worker runs and its interpreter, where they are not the conductor's; the
             worker is not told of them, as an older one would not know them.
+        compiled: folder in which a framework's compiler keeps what it compiles, where that is not its usual one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class AnyJob(BaseModel):
     spawned: float = 0.0
     root: Path | None = Field(None, exclude=True)
     python: Path | None = Field(None, exclude=True)
+    compiled: Path | None = Field(None, exclude=True)
 
     @property
     def images_per_step(self) -> int:
@@ -59,6 +61,7 @@ class Job(AnyJob):
         proof_images, proof_steps: size of the proof of sameness.
         seeds: of the whole fine-tunes that are run after the rounds.
         plant: what the self-test hides in it.
+        rests: give the baton back once built, before the warm-up: several can then be built at a time.
         features, cache_limit: the entry of the cache of features, and the bytes that all of them may take; see
             `bench.features`.
     """
@@ -72,6 +75,7 @@ class Job(AnyJob):
     seeds: tuple[int, ...]
     kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
     plant: Plant | None = None
+    rests: bool = False
     features: Path | None = None
     cache_limit: int = 0
 
