@@ -50,7 +50,7 @@ def explain(wait: bool, output: Path | None, results: Path, **options: Any) -> i
                     continue
                 file = _file(output, results, found, several)
                 say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of {2 * len(found.knobs)} variants or fewer")
-                with tempfile.TemporaryDirectory(prefix="head-to-head-compiled-") as compiled:
+                with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as compiled:
                     workers = Workers(backend, prepared, Quiet(say), compiled=Path(compiled))
                     told = explained(chosen.default, found.knobs, Crews(workers.launch).measure)
                 title = f"{backend}, {prepared.task.name}, batch size {prepared.task.batch_size}"

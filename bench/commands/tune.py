@@ -123,7 +123,7 @@ def _tuned(
     budget: float,
     about: Mapping[str, Mapping[str, Any]],
 ) -> Tuned:
-    values = _values(backend, chosen.default, prepared)
+    values = searched(backend, chosen.default, prepared)
     patience = min(START_TIMEOUT, max(LEAST_PATIENCE, PATIENCE * budget))
     with Told(console, budget) as told:
         workers = Workers(
@@ -191,7 +191,7 @@ def _conditions(
     }
 
 
-def _values(backend: str, default: Variant, prepared: Prepared) -> dict[str, list[str]]:
+def searched(backend: str, default: Variant, prepared: Prepared) -> dict[str, list[str]]:
     """By knob, what this backend has beside its default and can do on this machine for this task.
 
     Knobs with values that a compiler makes come last: they are dear to start, and there may be no time for all.
@@ -213,9 +213,15 @@ def _compiles(backend: str, knob: str) -> bool:
 def _proof(console: Console, chosen: Plan, prepared: Prepared, backend: str, found: Found) -> str:
     """The verdict on what was found, by the whole proof but for the fine-tune."""
     best = variant(chosen.default, found.knobs)
-    alone_ = replace(chosen, tasks=(replace(prepared, fine_tune=False),), backends=(backend,), variants=(best,))
-    with Progress(console, alone_) as progress:
-        ((_, records),) = comparison.prove(alone_, IMAGES, STEPS, progress)
+    only = replace(
+        chosen,
+        suite=chosen.suite.model_copy(update={"launches": 1, "rounds": 0}),
+        tasks=(replace(prepared, fine_tune=False),),
+        backends=(backend,),
+        variants=(best,),
+    )
+    with Progress(console, only) as progress:
+        ((_, records),) = comparison.prove(only, IMAGES, STEPS, progress, fine_tune=False)
     proof = next((record.proof for record in records), None)
     if proof is None:
         return "no proof was made"

@@ -55,7 +55,8 @@ class Workers:
             self.haste.slowest,
             lambda: time.monotonic() - began > start_within,
         )
-        with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
+        # A worker that an interrupt left to itself may still write there; it removes the folder before it ends.
+        with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             data = write_images(self.prepared.dataset, folder)
             jobs = [self._job(variant, data, folder, rounds) for variant in crew]

@@ -45,7 +45,7 @@ def _path(axes, steps: Sequence[Step]) -> None:
         ends.append(step.so_far.estimate if step.so_far else ends[-1])
     last = steps[-1].so_far
     axes.barh(0, 1.0, color=WHOLE)
-    axes.text(1.0, 0, " 1", va="center")
+    axes.text(1.0, 0, " 1.00", va="center")
     for at, (step, before, end) in enumerate(zip(steps, ends[:-1], ends[1:], strict=True), start=1):
         axes.barh(at, end - before, left=before, color=FASTER if end >= before else SLOWER)
         axes.plot([before, before], [at - 1.4, at + 0.4], color=WHOLE, linewidth=0.8)
@@ -88,5 +88,5 @@ def _figure(axes, at: int, found: Interval | None, end: float) -> None:
     """The figure, to the right of everything in its row."""
     right = max(end, found.high if found and found.high is not None else end)
     axes.annotate(
-        f"{found.estimate:.3g}" if found else "died", (right, at), (6, 0), textcoords="offset points", va="center"
+        f"{found.estimate:.2f}" if found else "died", (right, at), (6, 0), textcoords="offset points", va="center"
     )

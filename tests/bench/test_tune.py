@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -23,9 +24,9 @@ from bench.tune import waterfall
 from bench.tune.explain import explain
 from bench.tune.launched import NOT_TRIED, Crews, Launched
 from bench.tune.search import search
-from bench.tune.unfinished import Journal
+from bench.tune.unfinished import Journal, Unfinished
 from bench.tuned import Tuned
-from tests.bench.processes import Bench, arithmetic, suite_file
+from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_until
 
 DEFAULT = Variant(threads=2)
 VALUES = {
@@ -351,7 +352,7 @@ def test_tuning_what_a_knob_makes_no_faster_keeps_the_default(tmp_path, monkeypa
     printed = capsys.readouterr().out
     assert "one knob: conv_bn: " in printed
     assert "Kept in " in printed
-    (file,) = (tmp_path / "home" / tuned.FOLDER).iterdir()
+    (file,) = (tmp_path / "home" / tuned.FOLDER).iterdir()  # nothing else: it is finished
     kept = unseal(tuned.KIND, file.read_bytes(), Tuned, tuned.SCHEMA)
     assert kept.proof == "proven"
     assert kept.history[0].name == "conv_bn"
@@ -378,3 +379,30 @@ def test_explaining_what_was_never_tuned_is_one_line(tmp_path, monkeypatch):
     with Bench("explain", "--suite", suite_file(tmp_path), "--backend", "keras", cwd=tmp_path) as bench:
         assert bench.end() == 2
     assert bench.stderr.strip() == "bench: cifar10-resnet18 was not tuned here: run bench tune --backend keras"
+
+
+@pytest.mark.slow
+def test_a_killed_tune_goes_on_and_measures_nothing_again(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(home))
+    arguments = ("tune", "--suite", suite_file(tmp_path), "--backend", "keras", "--budget", "10m")
+
+    def unfinished():
+        return list(home.glob("tuned/*.unfinished"))
+
+    with Bench(*arguments, cwd=tmp_path) as bench:
+        bench.until(unfinished)
+        workers = bench.workers()
+        bench.process.send_signal(signal.SIGKILL)
+        bench.end(10)
+        assert wait_until(lambda: not living(workers), 5), "workers end by themselves"
+    (file,) = unfinished()
+    before = unseal("unfinished", file.read_bytes(), Unfinished, 1).launches
+
+    with Bench(*arguments, cwd=tmp_path) as bench:
+        bench.until(lambda: "Going on from an interrupted tune" in bench.stdout)
+        bench.process.send_signal(signal.SIGINT)
+        assert bench.end() == 130, bench.stdout + bench.stderr
+    assert f"interrupted tune: {len(before)} launches" in bench.stdout
+    after = unseal("unfinished", file.read_bytes(), Unfinished, 1).launches
+    assert after[: len(before)] == before
