@@ -198,7 +198,7 @@ def _refused(
             for name in chosen:
                 meant = _meant(variant, found_tuned.get((name, prepared.task.hash)))
                 if meant is None:
-                    reasons[name] = f"{prepared.task.name} was not tuned here: run bench tune --backend {name}"
+                    reasons[name] = tuned.missing(name, prepared.task.name, prepared.task.hash)
                 else:
                     reasons[name] = variants.refused(name, meant, prepared.task)
             if all(reasons.values()):

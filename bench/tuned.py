@@ -108,6 +108,13 @@ def keep(tuned: Tuned) -> Path:
     return path
 
 
+def missing(backend: str, task: str, task_hash: str) -> str:
+    """Why there is nothing for this machine, and what to do."""
+    elsewhere = any((home() / FOLDER).glob(f"*-{task_hash}-{backend}.json"))
+    state = "tuned on another machine and not on this one" if elsewhere else "not tuned here"
+    return f"{task} was {state}: run bench tune --backend {backend}"
+
+
 def kept() -> list[tuple[Path, Tuned | str]]:
     """All files of this machine, each with what was found, or why it cannot be used."""
     machine = fingerprint(environment())["machine"]

@@ -94,7 +94,7 @@ def _paid(one: Paid, found: BreakEven | None, steps_in_epoch: int) -> tuple[str,
 def _tuned(backend: str, prepared: Prepared) -> Tuned:
     found = tuned.load(backend, prepared.task.hash)
     if found is None:
-        raise UserError(f"{prepared.task.name} was not tuned here: run bench tune --backend {backend}")
+        raise UserError(tuned.missing(backend, prepared.task.name, prepared.task.hash))
     return found
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from backends.knobs import KNOBS
 from backends.task import Variant
 from bench.stats import Interval
 from bench.tune.candidates import Gains, helpful, merged, together
@@ -63,8 +64,9 @@ class Found:
 
 
 def variant(default: Variant, knobs: Turned) -> Variant:
-    """The default with some knobs turned, named after their values."""
-    return Variant.model_validate({**default.model_dump(), **knobs, "name": named(knobs) or "default"})
+    """The default with some knobs turned, named after their values in the order of the table of knobs."""
+    ordered = {knob: knobs[knob] for knob in KNOBS if knob in knobs}
+    return Variant.model_validate({**default.model_dump(), **ordered, "name": named(ordered) or "default"})
 
 
 def search(

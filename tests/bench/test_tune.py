@@ -335,6 +335,12 @@ def test_a_file_from_another_machine_is_refused(kept):
         asked()
 
 
+def test_a_file_that_another_machine_left_in_a_home_of_both_is_not_taken(kept):
+    tuned.keep(kept.model_copy(update={"machine": {**kept.machine, "CPU": "another"}}))
+    with pytest.raises(UserError, match="embedded was tuned on another machine and not on this one: run bench tune"):
+        asked(backends=["keras"])
+
+
 def test_a_file_that_was_edited_is_refused(kept):
     path = tuned.keep(kept)
     path.write_text(path.read_text().replace("conv_bn", "none"))

@@ -19,7 +19,7 @@ from bench.data.dataset import Dataset
 from bench.environment import usable_cores
 from bench.request import Prepared
 from bench.stats import log_ratios
-from bench.tune.launched import CREW, Crews, log_gain
+from bench.tune.launched import CREW, Crews, Launched, log_gain
 from bench.tune.measure import Workers
 from bench.tune.search import search, variant
 from tests.yardsticks import case
@@ -56,12 +56,18 @@ def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[floa
     names = ", ".join(one.name for one in fastest)
     say(f"{backend}: {len(gains)} of {len(everything)} combinations ran, the fastest: {names}")
 
-    last = [tuned, *(one for one in fastest if one.name != tuned.name)]
+    workers.haste = Haste(workers.haste.abreast)
+    last = [one for one in dict.fromkeys([tuned, *fastest]) if one != default]
     launches = [Crews(workers.launch).measure([default, *last], LAST_ROUNDS) for _ in range(LAUNCHES)]
-    best = max(last, key=lambda one: log_gain(launches, one.name, default.name) or -math.inf)
+    best = max([default, *last], key=lambda one: _gain(launches, one, default))
     say(f"{backend}: the best of all is {best.name}")
     seconds = [launch.seconds for launch in launches if {tuned.name, best.name} <= launch.seconds.keys()]
     return log_ratios([one[best.name] for one in seconds], [one[tuned.name] for one in seconds])
+
+
+def _gain(launches: Sequence[Launched], one: Variant, default: Variant) -> float:
+    gain = log_gain(launches, one.name, default.name)
+    return -math.inf if gain is None else gain
 
 
 def _gains(
