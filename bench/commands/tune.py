@@ -109,6 +109,7 @@ def tune(budget: float, wait: bool, **options: Any) -> int:
                     found = _tuned(console, chosen, prepared, backend, budget, about)
                     sound = sound and _proven(found.proof)
                     console.print(_table(found))
+                    console.print(_end(found), soft_wrap=True, markup=False, highlight=False)
                     console.print(f"Kept in {tuned.keep(found)}", soft_wrap=True, markup=False)
         except KeyboardInterrupt:
             return 130
@@ -244,10 +245,13 @@ def _table(found: Tuned) -> Table:
     for knob in SEARCHED:
         usual = default_of(found.backend, knob)
         table.add_row(knob, usual, found.knobs.get(knob, usual))
-    speedup = None if found.speedup is None else Interval(found.speedup, found.low, found.high)
-    told = f"{_told(speedup)}; {found.proof}" if speedup else "nothing is certainly faster than the default"
-    table.caption = f"{told}; {found.seconds:.0f} s"
     return table
+
+
+def _end(found: Tuned) -> str:
+    speedup = None if found.speedup is None else Interval(found.speedup, found.low, found.high)
+    told = f"{_told(speedup)}, {found.proof}" if speedup else "Nothing is certainly faster than the default"
+    return f"{told}; it took {found.seconds:.0f} s."
 
 
 def _told(speedup: Interval) -> str:

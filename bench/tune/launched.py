@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -114,8 +114,3 @@ def log_gain(launches: Sequence[Launched], fast: str, slow: str) -> float | None
     """The mean logarithm of that."""
     found = speedup(launches, fast, slow)
     return None if found is None else math.log(found.estimate)
-
-
-def start_ups(launches: Sequence[Launched], name: str) -> Mapping[int, float]:
-    """Seconds that a variant's start took, by the launch's number."""
-    return {number: launch.start_up_s[name] for number, launch in enumerate(launches) if name in launch.start_up_s}

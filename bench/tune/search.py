@@ -146,7 +146,7 @@ class _Stages:
         kept, gain, left_open = best, None, tuple(best)
         variants = in_doubt(best, alone, self.costs)
         while launches := self._last(best, variants):
-            variants = [knobs for knobs in variants if self._name(knobs) in launches[-1].names]
+            variants = [knobs for knobs in variants if self._enough(launches, knobs)]
             for stage, knobs in (("the fastest", best), *(("less", one) for one in variants)):
                 self._told(stage, [knobs], launches)
             decision = leanest(best, kept, variants, partial(self._speedup, launches))
@@ -169,15 +169,20 @@ class _Stages:
         return Found(kept if _faster(gain) else {}, gain, tuple(self.notes))
 
     def _last(self, best: Turned, variants: Sequence[Turned]) -> list[Launched]:
-        """Launches of `best` and as many of `variants` as there is time for; none where there is too little."""
+        """Launches of `best` and of as many of `variants` as there is time for, some after the others where it has to
+        be; none where there is too little. What time is left narrows the intervals.
+        """
         launches: list[Launched] = []
-        while len(launches) < MOST_LAUNCHES:
-            missing = LEAST_LAUNCHES - len(launches)
-            fitting = self._fitting(best, variants, max(1, missing))
-            enough = missing <= 0 and fitting != len(variants)
-            if enough or (fitting is None and not launches):
-                break
-            variants = variants[: fitting or 0]
+        rest = list(variants)
+        while rest or not launches:
+            fitting = self._fitting(best, rest, LEAST_LAUNCHES)
+            if fitting is None or (launches and not fitting):
+                return launches
+            batch, rest = rest[:fitting], rest[fitting:]
+            for missing in range(LEAST_LAUNCHES, 0, -1):  # dearer than foretold: less is measured
+                batch = batch[: self._fitting(best, batch, missing) or 0]
+                launches.append(self._launch([best, *batch], LAST_ROUNDS))
+        while len(launches) < MOST_LAUNCHES and self._fitting(best, variants, 1) == len(variants):
             launches.append(self._launch([best, *variants], LAST_ROUNDS))
         return launches
 
@@ -221,6 +226,9 @@ class _Stages:
     def _aside(self, best: Turned) -> float:
         """Seconds that the proof takes: the reference's start and that of `best`, and some steps of each."""
         return PROOF_STARTS * (self.costs.start({}) + self.costs.start(best)) + PROOF_SECONDS
+
+    def _enough(self, launches: Sequence[Launched], knobs: Turned) -> bool:
+        return sum(self._name(knobs) in launch.names for launch in launches) >= LEAST_LAUNCHES
 
     def _speedup(self, launches: Sequence[Launched], fast: Turned, slow: Turned) -> Interval | None:
         return speedup(launches, self._name(fast), self._name(slow))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.stats import Interval
 from bench.tune.explain import Explanation, Step
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 150
@@ -39,7 +43,7 @@ def draw(explanation: Explanation, title: str, file: Path) -> None:
     file.write_bytes(drawn.getvalue())
 
 
-def _path(axes, steps: Sequence[Step]) -> None:
+def _path(axes: Axes, steps: Sequence[Step]) -> None:
     ends = [1.0]
     for step in steps:
         ends.append(step.so_far.estimate if step.so_far else ends[-1])
@@ -60,7 +64,7 @@ def _path(axes, steps: Sequence[Step]) -> None:
     axes.set_title("one knob after the other", fontsize=10)
 
 
-def _removals(axes, steps: Sequence[Step]) -> None:
+def _removals(axes: Axes, steps: Sequence[Step]) -> None:
     axes.axvline(1.0, color=WHOLE, linewidth=0.8)
     furthest = 1.0
     for at, step in enumerate(steps, start=1):
@@ -78,13 +82,13 @@ def _removals(axes, steps: Sequence[Step]) -> None:
     axes.set_title("taken away at the end", fontsize=10)
 
 
-def _interval(axes, at: int, found: Interval | None) -> None:
+def _interval(axes: Axes, at: int, found: Interval | None) -> None:
     if found is not None and found.low is not None and found.high is not None:
         reach = [[found.estimate - found.low], [found.high - found.estimate]]
         axes.errorbar(found.estimate, at, xerr=reach, color="black", capsize=3, linewidth=1)
 
 
-def _figure(axes, at: int, found: Interval | None, end: float) -> None:
+def _figure(axes: Axes, at: int, found: Interval | None, end: float) -> None:
     """The figure, to the right of everything in its row."""
     right = max(end, found.high if found and found.high is not None else end)
     axes.annotate(
