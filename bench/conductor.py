@@ -51,7 +51,7 @@ class Haste:
         abreast: workers that are built at the same time, where their jobs rest then; each is warmed up alone.
         patience: seconds without a word from a worker that starts.
         slowest: a worker whose step takes more than so many times the first job's is ended before the rounds.
-        late: whether it is too late to start another worker.
+        late: whether it is too late to start another worker; the first is started all the same.
     """
 
     abreast: int = 1
@@ -125,7 +125,7 @@ def launch(
             crew.start_abreast(ordered, haste)
         else:
             for job in ordered:
-                if not haste.late():
+                if job is ordered[0] or not haste.late():
                     crew.start(job, haste.patience)
         crew.leave_behind(jobs[0].case, haste.slowest)
         for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
@@ -171,7 +171,7 @@ class _Crew:
         for job in jobs:
             if len(building) == haste.abreast:
                 await_one()
-            if not haste.late():
+            if not started or not haste.late():
                 building.append(self._spawn(job))
                 started.append(building[-1])
         while building:

@@ -139,7 +139,7 @@ def test_in_haste_workers_are_built_side_by_side_and_the_hopeless_are_left_behin
     made = jobs(tmp_path, "a", "raise in build", "b", "sleep 10", "c", rounds=2)
     made = [job.model_copy(update={"rests": True, "kinds": ("pipeline",), "seeds": ()}) for job in made]
     asked = []
-    haste = Haste(abreast=2, slowest=5.0, late=lambda: len(asked) == 4 or asked.append(1) is not None)
+    haste = Haste(abreast=2, slowest=5.0, late=lambda: len(asked) == 3 or asked.append(1) is not None)
     watcher = Watcher()
     done = conductor.launch(made, 0.02, random.Random(1), watcher, haste=haste)
     a, raised, b, slow, late = done.outcomes

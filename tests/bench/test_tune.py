@@ -354,7 +354,7 @@ def test_tuning_what_a_knob_makes_no_faster_keeps_the_default(tmp_path, monkeypa
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
     monkeypatch.setattr(command, "SEARCHED", ("folding",))
-    assert command.tune(1.0, False, suite=str(suite_file(tmp_path)), backends=["keras"]) == 0
+    assert command.tune(40.0, False, suite=str(suite_file(tmp_path)), backends=["keras"]) == 0
     printed = capsys.readouterr().out
     assert "one knob: conv_bn: " in printed
     assert "Kept in " in printed
