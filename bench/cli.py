@@ -160,9 +160,7 @@ def parity(
 
 @app.command()
 def tune(
-    budget: Annotated[
-        str, typer.Option(help="For the search of each backend; deciding follows, about as long again.")
-    ] = "5m",
+    budget: Annotated[str, typer.Option(help="For each backend and task, the proof included: `90s`, `5m`.")] = "5m",
     suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
     task: Tasks = None,
     backend: Backends = None,
@@ -218,14 +216,18 @@ def explain(
     device: Device = "cpu",
     threads: Threads = None,
     wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    output: Annotated[Path | None, typer.Option(help="File of the plot: .png, .svg or .pdf.")] = None,
+    results: Results = Path("results"),
 ) -> None:
-    """Show which of the knobs that `bench tune` turned makes a step how much faster."""
+    """Show which of the knobs that `bench tune` turned makes a step how much faster, and when that has paid."""
     from bench.commands.explain import explain as show_steps
 
     fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         show_steps(
             wait,
+            output,
+            results,
             suite=suite,
             tasks=task or (),
             backends=backend or (),

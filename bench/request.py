@@ -19,6 +19,7 @@ from bench.errors import Unavailable, UserError, unknown
 from bench.gpu import check_device
 from bench.record import Record
 from bench.tasks import TASKS
+from bench.tuned import Tuned
 
 OFFLINE = "offline"
 #: 512 float32 features of CIFAR-10's 60,000 images are 123 MB; those of a ResNet-50 are four times as much.
@@ -76,7 +77,8 @@ class Prepared:
 class Plan:
     """Everything that a run needs to know before the first worker starts; `done` is what was measured already.
 
-    `default` is the variant that others are proven the same as; `skipped` has reasons by backend, or `backend/variant`.
+    `default` is the variant that others are proven the same as; `tuned` is what was found here, by backend and the
+    task's hash; `skipped` has reasons by backend, or `backend/variant`.
     """
 
     suite: suite.Suite
@@ -84,7 +86,7 @@ class Plan:
     backends: tuple[str, ...]
     variants: tuple[Variant, ...]
     default: Variant
-    tuned: Mapping[tuple[str, str], Variant]
+    tuned: Mapping[tuple[str, str], Tuned]
     skipped: dict[str, str]
     banner: str | None
     isolated: bool
@@ -100,7 +102,7 @@ class Plan:
         found = []
         for variant in self.variants:
             for backend in self.backends:
-                meant = self.tuned.get((backend, prepared.task.hash)) if variant.name == "tuned" else variant
+                meant = _meant(variant, self.tuned.get((backend, prepared.task.hash)))
                 if meant is not None and variants.refused(backend, meant, prepared.task) is None:
                     found.append((backend, meant))
         return found
@@ -129,7 +131,7 @@ def plan(request: Request) -> Plan:
         wanted = suite.load(OFFLINE)
         banner = offline_banner(error, wanted)
         tasks = _prepare(replace(request, checkpoint=None), wanted)
-    found = _tuned(chosen, tasks, default) if any(variant.name == "tuned" for variant in asked) else {}
+    found = _tuned(chosen, tasks) if any(variant.name == "tuned" for variant in asked) else {}
     skipped |= _refused(chosen, asked, tasks, found)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
@@ -161,13 +163,20 @@ def default_of(request: Request) -> Variant:
     return Variant(device=request.device, threads=request.threads or usable_cores())
 
 
-def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared], default: Variant) -> dict[tuple[str, str], Variant]:
+def _meant(asked: Variant, found: Tuned | None) -> Variant | None:
+    """The variant that was asked for, as a backend has it: what `tuned` is was found for each."""
+    if asked.name != "tuned":
+        return asked
+    return found.variant(asked) if found else None
+
+
+def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared]) -> dict[tuple[str, str], Tuned]:
     """What `bench tune` found on this machine, by backend and the task's hash."""
     found = {}
     for prepared in tasks:
         for backend in chosen:
             if one := tuned.load(backend, prepared.task.hash):
-                found[backend, prepared.task.hash] = one.variant(default)
+                found[backend, prepared.task.hash] = one
     return found
 
 
@@ -175,7 +184,7 @@ def _refused(
     chosen: Sequence[str],
     asked: Sequence[Variant],
     tasks: Sequence[Prepared],
-    found_tuned: Mapping[tuple[str, str], Variant],
+    found_tuned: Mapping[tuple[str, str], Tuned],
 ) -> dict[str, str]:
     """The cases that cannot be run, and why.
 
@@ -187,10 +196,10 @@ def _refused(
         for prepared in tasks:
             reasons: dict[str, str | None] = {}
             for name in chosen:
-                if variant.name == "tuned" and (name, prepared.task.hash) not in found_tuned:
-                    reasons[name] = f"{prepared.task.name} was not tuned here: run bench tune --backend {name}"
+                meant = _meant(variant, found_tuned.get((name, prepared.task.hash)))
+                if meant is None:
+                    reasons[name] = tuned.missing(name, prepared.task.name, prepared.task.hash)
                 else:
-                    meant = found_tuned[name, prepared.task.hash] if variant.name == "tuned" else variant
                     reasons[name] = variants.refused(name, meant, prepared.task)
             if all(reasons.values()):
                 raise UserError(

@@ -104,6 +104,10 @@ def _other_experiments(records: Sequence[Record], chosen: Plan) -> Iterator[str]
         for name, value in now.items():
             if record and getattr(record, name) != value:
                 yield f"{record.task.name}: {name} was {getattr(record, name)} and is {value}"
+        found = {backend: variant for backend, variant in chosen.cases(prepared) if variant.name == "tuned"}
+        tuned = [record for record in records if record.position == position and record.variant.name == "tuned"]
+        if other := next((record for record in tuned if record.variant != found.get(record.backend)), None):
+            yield f"{other.case}: what is tuned was found anew since"
 
 
 def begun_under(run: Path) -> Mapping[str, Any]:

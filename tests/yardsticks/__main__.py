@@ -15,7 +15,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.yardsticks import against_scripts, case, command_line, error_rates, harness_cost, measuring_phase, storage
+from tests.yardsticks import (
+    against_scripts,
+    case,
+    command_line,
+    error_rates,
+    exhaustive,
+    harness_cost,
+    measuring_phase,
+    storage,
+)
 from tests.yardsticks.target import Target, counted, of_ratios, spanned
 
 QUICK_ROUNDS = 2
@@ -126,6 +135,14 @@ def stored(extent: Extent) -> Iterator[Target]:
     yield Target("recording, of a run's wall time", spanned(shares), most=0.01, style=".2%", note=note)
 
 
+def everything(extent: Extent) -> Iterator[Target]:
+    """What is tuned against all combinations, of the first backend asked for; about a quarter of an hour."""
+    backend = extent.backends[0]
+    ys = exhaustive.compare(backend, extent.data, extent.say)
+    of = ", ".join(exhaustive.SUBSET)
+    yield of_ratios(f"{backend}: tuned / the best of all", ys, least=0.97, note=f"throughput; all combinations of {of}")
+
+
 PARTS = {
     "scripts": scripts,
     "rounds": rounds,
@@ -134,9 +151,10 @@ PARTS = {
     "help": help_,
     "stored": stored,
     "errors": errors,
+    "exhaustive": everything,
 }
 #: Measured only where they are asked for.
-LONG = ("errors",)
+LONG = ("errors", "exhaustive")
 
 
 def table(targets: list[Target]) -> Table:
