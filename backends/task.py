@@ -104,7 +104,8 @@ class Variant(BaseModel):
         execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript` or `xla`.
         precision: of the frozen forward.
         layout: memory order of images.
-        folding: of frozen batch normalisations into the convolutions before them.
+        folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
+            of small maps as matrix products.
         gradients: how the frozen forward is kept out of the graph of gradients.
         images: `streamed` through the input pipeline, or `resident` on the device.
         features: `recomputed` every step, or `cached` once.
@@ -118,7 +119,7 @@ class Variant(BaseModel):
     execution: Literal["eager", "compiled", "compiled_frozen", "torchscript", "xla"] | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
-    folding: Literal["none", "conv_bn"] | None = None
+    folding: Literal["none", "conv_bn", "product"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
     images: Literal["streamed", "resident"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"

@@ -43,7 +43,7 @@ class KerasTrainer(Trainer):
         self.compiled = partial(devices.compiled, variant)
         self.forward = self.compiled(self._forward)
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task.network, checkpoint, variant)
+        self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTION)
 

@@ -36,7 +36,7 @@ class PyTorchTrainer(Trainer):
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task.network, checkpoint, variant)
+        self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
         self.frozen = model.executed(self.backbone, task, variant, one_batch.to(**self.form))

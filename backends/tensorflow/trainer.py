@@ -38,7 +38,7 @@ class TensorFlowTrainer(Trainer):
         self.forward = self.compiled(self._forward)
         self.gradient = self.compiled(self._loss)
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task.network, checkpoint, variant)
+        self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTION)
 

@@ -44,10 +44,10 @@ VARIANTS = MappingProxyType(
     {
         name: (task, backends, Variant(name=name, threads=1, **knobs))
         for name, task, backends, knobs in (
-            ("folded", "frozen", ("tensorflow", "keras"), {"folding": "conv_bn"}),
+            ("folded", "frozen", ("tensorflow", "keras"), {"folding": "product"}),
             ("cached", "frozen", EVERYWHERE, {"features": "cached"}),
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
-            ("folded bf16", "frozen", EVERYWHERE, {"folding": "conv_bn", "precision": "bf16"}),
+            ("folded bf16", "frozen", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
             ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript"}),
@@ -55,7 +55,7 @@ VARIANTS = MappingProxyType(
                 "many",
                 "frozen",
                 ("pytorch",),
-                {"layout": "nhwc", "folding": "conv_bn", "gradients": "inference_mode", "images": "resident"},
+                {"layout": "nhwc", "folding": "product", "gradients": "inference_mode", "images": "resident"},
             ),
         )
     }
