@@ -18,6 +18,12 @@ def folds(variant: Variant) -> bool:
     return variant.folding in ("conv_bn", "product")
 
 
+def for_extraction(variant: Variant, **knobs: str) -> Variant:
+    """What features are extracted with: the precision and device of `variant`, folded, and `knobs` of the backend."""
+    kept = {name: getattr(variant, name) for name in ("precision", "threads", "device")}
+    return Variant.model_validate({**kept, "name": "extraction", "folding": "product", **knobs})
+
+
 def pairs(backbone: Backbone) -> dict[str, str]:
     """The prefix of every convolution's tensors, and of the normalisation behind it, which follows it in the order of
     the network.

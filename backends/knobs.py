@@ -175,7 +175,8 @@ def check(backend: str, variant: Variant, task: Task) -> None:
         )
     if variant.folding not in (None, "none") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
-            f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: use folding none"
+            f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: "
+            "use folding none"
         )
 
 

@@ -23,7 +23,7 @@ class Nothing(keras.layers.Layer):
 
 
 class Product(keras.layers.Conv2D):
-    """A convolution of a whole map as one matrix product, see `folding.as_product`; inputs (n, side, side, channels)."""
+    """A convolution of a whole map as one product, see `folding.as_product`; inputs (n, side, side, channels)."""
 
     def __init__(self, place: Place, filters: int, **options) -> None:
         self.place, self.after = place, -(-place.side // place.stride)

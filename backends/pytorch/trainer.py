@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training, in_batches
 from backends.pytorch import device as devices
 from backends.pytorch import model, pipeline, preprocess
 from backends.pytorch.head import HeadTraining
@@ -60,6 +60,19 @@ class PyTorchTrainer(Trainer):
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         return self._features(self._inputs(images)).cpu().numpy()
+
+    @torch.inference_mode()
+    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
+        """See `Trainer.extract`."""
+        form, frozen = model.for_extraction(
+            self.task, self.variant, self.checkpoint, sum(map(len, several)), self.device
+        )
+
+        def features(images: np.ndarray) -> np.ndarray:
+            inputs = self._inputs(images).to(model.DTYPES[form.precision], memory_format=torch.channels_last)
+            return frozen(inputs).float().cpu().numpy()
+
+        return [in_batches(features, images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training, in_batches
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
 from backends.tensorflow import model, pipeline, preprocess
@@ -25,7 +25,7 @@ class TensorFlowTrainer(Trainer):
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         knobs.check("tensorflow", variant, task)
-        self.task = task
+        self.task, self.variant = task, variant
         devices.set_up(variant)
         self.transform = preprocess.transform(task)
         self.backbone = model.build(task, variant)
@@ -59,6 +59,15 @@ class TensorFlowTrainer(Trainer):
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         return self.forward(self._inputs(images))[0].numpy()
+
+    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
+        """See `Trainer.extract`."""
+        form = folding.for_extraction(self.variant)
+        backbone = model.build(self.task, form)
+        model.load(backbone, self.task, folding.executed(self.task, self.checkpoint, form))
+        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial one is not traced anew
+        features = tf.function(lambda images: backbone(self.transform(images)), input_signature=[any_batch])
+        return [in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

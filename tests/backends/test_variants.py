@@ -21,7 +21,8 @@ CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for ba
 def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
     name, _, variant = VARIANTS[title]
     reference = evidence.arrays("pytorch", name)
-    proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision)
+    cached = variant.features == "cached"
+    proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision, cached)
     assert (proof.status, proof.reason) == ("proven", "")
     assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision == "bf16")
 
