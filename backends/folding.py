@@ -1,14 +1,27 @@
-"""The backbone's tensors as a variant executes them: batch normalisations folded into the convolutions before them, and
-rounded. The same for all frameworks.
+"""The backbone's tensors as a variant executes them: batch normalisations folded into the convolutions before them,
+convolutions of small maps written as products, and rounded. The same for all frameworks.
 """
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
-from backends.backbones import Backbone
+from backends.backbones import Backbone, Place
 from backends.base import Tensors, UnsupportedVariant
-from backends.task import Variant
+from backends.task import Task, Variant
+
+
+def folds(variant: Variant) -> bool:
+    """Whether `variant` computes batch normalisations into the convolutions before them."""
+    return variant.folding in ("conv_bn", "product")
+
+
+def for_extraction(variant: Variant, **knobs: str) -> Variant:
+    """What features are extracted with: the precision and device of `variant`, folded, and `knobs` of the backend."""
+    kept = {name: getattr(variant, name) for name in ("precision", "threads", "device")}
+    return Variant.model_validate({**kept, "name": "extraction", "folding": "product", **knobs})
 
 
 def pairs(backbone: Backbone) -> dict[str, str]:
@@ -38,7 +51,41 @@ def fold(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
     return folded
 
 
-def executed(backbone: Backbone, checkpoint: Tensors, variant: Variant) -> Tensors:
+def small_maps(task: Task, variant: Variant) -> dict[str, Place]:
+    """The convolutions that `variant` executes as a product: by prefix, where they are.
+
+    They are those whose map has no more pixels than their kernel. Such a kernel lies over the padding for the most part
+    (of a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel), and a product of all of the map's
+    values with one matrix takes fewer multiplications than the convolution, and is what processors do best.
+    """
+    if variant.folding != "product":
+        return {}
+    shapes, places = task.network.tensors(), task.network.places(task.image_size)
+    kernels = {prefix: shapes[f"{prefix}.weight"][-1] for prefix in places}
+    return {prefix: place for prefix, place in places.items() if 1 < kernels[prefix] >= place.side}
+
+
+def as_product(weight: np.ndarray, place: Place) -> np.ndarray:
+    """A convolution of a whole map as a 1 x 1 convolution of one pixel, whose channels are the map's values.
+
+    Args:
+        weight: (out, in, k, k), of a convolution that pads by k // 2.
+        place: where it is.
+
+    Returns:
+        (side' side' out, side side in, 1, 1), both sides of it in the order height, width, channel.
+    """
+    out, into, kernel, _ = weight.shape
+    side, after = place.side, -(-place.side // place.stride)
+    product = np.zeros((after, after, out, side, side, into), weight.dtype)
+    for (y, x), (v, u) in itertools.product(np.ndindex(after, after), np.ndindex(side, side)):
+        row, column = v - y * place.stride + kernel // 2, u - x * place.stride + kernel // 2
+        if 0 <= row < kernel and 0 <= column < kernel:
+            product[y, x, :, v, u] = weight[:, :, row, column]
+    return product.reshape(after * after * out, side * side * into, 1, 1)
+
+
+def executed(task: Task, checkpoint: Tensors, variant: Variant) -> Tensors:
     """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to their precision.
 
     In tf32 they stay as they are: the hardware rounds what it reads.
@@ -46,7 +93,11 @@ def executed(backbone: Backbone, checkpoint: Tensors, variant: Variant) -> Tenso
     Raises:
         UnsupportedVariant: a tensor's numbers are too large for the precision.
     """
-    tensors = fold(backbone, checkpoint) if variant.folding == "conv_bn" else checkpoint
+    backbone = task.network
+    tensors = dict(fold(backbone, checkpoint)) if folds(variant) else dict(checkpoint)
+    for prefix, place in small_maps(task, variant).items():
+        tensors[f"{prefix}.weight"] = as_product(tensors[f"{prefix}.weight"], place)
+        tensors[f"{prefix}.bias"] = np.tile(tensors[f"{prefix}.bias"], (-(-place.side // place.stride)) ** 2)
     if variant.precision not in ROUNDED:
         return tensors
     held = {f"{prefix}.{kind}" for prefix in pairs(backbone) for kind in ("weight", "bias")}

@@ -16,6 +16,7 @@ TORCH = "docs.pytorch.org/docs/stable/"
 TUNING = "docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
 TENSORFLOW = "www.tensorflow.org/"
 KERAS = "keras.io/"
+PRODUCT = "arXiv:1410.0759, section 2 (convolution as one matrix product), of the whole map"
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,22 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "folding": Knob(
-            "whether fixed batch normalisations are computed into the convolutions ahead of time",
+            "whether fixed batch normalisations are computed into the convolutions ahead of time; product: and those "
+            "convolutions whose map has no more pixels than their kernel become matrix products",
             {
                 "pytorch": {
                     "none": "the classic tutorial",
                     "conv_bn": f"{TORCH}generated/torch.nn.utils.fuse_conv_bn_eval.html",
+                    "product": PRODUCT,
                 },
-                "tensorflow": {"none": "the guide's default", "conv_bn": "arXiv:1712.05877, section 3.2"},
-                "keras": {"none": "the guide's default", "conv_bn": "arXiv:1712.05877, section 3.2"},
+                **{
+                    name: {
+                        "none": "the guide's default",
+                        "conv_bn": "arXiv:1712.05877, section 3.2",
+                        "product": PRODUCT,
+                    }
+                    for name in ("tensorflow", "keras")
+                },
             },
         ),
         "gradients": Knob(
@@ -235,7 +244,7 @@ BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "execution": ("compiled_frozen", "torchscript", "cuda_graphs"),
         "precision": ("bf16", "fp16"),
-        "folding": ("conv_bn",),
+        "folding": ("conv_bn", "product"),
         "gradients": ("inference_mode",),
         "features": ("cached",),
     }
@@ -298,9 +307,10 @@ def check(backend: str, variant: Variant, task: Task) -> None:
                 f"{knob} {meant!r} is for a frozen backbone, and of this one {task.trainable!r} is trained: use "
                 f"{knob} {default_of(backend, knob)}"
             )
-    if variant.folding == "conv_bn" and task.batch_norm != "frozen":
+    if variant.folding not in (None, "none") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
-            f"folding 'conv_bn' needs fixed statistics, and batch norm is {task.batch_norm!r}: use folding none"
+            f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: "
+            "use folding none"
         )
     for (knob, value), others, reason in CONTRADICTIONS:
         if getattr(variant, knob) == value:

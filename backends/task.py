@@ -130,7 +130,8 @@ class Variant(BaseModel):
             GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
-        folding: of frozen batch normalisations into the convolutions before them.
+        folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
+            of small maps as matrix products.
         gradients: how the frozen forward is kept out of the graph of gradients.
         images: `streamed` through the input pipeline as network inputs or as `uint8`, or `resident` on the device.
         workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
@@ -149,7 +150,7 @@ class Variant(BaseModel):
     execution: Execution | None = None
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
-    folding: Literal["none", "conv_bn"] | None = None
+    folding: Literal["none", "conv_bn", "product"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
     images: Literal["streamed", "uint8", "resident"] | None = None
     workers: Literal["0", "1", "2", "4"] | None = None

@@ -29,7 +29,8 @@ def proof(outcome: Outcome[Job], reference: Outcome[Job] | None, prepared: Prepa
     tuned = _tuned(outcome)
     others = _tuned(reference) if reference else None
     outcomes = (tuned, others) if tuned is not None else None
-    verdict = parity.prove(mine, theirs, prepared.task, outcomes, outcome.job.variant.precision)
+    variant = outcome.job.variant
+    verdict = parity.prove(mine, theirs, prepared.task, outcomes, variant.precision, variant.features == "cached")
     return verdict.model_copy(update={"seconds": outcome.said["proven"]["seconds"]})
 
 

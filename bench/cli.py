@@ -12,6 +12,7 @@ import typer
 
 from bench.amounts import margin as margin_of
 from bench.amounts import seconds, share, size
+from bench.cli_sweep import sweep
 from bench.errors import UserError
 from bench.inside import inside
 from bench.kept import baselines, caches
@@ -34,6 +35,7 @@ from bench.options import (
     TrainLimit,
     Variants,
     Weights,
+    refuse_beside_resume,
 )
 
 #: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
@@ -88,7 +90,7 @@ def run(
     from bench.commands.run import compare
 
     if resume is not None:
-        _refuse_beside_resume(context)
+        refuse_beside_resume(context, {"resume", "results", "strict", "wait"})
     fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         compare(
@@ -158,9 +160,7 @@ def parity(
 
 @app.command()
 def tune(
-    budget: Annotated[
-        str, typer.Option(help="For the search of each backend; deciding follows, about as long again.")
-    ] = "5m",
+    budget: Annotated[str, typer.Option(help="For each backend and task, the proof included: `90s`, `5m`.")] = "5m",
     suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
     task: Tasks = None,
     backend: Backends = None,
@@ -216,14 +216,18 @@ def explain(
     device: Device = "cpu",
     threads: Threads = None,
     wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    output: Annotated[Path | None, typer.Option(help="File of the plot: .png, .svg or .pdf.")] = None,
+    results: Results = Path("results"),
 ) -> None:
-    """Show which of the knobs that `bench tune` turned makes a step how much faster."""
+    """Show which of the knobs that `bench tune` turned makes a step how much faster, and when that has paid."""
     from bench.commands.explain import explain as show_steps
 
     fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         show_steps(
             wait,
+            output,
+            results,
             suite=suite,
             tasks=task or (),
             backends=backend or (),
@@ -355,6 +359,7 @@ def gate(
 
 
 app.add_typer(inside)
+app.command()(sweep)
 app.add_typer(baselines, name="baseline")
 app.add_typer(caches, name="cache")
 
@@ -391,14 +396,6 @@ def doctor(data_dir: DataDir = None) -> None:
     from bench.commands.doctor import examine
 
     examine(data_dir)
-
-
-def _refuse_beside_resume(context: typer.Context) -> None:
-    """A run that is resumed has its options already."""
-    allowed = {"resume", "results", "strict", "wait"}
-    given = [n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")]
-    if others := [f"--{name.replace('_', '-')}" for name in given if name not in allowed]:
-        raise UserError(f"--resume takes the options that the run had: leave out {', '.join(others)}")
 
 
 def _fields(

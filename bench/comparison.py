@@ -96,15 +96,15 @@ def _next(
 
 
 def prove(
-    plan: Plan, proof_images: int, proof_steps: int, progress: Progress
+    plan: Plan, proof_images: int, proof_steps: int, progress: Progress, fine_tune: bool = True
 ) -> Iterator[tuple[Prepared, list[Record]]]:
-    """The whole proof of every case, with the fine-tune and without any measuring."""
+    """The whole proof of every case, with the fine-tune or without, and without any measuring."""
     for prepared in plan.tasks:
         thorough = plan.suite.model_copy(
             update={"rounds": 0, "launches": 1, "proof_images": proof_images, "proof_steps": proof_steps}
         )
         alone = replace(plan, suite=thorough)
-        only = Next(1, (prepared.task.seed,))
+        only = Next(1, (prepared.task.seed,) if fine_tune else ())
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
             records = [
                 assemble.record(*parts, run="", suite=thorough.name, position=0, about={})

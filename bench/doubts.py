@@ -15,7 +15,7 @@ from statistics import median
 from bench import stats
 from bench.conductor import COMPARED
 from bench.memory import MB
-from bench.record import Doubt, Record, Rounds
+from bench.record import Conditions, Doubt, Record, Rounds
 from bench.tables.launches import by_task, widest_reach
 from bench.variants import division
 
@@ -118,7 +118,13 @@ def doubt(name: str, evidence: str) -> Doubt:
 
 def of_launch(record: Record) -> tuple[Doubt, ...]:
     """What one launch tells by itself."""
-    found = chain(_told(record), _surroundings(record), _gpu(record), _rounds(record))
+    found = chain(_told(record), _surroundings(record.conditions), _gpu(record.conditions), _rounds(record))
+    return tuple(doubt(name, evidence) for name, evidence in found)
+
+
+def of_fine_tune(around: Conditions, features_problem: str | None) -> tuple[Doubt, ...]:
+    """What one fine-tune of a sweep tells by itself: of the machine meanwhile, and of its cached features."""
+    found = chain(_features(features_problem), _surroundings(around), _gpu(around))
     return tuple(doubt(name, evidence) for name, evidence in found)
 
 
@@ -165,17 +171,19 @@ def _told(record: Record) -> Evidence:
     for rounds in _measured(record):
         if rounds.warmup_capped and rounds.kind in COMPARED:
             yield "warm-up-cap", f"{rounds.kind} steps still got faster after {rounds.warmup_steps} of them"
-    if record.features and record.features.problem:
-        remade = "made again" in record.features.problem
-        yield "features-remade" if remade else "features-not-kept", record.features.problem
+    yield from _features(record.features.problem if record.features else None)
     asked, got = record.variant.precision, record.resolved.get("precision")
     if got and got != asked:
         yield "other-precision", f"{got}, asked for {asked}"
 
 
-def _surroundings(record: Record) -> Evidence:
-    """The machine while the rounds ran."""
-    around = record.conditions
+def _features(problem: str | None) -> Evidence:
+    if problem:
+        yield "features-remade" if "made again" in problem else "features-not-kept", problem
+
+
+def _surroundings(around: Conditions | None) -> Evidence:
+    """The machine meanwhile."""
     if around is None:
         return
     if around.other_cpu is not None and around.other_cpu > BUSY:
@@ -204,8 +212,7 @@ def _surroundings(record: Record) -> Evidence:
         yield "resource-limit", f"{name} is {limit:,}"
 
 
-def _gpu(record: Record) -> Evidence:
-    around = record.conditions
+def _gpu(around: Conditions | None) -> Evidence:
     if around is None:
         return
     if around.gpu_processes:

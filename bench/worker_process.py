@@ -217,6 +217,7 @@ def environment(job: AnyJob) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # A late worker of a killed gate must not write into a scratch folder that others have just removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
+        **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),
         "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
     }
     # Another project's test may need its plugins; ours needs one.

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from backends import folding
 from backends.backbones import Backbone
 from backends.base import Tensors
 from backends.graphs import efficientnet_lite, executed, resnet
@@ -34,9 +35,12 @@ def build(task: Task, variant: Variant) -> keras.Model:
     In mode `batch_stats` all normalisation layers stay trainable, which is what makes them use and move statistics, and
     just gamma and beta of frozen ones are not.
     """
-    graph = FAMILIES[task.network.family].build(task.network, task.image_size)
-    if variant.folding == "conv_bn" or variant.precision != "fp32":
-        graph = keras.models.clone_model(graph, clone_function=partial(executed.in_place_of, variant=variant))
+    family = FAMILIES[task.network.family]
+    graph = family.build(task.network, task.image_size)
+    if folding.folds(variant) or variant.precision in executed.TYPES:
+        products = {family.layer_name(prefix): place for prefix, place in folding.small_maps(task, variant).items()}
+        in_place_of = partial(executed.in_place_of, variant=variant, products=products)
+        graph = keras.models.clone_model(graph, clone_function=in_place_of)
     if task.batch_norm == "batch_stats":
         graph = keras.models.clone_model(graph, clone_function=BatchStatistics.in_place_of)
     elif task.trained:

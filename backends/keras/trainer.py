@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, graphs, knobs
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
 from backends.keras import device as devices
 from backends.keras import kernels, model, pipeline, preprocess, profiler
 from backends.keras.head import HeadTraining
@@ -28,7 +28,7 @@ class KerasTrainer(Trainer):
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         knobs.check("keras", variant, task)
-        self.task = task
+        self.task, self.variant = task, variant
         devices.set_up(variant)
         self.transform = preprocess.transform(task)
         self.group = int(knobs.value_of("keras", variant, "steps_per_execution"))
@@ -48,7 +48,7 @@ class KerasTrainer(Trainer):
         self.compiled = partial(devices.compiled, variant)
         self.forward = self.compiled(self._forward)
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task.network, checkpoint, variant)
+        self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTION)
 
@@ -69,6 +69,16 @@ class KerasTrainer(Trainer):
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         return self.forward(self._inputs(images))[0].numpy()
+
+    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
+        """See `Trainer.extract`."""
+        form = folding.for_extraction(self.variant)
+        whole = model.build(self.task, form)
+        model.load(whole.layers[2], self.task, folding.executed(self.task, self.checkpoint, form))
+        until_features = keras.Model(whole.input, whole.get_layer("pool").output)
+        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial one is not traced anew
+        features = tf.function(lambda images: until_features(self.transform(images)), input_signature=[any_batch])
+        return [in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import timm
 import torch
 import torchvision
-from torch._inductor import config as inductor
 
 from backends import folding
-from backends.base import Tensors
+from backends.backbones import Place
+from backends.base import FEWEST_EXTRACTED, Tensors
 from backends.knobs import value_of
 from backends.pytorch.recorded import Recorded
 from backends.task import Task, Variant
 
 #: Of convolutions. In tf32 it is the hardware that rounds.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: Images from which on a form that takes time to make is worth it.
+SCRIPTED = 20_000
 FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 #: Modes of `torch.compile`, by execution.
 MODES = {
@@ -37,9 +38,11 @@ def build(task: Task, variant: Variant) -> torch.nn.Module:
         backbone = torchvision.models.get_model(task.backbone, weights=None)
         backbone.fc = torch.nn.Identity()
     else:
+        import timm  # takes a second to import
+
         backbone = timm.create_model(task.network.architecture, pretrained=False, num_classes=0)
-    if variant.folding == "conv_bn":
-        _fold(backbone, task)
+    if folding.folds(variant):
+        _fold(backbone, task, folding.small_maps(task, variant))
     for module in backbone.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.to(DTYPES[variant.precision])
@@ -65,8 +68,26 @@ def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: to
             return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
     if execution == "cuda_graphs":
         return Recorded(backbone)
+    from torch._inductor import config as inductor  # so does this
+
     inductor.freezing = execution == "compiled_frozen"
     return torch.compile(backbone, mode=MODES[execution])
+
+
+def for_extraction(
+    task: Task, variant: Variant, tensors: Tensors, images: int, device: torch.device
+) -> tuple[Variant, Callable]:
+    """The form in which features of so many images are extracted, and the loaded backbone in it.
+
+    TorchScript's fusions make fp32 a quarter quicker and bf16 hardly, and take a second or two.
+    """
+    scripted = variant.precision == "fp32" and images >= SCRIPTED and device.type == "cpu"
+    form = folding.for_extraction(variant, layout="nhwc", execution="torchscript" if scripted else "eager")
+    backbone = build(task, form)
+    load(backbone, folding.executed(task, tensors, form))
+    backbone.to(device)
+    inputs = torch.zeros(FEWEST_EXTRACTED, 3, task.image_size, task.image_size, dtype=DTYPES[form.precision])
+    return form, executed(backbone, task, form, inputs.to(memory_format=torch.channels_last))
 
 
 def load(backbone: torch.nn.Module, tensors: Tensors) -> None:
@@ -82,12 +103,38 @@ def read(backbone: torch.nn.Module) -> dict[str, np.ndarray]:
     return {name: t.detach().cpu().float().numpy().copy() for name, t in state.items() if not _is_counter(name)}
 
 
-def _fold(backbone: torch.nn.Module, task: Task) -> None:
-    """Give every convolution a bias, and leave of its normalisation just the activation that timm makes part of it."""
+def _fold(backbone: torch.nn.Module, task: Task, products: Mapping[str, Place]) -> None:
+    """Give every convolution a bias, and leave of its normalisation just the activation that timm makes part of it;
+    make products of some.
+    """
     for convolution, norm in folding.pairs(task.network).items():
         module = backbone.get_submodule(convolution)
         module.bias = torch.nn.Parameter(torch.zeros(module.out_channels))
+        if convolution in products:
+            backbone.set_submodule(convolution, Product(module, products[convolution]))
         backbone.set_submodule(norm, getattr(backbone.get_submodule(norm), "act", torch.nn.Identity()))
+
+
+class Product(torch.nn.Conv2d):
+    """A convolution of a whole map as one product, see `folding.as_product`.
+
+    In fp32 it is a 1 x 1 convolution of an image whose pixels are the batch: oneDNN's convolutions use AVX-512 on any
+    processor, PyTorch's matrix products on some (150 against 100 GFLOP/s on a core of an AMD EPYC).
+    """
+
+    def __init__(self, convolution: torch.nn.Conv2d, place: Place) -> None:
+        side, channels = -(-place.side // place.stride), convolution.out_channels
+        super().__init__(place.side**2 * convolution.in_channels, side**2 * channels, 1)
+        self.side, self.channels = side, channels
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Outputs (n, channels, side', side')."""
+        values = maps.permute(0, 2, 3, 1).flatten(1)
+        if self.weight.dtype == torch.float32:
+            outputs = super().forward(values.t()[None, :, :, None])[0, :, :, 0].t()
+        else:
+            outputs = torch.nn.functional.linear(values, self.weight[:, :, 0, 0], self.bias)
+        return outputs.reshape(-1, self.side, self.side, self.channels).permute(0, 3, 1, 2)
 
 
 def _is_counter(name: str) -> bool:

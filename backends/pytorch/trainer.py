@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
 from backends.pytorch import kernels, model, pipeline, preprocess, profiler
@@ -43,7 +43,7 @@ class PyTorchTrainer(Trainer):
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task.network, checkpoint, variant)
+        self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
         self.forward = model.executed(self.backbone, task, variant, one_batch.to(**self.form))
@@ -71,6 +71,19 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.features`."""
         with torch.no_grad():
             return self._features(self._inputs(images)).cpu().numpy()
+
+    @torch.inference_mode()
+    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
+        """See `Trainer.extract`."""
+        form, frozen = model.for_extraction(
+            self.task, self.variant, self.checkpoint, sum(map(len, several)), self.device
+        )
+
+        def features(images: np.ndarray) -> np.ndarray:
+            inputs = self._inputs(images).to(model.DTYPES[form.precision], memory_format=torch.channels_last)
+            return frozen(inputs).float().cpu().numpy()
+
+        return [in_batches(features, images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

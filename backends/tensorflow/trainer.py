@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, graphs, knobs
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
@@ -43,7 +43,7 @@ class TensorFlowTrainer(Trainer):
         self.forward = self.compiled(self._forward)
         self.gradient = self.compiled(self._loss)
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task.network, checkpoint, variant)
+        self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
@@ -64,6 +64,15 @@ class TensorFlowTrainer(Trainer):
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         return self.forward(self._inputs(images))[0].numpy()
+
+    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
+        """See `Trainer.extract`."""
+        form = folding.for_extraction(self.variant)
+        backbone = model.build(self.task, form)
+        model.load(backbone, self.task, folding.executed(self.task, self.checkpoint, form))
+        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial one is not traced anew
+        features = tf.function(lambda images: backbone(self.transform(images)), input_signature=[any_batch])
+        return [in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

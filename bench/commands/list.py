@@ -10,7 +10,7 @@ from rich.table import Table
 
 import backends
 from backends.knobs import KNOBS
-from bench import store, suite
+from bench import store, suite, tuned
 from bench.doubts import RULES
 from bench.errors import unknown
 from bench.tasks import TASKS
@@ -83,7 +83,13 @@ def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
-    return ("variant", "what it is"), [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+    rows = [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+    for path, found in tuned.kept():
+        if isinstance(found, str):
+            rows.append((path.name, found))
+        else:
+            rows.append((f"tuned: {found.backend}, {found.task} ({found.task_hash})", found.told))
+    return ("variant", "what it is"), rows
 
 
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {

@@ -100,11 +100,22 @@ def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None,
     if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
         yield "one launch: no interval; starts of one case differ by some per cent, so measure more launches"
     for case in task.cases:
-        if knobs := turned(case.first.variant):
+        if found := _found(case):
+            yield f"{case.label}: {found}"
+        elif knobs := turned(case.first.variant):
             yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
     if reference is None:
         yield f"no case of {relative_to} here: no ratios"
     yield from _doubts(task)
+
+
+def _found(case: CaseLaunches) -> str | None:
+    """What `bench tune` found, and when, where the case is that."""
+    first = case.first
+    if first.variant.name != "tuned":
+        return None
+    run = first.about.get("run")
+    return run.get("tuned", {}).get(f"{first.backend} {first.task_hash}") if isinstance(run, dict) else None
 
 
 def _doubts(task: TaskLaunches) -> Iterator[str]:

@@ -10,14 +10,13 @@ import pytest
 from bench.right import pack
 from bench.roofline.kernels import LAYERS, RATES
 from bench.worker import rates
+from bench.worker.epoch import evaluate, train_epoch
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS
 from bench.worker.plugin import Bench
 from bench.worker.profile import FIRST_STEPS, profile
 from bench.worker.warmup import MOST_STEPS, lengthened, warm_up
 
-#: A fine-tune reports its progress about this often.
-PROGRESS_SECONDS = 0.5
 #: After a pipeline's start and before the first round, as many steps as this share of a round: its buffers fill, and
 #: what it tunes by itself (tf.data) settles. The steps themselves are warm since the warm-up.
 LEAD_SHARE = 0.2
@@ -124,7 +123,7 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     bench.trainer.reset(head)
     started, laps = time.monotonic(), Laps()
     training = bench.begin(bench.order)
-    losses = [_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
+    losses = [train_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
     laps.end("training")
     training.close()
     laps.end("closing")
@@ -132,8 +131,7 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     baton.say("phase", name="evaluation")
     laps.end("harness")
 
-    labels, size = bench.test[1], bench.evaluation_batch
-    logits = np.concatenate([bench.logits(at, size) for at in range(0, len(labels), size)])
+    labels, logits = bench.test[1], evaluate(bench)
     laps.end("evaluation")
     elapsed_s, spent = time.monotonic() - started, laps.seconds
     right = logits.argmax(axis=1) == labels
@@ -158,23 +156,3 @@ def _fine_tune(bench: Bench, seed: int) -> None:
         correct=int(right.sum()),
         right=pack(right),
     )
-
-
-def _epoch(bench: Bench, advance, epoch: int) -> float:
-    """One epoch in pieces that let progress be seen; the mean loss per image."""
-    total = bench.order.steps_per_epoch
-    done, piece, loss_sum, images = 0, 1, 0.0, 0
-    while done < total:
-        piece = min(piece, total - done)
-        began = time.perf_counter()
-        loss = advance(piece)
-        took = time.perf_counter() - began
-        done += piece
-        size = piece * bench.task.batch_size
-        if done == total:
-            size = len(bench.order.permutations[0]) - images if not bench.order.drop_last else size
-        loss_sum += loss * size
-        images += size
-        bench.baton.say("progress", epoch=epoch, steps=done, of=total)
-        piece = max(1, round(piece * PROGRESS_SECONDS / max(took, 1e-9)))
-    return loss_sum / images

@@ -104,7 +104,8 @@ class Bench:
         training.close()
         laps.end("closing")
         spent = laps.seconds
-        baton.say(
+        tell = baton.give_back if job.rests else baton.say
+        tell(
             "built",
             start_up={
                 "process_s": process_s,
@@ -121,6 +122,8 @@ class Bench:
             resolved=dataclasses.asdict(self.trainer.resolved),
             framework=backend.about(),
         )
+        if job.rests:
+            baton.take()
 
     def begin(self, order: Order) -> Training:
         """Training as the variant has it: from images, or of the head alone on cached features."""
@@ -219,6 +222,11 @@ class Worker:
     def baton(self) -> Baton:
         """The baton."""
         return self._baton
+
+    @pytest.fixture(scope="session", name="job")
+    def told(self) -> Job:
+        """What this worker was told."""
+        return self.job
 
     @pytest.fixture(scope="session")
     def bench(self, baton: Baton) -> Bench:

@@ -72,7 +72,7 @@ def main(name: str, folder: Path) -> None:
 def on_features(trainer: Trainer, task: Task, order: Order) -> Training:
     """The head's training on features of all images."""
     images, labels = images_of(task)
-    return trainer.start_on_features(trainer.features(images), labels, order)
+    return trainer.start_on_features(*trainer.extract(images), labels, order)
 
 
 def evidence(

@@ -55,10 +55,10 @@ VARIANTS = MappingProxyType(
     {
         name: (task, backends, Variant(name=name, threads=1, **knobs))
         for name, task, backends, knobs in (
-            ("folded", "frozen", ("tensorflow", "keras"), {"folding": "conv_bn"}),
+            ("folded", "frozen", ("tensorflow", "keras"), {"folding": "product"}),
             ("cached", "frozen", EVERYWHERE, {"features": "cached"}),
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
-            ("folded bf16", "frozen", EVERYWHERE, {"folding": "conv_bn", "precision": "bf16"}),
+            ("folded bf16", "frozen", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
             ("resident", "frozen", ("tensorflow",), {"images": "resident"}),
             ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
@@ -71,7 +71,7 @@ VARIANTS = MappingProxyType(
                 ("pytorch",),
                 {
                     "layout": "nhwc",
-                    "folding": "conv_bn",
+                    "folding": "product",
                     "gradients": "inference_mode",
                     "images": "resident",
                     "optimizer": "fused",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backends import folding
+from backends.backbones import Place
 from backends.base import UnsupportedVariant
 from backends.knobs import BELOW_THE_HEAD, KNOBS, check, default_of, value_of
 from backends.task import Variant
@@ -20,7 +21,8 @@ CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for ba
 def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
     name, _, variant = VARIANTS[title]
     reference = evidence.arrays("pytorch", name)
-    proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision)
+    cached = variant.features == "cached"
+    proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision, cached)
     assert (proof.status, proof.reason) == ("proven", "")
     assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision in ROUNDED)
 
@@ -136,10 +138,34 @@ def test_folding_gives_what_convolution_and_normalisation_gave():
     np.testing.assert_allclose(ours, normal, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("side", "stride", "kernel"), [(1, 1, 3), (2, 1, 3), (2, 2, 3), (3, 2, 3), (3, 1, 5)])
+def test_a_product_is_the_convolution_of_the_whole_map(side, stride, kernel):
+    drawn = np.random.default_rng(0)
+    weight, images = drawn.standard_normal((5, 4, kernel, kernel)), drawn.standard_normal((2, side, side, 4))
+    product = folding.as_product(weight, Place(side, stride))
+    after, edge = -(-side // stride), kernel // 2
+    padded = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+    ours = (images.reshape(2, -1) @ product[:, :, 0, 0].T).reshape(2, after, after, 5)
+    for y, x in np.ndindex(after, after):
+        patch = padded[:, y * stride : y * stride + kernel, x * stride : x * stride + kernel]
+        np.testing.assert_allclose(ours[:, y, x], np.einsum("nhwi,oihw->no", patch, weight), rtol=1e-9, atol=1e-12)
+
+
+def test_products_are_made_where_the_map_is_no_larger_than_the_kernel():
+    task, product = TASKS["frozen"], Variant(folding="product")
+    assert list(folding.small_maps(task, product)) == [
+        f"layer{name}"
+        for name in ("3.0.conv2", "3.1.conv1", "3.1.conv2", "4.0.conv1", "4.0.conv2", "4.1.conv1", "4.1.conv2")
+    ]
+    assert folding.small_maps(task, Variant(folding="conv_bn")) == {}
+    assert folding.small_maps(task.model_copy(update={"image_size": 224}), product) == {}
+    assert folding.small_maps(TASKS["lite0"], product) == {}
+
+
 def test_a_tensor_that_is_executed_as_it_should_be_stands_for_the_checkpoints_and_another_does_not():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    expected = folding.executed(task.network, checkpoint, Variant(folding="conv_bn", precision="bf16"))
+    expected = folding.executed(task, checkpoint, Variant(folding="conv_bn", precision="bf16"))
     now = {name: tensor.copy() for name, tensor in expected.items()}
     assert all(np.array_equal(t, checkpoint[n]) for n, t in folding.read_back(now, expected, checkpoint).items())
     now["layer1.0.conv2.bias"][3] += 1

@@ -68,6 +68,20 @@ def refused(bench, tmp_path):
         (["run", "--suite", "quik"], "unknown suite 'quik': did you mean 'quick'?"),
         (["run", "--suite", "mine.toml"], "suite file mine.toml does not exist: give the path of a TOML file"),
         (["parity", "--task", "embeded"], "unknown task 'embeded': did you mean 'embedded'?"),
+        (["sweep", "--task", "embedded"], "a sweep needs values of a field: give some, as in --learning-rate"),
+        (
+            ["sweep", "--task", "embedded", "--epochs", "1,0,-1"],
+            "--epochs 0: input should be greater than or equal to 1",
+        ),
+        (
+            ["sweep", "--epochs", "1", "--target", "70"],
+            "--target 70: give a test accuracy above 0 and below 1, as 0.70",
+        ),
+        (
+            ["sweep", "--resume", "x", "--set", "epochs=1"],
+            "--resume takes the options that the run had: leave out --set",
+        ),
+        (["sweep", "--resume", "x"], "unknown run 'x': there is no run in results yet"),
         (["list", "task"], "unknown list 'task': did you mean 'tasks'?"),
         (
             ["run", "--task", "embedded", "--relative-to", "pytroch"],

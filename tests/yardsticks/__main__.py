@@ -9,34 +9,35 @@ import argparse
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.yardsticks import against_scripts, case, command_line, error_rates, harness_cost, measuring_phase, storage
+from tests.yardsticks import (
+    against_scripts,
+    bf16,
+    cached,
+    case,
+    command_line,
+    error_rates,
+    exhaustive,
+    extraction,
+    handwritten,
+    harness_cost,
+    head,
+    measuring_phase,
+    storage,
+    variants,
+)
+from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target, counted, of_ratios, spanned
 
 QUICK_ROUNDS = 2
+#: CIFAR-10's own number of training images.
+IMAGES, QUICK_IMAGES = 50_000, 500
 HELP_RUNS = 5
 WIDTH = 110
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How thoroughly to measure, and where the images lie."""
-
-    launches: int
-    rounds: int
-    comparisons: int
-    backends: tuple[str, ...]
-    data: Path
-    console: Console
-
-    def say(self, line: str) -> None:
-        """Progress, on stderr."""
-        self.console.print(line, highlight=False)
 
 
 def scripts(extent: Extent) -> Iterator[Target]:
@@ -126,6 +127,14 @@ def stored(extent: Extent) -> Iterator[Target]:
     yield Target("recording, of a run's wall time", spanned(shares), most=0.01, style=".2%", note=note)
 
 
+def everything(extent: Extent) -> Iterator[Target]:
+    """What is tuned against all combinations, of the first backend asked for; about a quarter of an hour."""
+    backend = extent.backends[0]
+    ys = exhaustive.compare(backend, extent.data, extent.say)
+    of = ", ".join(exhaustive.SUBSET)
+    yield of_ratios(f"{backend}: tuned / the best of all", ys, least=0.97, note=f"throughput; all combinations of {of}")
+
+
 PARTS = {
     "scripts": scripts,
     "rounds": rounds,
@@ -134,9 +143,16 @@ PARTS = {
     "help": help_,
     "stored": stored,
     "errors": errors,
+    "exhaustive": everything,
+    "variants": variants.targets,
+    "handwritten": handwritten.targets,
+    "cached": cached.targets,
+    "extraction": extraction.targets,
+    "head": head.targets,
+    "bf16": bf16.targets,
 }
 #: Measured only where they are asked for.
-LONG = ("errors",)
+LONG = ("errors", "variants", "handwritten", "cached", "extraction", "head", "bf16", "exhaustive")
 
 
 def table(targets: list[Target]) -> Table:
@@ -154,14 +170,20 @@ def table(targets: list[Target]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.yardsticks", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; repeatable")
-    parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="in scripts and rounds; repeatable")
+    parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="where there is a choice; repeatable")
     parser.add_argument("--launches", type=int, default=6, help="launches of each backend (%(default)s)")
     parser.add_argument("--rounds", type=int, default=12, help="rounds in each launch (%(default)s)")
     parser.add_argument("--comparisons", type=int, default=40, help="in errors (%(default)s)")
+    parser.add_argument("--images", type=int, help=f"for training, in cached ({IMAGES:,})")
+    parser.add_argument(
+        "--data-dir", type=Path, help="real images for cached and bf16: the folder of CIFAR-10's batches"
+    )
     parser.add_argument("--quick", action="store_true", help="one launch, few rounds: shows that it works, no more")
     options = parser.parse_args()
     if min(options.launches, options.rounds, options.comparisons) < 1:
         parser.error("--launches, --rounds and --comparisons have to be 1 or more")
+    if options.images is not None and options.images < cached.TEST_SHARE:
+        parser.error(f"--images has to be {cached.TEST_SHARE} or more")
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
         extent = Extent(
             launches=1 if options.quick else options.launches,
@@ -169,6 +191,9 @@ def main() -> None:
             comparisons=1 if options.quick else options.comparisons,
             backends=tuple(dict.fromkeys(options.backend or case.BACKENDS)),
             data=case.write_images(Path(folder)),
+            images=options.images or (QUICK_IMAGES if options.quick else IMAGES),
+            data_dir=options.data_dir,
+            quick=options.quick,
             console=Console(stderr=True),
         )
         targets = [target for name in options.only or _usual() for target in PARTS[name](extent)]

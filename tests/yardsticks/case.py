@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from backends.task import Task, Variant
 from bench import checkpoints, suite
+from bench.data.dataset import Dataset
 from bench.environment import usable_cores
+from bench.request import Prepared
 from bench.tasks import TASKS
 from bench.worker.job import Job
 
@@ -21,37 +24,61 @@ ROUND_SECONDS = suite.load("standard").round_seconds
 BACKENDS = ("pytorch", "tensorflow", "keras")
 
 
-def write_images(folder: Path, images: int = IMAGES) -> Path:
+def task(**overrides: Any) -> Task:
+    """`TASK` with some of its fields replaced."""
+    return Task.model_validate({**TASK.model_dump(), **overrides})
+
+
+def write_images(folder: Path, images: int = IMAGES, test_images: int = 8) -> Path:
     """Random uint8 images and labels as a worker reads them; the file."""
     rng = np.random.default_rng(0)
     data = folder / "data.safetensors"
     arrays = {}
-    for part, n in (("train", images), ("test", 8)):
+    for part, n in (("train", images), ("test", test_images)):
         arrays[f"{part}_images"] = rng.integers(256, size=(n, 32, 32, 3), dtype=np.uint8)
         arrays[f"{part}_labels"] = rng.integers(10, size=n, dtype=np.int64)
     save_file(arrays, data)
     return data
 
 
-def job(backend: str, data: Path, rounds: int) -> Job:
-    """A launch that measures rounds and nothing else; its folder is made beside the data."""
+def prepared(task: Task, data: Path) -> Prepared:
+    """A task with the images of a worker's file."""
+    dataset = Dataset(task.dataset, **load_file(data), source="random")
+    return Prepared(task, (), dataset, checkpoints.obtain(task, progress=False), fine_tune=False)
+
+
+def variant(**knobs: str) -> Variant:
+    """The default on all cores, with some knobs turned; named after their values."""
+    return Variant.model_validate({"threads": usable_cores(), "name": "+".join(knobs.values()) or "default", **knobs})
+
+
+def job(backend: str, data: Path, rounds: int, task: Task = TASK, variant: Variant | None = None, **more: Any) -> Job:
+    """A launch that measures rounds and nothing else; its folder is made beside the data.
+
+    Args:
+        more: other fields of the job.
+    """
+    chosen = variant or Variant(threads=usable_cores())
     number = sum(1 for _ in data.parent.iterdir())
     folder = data.parent / f"{number:03}-{backend}"
     folder.mkdir()
-    return Job(
-        case=f"{backend}-default-{TASK.name}",
-        backend=backend,
-        task=TASK,
-        variant=Variant(threads=usable_cores()),
-        data=data,
-        scratch=folder,
-        checkpoint=checkpoints.obtain(TASK, progress=False).folder.absolute(),
-        folder=folder,
-        proof_images=1,
-        proof_steps=0,
-        rounds=rounds,
-        seeds=(),
-        descriptor=-1,
+    return Job.model_validate(
+        {
+            "case": f"{backend}-{chosen.name}-{task.name}",
+            "backend": backend,
+            "task": task,
+            "variant": chosen,
+            "data": data,
+            "scratch": folder,
+            "checkpoint": checkpoints.obtain(task, progress=False).folder.absolute(),
+            "folder": folder,
+            "proof_images": 1,
+            "proof_steps": 0,
+            "rounds": rounds,
+            "seeds": (),
+            "descriptor": -1,
+            **more,
+        }
     )
 
 

@@ -68,6 +68,19 @@ def train(
     return running_loss / len(loader)
 
 
+def evaluate(net: torch.nn.Module, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
+    """The share of images that are classified right."""
+    loader = DataLoader(Images(images, labels), batch_size=batch_size, shuffle=False, num_workers=2)
+    correct = total = 0
+    with torch.no_grad():
+        for inputs, targets in loader:
+            outputs = net(inputs)
+            _, predicted = torch.max(outputs, 1)
+            total += targets.size(0)
+            correct += (predicted == targets).sum().item()
+    return correct / total
+
+
 def main(
     images: np.ndarray,
     labels: np.ndarray,

@@ -23,7 +23,7 @@ from tests.yardsticks.case import ROUND_SECONDS
 
 #: More than any measurement needs.
 EPOCHS = 1000
-STEPS = 100_000
+IMAGES = 1_600_000
 
 
 class Over(Exception):
@@ -31,28 +31,31 @@ class Over(Exception):
 
 
 class Blocks:
-    """The `tick` of a script: one subtraction and one comparison a step, but for the ends of blocks."""
+    """The `tick` of a script: one subtraction and one comparison a call, but for the ends of blocks."""
 
     def __init__(self, course: Generator[int, None, None]) -> None:
         self.course = course
         self.left = next(course)
 
-    def __call__(self) -> None:
-        self.left -= 1
-        if not self.left:
+    def __call__(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left <= 0:
             self.left = next(self.course, 0)
             if not self.left:
                 raise Over
 
 
-def course(ours: Training, rounds: int, seconds: dict[str, list[float]]) -> Generator[int, None, None]:
+def course(
+    ours: Training, rounds: int, seconds: dict[str, list[float]], at_once: int = 1
+) -> Generator[int, None, None]:
     """The steps of each of the script's blocks in turn, with ours in between; fills in the seconds of each round.
 
-    Ours warms up by the harness' own rule, and the script by as many steps.
+    Ours warms up by the harness' own rule, and the script by as many steps. A script that does `at_once` steps between
+    two ticks has blocks of whole ticks, and so has ours.
     """
     warm = warm_up(ours.advance)
-    yield warm.steps
-    steps = max(1, round(ROUND_SECONDS / warm.step_seconds))
+    yield _whole(warm.steps, at_once)
+    steps = _whole(ROUND_SECONDS / warm.step_seconds, at_once)
     for number in range(rounds):
         for name in ("ours", "script") if number % 2 else ("script", "ours"):
             began = time.perf_counter()
@@ -63,17 +66,26 @@ def course(ours: Training, rounds: int, seconds: dict[str, list[float]]) -> Gene
             seconds[name].append(time.perf_counter() - began)
 
 
-def test_ours_against_the_script(case: str, bench: plugin.Bench) -> None:
+def _whole(steps: float, at_once: int) -> int:
+    return max(1, round(steps / at_once)) * at_once
+
+
+def compare(bench: plugin.Bench, name: str) -> None:
+    """Run the blocks against `tests.yardsticks.NAME`, and tell the seconds of each."""
     job = bench.job
     data = load_file(job.data)
-    script = importlib.import_module(f"tests.yardsticks.{job.backend}_script")
-    ours = bench.start("pipeline", STEPS)
+    script = importlib.import_module(f"tests.yardsticks.{name}")
+    ours = bench.start("pipeline", IMAGES // job.task.batch_size)
     seconds: dict[str, list[float]] = {"ours": [], "script": []}
     with contextlib.suppress(Over):
-        tick = Blocks(course(ours, job.rounds, seconds))
+        tick = Blocks(course(ours, job.rounds, seconds, getattr(script, "AT_ONCE", 1)))
         script.main(data["train_images"], data["train_labels"], job.task.batch_size, EPOCHS, tick)
     ours.close()
     bench.baton.say("compared", **seconds)
+
+
+def test_ours_against_the_script(case: str, bench: plugin.Bench) -> None:
+    compare(bench, f"{bench.job.backend}_script")
 
 
 if __name__ == "__main__":

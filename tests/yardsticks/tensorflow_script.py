@@ -75,6 +75,21 @@ def train(
     return float(loss)
 
 
+def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
+    """The share of images that are classified right."""
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
+    dataset = dataset.map(normalise, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    metric = keras.metrics.SparseCategoricalAccuracy()
+
+    @tf.function
+    def test_step(x: tf.Tensor, y: tf.Tensor) -> None:
+        metric.update_state(y, model(x, training=False))
+
+    for x_batch, y_batch in dataset:
+        test_step(x_batch, y_batch)
+    return float(metric.result())
+
+
 def main(
     images: np.ndarray,
     labels: np.ndarray,

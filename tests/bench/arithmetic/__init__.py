@@ -4,8 +4,9 @@ It is a whole backend behind the real contract, run by real workers; what it lac
 image, averaged to 8 x 8 pixels, times one of the checkpoint's tensors.
 
 A fault is named by the task, or for one backend in `$PLANTED_<NAME>`: `raise in build`, `raise in round`,
-`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, `exhaust memory in round`, or `sleep N`, N ms
-in every step.
+`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, `exhaust memory in round`, `other features`
+(than the image's, where the head trains on cached ones), `slow look` (50 ms for each batch's class scores of cached
+features), or `sleep N`, N ms in every step.
 """
 
 from __future__ import annotations
@@ -107,9 +108,12 @@ class ArithmeticTrainer(Trainer):
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         self.started += 1
+        features = features * 1.01 if self.fault == "other features" else features
         return ArithmeticHead(self, ((features[b], labels[b]) for b in order.batches()), 0)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
+        if self.fault == "slow look":
+            time.sleep(0.05)
         return features @ self.kernel + self.bias
 
     def head(self) -> Head:

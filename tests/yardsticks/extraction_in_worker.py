@@ -1,0 +1,94 @@
+"""In a worker's own process: extraction, alternating with each of the backbone's convolutions by itself.
+
+`python -m tests.yardsticks.extraction_in_worker JOB.json` runs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from backends.task import Task
+from bench.worker import plugin
+from tests.yardsticks import in_worker
+
+#: The framework whose kernels a backend uses.
+ENGINES = {"keras": "tensorflow"}
+BATCHES = (32, 128, 256)
+#: Calls of a form until so many seconds are over; the quickest one counts.
+SECONDS = 0.05
+
+
+class Convolution(NamedTuple):
+    """Channels in and out, width of the kernel, stride, and width of the map."""
+
+    into: int
+    out: int
+    kernel: int
+    stride: int
+    side: int
+
+    @property
+    def after(self) -> int:
+        """Width of the map of the outputs."""
+        return -(-self.side // self.stride)
+
+    @property
+    def flops(self) -> int:
+        """An image, two a multiplication, padding included."""
+        return 2 * self.into * self.out * self.kernel**2 * self.after**2
+
+
+def convolutions(task: Task) -> Counter[Convolution]:
+    """The backbone's, each with how many times it is there."""
+    shapes = task.network.tensors()
+    places = task.network.places(task.image_size).items()
+    return Counter(
+        Convolution(shape[1], shape[0], shape[2], place.stride, place.side)
+        for name, place in places
+        for shape in [shapes[f"{name}.weight"]]
+    )
+
+
+def quickest(call: Callable[[], object]) -> float:
+    """Seconds of the quickest call."""
+    call()
+    end, best = time.perf_counter() + SECONDS, float("inf")
+    while (began := time.perf_counter()) < end:
+        call()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def test_extraction(case: str, bench: plugin.Bench) -> None:
+    engine = importlib.import_module(
+        f"tests.yardsticks.{ENGINES.get(bench.job.backend, bench.job.backend)}_convolutions"
+    )
+    images = bench.train[0]
+    found = convolutions(bench.task)
+    sums, extractions, forms = [], [], {}
+    for _ in range(bench.job.rounds):
+        total = 0.0
+        for one, times in found.items():
+            seconds = {
+                f"{form} at {batch}": quickest(call) / batch
+                for batch in BATCHES
+                for form, call in engine.forms(one, batch, bench.job.variant.precision)
+            }
+            best = min(seconds, key=lambda form: seconds[form])
+            forms["-".join(map(str, one))] = best
+            total += times * seconds[best]
+        sums.append(total)
+        began = time.perf_counter()
+        bench.trainer.extract(images)  # with the making of its form, as in a fine-tune
+        extractions.append((time.perf_counter() - began) / len(images))
+    flops = sum(one.flops * times for one, times in found.items())
+    bench.baton.say("extracted", convolutions=sums, extraction=extractions, forms=forms, flops=flops)
+
+
+if __name__ == "__main__":
+    sys.exit(in_worker.run(__file__, sys.argv[1]))

@@ -1,0 +1,37 @@
+"""The tuned variant against the fastest loop that could be written by hand in its framework, round by round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from backends.task import Variant
+from bench.stats import log_ratios
+from tests.yardsticks import case, variants
+from tests.yardsticks.extent import Extent
+from tests.yardsticks.partner import Partner
+from tests.yardsticks.target import Target, of_ratios
+
+
+def targets(extent: Extent) -> Iterator[Target]:
+    """Ours against the hand-written loops."""
+    for backend in extent.backends:
+        ours = tuned(backend)
+        ys = []
+        for number in range(extent.launches):
+            ys.append(launch(backend, ours, extent))
+            extent.say(f"{backend} {ours.name} / by hand, launch {number + 1}: {math.exp(ys[-1]):.3f}")
+        yield of_ratios(f"{backend}: tuned / by hand", ys, least=0.97, note=ours.name)
+
+
+def tuned(backend: str) -> Variant:
+    """What `bench tune` kept here, or the first candidate, in bf16 where the machine has it."""
+    return list(variants.candidates(backend).values())[-1][0]
+
+
+def launch(backend: str, ours: Variant, extent: Extent) -> float:
+    """One launch: y, the median over rounds of ln(throughput of ours / by hand). 0 is no difference."""
+    job = case.job(backend, extent.data, extent.rounds, variants.TASK, ours)
+    with Partner(job, "tests.yardsticks.fastest_in_worker") as worker:
+        message = worker.wait_for("compared")
+    return log_ratios([message["script"]], [message["ours"]])[0]

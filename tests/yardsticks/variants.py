@@ -1,0 +1,96 @@
+"""The fastest variants of each backend against its default, at a batch where the machine and not Python is the limit.
+
+Which variant is the fastest depends on the machine: candidates are measured first, with what a kept `bench tune` found
+among them, and the best one in fp32 and the best one in bf16 then stand for the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from backends.task import Variant
+from bench import tuned, variants
+from bench.quiet import Quiet
+from bench.tune.measure import Workers
+from bench.tune.search import speedup
+from tests.yardsticks import case
+from tests.yardsticks.extent import Extent
+from tests.yardsticks.target import Target
+
+BATCH = 128
+TASK = case.task(batch_size=BATCH)
+#: Rounds of the first look.
+LOOK = 6
+Knobs = Mapping[str, str]
+PYTORCH: tuple[Knobs, ...] = (
+    {"execution": "torchscript", "layout": "nhwc", "folding": "conv_bn", "images": "resident"},
+    {"execution": "torchscript", "layout": "nchw", "folding": "conv_bn", "images": "resident"},
+    {"execution": "compiled_frozen", "layout": "nhwc", "folding": "conv_bn", "images": "resident"},
+)
+GRAPH: tuple[Knobs, ...] = ({"folding": "conv_bn"},)
+#: What was the fastest on one machine or another; each in fp32 and in bf16.
+CANDIDATES: Mapping[str, tuple[Knobs, ...]] = {"pytorch": PYTORCH, "tensorflow": GRAPH, "keras": GRAPH}
+#: The least speed-up wanted, by backend and precision; a precision without one is shown without.
+WANTED: Mapping[tuple[str, str], float] = {
+    ("pytorch", "fp32"): 1.6,
+    ("pytorch", "bf16"): 2.5,
+    ("tensorflow", "bf16"): 1.3,
+    ("keras", "bf16"): 1.3,
+}
+
+
+def targets(extent: Extent) -> Iterator[Target]:
+    """The default against the fastest variant in each precision that has a target."""
+    prepared = case.prepared(TASK, extent.data)
+    for backend in extent.backends:
+        workers = Workers(backend, prepared, Quiet(extent.say), lambda name, reason: extent.say(f"  {name}: {reason}"))
+        best = fastest(backend, workers, extent)
+        names = {precision: one.name for precision, one in best.items()}
+        extent.say(f"{backend}: default against {', '.join(names.values())}, {extent.launches} launches")
+        times = workers.measure([case.variant(), *best.values()], extent.launches, extent.rounds)
+        for precision, name in names.items():
+            if gain := speedup(times, name, "default"):
+                title = f"{backend}, batch {BATCH}: tuned in {precision} / default"
+                yield Target(title, gain, least=WANTED[backend, precision], note=name)
+
+
+def fastest(backend: str, workers: Workers, extent: Extent) -> dict[str, Variant]:
+    """The best candidate by precision, after one launch of all; the first one where just one is to be seen to work."""
+    alike = candidates(backend)
+    if extent.quick:
+        return {precision: several[0] for precision, several in alike.items()}
+    extent.say(f"{backend}: one launch of {sum(map(len, alike.values()))} candidates")
+    everything = [variant for several in alike.values() for variant in several]
+    times = workers.measure([case.variant(), *everything], 1, LOOK)
+    found = {}
+    for precision, several in alike.items():
+        gains = {one: gain.estimate for one in several if (gain := speedup(times, one.name, "default"))}
+        for one, gain in gains.items():
+            extent.say(f"  {one.name}: {gain:.3f} × the default")
+        if gains:
+            found[precision] = max(gains, key=lambda one: gains[one])
+    return found
+
+
+def candidates(backend: str) -> dict[str, list[Variant]]:
+    """By precision, what may be the fastest and can be run here."""
+    found = {}
+    for precision in ("fp32", "bf16"):
+        if (backend, precision) in WANTED:
+            turned = [_in(precision, knobs) for knobs in (*_tuned(backend), *CANDIDATES[backend])]
+            several = dict.fromkeys(case.variant(**knobs) for knobs in turned)
+            usable = [one for one in several if variants.refused(backend, one, TASK) is None]
+            if usable:
+                found[precision] = usable
+    return found
+
+
+def _in(precision: str, knobs: Knobs) -> dict[str, str]:
+    rest = {knob: value for knob, value in knobs.items() if knob != "precision"}
+    return rest if precision == "fp32" else {"precision": precision, **rest}
+
+
+def _tuned(backend: str) -> Sequence[Knobs]:
+    """What `bench tune` found here for this task, with all images or with the standard suite's share of them."""
+    tasks = (TASK, case.task(batch_size=BATCH, train_limit=10_000))
+    return [found.knobs for task in tasks if (found := tuned.load(backend, task.hash)) and found.knobs]
