@@ -10,6 +10,7 @@ import numpy as np
 
 from backends.backbones import Backbone, Place
 from backends.base import Tensors, UnsupportedVariant
+from backends.convolutions import convolutions
 from backends.task import Task, Variant
 
 
@@ -54,15 +55,18 @@ def fold(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
 def small_maps(task: Task, variant: Variant) -> dict[str, Place]:
     """The convolutions that `variant` executes as a product: by prefix, where they are.
 
-    They are those whose map has no more pixels than their kernel. Such a kernel lies over the padding for the most part
-    (of a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel), and a product of all of the map's
-    values with one matrix takes fewer multiplications than the convolution, and is what processors do best.
+    They are those that pad by half their kernel and whose map has no more pixels than it. Such a kernel lies over the
+    padding for the most part (of a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel), and a
+    product of all of the map's values with one matrix takes fewer multiplications than the convolution, and is what
+    processors do best.
     """
     if variant.folding != "product":
         return {}
-    shapes, places = task.network.tensors(), task.network.places(task.image_size)
-    kernels = {prefix: shapes[f"{prefix}.weight"][-1] for prefix in places}
-    return {prefix: place for prefix, place in places.items() if 1 < kernels[prefix] >= place.side}
+    return {
+        layer.name: Place(layer.side, layer.stride)
+        for layer in convolutions(task.network, task.image_size)
+        if layer.before == layer.after == layer.kernel // 2 and layer.groups == 1 and 1 < layer.kernel >= layer.side
+    }
 
 
 def as_product(weight: np.ndarray, place: Place) -> np.ndarray:

@@ -46,6 +46,11 @@ def _gemm(precision: str) -> Rate:
 CONVOLUTIONS = ("convolutions", "weights' gradients", "maps' gradients")
 
 
+def _run(task: Task, variant: Variant) -> Kernel:
+    step = Step(task, variant)
+    return Convolutions(tuple((step.executed(layer), what) for layer, what in step.calls), task.batch_size)
+
+
 def _convolutions(task: Task, variant: Variant) -> float:
     return sum(work.flop for name, work in Step(task, variant).parts.items() if name in CONVOLUTIONS)
 
@@ -59,7 +64,7 @@ RATES: Mapping[str, Rate] = {
     ),
     "small operations": Rate(lambda task, variant: Small(CHAIN), lambda task, variant: CHAIN),
     "convolutions": Rate(
-        lambda task, variant: Convolutions(Step(task, variant).calls, task.batch_size),
+        _run,
         _convolutions,
     ),
 }

@@ -10,7 +10,7 @@ from statistics import fmean
 from bench.roofline.bound import Bound, Seconds, decide
 from bench.roofline.kernels import RATES
 from bench.roofline.measure import Measured
-from bench.roofline.work import SIZES, Step, convolution
+from bench.roofline.work import Step
 from bench.stats import Interval, throughput
 
 
@@ -75,8 +75,7 @@ def _layers(step: Step, measured: Measured) -> dict[str, float]:
         name = f"{layer.name} {what}"
         taken = [launch[name] for launch in measured.layers if name in launch]
         if taken:
-            flop = convolution(layer, step.task.batch_size, SIZES[step.variant.precision]).flop
-            found[name] = flop / math.exp(fmean(map(math.log, taken)))
+            found[name] = step.work(layer).flop / math.exp(fmean(map(math.log, taken)))
     return found
 
 
@@ -97,10 +96,10 @@ def _seconds(
     """What the verdict goes by; None where a part was not measured."""
     if "pipeline" not in steps or "memory" not in rates or best is None:
         return None
-    memory, size = rates["memory"].estimate, SIZES[step.variant.precision]
+    memory = rates["memory"].estimate
     arithmetic = traffic = 0.0
     for layer, _ in step.calls:
-        work = convolution(layer, step.task.batch_size, size)
+        work = step.work(layer)
         by_arithmetic, by_memory = work.flop_padded / best.flops, work.bytes_padded / memory
         arithmetic += by_arithmetic if by_arithmetic >= by_memory else 0.0
         traffic += by_memory if by_memory > by_arithmetic else 0.0

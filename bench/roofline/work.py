@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from backends import folding
 from backends.convolutions import Convolution, convolutions
 from backends.kernels import Pass
 from backends.task import DATASETS, Task, Variant
@@ -64,7 +65,7 @@ class Step:
 
     @cached_property
     def calls(self) -> tuple[tuple[Convolution, Pass], ...]:
-        """The passes of the convolutions in their order: forward, and back through those that are trained.
+        """The passes of the task's convolutions in their order: forward, and back through those that are trained.
 
         Nothing needs the gradient of what the first trained part reads.
         """
@@ -77,12 +78,31 @@ class Step:
                 back.append((layer, "input_gradient"))
         return (*((layer, "forward") for layer in self.layers), *back)
 
+    def executed(self, layer: Convolution) -> Convolution:
+        """What the variant runs in its place: where it makes a product of it, a 1 x 1 convolution of the whole map as
+        one pixel, see `backends.folding.as_product`.
+        """
+        if layer.name not in self._products:
+            return layer
+        into, out = layer.into * layer.side**2, layer.out * layer.out_side**2
+        return replace(layer, into=into, out=out, kernel=1, stride=1, before=0, after=0, side=1)
+
+    def work(self, layer: Convolution) -> Work:
+        """One pass of a convolution, with the padding of what is run in its place."""
+        batch, size = self.task.batch_size, SIZES[self.variant.precision]
+        asked, run = convolution(layer, batch, size), convolution(self.executed(layer), batch, size)
+        return Work(asked.flop, run.flop_padded, asked.bytes, run.bytes_padded)
+
+    @cached_property
+    def _products(self) -> frozenset[str]:
+        return frozenset(folding.small_maps(self.task, self.variant))
+
     @property
     def operations(self) -> int:
         """Operations of the backbone's forward pass, counted singly: convolutions, normalisations that are not folded,
         activations and shortcuts.
         """
-        norms = 0 if self.variant.folding == "conv_bn" else 1
+        norms = 0 if folding.folds(self.variant) else 1
         return sum(1 + norms + layer.activated + layer.added for layer in self.layers)
 
     @cached_property
@@ -92,7 +112,7 @@ class Step:
         batch = self.task.batch_size
         of = {"forward": Work(), "weight_gradient": Work(), "input_gradient": Work()}
         for layer, what in self.calls:
-            of[what] += convolution(layer, batch, size)
+            of[what] += self.work(layer)
         between = total(self._between(layer, what, batch * size) for layer, what in self.calls)
         found = {
             "images": self._images(),
@@ -124,7 +144,7 @@ class Step:
         """
         if what == "input_gradient":
             return Work()
-        norm = 0 if self.variant.folding == "conv_bn" else 1
+        norm = 0 if folding.folds(self.variant) else 1
         single = 2 if what == "forward" else 3
         values = layer.out_side**2 * layer.out
         moved = values * bytes_per_value * (single * norm + single * layer.activated + 3 * layer.added)

@@ -50,9 +50,9 @@ def layers(backend: Backend, job: Job) -> dict[str, float]:
     Those of one shape are measured once, under the first one's name.
     """
     found = {}
-    for call in {shape(*call): call for call in reversed(Step(job.task, job.variant).calls)}.values():
-        run = backend.kernel(Convolutions((call,), job.task.batch_size), job.variant)
-        layer, what = call
+    step = Step(job.task, job.variant)
+    for layer, what in {shape(*call): call for call in reversed(step.calls)}.values():
+        run = backend.kernel(Convolutions(((step.executed(layer), what),), job.task.batch_size), job.variant)
         found[f"{layer.name} {what}"] = _seconds(run)
     return found
 

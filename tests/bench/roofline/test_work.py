@@ -108,3 +108,14 @@ def test_what_is_trained_costs_its_gradients_and_none_below_it():
     first = convolution(whole.layers[0], 4, 4).flop
     assert whole.parts["maps' gradients"].flop == whole.parts["convolutions"].flop - first
     assert head.compute.flop < last.compute.flop < whole.compute.flop
+
+
+def test_a_product_in_a_convolutions_place_has_no_padding_and_does_the_same_useful_work():
+    task = TASKS["cifar10-resnet18"]
+    usual, products = (Step(task, Variant(folding=folding)) for folding in ("conv_bn", "product"))
+    (last,) = [layer for layer in products.layers if layer.name == "layer4.1.conv2"]
+    assert products.executed(last).weights == (512, 512, 1, 1)
+    assert products.work(last).flop_padded == products.work(last).flop == usual.work(last).flop
+    assert products.parts["convolutions"].flop == usual.parts["convolutions"].flop
+    assert products.parts["convolutions"].flop_padded < usual.parts["convolutions"].flop_padded
+    assert products.operations == usual.operations < Step(task, Variant()).operations
