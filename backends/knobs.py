@@ -216,6 +216,17 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                 "keras": {"by_itself": "what the framework does by itself"},
             },
         ),
+        "graph": Knob(
+            "what the frozen backbone is written in",
+            {
+                "pytorch": {"torch_modules": "the classic tutorial"},
+                "tensorflow": {
+                    "keras_layers": f"{TENSORFLOW}tutorials/images/transfer_learning",
+                    "tf_ops": f"{TENSORFLOW}api_docs/python/tf/nn (its kernels, without a layer above them)",
+                },
+                "keras": {"keras_layers": f"{KERAS}guides/transfer_learning"},
+            },
+        ),
         "kernels": Knob(
             "whose kernels compute on a CPU",
             {
@@ -314,6 +325,7 @@ CONTRADICTIONS = (
     ),
     (("execution", "eager"), ("steps_per_execution",), "compiles no function"),
     (("images", "resident"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
+    (("graph", "tf_ops"), ("folding",), "are written with their normalisations"),
     (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
 )
 
@@ -365,6 +377,10 @@ def check(backend: str, variant: Variant, task: Task) -> None:
     if variant.folding == "conv_bn" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"folding 'conv_bn' needs fixed statistics, and batch norm is {task.batch_norm!r}: use folding none"
+        )
+    if variant.graph == "tf_ops" and (task.batch_norm != "frozen" or variant.precision not in ("fp32", "tf32")):
+        raise UnsupportedVariant(
+            "graph 'tf_ops' is a frozen network in fp32 or tf32: use such a task and precision, or graph keras_layers"
         )
     for (knob, value), others, reason in CONTRADICTIONS:
         if getattr(variant, knob) == value:

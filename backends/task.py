@@ -116,6 +116,7 @@ class Variant(BaseModel):
         steps_per_execution: training steps that one call of a compiled function makes.
         optimizer: how SGD's update is computed.
         autotune: whether cuDNN tries its algorithms, or guesses the best one.
+        graph: what the frozen backbone is written in.
         kernels: of operations on a CPU.
         inter_op: whether operations may run beside each other.
         affinity: whether threads stay on a core each.
@@ -140,6 +141,7 @@ class Variant(BaseModel):
     steps_per_execution: Literal["1", "8", "32"] | None = None
     optimizer: Literal["unfused", "fused"] | None = None
     autotune: Literal["heuristic", "autotuned"] | None = None
+    graph: Literal["keras_layers", "tf_ops"] | None = None
     kernels: Literal["onednn", "eigen"] | None = None
     inter_op: Literal["parallel", "sequential"] | None = None
     affinity: Literal["free", "bound"] | None = None

@@ -305,9 +305,12 @@ def _between_backends(records: list[Record]) -> Evidence:
     """What should be the same in all cases of a task."""
     resolved = {f"{r.backend}/{r.variant.name}": r.resolved for r in records if r.resolved}
     yield from _differing("threads-differ", {case: told.get("intra_op_threads") for case, told in resolved.items()})
-    wanted = {f"{r.backend}/{r.variant.name}" for r in records if r.variant.precision == "tf32"}
-    for name, flag, meant in (("onednn-alone", "onednn", set()), ("tf32-alone", "tf32", wanted)):
-        flags = {case: told.get("flags", {}) for case, told in resolved.items() if case not in meant}
+    for name, flag, knob, value in (
+        ("onednn-alone", "onednn", "kernels", "eigen"),
+        ("tf32-alone", "tf32", "precision", "tf32"),
+    ):
+        asked = {f"{r.backend}/{r.variant.name}" for r in records if getattr(r.variant, knob) == value}
+        flags = {case: told.get("flags", {}) for case, told in resolved.items() if case not in asked}
         yield from _differing(name, {case: f.get(flag) for case, f in flags.items() if isinstance(f, dict)})
     proofs = {f"{r.backend}/{r.variant.name}": r.proof for r in records if r.proof}
     for name, field in (("image-order-differs", "order_hash"), ("weights-hash-differs", "weights_hash")):
