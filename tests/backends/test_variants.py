@@ -189,12 +189,15 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
         ({"folding": "conv_bn"}, "batch_stats", "folding 'conv_bn' needs fixed statistics"),
         ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
         ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
+        ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
+        ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
+        ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: leave folding alone"),
         ({"workers": "0", "prefetch": "4"}, "frozen", "workers '0' prepare nothing ahead: leave prefetch alone"),
     ],
 )
 def test_contradictory_knobs_are_refused(knobs, task, line):
     with pytest.raises(UnsupportedVariant, match=line):
-        check("pytorch", Variant(**knobs), TASKS[task])
+        check("tensorflow" if "graph" in knobs else "pytorch", Variant(**knobs), TASKS[task])
 
 
 @pytest.mark.parametrize("knob", BELOW_THE_HEAD)
