@@ -161,7 +161,7 @@ class _Crew:
     def start_abreast(self, jobs: Sequence[AnyJob], haste: Haste) -> None:
         """Start workers, so many at a time, until they are built, and then let each warm up alone."""
         building: deque[WorkerProcess] = deque()
-        started = []
+        started: list[WorkerProcess] = []
 
         def await_one() -> None:
             worker = building.popleft()
