@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import tuned
+from bench import gpu, tuned
 from bench.alone import alone
 from bench.break_even import BreakEven
 from bench.data.order import draw_order
-from bench.environment import environment
+from bench.environment import cpu
 from bench.errors import UserError
 from bench.quiet import Quiet
 from bench.request import Prepared, Request, plan
@@ -132,10 +132,9 @@ def _epoch(prepared: Prepared) -> int:
 
 
 def _machine() -> str:
-    about = environment()
-    cpu, gpus = about["cpu"], about["gpus"]  # type: ignore[index]
-    gpu = ", ".join(str(one["name"]) for one in gpus) or "no GPU"  # type: ignore[attr-defined]
-    return f"{cpu['model']}, {cpu['cores_usable']} cores, {gpu}"  # type: ignore[index]
+    told = cpu()
+    graphics = ", ".join(str(device.name) for device in gpu.devices()) or "no GPU"
+    return f"{told['model']}, {told['cores_usable']} cores, {graphics}"
 
 
 def _told(found: Interval | None) -> str:
