@@ -74,20 +74,20 @@ def test_rounding_is_to_the_nearest_bfloat16_ties_to_even():
 def test_numbers_that_float16_cannot_hold_are_refused_and_others_rounded():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    rounded = folding.executed(task.network, checkpoint, Variant(precision="fp16", device="cuda"))
+    rounded = folding.executed(task, checkpoint, Variant(precision="fp16", device="cuda"))
     kernel = rounded["conv1.weight"]
     assert np.array_equal(kernel, kernel.astype(np.float16))
     assert 0 < np.abs(kernel - checkpoint["conv1.weight"]).max() <= 2**-11 * np.abs(kernel).max()
     assert np.array_equal(rounded["bn1.weight"], checkpoint["bn1.weight"])
     large = {**checkpoint, "layer1.0.conv1.weight": checkpoint["layer1.0.conv1.weight"] * 1e7}
     with pytest.raises(UnsupportedVariant, match=r"cannot hold the numbers of layer1\.0\.conv1\.weight: use bf16"):
-        folding.executed(task.network, large, Variant(precision="fp16", device="cuda"))
+        folding.executed(task, large, Variant(precision="fp16", device="cuda"))
 
 
 def test_tf32_is_rounded_by_the_hardware():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    assert folding.executed(task.network, checkpoint, Variant(precision="tf32", device="cuda")) is checkpoint
+    assert folding.executed(task, checkpoint, Variant(precision="tf32", device="cuda")) is checkpoint
 
 
 @pytest.mark.parametrize(
