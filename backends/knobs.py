@@ -17,6 +17,8 @@ TUNING = "docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
 TENSORFLOW = "www.tensorflow.org/"
 KERAS = "keras.io/"
 PRODUCT = "arXiv:1410.0759, section 2 (convolution as one matrix product), of the whole map"
+ONEDNN = f"{TENSORFLOW}api_docs/python/tf (release notes of 2.9: TF_ENABLE_ONEDNN_OPTS)"
+INTER_OP = f"{TENSORFLOW}api_docs/python/tf/config/threading/set_inter_op_parallelism_threads"
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,14 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                     "heuristic": "the classic tutorial",
                     "autotuned": f"{TUNING} (cudnn.benchmark)",
                 },
-                "tensorflow": {"autotuned": "what the framework does by itself"},
-                "keras": {"autotuned": "what the framework does by itself"},
+                "tensorflow": {
+                    "autotuned": "what the framework does by itself",
+                    "heuristic": "the framework's variable TF_CUDNN_USE_AUTOTUNE",
+                },
+                "keras": {
+                    "autotuned": "what the framework does by itself",
+                    "heuristic": "the framework's variable TF_CUDNN_USE_AUTOTUNE",
+                },
             },
         ),
         "features": Knob(
@@ -217,6 +225,77 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                 "keras": {"by_itself": "what the framework does by itself"},
             },
         ),
+        "graph": Knob(
+            "what the frozen backbone is written in",
+            {
+                "pytorch": {"torch_modules": "the classic tutorial"},
+                "tensorflow": {
+                    "keras_layers": f"{TENSORFLOW}tutorials/images/transfer_learning",
+                    "tf_ops": f"{TENSORFLOW}api_docs/python/tf/nn (its kernels, without a layer above them)",
+                },
+                "keras": {"keras_layers": f"{KERAS}guides/transfer_learning"},
+            },
+        ),
+        "kernels": Knob(
+            "whose kernels compute on a CPU",
+            {
+                "pytorch": {"onednn": "what the framework does by itself (oneDNN convolutions)"},
+                "tensorflow": {"onednn": ONEDNN, "eigen": ONEDNN},
+                "keras": {"onednn": ONEDNN, "eigen": ONEDNN},
+            },
+        ),
+        "inter_op": Knob(
+            "whether operations that do not wait for one another run beside each other, in as many threads as one has",
+            {
+                "pytorch": {"one_by_one": f"{TORCH}notes/cpu_threading_torchscript_inference.html (eager operations)"},
+                "tensorflow": {"parallel": INTER_OP, "sequential": INTER_OP},
+                "keras": {"parallel": INTER_OP, "sequential": INTER_OP},
+            },
+        ),
+        "affinity": Knob(
+            "whether each thread of an operation stays on a core of its own",
+            {
+                "pytorch": {
+                    "free": "the system decides",
+                    "bound": f"{TUNING} (OMP_PROC_BIND, OMP_PLACES; the DataLoader's processes stay free)",
+                },
+                "tensorflow": {"free": "the system decides: its pool of threads is not OpenMP's, and cannot be bound"},
+                "keras": {"free": "the system decides: its pool of threads is not OpenMP's, and cannot be bound"},
+            },
+        ),
+        "allocator": Knob(
+            "who gives out the host's memory; hugepages: the system's, which asks the kernel for huge pages",
+            {
+                backend: {
+                    "system": "the C library's",
+                    "jemalloc": f"{TUNING} (jemalloc, preloaded)",
+                    "tcmalloc": f"{TUNING} (TCMalloc, preloaded)",
+                    "hugepages": "gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html (hugetlb)",
+                }
+                for backend in ("pytorch", "tensorflow", "keras")
+            },
+        ),
+    }
+)
+
+
+#: The environment that a process must be started with for a value, by backend, knob and value.
+ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType(
+    {
+        ("pytorch", "affinity", "bound"): {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"},
+        **{(backend, "kernels", "onednn"): {"TF_ENABLE_ONEDNN_OPTS": "1"} for backend in ("tensorflow", "keras")},
+        **{(backend, "kernels", "eigen"): {"TF_ENABLE_ONEDNN_OPTS": "0"} for backend in ("tensorflow", "keras")},
+        **{(backend, "autotune", "autotuned"): {"TF_CUDNN_USE_AUTOTUNE": "1"} for backend in ("tensorflow", "keras")},
+        **{(backend, "autotune", "heuristic"): {"TF_CUDNN_USE_AUTOTUNE": "0"} for backend in ("tensorflow", "keras")},
+        **{
+            (backend, "allocator", value): {variable: content}
+            for backend in KNOBS["allocator"].values
+            for value, variable, content in (
+                ("jemalloc", "LD_PRELOAD", "libjemalloc.so.2"),
+                ("tcmalloc", "LD_PRELOAD", "libtcmalloc_minimal.so.4"),
+                ("hugepages", "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
+            )
+        },
     }
 )
 
@@ -231,10 +310,17 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
         ("pytorch", "execution", "max_autotune"): ("gpu", "compiler"),
         ("pytorch", "execution", "cuda_graphs"): ("gpu",),
         ("pytorch", "autotune", "autotuned"): ("gpu",),
+        ("tensorflow", "autotune", "heuristic"): ("gpu",),
+        ("keras", "autotune", "heuristic"): ("gpu",),
         ("pytorch", "transfer", "pinned"): ("gpu",),
         **{(backend, "precision", "bf16"): ("bf16",) for backend in KNOBS["precision"].values},
         **{(backend, "precision", "tf32"): ("gpu", "tf32") for backend in KNOBS["precision"].values},
         **{(backend, "precision", "fp16"): ("gpu",) for backend in KNOBS["precision"].values},
+        **{
+            (backend, "allocator", value): (value,)
+            for backend in KNOBS["allocator"].values
+            for value in ("jemalloc", "tcmalloc", "hugepages")
+        },
     }
 )
 
@@ -247,6 +333,7 @@ BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "folding": ("conv_bn", "product"),
         "gradients": ("inference_mode",),
         "features": ("cached",),
+        "graph": ("tf_ops",),
     }
 )
 
@@ -259,6 +346,7 @@ CONTRADICTIONS = (
     ),
     (("execution", "eager"), ("steps_per_execution",), "compiles no function"),
     (("images", "resident"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
+    (("graph", "tf_ops"), ("folding",), "are written with their normalisations"),
     (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
 )
 
@@ -277,6 +365,12 @@ def needs(backend: str, variant: Variant) -> tuple[str, ...]:
     """What a variant of a backend needs of the machine, each once."""
     found = (NEEDS.get((backend, knob, value_of(backend, variant, knob)), ()) for knob in KNOBS)
     return tuple(dict.fromkeys(need for several in found for need in several))
+
+
+def environment(backend: str, variant: Variant) -> dict[str, str]:
+    """The variables that a process of a variant has to be started with."""
+    turned = ((backend, knob, getattr(variant, knob) or "") for knob in KNOBS)
+    return {name: value for one in turned for name, value in ENVIRONMENT.get(one, {}).items()}
 
 
 def told(backend: str, variant: Variant) -> dict[str, str]:
@@ -311,6 +405,10 @@ def check(backend: str, variant: Variant, task: Task) -> None:
         raise UnsupportedVariant(
             f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: "
             "use folding none"
+        )
+    if variant.graph == "tf_ops" and (task.batch_norm != "frozen" or variant.precision not in ("fp32", "tf32")):
+        raise UnsupportedVariant(
+            "graph 'tf_ops' is a frozen network in fp32 or tf32: use such a task and precision, or graph keras_layers"
         )
     for (knob, value), others, reason in CONTRADICTIONS:
         if getattr(variant, knob) == value:

@@ -139,6 +139,11 @@ class Variant(BaseModel):
         steps_per_execution: training steps that one call of a compiled function makes.
         optimizer: how SGD's update is computed.
         autotune: whether cuDNN tries its algorithms, or guesses the best one.
+        graph: what the frozen backbone is written in.
+        kernels: of operations on a CPU.
+        inter_op: whether operations may run beside each other.
+        affinity: whether threads stay on a core each.
+        allocator: of the host's memory.
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -159,6 +164,11 @@ class Variant(BaseModel):
     steps_per_execution: Literal["1", "8", "32"] | None = None
     optimizer: Literal["unfused", "fused"] | None = None
     autotune: Literal["heuristic", "autotuned"] | None = None
+    graph: Literal["keras_layers", "tf_ops"] | None = None
+    kernels: Literal["onednn", "eigen"] | None = None
+    inter_op: Literal["parallel", "sequential"] | None = None
+    affinity: Literal["free", "bound"] | None = None
+    allocator: Literal["system", "jemalloc", "tcmalloc", "hugepages"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"

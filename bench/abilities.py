@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import shutil
 from collections.abc import Callable, Mapping
+from ctypes.util import find_library
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +20,9 @@ COMPILERS = {"cpu": ("g++", "clang++", "c++"), "cuda": ("gcc", "clang", "cc")}
 #: Compute capability from which a GPU computes in bfloat16 and TensorFloat-32 (CUDA C++ programming guide, "Compute
 #: Capabilities": Ampere, 8.0).
 AMPERE = (8, 0)
+#: Since this version its allocator can ask for huge pages.
+GLIBC = (2, 35)
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def bf16_missing(device: str) -> str | None:
@@ -52,9 +58,38 @@ def gpu_missing(device: str) -> str | None:
     return "no GPU: use --device cuda" if device == "cpu" else None
 
 
+def library_missing(name: str, package: str) -> str | None:
+    """Why an allocator cannot be preloaded; None where it can."""
+    if find_library(name):
+        return None
+    return f"lib{name} is not installed: apt-get install {package} (or your system's package of it)"
+
+
+def hugepages_missing(device: str) -> str | None:
+    """Why the C library cannot ask for huge pages; None where it can (glibc 2.35: news, glibc.malloc.hugetlb)."""
+    name, version = platform.libc_ver()
+    if name != "glibc" or tuple(int(part) for part in version.split(".")[:2]) < GLIBC:
+        return f"huge pages need glibc {'.'.join(map(str, GLIBC))}, this is {name} {version}: use allocator system"
+    try:
+        setting = re.findall(r"\[(\w+)\]", HUGE_PAGES.read_text())
+    except OSError:
+        setting = []
+    if setting in (["madvise"], ["always"]):
+        return None
+    return f"the kernel gives no huge pages ({HUGE_PAGES} is {' '.join(setting) or 'missing'}): set it to madvise"
+
+
 #: What tells whether a device of this machine has what a knob's value needs: None, or why it has not.
 MISSING: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
-    {"gpu": gpu_missing, "tf32": tf32_missing, "bf16": bf16_missing, "compiler": compiler_missing}
+    {
+        "gpu": gpu_missing,
+        "tf32": tf32_missing,
+        "bf16": bf16_missing,
+        "compiler": compiler_missing,
+        "jemalloc": lambda device: library_missing("jemalloc", "libjemalloc2"),
+        "tcmalloc": lambda device: library_missing("tcmalloc_minimal", "libtcmalloc-minimal4"),
+        "hugepages": hugepages_missing,
+    }
 )
 
 

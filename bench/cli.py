@@ -254,10 +254,10 @@ def show(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs, warnings, variants or knobs.")],
+    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs, warnings, variants, knobs or tuned.")],
     results: Results = Path("results"),
 ) -> None:
-    """List tasks, backends, suites, runs, warnings, variants or knobs."""
+    """List tasks, backends, suites, runs, warnings, variants, knobs, or what was tuned and how."""
     from bench.commands.list import show_list
 
     show_list(what, results)

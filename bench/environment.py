@@ -59,6 +59,7 @@ VARIABLES = (
     "CUDA_",
     "CUDNN_",
     "DNNL_",
+    "GLIBC_TUNABLES",
     "GOMP_",
     "JAX_",
     "KERAS_",

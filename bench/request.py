@@ -34,7 +34,7 @@ class Request:
         suite: name or file, or the suite itself.
         tasks, backends: empty means the suite's and all.
         overrides: fields of the task, by name.
-        variants, knobs: names of variants, and `knob=value`; `default` where neither is given.
+        variants, knobs: names of variants, and `knob=value`; the suite's where neither is given, or `default`.
         until: add launches until the intervals of all ratios reach no further than this share of them.
         max_time: seconds after which no launch is added any more.
         cache_limit: bytes that cached features may take.
@@ -120,8 +120,9 @@ def plan(request: Request) -> Plan:
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits what --until adds: use both")
     default = default_of(request)
-    asked = variants.wanted(request.variants, request.knobs, default.threads or 1, default.device)
     wanted = request.suite if isinstance(request.suite, suite.Suite) else suite.load(request.suite)
+    asker: Request | suite.Suite = request if request.variants or request.knobs else wanted
+    asked = variants.wanted(asker.variants, asker.knobs, default.threads or 1, default.device)
     banner = None
     try:
         tasks = _prepare(request, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -65,6 +66,7 @@ def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Call
         num_workers=workers,
         prefetch_factor=int(value_of("pytorch", variant, "prefetch")) if workers else None,
         pin_memory=variant.transfer == "pinned",
+        worker_init_fn=_set_free if variant.affinity == "bound" else None,
     )
 
 
@@ -82,6 +84,11 @@ def transformed(batches: Batches, transform: Callable, device: torch.device, bes
     """Raw batches, moved to the device and transformed there; `beside` other work, where they lie in pinned memory."""
     for images, labels in batches:
         yield transform(images.to(device, non_blocking=beside)), labels
+
+
+def _set_free(worker: int) -> None:
+    """A process starts bound to the core of the thread that it was forked from, which computes there."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def _as_it_is(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,8 @@ def set_up(variant: Variant) -> None:
     """Apply the variant to the process, before TensorFlow's first use of a device."""
     if variant.threads:
         tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(variant.threads)
+        together = 1 if variant.inter_op == "sequential" else variant.threads
+        tf.config.threading.set_inter_op_parallelism_threads(together)
     gpus = tf.config.list_physical_devices("GPU")
     kind, _, index = variant.device.partition(":")
     visible = gpus[int(index or 0) : int(index or 0) + 1] if kind == "cuda" else []

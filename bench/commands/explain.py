@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import tuned
+from bench import gpu, tuned
 from bench.alone import alone
 from bench.break_even import BreakEven
 from bench.data.order import draw_order
-from bench.environment import environment
+from bench.environment import cpu
 from bench.errors import UserError
 from bench.quiet import Quiet
 from bench.request import Prepared, Request, plan
@@ -23,7 +23,7 @@ from bench.stats import Interval
 from bench.tune import waterfall
 from bench.tune.explain import LAUNCHES, ROUNDS, Explanation, Paid
 from bench.tune.explain import explain as explained
-from bench.tune.launched import Crews
+from bench.tune.launched import Crews, Launched
 from bench.tune.measure import Workers
 from bench.tuned import Tuned
 
@@ -41,6 +41,9 @@ def explain(wait: bool, output: Path | None, results: Path, **options: Any) -> i
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def told_of(number: int, launched: Launched) -> None:
+        say(f"  launch {number} of {LAUNCHES}: {launched.wall_s:.0f} s")
+
     with alone("bench explain", wait, console.print):
         for prepared in chosen.tasks:
             for backend in chosen.backends:
@@ -49,10 +52,10 @@ def explain(wait: bool, output: Path | None, results: Path, **options: Any) -> i
                     console.print(f"{backend} {prepared.task.name}: tuned is the default, there is nothing to explain")
                     continue
                 file = _file(output, results, found, several)
-                say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of {2 * len(found.knobs)} variants or fewer")
+                say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of up to {2 * len(found.knobs)} variants")
                 with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as compiled:
                     workers = Workers(backend, prepared, Quiet(say), compiled=Path(compiled))
-                    told = explained(chosen.default, found.knobs, Crews(workers.launch).measure)
+                    told = explained(chosen.default, found.knobs, Crews(workers.launch).measure, told_of)
                 title = f"{backend}, {prepared.task.name}, batch size {prepared.task.batch_size}"
                 console.print(table(f"{title}: from default to tuned", told))
                 console.print(break_even_table(f"{title}: what its start costs", told.paid, _epoch(prepared)))
@@ -129,10 +132,9 @@ def _epoch(prepared: Prepared) -> int:
 
 
 def _machine() -> str:
-    about = environment()
-    cpu, gpus = about["cpu"], about["gpus"]  # type: ignore[index]
-    gpu = ", ".join(str(one["name"]) for one in gpus) or "no GPU"  # type: ignore[attr-defined]
-    return f"{cpu['model']}, {cpu['cores_usable']} cores, {gpu}"  # type: ignore[index]
+    told = cpu()
+    graphics = ", ".join(str(device.name) for device in gpu.devices()) or "no GPU"
+    return f"{told['model']}, {told['cores_usable']} cores, {graphics}"
 
 
 def _told(found: Interval | None) -> str:

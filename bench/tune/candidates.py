@@ -39,12 +39,12 @@ def together(best: Turned, alone: Gains) -> list[Turned]:
 
     def several() -> Iterator[Turned]:
         yield dict(best)
-        yield {knob: value for knob, value in best.items() if gains[knob, value] > NOISE}
         for (knob, value), gain in gains.items():
             if value != best.get(knob) and gain > HOPELESS:
                 yield {**best, knob: value}
         for left_out in reversed(list(best)):
             yield {knob: value for knob, value in best.items() if knob != left_out}
+        yield {knob: value for knob, value in best.items() if gains[knob, value] > NOISE}
 
     unique = {key(knobs): knobs for knobs in several() if knobs}
     return list(unique.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.task import Variant
@@ -62,19 +62,28 @@ class Explanation:
     paid: tuple[Paid, ...]
 
 
-def explain(default: Variant, knobs: Turned, measure: Measure) -> Explanation:
+def explain(
+    default: Variant,
+    knobs: Turned,
+    measure: Measure,
+    tell: Callable[[int, Launched], object] = lambda number, done: None,
+) -> Explanation:
     """Measure and compare.
 
     Args:
         default: no knob turned.
         knobs: of the tuned variant.
         measure: starts one worker after the other, or starts would cost what they do not cost alone.
+        tell: told of each launch, by its number from 1 on.
     """
     names = list(knobs)
     path = [{name: knobs[name] for name in names[:count]} for count in range(len(names) + 1)]
     less = {name: without(knobs, name) for name in names}
     variants = _variants(default, [*path, *less.values()])
-    launches = [measure(variants, ROUNDS) for _ in range(LAUNCHES)]
+    launches = []
+    for number in range(1, LAUNCHES + 1):
+        launches.append(measure(variants, ROUNDS))
+        tell(number, launches[-1])
 
     def faster(fast: Turned, slow: Turned) -> Interval | None:
         return speedup(launches, variant(default, fast).name, variant(default, slow).name)

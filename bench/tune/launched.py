@@ -12,7 +12,7 @@ from backends.task import Variant
 from bench.stats import Interval, log_ratios, ratio
 
 #: Workers that wait at the same time; the default is one of each crew.
-CREW = 8
+CREW = 10
 #: The problem of a variant whose worker was not started.
 NOT_TRIED = "not tried, the time was over"
 

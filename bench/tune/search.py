@@ -26,7 +26,7 @@ from backends.task import Variant
 from bench.stats import Interval
 from bench.tune.candidates import Gains, helpful, merged, together
 from bench.tune.costs import Costs, Turned, key
-from bench.tune.deciding import in_doubt, leanest
+from bench.tune.deciding import in_doubt, leanest, without
 from bench.tune.launched import CREW, NOT_TRIED, Launched, Measure, log_gain, speedup
 from bench.variants import named
 
@@ -36,7 +36,7 @@ ROUND_SECONDS = 0.3
 #: Combinations that are tried together.
 MOST = CREW - 1
 #: Launches of the last stage: with fewer an interval says nothing, and more are seldom worth their time.
-LEAST_LAUNCHES, MOST_LAUNCHES = 3, 6
+LEAST_LAUNCHES, MOST_LAUNCHES = 3, 8
 #: Of the budget, what is left to the last stage and the proof.
 LAST_SHARE = 0.5
 #: What the proof costs: so many times the starts of the default and of what is proven, which are not built side by
@@ -143,9 +143,15 @@ class _Stages:
 
     def decided(self, best: Turned, alone: Gains) -> Found:
         """`best` or less of it, as several launches show."""
+        best = self._affordable(best)
+        if not best:
+            return Found({}, None, tuple(self.notes))
         kept, gain, left_open = best, None, tuple(best)
         variants = in_doubt(best, alone, self.costs)
         while launches := self._last(best, variants):
+            if self._speedup(launches, best, {}) is None:
+                self.notes.append(f"{self._name(best)} did not run again: {launches[-1].problems[self._name(best)]}")
+                return Found({}, None, tuple(self.notes))
             variants = [knobs for knobs in variants if self._enough(launches, knobs)]
             for stage, knobs in (("the fastest", best), *(("less", one) for one in variants)):
                 self._told(stage, [knobs], launches)
@@ -160,30 +166,38 @@ class _Stages:
             if not self._fitting(best, variants, LEAST_LAUNCHES):
                 self.notes.append("too little time to see whether more than one knob can go: turned as measured")
                 break
-        if gain is None:
-            needed = self.spent + LEAST_LAUNCHES * self.costs.launch([best], LAST_ROUNDS) + self._aside(best)
-            self.notes.append(f"too little time to decide on {self._name(best)}: use a --budget of {needed:.0f}s")
-            return Found({}, None, tuple(self.notes))
         if names := [*(best[knob] for knob in left_open if knob in kept)]:
             self.notes.append(f"too little time to see what is lost without {', '.join(names)}: turned as measured")
         return Found(kept if _faster(gain) else {}, gain, tuple(self.notes))
+
+    def _affordable(self, best: Turned) -> Turned:
+        """`best`, or what is left of it that there is time to decide on: knobs that are dear to start go first."""
+        wanted = best
+        while best and self._fitting(best, (), LEAST_LAUNCHES) is None:
+            best = without(best, max(best, key=lambda knob: self.costs.start({knob: best[knob]})))
+        if best != wanted:
+            claim = LEAST_LAUNCHES * self.costs.launch([wanted], LAST_ROUNDS) + self._aside(wanted)
+            needed = max(self.spent + claim, claim / LAST_SHARE)
+            self.notes.append(f"too little time to decide on {self._name(wanted)}: use a --budget of {needed:.0f}s")
+        return best
 
     def _last(self, best: Turned, variants: Sequence[Turned]) -> list[Launched]:
         """Launches of `best` and of as many of `variants` as there is time for, some after the others where it has to
         be; none where there is too little. What time is left narrows the intervals.
         """
         launches: list[Launched] = []
+        batch: list[Turned] = []
         rest = list(variants)
         while rest or not launches:
             fitting = self._fitting(best, rest, LEAST_LAUNCHES)
             if fitting is None or (launches and not fitting):
-                return launches
+                break
             batch, rest = rest[:fitting], rest[fitting:]
             for missing in range(LEAST_LAUNCHES, 0, -1):  # dearer than foretold: less is measured
                 batch = batch[: self._fitting(best, batch, missing) or 0]
                 launches.append(self._launch([best, *batch], LAST_ROUNDS))
-        while len(launches) < MOST_LAUNCHES and self._fitting(best, variants, 1) == len(variants):
-            launches.append(self._launch([best, *variants], LAST_ROUNDS))
+        while launches and len(launches) < MOST_LAUNCHES and self._fitting(best, batch, 1) == len(batch):
+            launches.append(self._launch([best, *batch], LAST_ROUNDS))
         return launches
 
     def _fitting(self, best: Turned, variants: Sequence[Turned], launches: int) -> int | None:

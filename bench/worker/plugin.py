@@ -10,14 +10,14 @@ import pytest
 from safetensors.numpy import load_file
 
 import backends
-from backends.base import DeviceMemory, Head, Order, Training
+from backends.base import DeviceMemory, Head, Order, Resolved, Training
 from bench import memory
 from bench.channel import Channel
 from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
 from bench.features import Features
 from bench.roofline.kernels import RATES
-from bench.worker import extraction, prove, rates, warmup
+from bench.worker import extraction, in_force, prove, rates, warmup
 from bench.worker.job import Job
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS, Part
@@ -119,7 +119,7 @@ class Bench:
                 "elapsed_s": time.monotonic() - job.spawned,
             },
             features=extraction.told(self.features),
-            resolved=dataclasses.asdict(self.trainer.resolved),
+            resolved=_resolved(self.trainer.resolved),
             framework=backend.about(),
         )
         if job.rests:
@@ -187,6 +187,11 @@ class Bench:
     def evaluation_batch(self) -> int:
         """Images per batch of an evaluation."""
         return prove.evaluation_batch(self.task)
+
+
+def _resolved(told: Resolved) -> dict[str, object]:
+    """What the backend says of its variant, and what the process tells."""
+    return dataclasses.asdict(told) | {"flags": {**told.flags, **in_force.flags()}}
 
 
 class Worker:

@@ -74,20 +74,22 @@ def test_rounding_is_to_the_nearest_bfloat16_ties_to_even():
 def test_numbers_that_float16_cannot_hold_are_refused_and_others_rounded():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    rounded = folding.executed(task.network, checkpoint, Variant(precision="fp16", device="cuda"))
+    rounded = folding.executed(task, checkpoint, Variant(precision="fp16", device="cuda"))
     kernel = rounded["conv1.weight"]
     assert np.array_equal(kernel, kernel.astype(np.float16))
     assert 0 < np.abs(kernel - checkpoint["conv1.weight"]).max() <= 2**-11 * np.abs(kernel).max()
     assert np.array_equal(rounded["bn1.weight"], checkpoint["bn1.weight"])
     large = {**checkpoint, "layer1.0.conv1.weight": checkpoint["layer1.0.conv1.weight"] * 1e7}
     with pytest.raises(UnsupportedVariant, match=r"cannot hold the numbers of layer1\.0\.conv1\.weight: use bf16"):
-        folding.executed(task.network, large, Variant(precision="fp16", device="cuda"))
+        folding.executed(task, large, Variant(precision="fp16", device="cuda"))
 
 
 def test_tf32_is_rounded_by_the_hardware():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    assert folding.executed(task.network, checkpoint, Variant(precision="tf32", device="cuda")) is checkpoint
+    executed = folding.executed(task, checkpoint, Variant(precision="tf32", device="cuda"))
+    assert executed.keys() == checkpoint.keys()
+    assert all(np.array_equal(tensor, checkpoint[name]) for name, tensor in executed.items())
 
 
 @pytest.mark.parametrize(
@@ -189,12 +191,15 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
         ({"folding": "conv_bn"}, "batch_stats", "folding 'conv_bn' needs fixed statistics"),
         ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
         ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
+        ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
+        ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
+        ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: leave folding alone"),
         ({"workers": "0", "prefetch": "4"}, "frozen", "workers '0' prepare nothing ahead: leave prefetch alone"),
     ],
 )
 def test_contradictory_knobs_are_refused(knobs, task, line):
     with pytest.raises(UnsupportedVariant, match=line):
-        check("pytorch", Variant(**knobs), TASKS[task])
+        check("tensorflow" if "graph" in knobs else "pytorch", Variant(**knobs), TASKS[task])
 
 
 @pytest.mark.parametrize("knob", BELOW_THE_HEAD)

@@ -317,6 +317,10 @@ def test_what_was_kept_is_listed_and_a_damaged_file_with_its_reason(kept, capsys
     tuned.keep(kept)
     other = tuned.keep(kept.model_copy(update={"backend": "pytorch"}))
     other.write_text("{")
+    show_list("tuned", other.parent)
+    assert "folding" not in (shown := capsys.readouterr().out)
+    assert "conv_bn" in shown
+    assert "1.100 [1.050–1.150]" in shown
     show_list("variants", other.parent)
     shown = " ".join(capsys.readouterr().out.split())
     assert "folding conv_bn; 1.100 [1.050–1.150] × the default's steps; found 2026-11-26 12:00 UTC by 0 trials" in shown

@@ -86,6 +86,26 @@ def test_what_the_machine_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_
     assert variants.refused("pytorch", Variant(execution="cuda_graphs"), TASK) == needing
 
 
+def test_allocators_that_are_not_there_are_refused_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(abilities, "find_library", lambda name: None)
+    monkeypatch.setattr(abilities, "HUGE_PAGES", tmp_path / "enabled")
+    for allocator, line in (
+        ("jemalloc", "libjemalloc is not installed: apt-get install libjemalloc2"),
+        ("tcmalloc", "libtcmalloc_minimal is not installed: apt-get install libtcmalloc-minimal4"),
+        ("hugepages", "the kernel gives no huge pages"),
+    ):
+        assert variants.refused("keras", Variant(allocator=allocator), TASK).startswith(line)
+    (tmp_path / "enabled").write_text("always [madvise] never\n")
+    monkeypatch.setattr(abilities, "find_library", lambda name: f"lib{name}.so.2")
+    monkeypatch.setattr(abilities.platform, "libc_ver", lambda: ("glibc", "2.36"))
+    for allocator in ("jemalloc", "tcmalloc", "hugepages"):
+        assert variants.refused("keras", Variant(allocator=allocator), TASK) is None
+    (tmp_path / "enabled").write_text("always madvise [never]\n")
+    assert "is never): set it to madvise" in variants.refused("keras", Variant(allocator="hugepages"), TASK)
+    monkeypatch.setattr(abilities.platform, "libc_ver", lambda: ("glibc", "2.31"))
+    assert "need glibc 2.35, this is glibc 2.31" in variants.refused("keras", Variant(allocator="hugepages"), TASK)
+
+
 def test_what_the_gpu_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_path):
     old = gpu.Gpu(0, "NVIDIA T4", "GPU-0", 16 * 2**30, "580", "13.0", 70.0, capability=(7, 5))
     monkeypatch.setattr(gpu, "devices", lambda: [old])
