@@ -44,6 +44,15 @@ def test_rates_are_amounts_by_time(measured):
     assert case.ridge == pytest.approx(20)
     assert case.bound.name == "input"
     assert case.bound.shares["input"] == pytest.approx(0.2)
+    taken = case.seconds
+    assert (taken.pipeline, taken.compute, taken.loader) == pytest.approx((0.010, 0.008, 0.009))
+    assert (taken.convolutions, taken.dispatch) == pytest.approx((0.007, 20 * 5e-6))
+    works = [STEP.work(layer) for layer in STEP.layers]
+    by_limit = sum(max(work.flop_padded / 200e9, work.bytes_padded / 10e9) for work in works)
+    assert taken.arithmetic + taken.traffic == pytest.approx(by_limit)
+    assert taken.traffic == pytest.approx(
+        sum(work.bytes_padded / 10e9 for work in works if work.flop_padded / work.bytes_padded < case.ridge)
+    )
 
 
 def test_a_step_is_a_share_of_the_best_and_of_the_peak(measured):
