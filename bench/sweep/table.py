@@ -137,4 +137,4 @@ def _doubts(records: Sequence[Swept]) -> Iterator[str]:
 
 
 def _percent(share: float | None) -> str:
-    return f"{100 * (share or 0):g} %"
+    return f"{100 * (share or 0):g}%"
