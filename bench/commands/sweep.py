@@ -26,7 +26,7 @@ from bench.sweep.measure import Ends, Settings
 from bench.sweep.measure import sweep as fine_tune
 from bench.sweep.progress import SweepProgress
 from bench.sweep.record import Swept
-from bench.sweep.table import sweep_table
+from bench.sweep.table import seeds_table, sweep_table
 
 #: A row for each epoch of each fine-tune, and a row for each fine-tune.
 EPOCHS, SUMMARY = "sweep.csv", "summary.csv"
@@ -135,3 +135,5 @@ def _show(console: Console, run: Path, chosen: Grid, target: float | None, recor
     for task in dict.fromkeys(swept.task.name for swept in records):
         of_task = [swept for swept in records if swept.task.name == task]
         console.print(drawn(sweep_table(of_task, chosen.varied, target)))
+        if "seed" in chosen.varied:
+            console.print(drawn(seeds_table(of_task, chosen.varied, target)))

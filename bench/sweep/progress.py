@@ -48,7 +48,7 @@ class SweepProgress:
         match message["event"]:
             case "combination":
                 self.at[backend] = label(self.combinations[message["number"]], self.grid.varied)
-                self._now(backend, "")
+                self._now(backend, "start")
             case "phase":
                 self._now(backend, message["name"])
             case "progress":

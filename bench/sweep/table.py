@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from bench.record import Doubt
-from bench.stats import binomial
+from bench.stats import Interval, binomial, mean
 from bench.sweep.frame import NOT_REACHED
 from bench.sweep.record import Swept, reached
 from bench.tables.figures import with_interval
@@ -52,6 +53,63 @@ def sweep_table(records: Sequence[Swept], varied: Sequence[str], target: float |
     )
 
 
+def seeds_table(records: Sequence[Swept], varied: Sequence[str], target: float | None) -> Table:
+    """One task's fine-tunes that differ in their seed alone, in one row.
+
+    Args:
+        records: of one task, at least one.
+        varied: fields that have more than one value; the seed is one of them.
+        target: share of the test images to be right.
+    """
+    groups: dict[tuple[str, str], list[Swept]] = {}
+    for swept in records:
+        groups.setdefault((swept.task.model_copy(update={"seed": 0}).hash, swept.backend), []).append(swept)
+    others = [name for name in varied if name != "seed"]
+    columns = (
+        Column("fine-tunes", figures=False),
+        *(Column(words(name)) for name in others),
+        Column("seeds"),
+        Column("mean test accuracy"),
+        *((Column(f"reached {_percent(target)}"), Column(f"s to {_percent(target)}")) if target is not None else ()),
+    )
+    rows = tuple(
+        (
+            Cell(f"{', '.join(str(one.number) for one in group)} {group[0].backend}"),
+            *(Cell(value(getattr(group[0].task, name))) for name in others),
+            Cell(_finished(group)),
+            Cell(_mean_accuracy(group)),
+            *(_reached_by(group, target) if target is not None else ()),
+        )
+        for group in groups.values()
+    )
+    return Table(
+        title=f"Over the seeds: {records[0].task.name}",
+        columns=columns,
+        rows=rows,
+        notes=(
+            "mean test accuracy: with its 95 % t-interval over the seeds; s: the median over the seeds, where all of "
+            "them reach it",
+        ),
+    )
+
+
+def _finished(group: Sequence[Swept]) -> str:
+    done = sum(bool(swept.epochs) for swept in group)
+    return str(done) if done == len(group) else f"{done} of {len(group)}"
+
+
+def _mean_accuracy(group: Sequence[Swept]) -> str:
+    counts = [(swept.epochs[-1].correct, swept.test_images) for swept in group if swept.epochs]
+    shares = [correct / images for correct, images in counts if correct is not None]
+    return _told(mean(shares)) if shares else accuracy(group[0])
+
+
+def _reached_by(group: Sequence[Swept], target: float) -> tuple[Cell, Cell]:
+    found = [first[1].train_s for swept in group if (first := reached(swept, target))]
+    seconds = f"{median(found):,.2f}" if len(found) == len(group) else NOT_REACHED if not found else "not by all"
+    return Cell(f"{len(found)} of {len(group)}"), Cell(seconds)
+
+
 def words(field: str) -> str:
     """`learning_rate` as it is read."""
     return field.replace("_", " ")
@@ -69,8 +127,11 @@ def accuracy(swept: Swept) -> str:
     correct = swept.epochs[-1].correct
     if correct is None:
         return "random weights: no accuracy"
-    found = with_interval(binomial(correct, swept.test_images), lambda share: f"{100 * share:.2f}")
-    head, bracket, rest = found.partition(" [")
+    return _told(binomial(correct, swept.test_images))
+
+
+def _told(shares: Interval) -> str:
+    head, bracket, rest = with_interval(shares, lambda share: f"{100 * share:.2f}").partition(" [")
     return f"{head} %{bracket}{rest}"
 
 
@@ -137,4 +198,4 @@ def _doubts(records: Sequence[Swept]) -> Iterator[str]:
 
 
 def _percent(share: float | None) -> str:
-    return f"{100 * (share or 0):g} %"
+    return f"{100 * (share or 0):g}%"

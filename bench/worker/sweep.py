@@ -50,14 +50,15 @@ def _built(job: SweepJob, baton: Baton) -> Bench:
 def _fine_tune(bench: Bench, one: Combination, refused: str | None) -> None:
     """The whole fine-tune. While the test set is looked at training rests, and its clock with it."""
     baton, labels = bench.baton, bench.test[1]
-    baton.say("phase", name="fine-tune")
     bench.trainer.reset()
     started, laps, epochs = time.monotonic(), Laps(), []
     training = bench.begin(bench.order)
     predictions = np.zeros_like(labels)
     for epoch in range(bench.task.epochs):
+        baton.say("phase", name="fine-tune")
         loss = train_epoch(bench, training.advance, epoch)
         laps.end("training")
+        baton.say("phase", name="evaluation")
         predictions = evaluate(bench).argmax(axis=1)
         correct = int((predictions == labels).sum())
         epochs.append({"train_loss": loss, "correct": correct, "train_s": laps.seconds["training"]})

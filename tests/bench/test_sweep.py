@@ -19,7 +19,7 @@ from bench.sweep.ask import Ask
 from bench.sweep.fields import FIELDS, axes
 from bench.sweep.grid import grid
 from bench.sweep.record import Epoch, Swept, reached
-from bench.sweep.table import sweep_table
+from bench.sweep.table import seeds_table, sweep_table
 from bench.tasks import TASKS
 from tests.bench.processes import Bench, living, wait_until
 
@@ -178,6 +178,19 @@ def test_what_never_reaches_the_target_and_what_fails_is_not_dropped():
     assert cells[1][3:5] == ["not reached", "not reached"]
     assert cells[2][2:] == ["failed", "–", "–", "–"]
     assert "warning failed, 3 keras: killed by SIGKILL" in table.notes
+
+
+def test_seeds_are_one_row_with_the_interval_over_them():
+    def of(number, seed, rate, correct):
+        task = TASKS["embedded"].model_copy(update={"seed": seed, "learning_rate": rate})
+        return swept(number, correct, task=task, task_hash=task.hash)
+
+    records = [of(1, 0, 0.1, (70,)), of(2, 1, 0.1, (74,)), of(3, 0, 0.2, (69,)), of(4, 1, 0.2, (71,))]
+    table = seeds_table(records, ("learning_rate", "seed"), 0.7)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["1, 2 keras", "0.1", "2", "72.00 % [46.59–97.41]", "2 of 2", "1.50"],
+        ["3, 4 keras", "0.2", "2", "70.00 % [57.29–82.71]", "1 of 2", "not by all"],
+    ]
 
 
 def test_the_proof_of_large_batches_is_short_but_has_momentum_in_it():
