@@ -13,7 +13,7 @@ Key = tuple[tuple[str, str], ...]
 
 #: Rounds also have their untimed steps, a hand-over, and the start of an input pipeline before the first.
 ROUND_OVERHEAD = 1.2
-#: What a start costs beyond the default's, the second time over the first.
+#: What a start costs beyond the default's, the second time over the first: assumed, until it was started twice.
 AGAIN = 0.6
 
 
@@ -34,11 +34,6 @@ class Costs:
         self._starts: dict[Key, float] = {}
         self._started: Counter[Key] = Counter()
         self._gains: dict[Key, float] = {(): 0.0}
-
-    def _again(self, knobs: Turned) -> float:
-        """Seconds of a start that is not the first of its kind: what was compiled is found on disk, in part."""
-        start, default = self._starts[key(knobs)], self._starts.get((), 0.0)
-        return start if self._started[key(knobs)] > 1 else default + AGAIN * max(0.0, start - default)
 
     def learn(self, launched: Launched, several: Mapping[str, Turned]) -> None:
         """Take the newest figures.
@@ -80,3 +75,8 @@ class Costs:
         fastest = max(self.gain(knobs) for knobs in whole)
         a_round = sum(math.exp(fastest - self.gain(knobs)) for knobs in whole) * self.round_seconds
         return sum(self.start(knobs) for knobs in whole) + rounds * a_round * ROUND_OVERHEAD
+
+    def _again(self, knobs: Turned) -> float:
+        """Seconds of a start that is not the first of its kind: what was compiled is found on disk, in part."""
+        start, default = self._starts[key(knobs)], self._starts.get((), 0.0)
+        return start if self._started[key(knobs)] > 1 else default + AGAIN * max(0.0, start - default)
