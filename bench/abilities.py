@@ -91,6 +91,8 @@ MISSING: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
         "hugepages": hugepages_missing,
     }
 )
+#: Those of them that one device may have and another not.
+OF_A_DEVICE = frozenset({"tf32", "bf16", "compiler"})
 
 
 def _older_than_ampere(device: str, what: str) -> str | None:

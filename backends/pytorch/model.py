@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from backends import folding
 from backends.backbones import Place
 from backends.base import FEWEST_EXTRACTED, Tensors
 from backends.knobs import value_of
-from backends.pytorch.recorded import Recorded
 from backends.task import Task, Variant
 
 #: Of convolutions. In tf32 it is the hardware that rounds.
@@ -30,6 +30,8 @@ MODES = {
 }
 #: Executions that replay a recording, whose results the next replay overwrites.
 REPLAYED = frozenset({"reduce_overhead", "max_autotune", "cuda_graphs"})
+#: Calls before a recording, in which cuDNN and cuBLAS must set up nothing: as many as in PyTorch's notes on CUDA graphs.
+WARM_UP = 3
 
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
@@ -88,6 +90,51 @@ def for_extraction(
     backbone.to(device)
     inputs = torch.zeros(FEWEST_EXTRACTED, 3, task.image_size, task.image_size, dtype=DTYPES[form.precision])
     return form, executed(backbone, task, form, inputs.to(memory_format=torch.channels_last))
+
+
+class Recording(NamedTuple):
+    """A graph, and the memory that it reads from and writes to."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: torch.Tensor
+    outputs: torch.Tensor
+
+
+class Recorded:
+    """A module as a function of one tensor; each shape of inputs is recorded when it is first seen.
+
+    The outputs are overwritten by the next call with that shape. (PyTorch's notes on CUDA semantics, "CUDA Graphs".)
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module = module
+        self.recordings: dict[torch.Size, Recording] = {}
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The module's outputs; without gradients."""
+        recording = self.recordings.get(inputs.shape)
+        if recording is None:
+            recording = self.recordings[inputs.shape] = self._record(inputs)
+        recording.inputs.copy_(inputs)
+        recording.graph.replay()
+        return recording.outputs
+
+    def _record(self, inputs: torch.Tensor) -> Recording:
+        """Warm up beside the current stream, undo what that did to buffers (running statistics), and record."""
+        held, buffers = inputs.clone(), list(self.module.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            for _ in range(WARM_UP):
+                self.module(held)
+        torch.cuda.current_stream().wait_stream(beside)
+        for buffer, was in zip(buffers, before, strict=True):
+            buffer.copy_(was)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = self.module(held)
+        return Recording(graph, held, outputs)
 
 
 def load(backbone: torch.nn.Module, tensors: Tensors) -> None:

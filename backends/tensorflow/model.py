@@ -9,8 +9,8 @@ import numpy as np
 
 from backends import graphs
 from backends.base import Tensors
+from backends.graphs.operations import Operations
 from backends.task import Task, Variant
-from backends.tensorflow.operations import Operations
 
 
 def build(task: Task, variant: Variant) -> keras.Model | Operations:
