@@ -189,7 +189,7 @@ class Trainer(ABC):
         """The framework's peak counters; None where there is no GPU."""
 
 
-#: Pixels of a batch that features are extracted in, 256 images of 32 px, and the fewest images. On a core of an AMD EPYC
+#: Pixels of a batch that features are extracted in, 256 images of 32 px, and the fewest images. A core of an AMD EPYC,
 #: ResNet-18 at 32 px in bf16 had, by CPU time, 4,768, 5,653, 6,013 and 5,181 images/s with 64, 128, 256 and 512 in
 #: PyTorch, and 5,209, 5,642, 6,280 and 6,442 in TensorFlow.
 EXTRACTION_PIXELS, FEWEST_EXTRACTED = 256 * 32**2, 32

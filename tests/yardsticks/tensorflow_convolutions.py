@@ -16,7 +16,7 @@ DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16}
 
 
 def forms(one: Convolution, batch: int, precision: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    """With weights that are constants and with variables, and as a product where the map is no larger than the kernel."""
+    """With weights that are constants and variables, and as a product where the map is no larger than the kernel."""
     dtype = DTYPES[precision]
 
     def drawn(*shape: int) -> tf.Tensor:
