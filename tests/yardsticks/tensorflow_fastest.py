@@ -2,8 +2,8 @@
 
 Plain operations, no layers: normalised images lie in memory as one tensor in bf16; batch norms are folded, so that
 TensorFlow fuses convolution, bias, shortcut and ReLU; convolutions of maps that are no larger than their kernel are
-matrix products; one call of the graph does several steps; the last layer's gradient is written down. XLA was tried: on a
-CPU it has a tenth of the speed (265 against 3,771 images/s); weights that are constants are as fast as variables.
+matrix products; one call of the graph does several steps; the last layer's gradient is written down. XLA was tried: on
+a CPU it has a tenth of the speed (265 against 3,771 images/s); weights that are constants are as fast as variables.
 
 A yardstick: it shares no code with `backends`. The weights are drawn as they would be once folded.
 """
