@@ -43,10 +43,10 @@ def _target(backend: str, precision: str, variant: Variant, images: Path, extent
         # Both are the quickest of some: what another program takes from one of them is no property of the machine.
         ys.append(math.log(min(said["convolutions"]) / min(said["extraction"])))
         rates.append(1 / min(said["extraction"]))
-        best = 1 / min(said["convolutions"])
+        alone = 1 / min(said["convolutions"])
         extent.say(
             f"{backend} {precision}, launch {number + 1}: {rates[-1]:,.0f} images/s; the convolutions alone "
-            f"{best:,.0f}, which with their padding are {said['flops'] * best / 1e9:,.0f} GFLOP/s"
+            f"{alone:,.0f}, which with their padding are {said['flops'] * alone / 1e9:,.0f} GFLOP/s"
         )
         extent.say("    quickest: " + ", ".join(f"{name} {form}" for name, form in said["forms"].items()))
     note = f"{median(rates):,.0f} images/s"

@@ -23,11 +23,12 @@ TASK = case.task(batch_size=BATCH)
 LOOK = 6
 Knobs = Mapping[str, str]
 PYTORCH: tuple[Knobs, ...] = (
-    {"execution": "torchscript", "layout": "nhwc", "folding": "conv_bn", "images": "resident"},
-    {"execution": "torchscript", "layout": "nchw", "folding": "conv_bn", "images": "resident"},
+    {"execution": "torchscript", "layout": "nhwc", "folding": "product", "images": "resident"},
+    {"layout": "nhwc", "folding": "product", "images": "resident"},
+    {"execution": "compiled_frozen", "layout": "nhwc", "folding": "product", "images": "resident"},
     {"execution": "compiled_frozen", "layout": "nhwc", "folding": "conv_bn", "images": "resident"},
 )
-GRAPH: tuple[Knobs, ...] = ({"folding": "conv_bn"},)
+GRAPH: tuple[Knobs, ...] = ({"folding": "product"}, {"folding": "conv_bn"})
 #: What was the fastest on one machine or another; each in fp32 and in bf16.
 CANDIDATES: Mapping[str, tuple[Knobs, ...]] = {"pytorch": PYTORCH, "tensorflow": GRAPH, "keras": GRAPH}
 #: The least speed-up wanted, by backend and precision; a precision without one is shown without.
