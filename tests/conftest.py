@@ -19,4 +19,5 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
         for name in PRIVATE:
             patch.delenv(name, raising=False)
+        patch.setenv("DIGITS", str(folder / "digits.npz"))
         yield folder

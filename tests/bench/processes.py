@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 PROJECT = Path(__file__).parents[2]
@@ -38,7 +39,13 @@ def suite_file(folder: Path, launches: int = 1, rounds: int = 2, round_seconds: 
 
 
 def arithmetic(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which all backends are arithmetic."""
+    """The environment in which all backends are arithmetic, and the digits are read from a file."""
+    digits = Path(os.environ["DIGITS"])
+    if not digits.is_file():
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+        np.savez(digits, images=images, labels=labels)
     return {**environment, "PYTHONPATH": f"{SITE}{os.pathsep}{PROJECT}"}
 
 
