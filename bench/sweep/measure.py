@@ -32,7 +32,7 @@ from bench.worker.job import Job, SweepJob
 #: Of the proof of each combination. So many steps, or as few as train on about so many images, but enough for momentum
 #: to matter: with many combinations a longer proof would take longer than a head's fine-tune on cached features.
 PROOF_IMAGES = 16
-PROOF_STEPS, PROOF_STEP_IMAGES, LEAST_PROOF_STEPS = 10, 256, 2
+PROOF_STEPS, PROOF_STEP_IMAGES, LEAST_PROOF_STEPS = 6, 128, 2
 #: Where a worker is that has not imported its framework yet: what killed it there would kill the next one too.
 START = "start"
 Missing = Sequence[tuple[Combination, str]]

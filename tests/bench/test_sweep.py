@@ -194,7 +194,7 @@ def test_seeds_are_one_row_with_the_interval_over_them():
 
 
 def test_the_proof_of_large_batches_is_short_but_has_momentum_in_it():
-    assert [measure.proof_steps(size) for size in (4, 32, 128, 4096)] == [10, 8, 2, 2]
+    assert [measure.proof_steps(size) for size in (4, 32, 128, 4096)] == [6, 4, 2, 2]
 
 
 def test_a_record_comes_back_and_an_edited_one_does_not(tmp_path):
