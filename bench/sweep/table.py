@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from bench.parity import REFERENCE
 from bench.record import Doubt
 from bench.stats import Interval, binomial, mean
 from bench.sweep.frame import NOT_REACHED
@@ -165,7 +166,12 @@ def _notes(records: Sequence[Swept], target: float | None) -> Iterator[str]:
     yield from _reasons(records)
     yield from _doubts(records)
     proven = sum(swept.proof is not None and swept.proof.comparable for swept in records)
-    yield f"proof of sameness: {proven} of {len(records)} are the same fine-tune as PyTorch's of their combination"
+    told = (
+        f"proof of sameness: {proven} of {len(records)} are the same fine-tune as {REFERENCE[0]}'s of their combination"
+    )
+    if all(swept.backend != REFERENCE[0] for swept in records):
+        told += f", as far as its first steps tell: {REFERENCE[0]} was not fine-tuned, so no outcome was compared"
+    yield told
 
 
 def _reasons(records: Sequence[Swept]) -> Iterator[str]:
