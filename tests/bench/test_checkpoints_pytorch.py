@@ -64,7 +64,7 @@ def start_python(code: str, *arguments: object) -> subprocess.Popen[str]:
 def finished(process: subprocess.Popen[str]) -> str:
     """What it printed."""
     with process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-2000:]
     return out
 

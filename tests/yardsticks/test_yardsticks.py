@@ -101,7 +101,7 @@ def test_the_targets_are_shown() -> None:
 
 def _python(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
