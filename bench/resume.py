@@ -46,7 +46,8 @@ def asked(run: Path) -> Request:
 
 
 def resumed(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
-    """The plan for what is left of a run.
+    """The plan for what is left of a run. One that was killed before it wrote down its conditions has measured nothing,
+    and can be finished under any.
 
     Args:
         run: its folder.
@@ -59,8 +60,8 @@ def resumed(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
     records, _ = store.read(run)
     chosen = replace(plan(request), done=tuple(records))
     before: Mapping[str, Any] = records[0].about if records else begun_under(run)
-    found = [*differences(before, {**about, "run": before.get("run", {})}), *_other_experiments(records, chosen)]
-    refuse(run, found)
+    changed = differences(before, {**about, "run": before.get("run", {})}) if before else []
+    refuse(run, [*changed, *_other_experiments(records, chosen)])
     return chosen
 
 

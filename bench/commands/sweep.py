@@ -75,9 +75,9 @@ def _resumed(console: Console, run: Path, chosen: Grid, about: Mapping[str, Any]
     for problem in problems:
         console.print(f"{problem}: it is fine-tuned again", style="yellow", markup=False, soft_wrap=True)
     before = resume.begun_under(run)
-    if not before:
+    if records and not before:
         resume.refuse(run, [f"{report.ENVIRONMENT} cannot be read"])
-    found = resume.differences(before, {**about, "run": before.get("run", {})})
+    found = resume.differences(before, {**about, "run": before.get("run", {})}) if before else []
     now = {one.number: one.prepared for one in chosen.combinations}
     for swept in records:
         prepared = now.get(swept.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -96,6 +97,7 @@ def images_of(task: Task, count: int = 96) -> Labelled:
     return (large + drawn.uniform(0, 50, large.shape)).astype(np.uint8), labels
 
 
+@cache
 def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
     """The task's weights; drawn ones with scales, shifts and statistics that are no identity.
 

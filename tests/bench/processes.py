@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 PROJECT = Path(__file__).parents[2]
@@ -39,13 +38,7 @@ def suite_file(folder: Path, launches: int = 1, rounds: int = 2, round_seconds: 
 
 
 def arithmetic(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which all backends are arithmetic, and the digits are read from a file."""
-    digits = Path(os.environ["DIGITS"])
-    if not digits.is_file():
-        from sklearn.datasets import load_digits
-
-        images, labels = load_digits(return_X_y=True)
-        np.savez(digits, images=images, labels=labels)
+    """The environment in which all backends are arithmetic."""
     return {**environment, "PYTHONPATH": f"{SITE}{os.pathsep}{PROJECT}"}
 
 
@@ -53,9 +46,7 @@ class Bench:
     """`python -m bench ...`, in a session of its own, with its output read line by line as it comes."""
 
     def __init__(self, *arguments: object, cwd: Path, **planted: str) -> None:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "PYTHONPATH": str(PROJECT)}
-        if not planted.pop("real", None):
-            environment = arithmetic(environment)
+        environment = arithmetic({**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench", *map(str, arguments)],
             cwd=cwd,

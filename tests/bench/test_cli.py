@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench import cli
 from bench.commands import run as run_command
 
 RANDOM_DIGITS = """
@@ -24,23 +21,10 @@ override = {{ weights = "random", dataset = "digits"{more} }}
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Runs the command line in this process; returns status, stdout, stderr. It starts no worker."""
+def bench(monkeypatch, command_line, tmp_path):
+    """Runs the command line in a folder of its own; returns status, stdout, stderr. It starts no worker."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_command.comparison, "compare", lambda *_: pytest.fail("something was measured"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return run
+    return command_line
 
 
 @pytest.fixture

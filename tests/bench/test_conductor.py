@@ -80,11 +80,13 @@ def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
     return made
 
 
-def launched(folder: Path, *names: str, watcher: Watcher, rounds: int = 4) -> dict[str, conductor.Outcome]:
+def launched(
+    folder: Path, *names: str, watcher: Watcher, rounds: int = 4, round_seconds: float = 0.02
+) -> dict[str, conductor.Outcome]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SITE))
         patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)
-        done = conductor.launch(jobs(folder, *names, rounds=rounds), 0.02, random.Random(1), watcher)
+        done = conductor.launch(jobs(folder, *names, rounds=rounds), round_seconds, random.Random(1), watcher)
     return {outcome.job.case: outcome for outcome in done.outcomes}
 
 
@@ -96,10 +98,13 @@ def worker_of(case: str) -> psutil.Process:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step."""
+    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step.
+
+    All do the same steps, so that what is a short round for the others is one of a hundred times as long for it.
+    """
     watcher = Watcher()
     folder = tmp_path_factory.mktemp("sound")
-    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher)
+    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher, round_seconds=0.002)
     return outcomes, watcher, folder
 
 
