@@ -160,8 +160,8 @@ def _notes(records: Sequence[Swept], target: float | None) -> Iterator[str]:
         what = "all" if len(cached) == len(records) else f"{len(cached)} of {len(records)}"
         yield (
             f"features: {what} trained on cached ones, which each combination's own proof allows; extraction s: "
-            "computing them once, in this sweep or when they were kept, for training and test images and all combinations "
-            "that share them; add it to compare with recomputed ones"
+            "computing them once, in this sweep or when they were kept, for training and test images and all "
+            "combinations that share them; add it to compare with recomputed ones"
         )
     yield from _reasons(records)
     yield from _doubts(records)
