@@ -49,6 +49,8 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                 },
                 "tensorflow": {
                     "compiled": f"{TENSORFLOW}guide/function",
+                    "compiled_frozen": f"{TENSORFLOW}guide/graph_optimization (constant folding: the weights become "
+                    "constants, by convert_variables_to_constants_v2)",
                     "eager": f"{TENSORFLOW}guide/eager",
                     "xla": f"{TENSORFLOW}xla (jit_compile)",
                 },

@@ -116,6 +116,11 @@ def check(backend: str, variant: Variant, task: Task) -> None:
             f"features 'cached' need a backbone that computes the same each time, and batch norm is "
             f"{task.batch_norm!r}: use features recomputed"
         )
+    if variant.execution == "compiled_frozen" and task.batch_norm != "frozen":
+        raise UnsupportedVariant(
+            f"execution 'compiled_frozen' makes constants of statistics that batch norm {task.batch_norm!r} moves: use "
+            "execution compiled"
+        )
     if variant.folding == "conv_bn" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"folding 'conv_bn' needs fixed statistics, and batch norm is {task.batch_norm!r}: use folding none"
