@@ -41,7 +41,8 @@ PREDICTIONS = 0.005
 #: By precision below fp32, what each figure of the proof that the forward goes into may differ by. bfloat16 has 8 bits
 #: of significand, half a unit of the last one is 2 ** -9 of a number below 1: features of a ResNet-18 with random
 #: weights were seen to differ by 4.4 of these, gradients of the first step by 5.6, whatever the framework. 16 are
-#: allowed. float16 and TensorFloat-32 have 11 bits, and 16 of 2 ** -11: hardware may cut off what it does not round.
+#: allowed. float16 and TensorFloat-32 have 11 bits, and may have 16 of 2 ** -11, for hardware may cut off what it does
+#: not round; in float16 features differed by 2.0 of these and gradients by 2.5.
 ROUNDED = {"bf16": 16 * 2**-9, "fp16": 16 * 2**-11, "tf32": 16 * 2**-11}
 #: Share of images of which the first class may be another, among those of the proof and those of the test set.
 ROUNDED_TOP_1 = 1 / 8

@@ -30,7 +30,7 @@ MODES = {
 }
 #: Executions that replay a recording, whose results the next replay overwrites.
 REPLAYED = frozenset({"reduce_overhead", "max_autotune", "cuda_graphs"})
-#: Calls before a recording, in which cuDNN and cuBLAS must set up nothing: as in PyTorch's notes on CUDA graphs.
+#: Calls before a recording, in which nothing may be set up any more: as many as in PyTorch's notes on CUDA graphs.
 WARM_UP = 3
 
 

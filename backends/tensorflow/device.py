@@ -13,6 +13,8 @@ from backends.base import DeviceMemory, Resolved
 from backends.knobs import told, value_of
 from backends.task import Variant
 
+#: What compiles, by execution.
+JITS = {"xla": "xla", "compiled_frozen": "none, constants folded"}
 VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
 
@@ -49,7 +51,7 @@ def resolve(variant: Variant, input_pipeline: str, backend: str = "tensorflow", 
         versions=VERSIONS,
         device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
         execution=execution,
-        jit=jit or ("xla" if execution == "xla" else "none"),
+        jit=jit or JITS.get(execution, "none"),
         layout="nhwc",
         precision=variant.precision,
         intra_op_threads=tf.config.threading.get_intra_op_parallelism_threads(),

@@ -45,6 +45,7 @@ class TensorFlowTrainer(Trainer):
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
+        self.frozen = model.executed(self.backbone, task, variant)
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
     def reset(self, head: Head | None = None) -> None:
@@ -163,7 +164,7 @@ class TensorFlowTrainer(Trainer):
         return tf.constant(labels, tf.int64)
 
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self.backbone(inputs, training=self.task.batch_norm == "batch_stats")
+        return self.frozen(inputs, training=self.task.batch_norm == "batch_stats")
 
     def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = self._features(inputs)

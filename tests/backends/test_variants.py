@@ -191,6 +191,11 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
         ({"folding": "conv_bn"}, "batch_stats", "folding 'conv_bn' needs fixed statistics"),
         ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
         ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
+        (
+            {"execution": "compiled_frozen"},
+            "batch_stats",
+            "makes constants of statistics that batch norm 'batch_stats'",
+        ),
         ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
         ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
         ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: leave folding alone"),

@@ -282,7 +282,7 @@ def test_launches_leave_the_environment_as_it_was(monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-disable")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     before = dict(os.environ)
-    job = Job.model_construct(variant=Variant(threads=3))
+    job = Job.model_construct(backend="pytorch", variant=Variant(threads=3))
     made = environment(job)
     assert dict(os.environ) == before
     assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
