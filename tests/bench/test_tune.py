@@ -259,6 +259,7 @@ def test_a_start_that_compiles_has_paid_after_the_steps_that_its_gain_takes():
     shown = printed(break_even_table("here", told.paid, 100))
     assert "epochs" in shown
     assert "+10.0" in shown
+    assert "[least–most]" in shown
 
 
 def test_what_is_no_faster_never_pays():
