@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench import gpu, tuned
 from bench.alone import alone
@@ -69,7 +70,7 @@ def table(title: str, told: Explanation) -> Table:
     made = Table("knob", "value", "× the step before", "× the default so far", "tuned, × without it", title=title)
     for step in told.steps:
         made.add_row(step.knob, step.value, *map(_told, (step.by_itself, step.so_far, step.without)))
-    made.caption = f"{LAUNCHES} launches of {ROUNDS} rounds each, `pipeline` steps; [95 % interval]"
+    made.caption = Text(f"{LAUNCHES} launches of {ROUNDS} rounds each, `pipeline` steps; [95 % interval]")
     return made
 
 
@@ -78,7 +79,7 @@ def break_even_table(title: str, paid: Sequence[Paid], steps_in_epoch: int) -> T
     made = Table("", "first start, s", "it is", "later starts, s", "they are", title=title)
     for one in paid:
         made.add_row(one.what, *_paid(one, one.first, steps_in_epoch), *_paid(one, one.again, steps_in_epoch))
-    made.caption = (
+    made.caption = Text(
         "seconds that import, build and first step take longer; first: the compiler finds nothing that it compiled "
         "before, one launch; later: it finds what it keeps on disk, the mean of the others [least–most]; a partial "
         f"last batch and an evaluation compile once more, which is not in it; an epoch is {steps_in_epoch:,} steps"

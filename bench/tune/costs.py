@@ -14,7 +14,7 @@ Key = tuple[tuple[str, str], ...]
 #: Rounds also have their untimed steps, a hand-over, and the start of an input pipeline before the first.
 ROUND_OVERHEAD = 1.2
 #: What a start costs beyond the default's, the second time over the first: assumed, until it was started twice.
-AGAIN = 0.6
+AGAIN = 0.7
 
 
 def key(knobs: Turned) -> Key:

@@ -125,6 +125,8 @@ class _Stages:
         while len(alive) > 1 and self.costs.launch(alive, ROUNDS) > self._first_half():
             alive.pop()
         if len(alive) < 2:
+            if len(best) > 1:
+                self.notes.append("no time was left to try other combinations: a larger --budget tries them")
             return best
         launches = [self._launch(alive, ROUNDS)]
         ranked = self._ranked("together", alive, launches)

@@ -6,13 +6,14 @@ import io
 import itertools
 import math
 import signal
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from backends.task import Variant
-from bench import tuned
+from bench import resume, store, tuned
 from bench.commands import tune as command
 from bench.commands.explain import break_even_table
 from bench.commands.list import show_list
@@ -26,6 +27,7 @@ from bench.tune.launched import NOT_TRIED, Crews, Launched
 from bench.tune.search import search
 from bench.tune.unfinished import Journal, Unfinished
 from bench.tuned import Tuned
+from tests.bench.made import record
 from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_until
 
 DEFAULT = Variant(threads=2)
@@ -259,6 +261,7 @@ def test_a_start_that_compiles_has_paid_after_the_steps_that_its_gain_takes():
     shown = printed(break_even_table("here", told.paid, 100))
     assert "epochs" in shown
     assert "+10.0" in shown
+    assert "[least–most]" in shown
 
 
 def test_what_is_no_faster_never_pays():
@@ -311,6 +314,27 @@ def test_what_was_found_is_run_as_tuned_and_who_has_not_been_is_left_out(kept):
     ((backend, variant),) = made.cases(made.tasks[0])
     assert (backend, variant.name, variant.folding) == ("keras", "tuned", "conv_bn")
     assert made.skipped["pytorch/tuned"] == "embedded was not tuned here: run bench tune --backend pytorch"
+
+
+def test_a_run_is_not_resumed_with_what_was_tuned_anew_since(kept, tmp_path):
+    tuned.keep(kept)
+    request = Request(tasks=["embedded"], overrides={"weights": "random"}, variants=["tuned"], backends=["keras"])
+    chosen = plan(request)
+    ((_, variant),) = chosen.cases(chosen.tasks[0])
+    run = store.create(tmp_path / "results", "small", datetime.now(UTC))
+    same = {
+        "task": chosen.tasks[0].task,
+        "task_hash": kept.task_hash,
+        "variant": variant,
+        "dataset_fingerprint": chosen.tasks[0].dataset.fingerprint,
+        "checkpoint_hash": chosen.tasks[0].checkpoint.sha256,
+        "about": {"run": {}},
+    }
+    store.write_record(run, record("keras").model_copy(update=same))
+    assert len(resume.resumed(run, request, {}).done) == 1
+    tuned.keep(kept.model_copy(update={"knobs": {"execution": "xla"}}))
+    with pytest.raises(UserError, match=r"cannot be resumed, .*: what is tuned was found anew since"):
+        resume.resumed(run, request, {})
 
 
 def test_what_was_kept_is_listed_and_a_damaged_file_with_its_reason(kept, capsys):
