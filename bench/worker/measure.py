@@ -110,7 +110,8 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     baton.say("phase", name="evaluation")
     laps.end("harness")
 
-    labels, size = bench.test[1], bench.evaluation_batch
+    labels = bench.test[1]
+    size = len(labels) if bench.features else bench.evaluation_batch
     logits = np.concatenate([bench.logits(at, size) for at in range(0, len(labels), size)])
     laps.end("evaluation")
     elapsed_s, spent = time.monotonic() - started, laps.seconds
