@@ -76,12 +76,10 @@ class Backbone:
         """
         return dict(_resnet(self) if self.family == "resnet" else _efficientnet_lite(self))
 
-    def places(self, image_size: int) -> dict[str, Place]:
-        """The place of every convolution of a ResNet, by the prefix of its tensors, which pads by half its kernel.
-
-        Other families have none here: `same` padding differs by side, and nobody needs theirs yet.
-        """
-        return dict(_places(self, image_size)) if self.family == "resnet" else {}
+    @property
+    def last_stage(self) -> str:
+        """What the names of the last stage's tensors begin with; what follows them, up to the pool, belongs to it."""
+        return f"layer{len(self.blocks)}." if self.family == "resnet" else f"blocks.{len(self.stages) - 1}."
 
 
 def _batch_norm(name: str, channels: int) -> Iterator[tuple[str, Shape]]:
@@ -110,27 +108,6 @@ def _resnet(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
                 yield f"{prefix}.downsample.0.weight", (width * expansion, channels, 1, 1)
                 yield from _batch_norm(f"{prefix}.downsample.1", width * expansion)
             channels = width * expansion
-
-
-def _places(backbone: Backbone, image_size: int) -> Iterator[tuple[str, Place]]:
-    """As `_resnet`; a convolution, or the pool before the stages, of stride 2 halves a map and rounds up."""
-    yield "conv1", Place(image_size, 2)
-    side = -(-image_size // 4)
-    last = 3 if backbone.block == "bottleneck" else 2
-    for stage, repeats in enumerate(backbone.blocks, start=1):
-        for index in range(repeats):
-            prefix = f"layer{stage}.{index}"
-            stride = 2 if stage > 1 and index == 0 else 1
-            halved = -(-side // stride)
-            strided = last - 1
-            for number in range(1, last + 1):
-                yield (
-                    f"{prefix}.conv{number}",
-                    Place(side if number <= strided else halved, stride if number == strided else 1),
-                )
-            if index == 0 and (stage > 1 or backbone.block == "bottleneck"):
-                yield f"{prefix}.downsample.0", Place(side, stride)
-            side = halved
 
 
 def _efficientnet_lite(backbone: Backbone) -> Iterator[tuple[str, Shape]]:

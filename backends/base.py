@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 
 Tensors = Mapping[str, np.ndarray]
@@ -91,6 +92,23 @@ class DeviceMemory(NamedTuple):
     reserved: int | None
 
 
+class Event(NamedTuple):
+    """Something that a framework's profiler saw.
+
+    Attributes:
+        name: of the operation, the kernel, or whatever it was.
+        place: where it ran: a device, a thread or a stream, as a person reads it. Events of one place nest.
+        on_device: whether it ran on an accelerator.
+        start_us, duration_us: in microseconds; the start is relative to whatever the profiler counts from.
+    """
+
+    name: str
+    place: str
+    on_device: bool
+    start_us: float
+    duration_us: float
+
+
 class Training(ABC):
     """Training under way over an `Order`. It rests between calls: the harness decides when it moves on."""
 
@@ -108,7 +126,10 @@ class Training(ABC):
 
 
 class Trainer(ABC):
-    """A task, built: a frozen backbone and a trainable head on a device. Images are (n, h, w, 3) uint8, raw."""
+    """A task, built: a backbone, frozen but for what the task trains, and a head, on a device.
+
+    Images are (n, h, w, 3) uint8, raw.
+    """
 
     task: Task
     resolved: Resolved
@@ -140,6 +161,12 @@ class Trainer(ABC):
     @abstractmethod
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """Mean cross-entropy of one batch and its gradient with respect to the head; changes no parameter."""
+
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """That loss' gradient with respect to the backbone's trained tensors, `task.trained`, named and laid out as in
+        `Backbone.tensors`. A backend that trains heads alone has none.
+        """
+        return {}
 
     @abstractmethod
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
@@ -189,8 +216,8 @@ class Trainer(ABC):
         """The framework's peak counters; None where there is no GPU."""
 
 
-#: Pixels of a batch that features are extracted in, 256 images of 32 px, and the fewest images. A core of an AMD EPYC,
-#: ResNet-18 at 32 px in bf16 had, by CPU time, 4,768, 5,653, 6,013 and 5,181 images/s with 64, 128, 256 and 512 in
+#: Pixels of a batch that features are extracted in, 256 images of 32 px, and the fewest images. On a core of an AMD
+#: EPYC ResNet-18 at 32 px in bf16 had, by CPU time, 4,768, 5,653, 6,013 and 5,181 images/s with 64, 128, 256 and 512 in
 #: PyTorch, and 5,209, 5,642, 6,280 and 6,442 in TensorFlow.
 EXTRACTION_PIXELS, FEWEST_EXTRACTED = 256 * 32**2, 32
 
@@ -219,4 +246,22 @@ class Backend(ABC):
 
         Raises:
             UnsupportedVariant: the framework cannot do what the variant asks.
+        """
+
+    @abstractmethod
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """A kernel as the framework has it, ready to run on the variant's device on arrays that lie there. A trainer of
+        the variant was built in this process, which set threads, device and flags.
+
+        Returns:
+            A function that runs it so many times, and returns once the device is done.
+        """
+
+    @abstractmethod
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """Everything that the framework's own profiler sees while `run` is called.
+
+        Args:
+            run: returns once the device is done.
+            folder: empty, for a profiler that can hand over what it saw just as a file.
         """

@@ -9,7 +9,8 @@ import itertools
 import numpy as np
 
 from backends.backbones import Backbone, Place
-from backends.base import Tensors
+from backends.base import Tensors, UnsupportedVariant
+from backends.convolutions import convolutions
 from backends.task import Task, Variant
 
 
@@ -54,15 +55,18 @@ def fold(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
 def small_maps(task: Task, variant: Variant) -> dict[str, Place]:
     """The convolutions that `variant` executes as a product: by prefix, where they are.
 
-    They are those whose map has no more pixels than their kernel. Such a kernel lies over the padding for the most part
-    (of a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel), and a product of all of the map's
-    values with one matrix takes fewer multiplications than the convolution, and is what processors do best.
+    They are those that pad by half their kernel and whose map has no more pixels than it. Such a kernel lies over the
+    padding for the most part (of a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel), and a
+    product of all of the map's values with one matrix takes fewer multiplications than the convolution, and is what
+    processors do best.
     """
     if variant.folding != "product":
         return {}
-    shapes, places = task.network.tensors(), task.network.places(task.image_size)
-    kernels = {prefix: shapes[f"{prefix}.weight"][-1] for prefix in places}
-    return {prefix: place for prefix, place in places.items() if 1 < kernels[prefix] >= place.side}
+    return {
+        layer.name: Place(layer.side, layer.stride)
+        for layer in convolutions(task.network, task.image_size)
+        if layer.before == layer.after == layer.kernel // 2 and layer.groups == 1 and 1 < layer.kernel >= layer.side
+    }
 
 
 def as_product(weight: np.ndarray, place: Place) -> np.ndarray:
@@ -86,16 +90,25 @@ def as_product(weight: np.ndarray, place: Place) -> np.ndarray:
 
 
 def executed(task: Task, checkpoint: Tensors, variant: Variant) -> Tensors:
-    """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to their precision."""
+    """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to their precision.
+
+    In tf32 they stay as they are: the hardware rounds what it reads.
+
+    Raises:
+        UnsupportedVariant: a tensor's numbers are too large for the precision.
+    """
     backbone = task.network
     tensors = dict(fold(backbone, checkpoint)) if folds(variant) else dict(checkpoint)
     for prefix, place in small_maps(task, variant).items():
         tensors[f"{prefix}.weight"] = as_product(tensors[f"{prefix}.weight"], place)
         tensors[f"{prefix}.bias"] = np.tile(tensors[f"{prefix}.bias"], (-(-place.side // place.stride)) ** 2)
-    if variant.precision == "fp32":
+    if variant.precision not in ROUNDED:
         return tensors
     held = {f"{prefix}.{kind}" for prefix in pairs(backbone) for kind in ("weight", "bias")}
-    return {name: to_bfloat16(tensor) if name in held else tensor for name, tensor in tensors.items()}
+    rounded = {n: ROUNDED[variant.precision](tensor) if n in held else tensor for n, tensor in tensors.items()}
+    if lost := next((name for name, tensor in rounded.items() if not np.isfinite(tensor).all()), None):
+        raise UnsupportedVariant(f"precision {variant.precision!r} cannot hold the numbers of {lost}: use bf16 or fp32")
+    return rounded
 
 
 def to_bfloat16(values: np.ndarray) -> np.ndarray:
@@ -103,6 +116,16 @@ def to_bfloat16(values: np.ndarray) -> np.ndarray:
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     nearest = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
     return (nearest & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def to_float16(values: np.ndarray) -> np.ndarray:
+    """float32 rounded to float16, to the nearest, ties to even; infinite above 65,504."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(np.float32)
+
+
+#: By precision, how the tensors of convolutions are rounded ahead of time.
+ROUNDED = {"bf16": to_bfloat16, "fp16": to_float16}
 
 
 def read_back(now: Tensors, expected: Tensors, checkpoint: Tensors) -> dict[str, np.ndarray]:

@@ -12,7 +12,12 @@ from backends.backbones import BACKBONES, Backbone
 
 Channel3 = tuple[float, float, float]
 Positive = Annotated[int, Field(ge=1)]
+Execution = Literal[
+    "eager", "compiled", "compiled_frozen", "torchscript", "xla", "reduce_overhead", "max_autotune", "cuda_graphs"
+]
 
+#: What the names of a batch normalisation's running statistics end with.
+STATISTICS = (".running_mean", ".running_var")
 #: Width and height of each data set's images, and how many classes they fall into.
 DATASETS: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "digits": (8, 10)}
 
@@ -29,6 +34,8 @@ class Task(BaseModel):
         mean, std: normalisation per channel, of pixels scaled to 0..1.
         batch_norm: `frozen` uses the checkpoint's running statistics; `batch_stats` normalises by the batch and
             moves them, as a PyTorch model does that is never put in eval mode.
+        trainable: the `head` alone, the `last-stage` of the backbone with it, or `all`. In a trained part batch
+            normalisations do what `batch_norm` says, and their scales and shifts are trained.
         learning_rate, momentum: of SGD, constant.
         batch_size, epochs: as usual.
         last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
@@ -46,6 +53,7 @@ class Task(BaseModel):
     mean: Channel3 = (0.5, 0.5, 0.5)
     std: Channel3 = (0.5, 0.5, 0.5)
     batch_norm: Literal["frozen", "batch_stats"] = "frozen"
+    trainable: Literal["head", "last-stage", "all"] = "head"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     batch_size: Positive = 4
@@ -78,6 +86,16 @@ class Task(BaseModel):
         return BACKBONES[self.backbone]
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """The backbone's tensors that are trained, in its order; running statistics are moved, not trained."""
+        names = list(self.network.tensors())
+        if self.trainable == "head":
+            return ()
+        if self.trainable == "last-stage":
+            names = names[next(at for at, name in enumerate(names) if name.startswith(self.network.last_stage)) :]
+        return tuple(name for name in names if not name.endswith(STATISTICS))
+
+    @property
     def classes(self) -> int:
         """Width of the new last layer."""
         return DATASETS[self.dataset][1]
@@ -86,6 +104,13 @@ class Task(BaseModel):
         """How many values the last batch normalisation averages over, in a batch of `batch` images."""
         side = -(-self.image_size // self.network.stride)
         return batch * side * side
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Training the head alone is not written: a reader that is older than the field would refuse it, and the hash
+        would be another.
+        """
+        return {name: value for name, value in write(self).items() if (name, value) != ("trainable", "head")}
 
     @property
     def hash(self) -> str:
@@ -101,13 +126,24 @@ class Variant(BaseModel):
 
     Attributes:
         name: `default`, `matched`, `tuned`, or the knobs that were turned.
-        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript` or `xla`.
+        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `xla`, or with a
+            GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
             of small maps as matrix products.
         gradients: how the frozen forward is kept out of the graph of gradients.
-        images: `streamed` through the input pipeline, or `resident` on the device.
+        images: `streamed` through the input pipeline as network inputs or as `uint8`, or `resident` on the device.
+        workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
+        transfer: whether batches leave the host from `pageable` or from `pinned` memory.
+        steps_per_execution: training steps that one call of a compiled function makes.
+        optimizer: how SGD's update is computed.
+        autotune: whether cuDNN tries its algorithms, or guesses the best one.
+        graph: what the frozen backbone is written in.
+        kernels: of operations on a CPU.
+        inter_op: whether operations may run beside each other.
+        affinity: whether threads stay on a core each.
+        allocator: of the host's memory.
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -116,12 +152,23 @@ class Variant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
-    execution: Literal["eager", "compiled", "compiled_frozen", "torchscript", "xla"] | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    execution: Execution | None = None
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
     folding: Literal["none", "conv_bn", "product"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
-    images: Literal["streamed", "resident"] | None = None
+    images: Literal["streamed", "uint8", "resident"] | None = None
+    workers: Literal["0", "1", "2", "4"] | None = None
+    prefetch: Literal["2", "4", "8"] | None = None
+    transfer: Literal["pageable", "pinned"] | None = None
+    steps_per_execution: Literal["1", "8", "32"] | None = None
+    optimizer: Literal["unfused", "fused"] | None = None
+    autotune: Literal["heuristic", "autotuned"] | None = None
+    graph: Literal["keras_layers", "tf_ops"] | None = None
+    kernels: Literal["onednn", "eigen"] | None = None
+    inter_op: Literal["parallel", "sequential"] | None = None
+    affinity: Literal["free", "bound"] | None = None
+    allocator: Literal["system", "jemalloc", "tcmalloc", "hugepages"] | None = None
     features: Literal["recomputed", "cached"] = "recomputed"
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"

@@ -12,7 +12,9 @@ import typer
 
 from bench.amounts import margin as margin_of
 from bench.amounts import seconds, share, size
+from bench.cli_sweep import sweep
 from bench.errors import UserError
+from bench.inside import inside
 from bench.kept import baselines, caches
 from bench.options import (
     Backends,
@@ -29,9 +31,11 @@ from bench.options import (
     Seed,
     Tasks,
     Threads,
+    Trainable,
     TrainLimit,
     Variants,
     Weights,
+    refuse_beside_resume,
 )
 
 #: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
@@ -60,6 +64,7 @@ def run(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -85,8 +90,8 @@ def run(
     from bench.commands.run import compare
 
     if resume is not None:
-        _refuse_beside_resume(context)
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+        refuse_beside_resume(context, {"resume", "results", "strict", "wait"})
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         compare(
             suite=suite,
@@ -126,6 +131,7 @@ def parity(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -136,7 +142,7 @@ def parity(
     """Prove that the backends run the same fine-tune: the whole proof, with the fine-tune, without measuring."""
     from bench.commands.parity import prove
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         prove(
             tasks=task or (),
@@ -154,9 +160,7 @@ def parity(
 
 @app.command()
 def tune(
-    budget: Annotated[
-        str, typer.Option(help="For the search of each backend; deciding follows, about as long again.")
-    ] = "5m",
+    budget: Annotated[str, typer.Option(help="For each backend and task, the proof included: `90s`, `5m`.")] = "5m",
     suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
     task: Tasks = None,
     backend: Backends = None,
@@ -165,6 +169,7 @@ def tune(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -176,7 +181,7 @@ def tune(
     """Find the knobs that make a backend's step fastest on this machine, prove them, and keep them as `tuned`."""
     from bench.commands.tune import tune as find
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         find(
             seconds(budget) or 0.0,
@@ -203,6 +208,7 @@ def explain(
     image_size: ImageSize = None,
     learning_rate: LearningRate = None,
     train_limit: TrainLimit = None,
+    trainable: Trainable = None,
     seed: Seed = None,
     weights: Weights = None,
     data_dir: DataDir = None,
@@ -210,14 +216,18 @@ def explain(
     device: Device = "cpu",
     threads: Threads = None,
     wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    output: Annotated[Path | None, typer.Option(help="File of the plot: .png, .svg or .pdf.")] = None,
+    results: Results = Path("results"),
 ) -> None:
-    """Show which of the knobs that `bench tune` turned makes a step how much faster."""
+    """Show which of the knobs that `bench tune` turned makes a step how much faster, and when that has paid."""
     from bench.commands.explain import explain as show_steps
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, seed, weights)
+    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
     raise typer.Exit(
         show_steps(
             wait,
+            output,
+            results,
             suite=suite,
             tasks=task or (),
             backends=backend or (),
@@ -244,10 +254,10 @@ def show(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs, warnings, variants or knobs.")],
+    what: Annotated[str, typer.Argument(help="tasks, backends, suites, runs, warnings, variants, knobs or tuned.")],
     results: Results = Path("results"),
 ) -> None:
-    """List tasks, backends, suites, runs, warnings, variants or knobs."""
+    """List tasks, backends, suites, runs, warnings, variants, knobs, or what was tuned and how."""
     from bench.commands.list import show_list
 
     show_list(what, results)
@@ -348,6 +358,8 @@ def gate(
     )
 
 
+app.add_typer(inside)
+app.command()(sweep)
 app.add_typer(baselines, name="baseline")
 app.add_typer(caches, name="cache")
 
@@ -386,20 +398,13 @@ def doctor(data_dir: DataDir = None) -> None:
     examine(data_dir)
 
 
-def _refuse_beside_resume(context: typer.Context) -> None:
-    """A run that is resumed has its options already."""
-    allowed = {"resume", "results", "strict", "wait"}
-    given = [n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")]
-    if others := [f"--{name.replace('_', '-')}" for name in given if name not in allowed]:
-        raise UserError(f"--resume takes the options that the run had: leave out {', '.join(others)}")
-
-
 def _fields(
     batch_size: int | None,
     epochs: int | None,
     image_size: int | None,
     learning_rate: float | None,
     train_limit: int | None,
+    trainable: str | None,
     seed: int | None,
     weights: str | None,
 ) -> dict[str, Any]:

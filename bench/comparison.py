@@ -96,15 +96,15 @@ def _next(
 
 
 def prove(
-    plan: Plan, proof_images: int, proof_steps: int, progress: Progress
+    plan: Plan, proof_images: int, proof_steps: int, progress: Progress, fine_tune: bool = True
 ) -> Iterator[tuple[Prepared, list[Record]]]:
-    """The whole proof of every case, with the fine-tune and without any measuring."""
+    """The whole proof of every case, with the fine-tune or without, and without any measuring."""
     for prepared in plan.tasks:
         thorough = plan.suite.model_copy(
             update={"rounds": 0, "launches": 1, "proof_images": proof_images, "proof_steps": proof_steps}
         )
         alone = replace(plan, suite=thorough)
-        only = Next(1, (prepared.task.seed,))
+        only = Next(1, (prepared.task.seed,) if fine_tune else ())
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
             records = [
                 assemble.record(*parts, run="", suite=thorough.name, position=0, about={})
@@ -175,7 +175,7 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
                 proof_steps=plan.suite.proof_steps if proving else 0,
                 rounds=plan.suite.rounds if counts else 0,
                 kinds=_kinds(variant, launch),
-                features=_entry(prepared, backend, variant),
+                features=cache_entry(prepared, backend, variant),
                 cache_limit=plan.cache_limit,
                 seeds=launch.seeds if counts or not plan.suite.rounds else (),
                 descriptor=-1,
@@ -191,7 +191,7 @@ def _kinds(variant: Variant, launch: Next) -> tuple[str, ...]:
     return KINDS if launch.number == 1 else COMPARED
 
 
-def _entry(prepared: Prepared, backend: str, variant: Variant) -> Path | None:
+def cache_entry(prepared: Prepared, backend: str, variant: Variant) -> Path | None:
     """Where the case's cached features lie, or will."""
     if variant.features != "cached":
         return None

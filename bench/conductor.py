@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -30,6 +31,9 @@ LOADER_SHARE = 1 / 3
 #: first three to five after a rest are slower (see `Suite`). At least so many, and this share of a round.
 RUN_IN = 3
 RUN_IN_SHARE = 0.01
+#: What a worker says when it gives the baton back between its phases. Where its job says that it rests, it does so when
+#: it is "built", too; others say just the same and go on.
+RESTS = ("calibrated", "ready", "fine-tune ready", "finished")
 #: Seconds without a word from a worker after which it is taken for hung. A start may trace and compile.
 START_TIMEOUT = 900.0
 ROUND_TIMEOUT = 300.0
@@ -37,6 +41,26 @@ FINE_TUNE_TIMEOUT = 900.0
 
 
 AJob = TypeVar("AJob", bound=AnyJob)
+
+
+@dataclass(frozen=True)
+class Haste:
+    """How a search, which can do without some of its cases, saves time.
+
+    Attributes:
+        abreast: workers that are built at the same time, where their jobs rest then; each is warmed up alone.
+        patience: seconds without a word from a worker that starts.
+        slowest: a worker whose step takes more than so many times the first job's is ended before the rounds.
+        late: whether it is too late to start another worker; the first is started all the same.
+    """
+
+    abreast: int = 1
+    patience: float = START_TIMEOUT
+    slowest: float = math.inf
+    late: Callable[[], bool] = lambda: False
+
+
+LEISURE = Haste()
 
 
 class Watcher(Protocol):
@@ -82,6 +106,7 @@ def launch(
     draw: random.Random,
     watcher: Watcher,
     reverse_start: bool = False,
+    haste: Haste = LEISURE,
 ) -> Launch[AJob]:
     """Run one launch of each job, interleaved.
 
@@ -91,15 +116,23 @@ def launch(
         draw: source of the orders within a round.
         watcher: told of all progress.
         reverse_start: start the workers in reverse order, which launches take turns at.
+        haste: where it is not all to be done at leisure.
     """
     outcomes = {job.case: Outcome(job) for job in jobs}
     with _workers(outcomes, watcher) as crew:
-        for job in reversed(jobs) if reverse_start else jobs:
-            crew.start(job)
+        ordered = list(reversed(jobs) if reverse_start else jobs)
+        if haste.abreast > 1:
+            crew.start_abreast(ordered, haste)
+        else:
+            for job in ordered:
+                if job is ordered[0] or not haste.late():
+                    crew.start(job, haste.patience)
+        crew.leave_behind(jobs[0].case, haste.slowest)
         for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
             crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
-        for worker in crew.at("fine-tune ready"):
-            crew.resume(worker, FINE_TUNE_TIMEOUT)
+        while ready := crew.at("fine-tune ready"):  # a sweep's workers come back for the next one
+            for worker in ready:
+                crew.resume(worker, FINE_TUNE_TIMEOUT)
         crew.finish()
     measuring_s = sum(after.time - before.time for before, after in crew.looks)
     return Launch([outcomes[job.case] for job in jobs], measuring_s, crew.conditions())
@@ -115,18 +148,47 @@ class _Crew:
         self.looks: list[tuple[Look, Look]] = []
         self.device: State | None = None
 
-    def start(self, job: AnyJob) -> None:
+    def start(self, job: AnyJob, patience: float = START_TIMEOUT) -> None:
         """Start a worker and let it import, build, prove and warm up alone."""
         gpu = check_device(job.variant.device)
         before = used_bytes(gpu.index) if gpu else None
-        worker = WorkerProcess(job, self.watcher.event)
-        self.alive.append(worker)
-        self.outcomes[job.case].said = worker.said
+        worker = self._spawn(job)
         with self.surviving(worker):
-            self._await_rest(worker, START_TIMEOUT)
+            self._await_rest(worker, patience)
         after = used_bytes(gpu.index) if gpu else None
         if before is not None and after is not None:
             self.outcomes[job.case].nvml_device = max(0, after - before)
+
+    def start_abreast(self, jobs: Sequence[AnyJob], haste: Haste) -> None:
+        """Start workers, so many at a time, until they are built, and then let each warm up alone."""
+        building: deque[WorkerProcess] = deque()
+        started: list[WorkerProcess] = []
+
+        def await_one() -> None:
+            worker = building.popleft()
+            with self.surviving(worker):
+                self._await_rest(worker, haste.patience, "built")
+
+        for job in jobs:
+            if len(building) == haste.abreast:
+                await_one()
+            if not started or not haste.late():
+                building.append(self._spawn(job))
+                started.append(building[-1])
+        while building:
+            await_one()
+        for worker in started:
+            if worker in self.alive:
+                self.resume(worker, haste.patience)
+
+    def leave_behind(self, first: str, slowest: float) -> None:
+        """End those whose step takes more than `slowest` times as long as the first case's."""
+        took = {worker: self.waiting[worker]["step_seconds"] for worker in self.at("calibrated")}
+        pace = next((seconds for worker, seconds in took.items() if worker.job.case == first), None)
+        for worker, seconds in took.items():
+            if pace is not None and seconds > slowest * pace:
+                with self.surviving(worker):
+                    worker.refuse(f"a step takes {seconds / pace:.1f} times as long as {first}'s")
 
     def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> None:
         """All rounds of a kind."""
@@ -189,6 +251,12 @@ class _Crew:
             self.alive.remove(worker)
             self.watcher.event(worker.job.case, {"event": "died", "reason": death.failure.reason})
 
+    def _spawn(self, job: AnyJob) -> WorkerProcess:
+        worker = WorkerProcess(job, self.watcher.event)
+        self.alive.append(worker)
+        self.outcomes[job.case].said = worker.said
+        return worker
+
     def _round(self, worker: WorkerProcess, kind: str, number: int, steps: int) -> None:
         with self.surviving(worker):
             began = time.perf_counter()
@@ -198,8 +266,8 @@ class _Crew:
             rate = steps * worker.job.images_per_step / (time.perf_counter() - began)
             self.watcher.round(worker.job.case, kind, number, worker.job.rounds, rate)
 
-    def _await_rest(self, worker: WorkerProcess, timeout: float) -> None:
-        message = worker.wait_for("calibrated", "ready", "fine-tune ready", "finished", timeout=timeout)
+    def _await_rest(self, worker: WorkerProcess, timeout: float, *others: str) -> None:
+        message = worker.wait_for(*RESTS, *others, timeout=timeout)
         if message["event"] == "finished" and "failed" in worker.said:
             self._let_fail(worker, timeout)
         self.waiting[worker] = message

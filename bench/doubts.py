@@ -15,9 +15,10 @@ from statistics import median
 from bench import stats
 from bench.conductor import COMPARED
 from bench.memory import MB
-from bench.record import Doubt, Record, Rounds
+from bench.record import Conditions, Doubt, Record, Rounds
 from bench.tables.launches import by_task, widest_reach
 from bench.variants import division
+from bench.worker import in_force
 
 #: name: (when it is raised, what to do about it)
 RULES: dict[str, tuple[str, str]] = {
@@ -59,6 +60,10 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     "resource-limit": ("a resource limit is set that can stop or starve a worker", "lift it: ulimit -t, ulimit -v"),
     "other-precision": ("a backend computes in another precision than asked", "compare with cases of that precision"),
+    "knob-without-effect": (
+        "a knob that acts on the whole process does nothing here",
+        "read the case as one that leaves it alone; look for what else sets LD_PRELOAD, GLIBC_TUNABLES or OMP_",
+    ),
     "gpu-shared": ("other processes hold the GPU", "stop them, or choose another device"),
     "gpu-clock": ("the GPU's clock was more than 10 % below its maximum", "let it cool down, or raise its power limit"),
     "drifting-rounds": (
@@ -118,7 +123,13 @@ def doubt(name: str, evidence: str) -> Doubt:
 
 def of_launch(record: Record) -> tuple[Doubt, ...]:
     """What one launch tells by itself."""
-    found = chain(_told(record), _surroundings(record), _gpu(record), _rounds(record))
+    found = chain(_told(record), _surroundings(record.conditions), _gpu(record.conditions), _rounds(record))
+    return tuple(doubt(name, evidence) for name, evidence in found)
+
+
+def of_fine_tune(around: Conditions, features_problem: str | None) -> tuple[Doubt, ...]:
+    """What one fine-tune of a sweep tells by itself: of the machine meanwhile, and of its cached features."""
+    found = chain(_features(features_problem), _surroundings(around), _gpu(around))
     return tuple(doubt(name, evidence) for name, evidence in found)
 
 
@@ -165,17 +176,36 @@ def _told(record: Record) -> Evidence:
     for rounds in _measured(record):
         if rounds.warmup_capped and rounds.kind in COMPARED:
             yield "warm-up-cap", f"{rounds.kind} steps still got faster after {rounds.warmup_steps} of them"
-    if record.features and record.features.problem:
-        remade = "made again" in record.features.problem
-        yield "features-remade" if remade else "features-not-kept", record.features.problem
+    yield from _features(record.features.problem if record.features else None)
     asked, got = record.variant.precision, record.resolved.get("precision")
     if got and got != asked:
         yield "other-precision", f"{got}, asked for {asked}"
+    yield from _without_effect(record)
 
 
-def _surroundings(record: Record) -> Evidence:
-    """The machine while the rounds ran."""
-    around = record.conditions
+def _without_effect(record: Record) -> Evidence:
+    """Knobs that act through the process' environment."""
+    flags, variant = record.resolved.get("flags"), record.variant
+    if not isinstance(flags, dict):
+        return
+    loaded, huge, cpus = (flags.get(told) for told in (in_force.ALLOCATOR, in_force.HUGE, in_force.CPUS))
+    if loaded and variant.allocator in ("jemalloc", "tcmalloc") and loaded != variant.allocator:
+        yield "knob-without-effect", f"allocator {variant.allocator}: the process uses the {loaded} one"
+    if huge == "0" and variant.allocator == "hugepages":
+        yield "knob-without-effect", "allocator hugepages: no memory of the process is in huge pages"
+    usable = record.conditions.usable_cores if record.conditions else None
+    # A core may have two CPUs.
+    if cpus and usable and variant.affinity == "bound" and int(cpus) >= usable > 2:
+        yield "knob-without-effect", f"affinity bound: the main thread may use {cpus} CPUs"
+
+
+def _features(problem: str | None) -> Evidence:
+    if problem:
+        yield "features-remade" if "made again" in problem else "features-not-kept", problem
+
+
+def _surroundings(around: Conditions | None) -> Evidence:
+    """The machine meanwhile."""
     if around is None:
         return
     if around.other_cpu is not None and around.other_cpu > BUSY:
@@ -204,8 +234,7 @@ def _surroundings(record: Record) -> Evidence:
         yield "resource-limit", f"{name} is {limit:,}"
 
 
-def _gpu(record: Record) -> Evidence:
-    around = record.conditions
+def _gpu(around: Conditions | None) -> Evidence:
     if around is None:
         return
     if around.gpu_processes:
@@ -283,8 +312,12 @@ def _between_backends(records: list[Record]) -> Evidence:
     """What should be the same in all cases of a task."""
     resolved = {f"{r.backend}/{r.variant.name}": r.resolved for r in records if r.resolved}
     yield from _differing("threads-differ", {case: told.get("intra_op_threads") for case, told in resolved.items()})
-    for name, flag in (("onednn-alone", "onednn"), ("tf32-alone", "tf32")):
-        flags = {case: told.get("flags", {}) for case, told in resolved.items()}
+    for name, flag, knob, value in (
+        ("onednn-alone", "onednn", "kernels", "eigen"),
+        ("tf32-alone", "tf32", "precision", "tf32"),
+    ):
+        asked = {f"{r.backend}/{r.variant.name}" for r in records if getattr(r.variant, knob) == value}
+        flags = {case: told.get("flags", {}) for case, told in resolved.items() if case not in asked}
         yield from _differing(name, {case: f.get(flag) for case, f in flags.items() if isinstance(f, dict)})
     proofs = {f"{r.backend}/{r.variant.name}": r.proof for r in records if r.proof}
     for name, field in (("image-order-differs", "order_hash"), ("weights-hash-differs", "weights_hash")):

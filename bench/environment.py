@@ -59,6 +59,7 @@ VARIABLES = (
     "CUDA_",
     "CUDNN_",
     "DNNL_",
+    "GLIBC_TUNABLES",
     "GOMP_",
     "JAX_",
     "KERAS_",
@@ -142,7 +143,7 @@ def fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def cpu() -> dict[str, object]:
     """Model, flags, cores and what limits them. Reads /proc on Linux: asking py-cpuinfo takes seconds."""
-    described = _first_cpu()
+    described = first_cpu()
     return {
         "model": described.get("model name") or platform.processor() or platform.machine(),
         # x86 calls them flags, ARM features.
@@ -213,7 +214,8 @@ def _without_uuid(device: gpu.Gpu) -> dict[str, object]:
     return {name: value for name, value in asdict(device).items() if name != "uuid"}
 
 
-def _first_cpu() -> dict[str, str]:
+def first_cpu() -> dict[str, str]:
+    """The first processor in /proc/cpuinfo's words; empty where there is no such file."""
     if sys.platform != "linux":
         return {}
     lines = (_text(Path("/proc/cpuinfo")) or "").partition("\n\n")[0].splitlines()

@@ -30,7 +30,7 @@ class Gpu:
     """One device. `index` is NVML's, in PCI bus order; `memory_total` is in bytes, `power_limit` in watts.
 
     `clock`, `clock_most` are its multiprocessors', in MHz; `ecc` and `mig` say whether they are on, and None where the
-    device has none.
+    device has none. `capability` is CUDA's compute capability.
     """
 
     index: int
@@ -44,6 +44,7 @@ class Gpu:
     clock_most: int | None = None
     ecc: bool | None = None
     mig: bool | None = None
+    capability: tuple[int, int] | None = None
 
 
 def devices() -> list[Gpu]:
@@ -169,6 +170,7 @@ def _device(index: int, driver: str, cuda: str) -> Gpu:
         clock_most=_told(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
         ecc=_on(_told(pynvml.nvmlDeviceGetEccMode, handle)),
         mig=_on(_told(pynvml.nvmlDeviceGetMigMode, handle)),
+        capability=_told(pynvml.nvmlDeviceGetCudaComputeCapability, handle),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 
 def home() -> Path:
     """`$HEADTOHEAD_HOME`, or the user's cache folder for `head-to-head`. It need not exist yet."""
     chosen = os.environ.get("HEADTOHEAD_HOME")
     if chosen:
         return Path(chosen).expanduser().absolute()
+    import platformdirs  # not needed on a machine where somebody chooses
+
     return platformdirs.user_cache_path("head-to-head")

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what `--resume` allows beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from bench.errors import UserError
 
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run; repeatable. `bench list tasks`.")]
 Backends = Annotated[list[str] | None, typer.Option("--backend", help="Backend; repeatable. All by default.")]
@@ -27,8 +29,22 @@ Epochs = Annotated[int | None, typer.Option(help="Overrides the task's.")]
 ImageSize = Annotated[int | None, typer.Option(help="Overrides the task's, in pixels.")]
 LearningRate = Annotated[float | None, typer.Option(help="Overrides the task's.")]
 TrainLimit = Annotated[int | None, typer.Option(help="Number of training images, drawn from the seed.")]
+Trainable = Annotated[
+    str | None, typer.Option(help="Overrides the task's: `head`, `last-stage` of the backbone with it, or `all`.")
+]
 Seed = Annotated[int | None, typer.Option(help="Of the head, the subset and the order of images.")]
 Device = Annotated[str, typer.Option(help="`cpu`, `cuda` or `cuda:N`.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one operation; all usable cores by default.")]
 Results = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
 RelativeTo = Annotated[str, typer.Option(help="Backend that ratios are relative to.")]
+
+
+def refuse_beside_resume(context: typer.Context, allowed: set[str]) -> None:
+    """What is resumed has its options already.
+
+    Raises:
+        UserError: others were given.
+    """
+    given = [n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")]
+    if others := [f"--{name.strip('_').replace('_', '-')}" for name in given if name not in allowed]:
+        raise UserError(f"--resume takes the options that the run had: leave out {', '.join(others)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,16 +25,29 @@ FIRST_STEP = 1e-5
 #: gradients that are the same by every other check were seen to differ by 1.2e-5.
 FIRST_STEP_BATCH_STATS = 1e-4
 TRAJECTORY = 1e-4
+#: Where something below the head is trained, of its first gradient, over all its tensors together. Activations within
+#: rounding of a ReLU's kink give another one: with statistics of a batch of four it differed by 1.2e-2 where one was,
+#: and by 3e-5 where none was.
+GRADIENT_BELOW = {"frozen": 1e-3, "batch_stats": 5e-2}
+#: Of how far these tensors moved in three steps: PyTorch against itself from a head that differs by 4e-6, as the
+#: frameworks' features do, is 1.8e-3 off (Lite0, all trained, at 64 px); another momentum, rate or tensor is off by
+#: tens of per cent.
+MOVED_BELOW = 5e-2
+#: Of the head, the losses and the statistics that follow from them.
+FOLLOWING_BELOW = 1e-3
 PIPELINE = 1e-5
-#: Share of test images on which predictions may differ, batch norm `frozen`.
+#: Share of test images on which predictions may differ, where batch norm is `frozen` and just the head is trained.
 PREDICTIONS = 0.005
-#: A forward in bfloat16 has a unit roundoff of 2 ** -9 (8 bits of significand); features of a ResNet-18 with random
-#: weights were seen to differ by 4.4 of it, gradients of the first step by 5.6, whatever the framework. 16 are allowed,
-#: for each figure of the proof that the forward goes into.
-BF16 = 16 * 2**-9
+#: By precision below fp32, what each figure of the proof that the forward goes into may differ by. bfloat16 has 8 bits
+#: of significand, half a unit of the last one is 2 ** -9 of a number below 1: features of a ResNet-18 with random
+#: weights were seen to differ by 4.4 of these, gradients of the first step by 5.6, whatever the framework. 16 are
+#: allowed. float16 and TensorFloat-32 have 11 bits, and 16 of 2 ** -11: hardware may cut off what it does not round.
+ROUNDED = {"bf16": 16 * 2**-9, "fp16": 16 * 2**-11, "tf32": 16 * 2**-11}
 #: Share of images of which the first class may be another, among those of the proof and those of the test set.
-BF16_TOP_1 = 1 / 8
-BF16_PREDICTIONS = 0.02
+ROUNDED_TOP_1 = 1 / 8
+ROUNDED_PREDICTIONS = 0.02
+#: Checks that what is trained below the head goes into.
+FOLLOWING = ("losses", "trajectory", "pipeline loss", "running statistics")
 #: Checks that no forward goes into.
 EXACT = ("preprocessing",)
 #: Two-sided 95 % quantile of the normal distribution.
@@ -60,7 +73,7 @@ def prove(
     """
     exact = FORWARD if cached else PIPELINE
     # A graph of another batch may fuse other operations, and rounds less often where it does.
-    checks = [*_own_checks(mine, task, exact if precision == "fp32" else BF16)]
+    checks = _own_checks(mine, task, ROUNDED.get(precision, exact))
     if reference is not None and reference is not mine:
         checks += _checks_against(mine, reference, task, precision)
     if outcome is not None:
@@ -103,9 +116,12 @@ def _own_checks(mine: Arrays, task: Task, pipeline: float) -> list[Check]:
 
 
 def _intact(evidence: Arrays, task: Task, name: str) -> list[Check]:
-    weights = [str(tensor) for tensor in evidence["altered_weights"]]
+    altered = [str(tensor) for tensor in evidence["altered_weights"]]
+    weights = [tensor for tensor in altered if tensor not in task.trained]
     moved, statistics = len(evidence["altered_statistics"]), len(evidence["statistics"])
     checks = [_check(name, len(weights), 0, f"altered: {weights[0]}" if weights else "weights bit-identical")]
+    if idle := _still(evidence, task, altered):
+        checks.append(_check(f"{name}, trained", len(idle), 0, f"stood still: {idle[0]}"))
     if task.batch_norm == "frozen":
         checks.append(_check(f"{name}, statistics", moved, 0, f"{moved} of {statistics} running statistics moved"))
     else:
@@ -118,10 +134,16 @@ def _intact(evidence: Arrays, task: Task, name: str) -> list[Check]:
 
 def _checks_against(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
     def relative(name: str, *arrays: str, tolerance: float, detail: str) -> Check:
-        worst = max(_difference(mine[array], reference[array]) for array in arrays)
-        return _check(name, worst, tolerance if precision == "fp32" or name in EXACT else BF16, detail)
+        worst = max(_difference(mine.get(array), reference[array]) for array in arrays)
+        if task.trained and name in FOLLOWING:
+            tolerance = FOLLOWING_BELOW
+        return _check(name, worst, tolerance if name in EXACT else ROUNDED.get(precision, tolerance), detail)
 
     first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS
+    below = (
+        ("gradient", "first gradient below", GRADIENT_BELOW[task.batch_norm]),
+        ("moved", "trajectory below", MOVED_BELOW),
+    )
     resized = task.image_size != DATASETS[task.dataset][0]
     checks = [
         _check(
@@ -157,14 +179,21 @@ def _checks_against(mine: Arrays, reference: Arrays, task: Task, precision: str)
         ),
         relative("pipeline loss", "pipeline_loss", tolerance=TRAJECTORY, detail="mean loss through the pipeline"),
     ]
+    for part, what, tolerance in below if task.trained else ():
+        names = [f"{part}/{name}" for name in task.trained]
+        worst = _distance([mine.get(name) for name in names], [reference[name] for name in names])
+        allowed = max(tolerance, ROUNDED.get(precision, 0.0))
+        checks.append(_check(what, worst, allowed, f"{len(names)} tensors of the backbone"))
     if task.batch_norm == "batch_stats":
         names = [name for name in reference if name.startswith("statistic/")]
         checks.append(
             relative("running statistics", *names, tolerance=TRAJECTORY, detail="means and unbiased variances")
         )
-    if precision != "fp32":
+    if precision in ROUNDED:
         other = np.mean(mine["logits"].argmax(axis=1) != reference["logits"].argmax(axis=1))
-        checks.append(_check("top-1", other, BF16_TOP_1, f"share of {len(mine['logits'])} images with another class"))
+        checks.append(
+            _check("top-1", other, ROUNDED_TOP_1, f"share of {len(mine['logits'])} images with another class")
+        )
     return checks
 
 
@@ -176,18 +205,43 @@ def _outcome(mine: Arrays, reference: Arrays, task: Task, precision: str) -> lis
     checks = [
         _check("outcome", abs(ours - theirs), noise, f"test accuracy {ours:.4f} and {theirs:.4f}, binomial noise")
     ]
-    if task.batch_norm == "frozen":
+    if task.batch_norm == "frozen" and not task.trained:
         differ = float(np.mean(mine["predictions"] != reference["predictions"]))
-        allowed = PREDICTIONS if precision == "fp32" else BF16_PREDICTIONS
+        allowed = ROUNDED_PREDICTIONS if precision in ROUNDED else PREDICTIONS
         checks.append(_check("predictions", differ, allowed, f"share of {len(labels)} test images"))
     return checks
 
 
-def _difference(mine: np.ndarray, reference: np.ndarray) -> float:
-    """Largest absolute difference over the largest absolute reference value; infinite where shapes differ."""
-    if mine.shape != reference.shape or not np.isfinite(mine).all():
+def _difference(mine: np.ndarray | None, reference: np.ndarray) -> float:
+    """Largest absolute difference over the largest absolute reference value; infinite where there is none, or shapes
+    differ.
+    """
+    if mine is None or mine.shape != reference.shape or not np.isfinite(mine).all():
         return float("inf")
     return float(np.abs(mine - reference).max() / max(np.abs(reference).max(), 1e-30))
+
+
+def _distance(mine: Sequence[np.ndarray | None], reference: Sequence[np.ndarray]) -> float:
+    """Euclidean distance of two sets of arrays over the norm of the second; infinite where one is missing.
+
+    Not the largest of single tensors' differences: some have no gradient but rounding, as the shift of a normalisation
+    that another normalisation follows.
+    """
+    if any(a is None or a.shape != b.shape or not np.isfinite(a).all() for a, b in zip(mine, reference, strict=True)):
+        return float("inf")
+    apart = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in zip(mine, reference, strict=True))
+    return (apart / max(sum(float(np.square(b, dtype=np.float64).sum()) for b in reference), 1e-30)) ** 0.5
+
+
+def _still(evidence: Arrays, task: Task, altered: Sequence[str]) -> list[str]:
+    """Trained tensors that were not altered although they have a gradient; of a fine-tune none is known."""
+    sizes = {
+        name: float(np.abs(evidence[f"gradient/{name}"]).max())
+        for name in task.trained
+        if f"gradient/{name}" in evidence
+    }
+    least = GRADIENT_BELOW[task.batch_norm] * max(sizes.values(), default=0)
+    return [name for name, size in sizes.items() if size > least and name not in altered]
 
 
 def _check(name: str, difference: float, tolerance: float, detail: str) -> Check:

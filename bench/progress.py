@@ -25,14 +25,15 @@ FINE_TUNE_IMAGES_PER_SECOND = 400.0
 class Progress:
     """A `bench.conductor.Watcher` that draws on a terminal, or writes a line a phase elsewhere."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, plan: Plan, kinds: Sequence[str] = KINDS) -> None:
+        """Of a plan, in which each case has these kinds of rounds."""
         self.console = console
         self.plan = plan
         self.began = time.monotonic()
         self.total = sum(
             plan.suite.launches
             * len(plan.cases(prepared))
-            * (START_SECONDS + plan.suite.rounds * sum(_round_seconds(plan, kind) for kind in KINDS))
+            * (START_SECONDS + plan.suite.rounds * sum(_round_seconds(plan, kind) for kind in kinds))
             + plan.seeds * len(plan.cases(prepared)) * _fine_tune_seconds(prepared)
             for prepared in plan.tasks
         )

@@ -19,6 +19,7 @@ from bench.errors import Unavailable, UserError, unknown
 from bench.gpu import check_device
 from bench.record import Record
 from bench.tasks import TASKS
+from bench.tuned import Tuned
 
 OFFLINE = "offline"
 #: 512 float32 features of CIFAR-10's 60,000 images are 123 MB; those of a ResNet-50 are four times as much.
@@ -33,7 +34,7 @@ class Request:
         suite: name or file, or the suite itself.
         tasks, backends: empty means the suite's and all.
         overrides: fields of the task, by name.
-        variants, knobs: names of variants, and `knob=value`; `default` where neither is given.
+        variants, knobs: names of variants, and `knob=value`; the suite's where neither is given, or `default`.
         until: add launches until the intervals of all ratios reach no further than this share of them.
         max_time: seconds after which no launch is added any more.
         cache_limit: bytes that cached features may take.
@@ -76,7 +77,8 @@ class Prepared:
 class Plan:
     """Everything that a run needs to know before the first worker starts; `done` is what was measured already.
 
-    `default` is the variant that others are proven the same as; `skipped` has reasons by backend, or `backend/variant`.
+    `default` is the variant that others are proven the same as; `tuned` is what was found here, by backend and the
+    task's hash; `skipped` has reasons by backend, or `backend/variant`.
     """
 
     suite: suite.Suite
@@ -84,7 +86,7 @@ class Plan:
     backends: tuple[str, ...]
     variants: tuple[Variant, ...]
     default: Variant
-    tuned: Mapping[tuple[str, str], Variant]
+    tuned: Mapping[tuple[str, str], Tuned]
     skipped: dict[str, str]
     banner: str | None
     isolated: bool
@@ -100,7 +102,7 @@ class Plan:
         found = []
         for variant in self.variants:
             for backend in self.backends:
-                meant = self.tuned.get((backend, prepared.task.hash)) if variant.name == "tuned" else variant
+                meant = _meant(variant, self.tuned.get((backend, prepared.task.hash)))
                 if meant is not None and variants.refused(backend, meant, prepared.task) is None:
                     found.append((backend, meant))
         return found
@@ -118,8 +120,9 @@ def plan(request: Request) -> Plan:
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits what --until adds: use both")
     default = default_of(request)
-    asked = variants.wanted(request.variants, request.knobs, default.threads or 1, default.device)
     wanted = request.suite if isinstance(request.suite, suite.Suite) else suite.load(request.suite)
+    asker: Request | suite.Suite = request if request.variants or request.knobs else wanted
+    asked = variants.wanted(asker.variants, asker.knobs, default.threads or 1, default.device)
     banner = None
     try:
         tasks = _prepare(request, wanted)
@@ -127,9 +130,9 @@ def plan(request: Request) -> Plan:
         if request.tasks or request.suite != Request.suite:
             raise
         wanted = suite.load(OFFLINE)
-        banner = f"Offline suite: {error}. Until then these figures are of {_sentence(wanted.description)}"
+        banner = offline_banner(error, wanted)
         tasks = _prepare(replace(request, checkpoint=None), wanted)
-    found = _tuned(chosen, tasks, default) if any(variant.name == "tuned" for variant in asked) else {}
+    found = _tuned(chosen, tasks) if any(variant.name == "tuned" for variant in asked) else {}
     skipped |= _refused(chosen, asked, tasks, found)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
@@ -161,13 +164,20 @@ def default_of(request: Request) -> Variant:
     return Variant(device=request.device, threads=request.threads or usable_cores())
 
 
-def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared], default: Variant) -> dict[tuple[str, str], Variant]:
+def _meant(asked: Variant, found: Tuned | None) -> Variant | None:
+    """The variant that was asked for, as a backend has it: what `tuned` is was found for each."""
+    if asked.name != "tuned":
+        return asked
+    return found.variant(asked) if found else None
+
+
+def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared]) -> dict[tuple[str, str], Tuned]:
     """What `bench tune` found on this machine, by backend and the task's hash."""
     found = {}
     for prepared in tasks:
         for backend in chosen:
             if one := tuned.load(backend, prepared.task.hash):
-                found[backend, prepared.task.hash] = one.variant(default)
+                found[backend, prepared.task.hash] = one
     return found
 
 
@@ -175,7 +185,7 @@ def _refused(
     chosen: Sequence[str],
     asked: Sequence[Variant],
     tasks: Sequence[Prepared],
-    found_tuned: Mapping[tuple[str, str], Variant],
+    found_tuned: Mapping[tuple[str, str], Tuned],
 ) -> dict[str, str]:
     """The cases that cannot be run, and why.
 
@@ -187,10 +197,10 @@ def _refused(
         for prepared in tasks:
             reasons: dict[str, str | None] = {}
             for name in chosen:
-                if variant.name == "tuned" and (name, prepared.task.hash) not in found_tuned:
-                    reasons[name] = f"{prepared.task.name} was not tuned here: run bench tune --backend {name}"
+                meant = _meant(variant, found_tuned.get((name, prepared.task.hash)))
+                if meant is None:
+                    reasons[name] = tuned.missing(name, prepared.task.name, prepared.task.hash)
                 else:
-                    meant = found_tuned[name, prepared.task.hash] if variant.name == "tuned" else variant
                     reasons[name] = variants.refused(name, meant, prepared.task)
             if all(reasons.values()):
                 raise UserError(
@@ -244,10 +254,16 @@ def overridden_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tupl
 
 def _prepare(request: Request, wanted: suite.Suite) -> tuple[Prepared, ...]:
     entries = tuple(suite.Entry(task=name) for name in request.tasks) or wanted.entries
-    return tuple(_prepared(request, wanted, entry) for entry in entries)
+    return tuple(prepare_entry(request, wanted, entry) for entry in entries)
 
 
-def _prepared(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prepared:
+def prepare_entry(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prepared:
+    """One task of a suite: its fields overridden, its images and weights at hand.
+
+    Raises:
+        UserError: a field that it cannot have, or images or weights that do not fit it.
+        Unavailable: they cannot be had here.
+    """
     overrides = {**entry.override, **request.overrides}
     task, _ = overridden_task(entry.task, overrides)
     whole = data.load(task.dataset, request.data_dir)
@@ -256,12 +272,17 @@ def _prepared(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prep
         overrides["train_limit"] = most
     task, changed = overridden_task(entry.task, overrides)
     dataset = limit_test(limit(whole, task.train_limit, task.seed), wanted.most_test_images, task.seed)
-    _check_batches(task, len(dataset.train_images), len(dataset.test_images))
+    check_batches(task, len(dataset.train_images), len(dataset.test_images))
     given = None if task.weights == "random" else request.checkpoint
     return Prepared(task, changed, dataset, checkpoints.obtain(task, given), entry.fine_tune)
 
 
-def _check_batches(task: Task, train: int, test: int) -> None:
+def check_batches(task: Task, train: int, test: int) -> None:
+    """Refuse batches that so many images do not fill, or that leave one over where it cannot be normalised.
+
+    Raises:
+        UserError: the line says which batch size to use.
+    """
     if task.batch_size > train:
         raise UserError(
             f"--batch-size {task.batch_size}: the task has {train} training images: use a batch size of {train} or less"
@@ -275,5 +296,7 @@ def _check_batches(task: Task, train: int, test: int) -> None:
             )
 
 
-def _sentence(text: str) -> str:
-    return text[0].lower() + text[1:] + "."
+def offline_banner(error: Unavailable, offline: suite.Suite) -> str:
+    """What stands above figures of the offline suite."""
+    text = offline.description
+    return f"Offline suite: {error}. Until then these figures are of {text[0].lower()}{text[1:]}."

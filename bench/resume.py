@@ -46,7 +46,8 @@ def asked(run: Path) -> Request:
 
 
 def resumed(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
-    """The plan for what is left of a run.
+    """The plan for what is left of a run. One that was killed before it wrote down its conditions has measured nothing,
+    and can be finished under any.
 
     Args:
         run: its folder.
@@ -58,12 +59,21 @@ def resumed(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
     """
     records, _ = store.read(run)
     chosen = replace(plan(request), done=tuple(records))
-    before: Mapping[str, Any] = records[0].about if records else _environment(run)
-    found = [*differences(before, {**about, "run": before.get("run", {})}), *_other_experiments(records, chosen)]
+    before: Mapping[str, Any] = records[0].about if records else begun_under(run)
+    changed = differences(before, {**about, "run": before.get("run", {})}) if before else []
+    refuse(run, [*changed, *_other_experiments(records, chosen)])
+    return chosen
+
+
+def refuse(run: Path, found: Sequence[str]) -> None:
+    """Refuse to go on with a run, if there are differences.
+
+    Raises:
+        UserError: there are; the first few are named.
+    """
     if found:
         more = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
         raise UserError(f"run {run.name} cannot be resumed, conditions have changed: {'; '.join(found[:MOST])}{more}")
-    return chosen
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -95,9 +105,13 @@ def _other_experiments(records: Sequence[Record], chosen: Plan) -> Iterator[str]
         for name, value in now.items():
             if record and getattr(record, name) != value:
                 yield f"{record.task.name}: {name} was {getattr(record, name)} and is {value}"
+        found = {backend: variant for backend, variant in chosen.cases(prepared) if variant.name == "tuned"}
+        tuned = [record for record in records if record.position == position and record.variant.name == "tuned"]
+        if other := next((record for record in tuned if record.variant != found.get(record.backend)), None):
+            yield f"{other.case}: what is tuned was found anew since"
 
 
-def _environment(run: Path) -> Mapping[str, Any]:
+def begun_under(run: Path) -> Mapping[str, Any]:
     """What a run without records was begun under: `environment.json`, less what no record says yet."""
     try:
         told = json.loads((run / "environment.json").read_text())

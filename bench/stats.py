@@ -1,4 +1,7 @@
-"""Statistics of rounds and launches: pure functions of the figures, each with its source."""
+"""Statistics of rounds and launches: pure functions of the figures, each with its source.
+
+`scipy.stats` takes half a second to import, so that it is imported where it is used: distributions are in `special`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
     centre = float(sample.mean())
     if sample.size == 1:
         return Interval(centre, None, None)
-    reach = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * float(stats.sem(sample))
+    reach = _student((1 + confidence) / 2, sample.size - 1) * _standard_error(sample)
     return Interval(centre, centre - reach, centre + reach)
 
 
@@ -106,10 +109,10 @@ def p_of_no_difference(ys: Sequence[float]) -> float:
     sample = _finite(ys)
     if sample.size == 1:
         return 1.0
-    error = float(stats.sem(sample))
+    error = _standard_error(sample)
     if not error:
         return 0.0 if sample.mean() else 1.0
-    return float(2 * stats.t.sf(abs(float(sample.mean())) / error, sample.size - 1))
+    return float(2 * special.stdtr(sample.size - 1, -abs(float(sample.mean())) / error))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -123,6 +126,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     if min(only_first, only_second) < 0:
         raise ValueError(f"{only_first} and {only_second} are no counts")
+    from scipy import stats
+
     n = only_first + only_second
     return float(stats.binomtest(only_first, n, 0.5).pvalue) if n else 1.0
 
@@ -136,10 +141,12 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> I
     xs, ys = _finite(x), _finite(y)
     if np.unique(xs).size < 2:
         raise ValueError(f"a slope needs two different x, not {sorted(set(x))}")
+    from scipy import stats
+
     fit = stats.linregress(xs, ys)
     if xs.size == 2:
         return Interval(float(fit.slope), None, None)
-    reach = float(stats.t.ppf((1 + confidence) / 2, xs.size - 2)) * float(fit.stderr)
+    reach = _student((1 + confidence) / 2, xs.size - 2) * float(fit.stderr)
     return Interval(float(fit.slope), float(fit.slope) - reach, float(fit.slope) + reach)
 
 
@@ -160,6 +167,8 @@ def trend(seconds: Sequence[float]) -> Trend:
     sample = _finite(seconds)
     if sample.size < 3:
         raise ValueError(f"a trend needs three rounds, not {sample.size}")
+    from scipy import stats
+
     times = np.arange(sample.size)
     p = float(stats.kendalltau(times, sample).pvalue)
     per_round = float(stats.theilslopes(sample, times).slope)
@@ -218,7 +227,7 @@ def binomial(correct: int, n: int, confidence: float = 0.95) -> Interval:
     """
     if n < 1 or not 0 <= correct <= n:
         raise ValueError(f"{correct} of {n} is no share")
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(special.ndtri((1 + confidence) / 2))
     share = correct / n
     scale = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
@@ -234,6 +243,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = floor
     return adjusted
+
+
+def _student(p: float, freedom: int) -> float:
+    """The quantile of Student's distribution."""
+    return float(special.stdtrit(freedom, p))
+
+
+def _standard_error(sample: np.ndarray) -> float:
+    return float(sample.std(ddof=1)) / math.sqrt(sample.size)
 
 
 def _finite(values: Sequence[float]) -> np.ndarray:

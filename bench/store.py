@@ -26,13 +26,14 @@ RUN_NAME = re.compile(r"\d{8}T\d{6}Z-.+")
 Result = TypeVar("Result")
 
 
-def create(results_dir: Path, suite: str, now: datetime) -> Path:
+def create(results_dir: Path, suite: str, now: datetime, records: str = RECORDS) -> Path:
     """A new, empty run folder; a name that is taken gets `-2`, `-3`, ...: no run is ever overwritten.
 
     Args:
         results_dir: made where it does not exist.
         suite: its name, or a path, of which the stem is taken.
         now: with a time zone.
+        records: the folder within it that the records are for.
 
     Raises:
         UserError: the folder cannot be made.
@@ -47,7 +48,7 @@ def create(results_dir: Path, suite: str, now: datetime) -> Path:
         except FileExistsError:
             count += 1
             continue
-        _attempt((run / RECORDS).mkdir, run, None)
+        _attempt((run / records).mkdir, run, None)
         return run
 
 
@@ -80,27 +81,27 @@ def read(run: Path) -> tuple[list[Record], list[str]]:
     return sorted(records, key=lambda r: (r.case, r.launch)), problems
 
 
-def runs(results_dir: Path) -> list[Path]:
-    """The runs in a folder, oldest first."""
+def runs(results_dir: Path, records: str = RECORDS) -> list[Path]:
+    """The runs in a folder, oldest first: what has a name like theirs and a folder called `records` in it."""
     if not results_dir.is_dir():
         return []
     named = (path for path in results_dir.iterdir() if RUN_NAME.fullmatch(path.name))
-    return sorted((path for path in named if (path / RECORDS).is_dir()), key=_age)
+    return sorted((path for path in named if (path / records).is_dir()), key=_age)
 
 
-def find(results_dir: Path, name_or_path: str | Path | None = None) -> Path:
+def find(results_dir: Path, name_or_path: str | Path | None = None, records: str = RECORDS) -> Path:
     """A run by its path or by its name in `results_dir`; without either, the newest one.
 
     Raises:
         UserError: there is none; a name that is nearly right is answered with the right one.
     """
-    known = runs(results_dir)
+    known = runs(results_dir, records)
     if name_or_path is None:
         if not known:
             raise UserError(f"there is no run in {results_dir} yet: run the benchmark first")
         return known[-1]
     for path in (Path(name_or_path), results_dir / name_or_path):
-        if (path / RECORDS).is_dir():
+        if (path / records).is_dir():
             return path
     if not known:
         raise UserError(f"unknown run {str(name_or_path)!r}: there is no run in {results_dir} yet")
@@ -118,14 +119,32 @@ def write_text(path: Path, text: str, *, finished_in: Path | None = None) -> Non
     Raises:
         UserError: the disk is full, or the folder is not writable.
     """
-    _attempt(partial(_replace, path, text), path, finished_in or path.parent)
+    write_bytes(path, text.encode(), finished_in=finished_in)
 
 
-def _replace(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes, *, finished_in: Path | None = None) -> None:
+    """As `write_text`, of bytes.
+
+    Raises:
+        UserError: the disk is full, or the folder is not writable.
+    """
+    _attempt(partial(_replace, path, content), path, finished_in or path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, where they do not exist.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    _attempt(partial(folder.mkdir, parents=True, exist_ok=True), folder, None)
+
+
+def _replace(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with unfinished.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

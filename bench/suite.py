@@ -36,6 +36,7 @@ class Suite(BaseModel):
         most_training_images: upper limit of images in a fine-tune; None is the task's own.
         most_test_images: upper limit of images that accuracy is measured on; None is all.
         proof_images, proof_steps: size of the short proof before measuring.
+        variants, knobs: of each entry, where the user asks for none: as `--variant` and `--knob` take them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,8 @@ class Suite(BaseModel):
     most_test_images: int | None = Field(default=None, ge=1)
     proof_images: int = Field(default=16, ge=1)
     proof_steps: int = Field(default=10, ge=1)
+    variants: tuple[str, ...] = ()
+    knobs: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = Field(min_length=1)
 
 

@@ -49,6 +49,8 @@ class Tuned(_Frozen):
         speedup, low, high: of the step, over the default's; a 95 % interval.
         proof: the verdict on its sameness.
         history: of the search.
+        notes: what the search left open.
+        seconds: that all of it took, the proof included.
     """
 
     schema_version: int = SCHEMA
@@ -64,6 +66,18 @@ class Tuned(_Frozen):
     high: float | None
     proof: str
     history: tuple[Tried, ...]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """In a line: what it turns, how much faster that was, when it was found, and by how many trials."""
+        knobs = ", ".join(f"{knob} {value}" for knob, value in self.knobs.items()) or "the default: no knob is faster"
+        faster = "" if self.speedup is None else f"; {self.speedup:.3f}"
+        if self.low is not None and self.high is not None:
+            faster += f" [{self.low:.3f}–{self.high:.3f}]"
+        faster += " × the default's steps" if faster else ""
+        return f"{knobs}{faster}; found {self.measured[:16].replace('T', ' ')} UTC by {len(self.history)} trials"
 
     def variant(self, default: Variant) -> Variant:
         """It, with the default's threads and device."""
@@ -72,8 +86,11 @@ class Tuned(_Frozen):
 
 def file(backend: str, task_hash: str, machine: Mapping[str, Any]) -> Path:
     """Where it lies."""
-    digits = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:12]
-    return home() / FOLDER / f"{digits}-{task_hash}-{backend}.json"
+    return home() / FOLDER / f"{_digits(machine)}-{task_hash}-{backend}.json"
+
+
+def _digits(machine: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def keep(tuned: Tuned) -> Path:
@@ -91,6 +108,27 @@ def keep(tuned: Tuned) -> Path:
     return path
 
 
+def missing(backend: str, task: str, task_hash: str) -> str:
+    """Why there is nothing for this machine, and what to do."""
+    elsewhere = any((home() / FOLDER).glob(f"*-{task_hash}-{backend}.json"))
+    state = "tuned on another machine and not on this one" if elsewhere else "not tuned here"
+    return f"{task} was {state}: run bench tune --backend {backend}"
+
+
+def kept() -> list[tuple[Path, Tuned | str]]:
+    """All files of this machine, each with what was found, or why it cannot be used."""
+    machine = fingerprint(environment())["machine"]
+    files = sorted((home() / FOLDER).glob(f"{_digits(machine)}-*.json"))
+    return [(path, _tried_to_read(path, machine)) for path in files]
+
+
+def _tried_to_read(path: Path, machine: Mapping[str, Any]) -> Tuned | str:
+    try:
+        return _read(path, machine)
+    except UserError as error:
+        return str(error)
+
+
 def load(backend: str, task_hash: str) -> Tuned | None:
     """What was found on this machine; None where nobody has tuned it.
 
@@ -99,8 +137,10 @@ def load(backend: str, task_hash: str) -> Tuned | None:
     """
     machine = fingerprint(environment())["machine"]
     path = file(backend, task_hash, machine)
-    if not path.is_file():
-        return None
+    return _read(path, machine) if path.is_file() else None
+
+
+def _read(path: Path, machine: Mapping[str, Any]) -> Tuned:
     try:
         found = unseal(KIND, path.read_bytes(), Tuned, SCHEMA)
     except (ValueError, OSError) as error:

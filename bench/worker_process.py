@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from backends import knobs
 from bench import memory
 from bench.channel import Channel, Message
 from bench.environment import PROJECT, out_of_memory_kills
 from bench.record import Failure
-from bench.worker.job import AnyJob, TargetJob
+from bench.worker.job import AnyJob, Job, TargetJob
 from bench.worker.lifeline import TELL_STACKS
 
 #: Lines of a dead worker's output that are shown.
@@ -40,6 +41,9 @@ LEAST_FREE = memory.MB
 #: (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MOST_PADDING = 4096
 
+
+#: Variables that hold several things, and what stands between them: a knob adds its own.
+LISTS = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
 
 #: How the end of a process by SIGKILL is told.
 KILLED = "killed by SIGKILL"
@@ -217,11 +221,16 @@ def environment(job: AnyJob) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # A late worker of a killed gate must not write into a scratch folder that others have just removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
+        **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),
         "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
     }
+    turned = knobs.environment(job.backend, job.variant) if isinstance(job, Job) else {}
+    for name, separator in LISTS.items():
+        if name in turned and inherited.get(name):
+            turned[name] += f"{separator}{inherited[name]}"
     # Another project's test may need its plugins; ours needs one.
     ours = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_benchmark.plugin"}
-    return inherited | chosen | ({} if isinstance(job, TargetJob) else ours)
+    return inherited | chosen | turned | ({} if isinstance(job, TargetJob) else ours)
 
 
 def _sources(job: AnyJob) -> list[str]:

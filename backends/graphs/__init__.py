@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from backends import folding
 from backends.backbones import Backbone
 from backends.base import Tensors
 from backends.graphs import efficientnet_lite, executed, resnet
-from backends.graphs.batch_norm import BatchStatistics
+from backends.graphs.batch_norm import BatchStatistics, FixedStatistics
 from backends.task import Task, Variant
 
 FAMILIES = {"resnet": resnet, "efficientnet_lite": efficientnet_lite}
@@ -29,27 +30,27 @@ NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean
 
 
 def build(task: Task, variant: Variant) -> keras.Model:
-    """The frozen network from inputs (n, s, s, 3) to its last feature map (n, h, w, d).
+    """The network from inputs (n, s, s, 3) to its last feature map (n, h, w, d), frozen but for what the task trains.
 
-    In mode `frozen` nothing is trainable, and Keras runs every normalisation in inference mode. In mode
-    `batch_stats` the normalisation layers stay trainable, which is what makes them use and move statistics,
-    and just their gamma and beta are not.
+    In mode `batch_stats` all normalisation layers stay trainable, which is what makes them use and move statistics, and
+    just gamma and beta of frozen ones are not.
     """
     family = FAMILIES[task.network.family]
     graph = family.build(task.network, task.image_size)
-    if folding.folds(variant) or variant.precision != "fp32":
+    if folding.folds(variant) or variant.precision in executed.TYPES:
         products = {family.layer_name(prefix): place for prefix, place in folding.small_maps(task, variant).items()}
         in_place_of = partial(executed.in_place_of, variant=variant, products=products)
         graph = keras.models.clone_model(graph, clone_function=in_place_of)
-    if task.batch_norm == "frozen":
-        graph.trainable = False
-        return graph
-    graph = keras.models.clone_model(graph, clone_function=BatchStatistics.in_place_of)
+    if task.batch_norm == "batch_stats":
+        graph = keras.models.clone_model(graph, clone_function=BatchStatistics.in_place_of)
+    elif task.trained:
+        graph = keras.models.clone_model(graph, clone_function=FixedStatistics.in_place_of)
+    trained = {layer_of(graph, task.network, name) for name in task.trained}
     for layer in graph.layers:
         if isinstance(layer, BatchStatistics):
-            layer.gamma.trainable = layer.beta.trainable = False
+            layer.gamma.trainable = layer.beta.trainable = layer in trained
         else:
-            layer.trainable = False
+            layer.trainable = layer in trained
     return graph
 
 
@@ -66,14 +67,36 @@ def read(graph: keras.Model, backbone: Backbone, names: Iterable[str]) -> dict[s
     for name in names:
         variable, axes = _variable(graph, backbone, name)
         value = keras.ops.convert_to_numpy(variable).astype(np.float32)
-        tensors[name] = np.array(value if axes is None else value.transpose(np.argsort(axes)), order="C")
+        tensors[name] = _as_checkpoint(value, axes)
     return tensors
+
+
+def trained(graph: keras.Model, task: Task) -> list[keras.Variable]:
+    """The variables of `task.trained`, in its order."""
+    return [_variable(graph, task.network, name)[0] for name in task.trained]
+
+
+def gradients(graph: keras.Model, task: Task, values: Iterable[Any]) -> dict[str, np.ndarray]:
+    """Gradients with respect to `trained`, named and laid out as in the checkpoint."""
+    return {
+        name: _as_checkpoint(keras.ops.convert_to_numpy(value), _variable(graph, task.network, name)[1])
+        for name, value in zip(task.trained, values, strict=True)
+    }
+
+
+def layer_of(graph: keras.Model, backbone: Backbone, name: str) -> keras.Layer:
+    """The layer that holds a tensor."""
+    return graph.get_layer(FAMILIES[backbone.family].layer_name(name.rpartition(".")[0]))
+
+
+def _as_checkpoint(value: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    return np.array(value if axes is None else value.transpose(np.argsort(axes)), order="C")
 
 
 def _variable(graph: keras.Model, backbone: Backbone, name: str) -> tuple[keras.Variable, tuple[int, ...] | None]:
     """The variable of a tensor, and the axes that turn the second into the first."""
-    prefix, kind = name.rsplit(".", 1)
-    layer = graph.get_layer(FAMILIES[backbone.family].layer_name(prefix))
+    kind = name.rpartition(".")[2]
+    layer = layer_of(graph, backbone, name)
     if isinstance(layer, keras.layers.BatchNormalization):
         return getattr(layer, NORMALISATION[kind]), None
     if kind == "bias":

@@ -1,4 +1,4 @@
-"""Batch normalisation that keeps running statistics as PyTorch does."""
+"""Batch normalisation that treats running statistics as PyTorch does."""
 
 from __future__ import annotations
 
@@ -6,19 +6,34 @@ import keras
 from keras import ops
 
 
-class BatchStatistics(keras.layers.BatchNormalization):
+class _Replacement(keras.layers.BatchNormalization):
+    @classmethod
+    def in_place_of(cls, layer: keras.Layer) -> keras.Layer:
+        """A copy of `layer` for `clone_model`: normalisations become this class, others stay what they are."""
+        kind = cls if isinstance(layer, keras.layers.BatchNormalization) else layer.__class__
+        return kind.from_config(layer.get_config())
+
+
+class FixedStatistics(_Replacement):
+    """Normalises by the running statistics, as in PyTorch's eval mode, also where its scale and shift are trained.
+
+    Keras' guide to transfer learning calls the backbone with `training=False` for that. In Keras 3.15 a functional
+    model that is called with `training=True`, as `fit` does, hands this on to every layer in it all the same, and a
+    trainable normalisation then uses the batch and moves its statistics.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """As `BatchNormalization.call` in inference mode; inputs (n, h, w, c)."""
+        return super().call(inputs, training=False, mask=mask)
+
+
+class BatchStatistics(_Replacement):
     """Normalises by the batch, and moves the running variance by the *unbiased* batch variance.
 
     Keras stores the biased one. Over n values they differ by n / (n - 1): a factor 4/3 in the last stage of a
     ResNet-18 at 32 px and batch 4. (torch.nn.BatchNorm2d: "At train time in the forward pass, the variance is
     calculated via the biased estimator […]; the value stored in the moving average […] is unbiased".)
     """
-
-    @classmethod
-    def in_place_of(cls, layer: keras.Layer) -> keras.Layer:
-        """A copy of `layer` for `clone_model`: normalisations become this class, others stay what they are."""
-        kind = cls if isinstance(layer, keras.layers.BatchNormalization) else layer.__class__
-        return kind.from_config(layer.get_config())
 
     def call(self, inputs, training=None, mask=None):
         """As `BatchNormalization.call` in training mode; inputs (n, h, w, c)."""

@@ -11,6 +11,8 @@ from backends import folding
 from backends.backbones import Place
 from backends.task import Variant
 
+#: Of numbers, by precisions that the layers know of. In tf32 it is the hardware that rounds.
+TYPES = {"bf16": "bfloat16", "fp16": "float16"}
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
@@ -52,8 +54,8 @@ def in_place_of(layer: keras.Layer, variant: Variant, products: Mapping[str, Pla
     """A copy of `layer` for `clone_model`.
 
     Folded, convolutions have a bias, and of a normalisation nothing is left; those in `products`, by their names, are
-    a product each. In bf16 every layer computes in bfloat16; convolutions also keep their weights in it, so that none
-    is converted in a step.
+    a product each. In bf16 and fp16 every layer computes in that type; convolutions also keep their weights in it, so
+    that none is converted in a step.
     """
     config = layer.get_config()
     if isinstance(layer, keras.layers.InputLayer):
@@ -63,12 +65,12 @@ def in_place_of(layer: keras.Layer, variant: Variant, products: Mapping[str, Pla
             return Nothing(name=layer.name, dtype=_policy(variant))
         if isinstance(layer, CONVOLUTIONS):
             config["use_bias"] = True
-    if variant.precision == "bf16":
-        config["dtype"] = "bfloat16" if isinstance(layer, CONVOLUTIONS) else _policy(variant)
+    if variant.precision in TYPES:
+        config["dtype"] = TYPES[variant.precision] if isinstance(layer, CONVOLUTIONS) else _policy(variant)
     if layer.name in products:
         return Product(products[layer.name], layer.filters, name=layer.name, dtype=config["dtype"])
     return layer.__class__.from_config(config)
 
 
 def _policy(variant: Variant) -> str:
-    return "mixed_bfloat16" if variant.precision == "bf16" else "float32"
+    return f"mixed_{TYPES[variant.precision]}" if variant.precision in TYPES else "float32"

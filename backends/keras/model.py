@@ -14,7 +14,9 @@ from backends.task import Task, Variant
 
 
 def build(task: Task, variant: Variant) -> keras.Model:
-    """From resized images (n, s, s, 3), 0..255, to logits (n, c); just the layer `head` is trainable."""
+    """From resized images (n, s, s, 3), 0..255, to logits (n, c). Just the layer `head` is trainable, and what else the
+    task trains.
+    """
     backbone = graphs.build(task, variant)
     inputs = keras.Input((task.image_size, task.image_size, 3), name="images")
     x = preprocess.normalise(task)(inputs)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training, in_batches
+from backends import folding, graphs, knobs
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
 from backends.keras import device as devices
-from backends.keras import model, pipeline, preprocess
+from backends.keras import kernels, model, pipeline, preprocess, profiler
 from backends.keras.head import HeadTraining
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -30,16 +31,20 @@ class KerasTrainer(Trainer):
         self.task, self.variant = task, variant
         devices.set_up(variant)
         self.transform = preprocess.transform(task)
+        self.group = int(knobs.value_of("keras", variant, "steps_per_execution"))
         self.model = model.build(task, variant)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = self.model.layers[2]
         self.classifier = self.model.get_layer("head")
+        self.trained = graphs.trained(self.backbone, task)
         self.model.compile(
             optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            steps_per_execution=self.group,
             **devices.EXECUTIONS[knobs.value_of("keras", variant, "execution")],
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        self.steps = {count: self._steps(count) for count in sorted({1, self.group})}
         self.compiled = partial(devices.compiled, variant)
         self.forward = self.compiled(self._forward)
         self.checkpoint, self.initial_head = checkpoint, head
@@ -86,6 +91,13 @@ class KerasTrainer(Trainer):
         kernel, bias = tape.gradient(loss, [self.classifier.kernel.value, self.classifier.bias.value])
         return float(loss), Head(kernel.numpy(), bias.numpy())
 
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Trainer.backbone_gradient`."""
+        with tf.GradientTape() as tape:
+            loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
+        gradients = tape.gradient(loss, [variable.value for variable in self.trained])
+        return graphs.gradients(self.backbone, self.task, gradients)
+
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
         self.model.reset_metrics()
@@ -97,7 +109,8 @@ class KerasTrainer(Trainer):
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        return Fit(self.model, pipeline.loader(images, labels, order, self.transform))
+        batches = pipeline.loader(images, labels, order, self.transform, counted=self.group == 1)
+        return Fit(self.model, batches, order.steps, self.steps)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
@@ -133,6 +146,12 @@ class KerasTrainer(Trainer):
     def device_memory(self) -> DeviceMemory | None:
         """See `Trainer.device_memory`."""
         return devices.memory()
+
+    def _steps(self, count: int) -> Callable:
+        """Keras' training function of `count` steps."""
+        self.model.steps_per_execution = count
+        self.model.make_train_function(force=True)
+        return self.model.train_function
 
     def _inputs(self, images: np.ndarray) -> tf.Tensor:
         return self.transform(tf.constant(images))
@@ -189,11 +208,25 @@ class Fit(Training, keras.callbacks.Callback):
 
     `fit` offers no way to pause it, but a callback that blocks `on_train_batch_begin` does, and costs an
     unblocked step one comparison. The whole order is one Keras epoch, so nothing restarts at the harness' epochs.
+
+    Where a call makes several steps, the callback comes once a call. While fewer are left to do, calls make one each:
+    Keras looks its training function up for every call.
     """
 
-    def __init__(self, model: keras.Model, batches: tf.data.Dataset) -> None:
+    def __init__(
+        self, model: keras.Model, batches: tf.data.Dataset, steps: int, functions: Mapping[int, Callable]
+    ) -> None:
+        """Begin.
+
+        Args:
+            model: compiled.
+            batches: of the order.
+            steps: how many batches there are.
+            functions: the model's training functions, by the steps that a call of them makes; one of them makes one.
+        """
         super().__init__()
-        self._fitted = model
+        self._fitted, self._functions, self._group = model, functions, max(functions)
+        self._ahead = steps
         self._left = 0
         self._loss = 0.0
         self._closed = self._ended = False
@@ -204,6 +237,9 @@ class Fit(Training, keras.callbacks.Callback):
 
     def advance(self, steps: int) -> float:
         """See `Training.advance`."""
+        if steps > self._ahead:
+            raise StopIteration
+        self._ahead -= steps
         with self._gate:
             self._fitted.reset_metrics()
             self._left = steps
@@ -226,7 +262,7 @@ class Fit(Training, keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Pass while steps are left; otherwise hand over the loss and wait."""
         if self._left > 0:
-            self._left -= 1
+            self._call()
             return
         with self._gate:
             if batch:
@@ -234,7 +270,7 @@ class Fit(Training, keras.callbacks.Callback):
             self._gate.wait_for(lambda: self._left > 0 or self._closed)
             if self._closed:
                 raise _Closed
-            self._left -= 1
+            self._call()
 
     def on_train_end(self, logs: object = None) -> None:
         """Hand over the loss of the order's last steps. Later is too late: `fit` frees its iterator before it returns,
@@ -243,6 +279,14 @@ class Fit(Training, keras.callbacks.Callback):
         with self._gate:
             if self._left == 0 and not self._closed:
                 self._rest()
+
+    def _call(self) -> None:
+        """Let the next call be of as many steps as it may make."""
+        steps = self._group if self._left >= self._group else 1
+        self._left -= steps
+        if self._group > 1:
+            self._fitted.steps_per_execution = steps
+            self._fitted.train_function = self._functions[steps]
 
     def _rest(self) -> None:
         """Say that the steps asked for are done. Reading the loss waits for the device."""
@@ -274,3 +318,11 @@ class Keras(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return KerasTrainer(task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Backend.kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Backend.profile`."""
+        return profiler.profile(run, folder)

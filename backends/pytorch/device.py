@@ -6,11 +6,18 @@ import torch
 import torchvision
 
 from backends.base import DeviceMemory, Resolved
-from backends.knobs import value_of
+from backends.knobs import told, value_of
 from backends.task import Variant
 
 #: What compiles, by execution.
-JITS = {"compiled": "inductor", "compiled_frozen": "inductor, freezing", "torchscript": "torchscript"}
+JITS = {
+    "compiled": "inductor",
+    "compiled_frozen": "inductor, freezing",
+    "torchscript": "torchscript",
+    "reduce_overhead": "inductor, CUDA graphs",
+    "max_autotune": "inductor, CUDA graphs, autotuned",
+    "cuda_graphs": "CUDA graphs",
+}
 
 
 def set_up(variant: Variant) -> torch.device:
@@ -18,9 +25,15 @@ def set_up(variant: Variant) -> torch.device:
     if variant.threads:
         torch.set_num_threads(variant.threads)
     # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    return torch.device(variant.device)
+    tf32 = variant.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.fp32_precision = "tf32" if tf32 else "ieee"  # what TorchInductor's convolutions ask
+    torch.backends.cudnn.benchmark = value_of("pytorch", variant, "autotune") == "autotuned"
+    device = torch.device(variant.device)
+    if device.index is not None:
+        torch.cuda.set_device(device)  # CUDA graphs are recorded on the current one
+    return device
 
 
 def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Resolved:
@@ -37,10 +50,10 @@ def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Reso
         inter_op_threads=torch.get_num_interop_threads(),
         input_pipeline=input_pipeline,
         flags={
-            "tf32": "off",
+            "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
             "onednn": "on" if torch.backends.mkldnn.is_available() else "off",
             "cudnn_autotune": "on" if torch.backends.cudnn.benchmark else "off",
-            **{knob: value_of("pytorch", variant, knob) for knob in ("folding", "gradients", "images", "features")},
+            **told("pytorch", variant),
         },
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,14 +16,26 @@ from backends.base import FEWEST_EXTRACTED, Tensors
 from backends.knobs import value_of
 from backends.task import Task, Variant
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+#: Of convolutions. In tf32 it is the hardware that rounds.
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 #: Images from which on a form that takes time to make is worth it.
 SCRIPTED = 20_000
 FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
+#: Modes of `torch.compile`, by execution.
+MODES = {
+    "compiled": None,
+    "compiled_frozen": None,
+    "reduce_overhead": "reduce-overhead",
+    "max_autotune": "max-autotune",
+}
+#: Executions that replay a recording, whose results the next replay overwrites.
+REPLAYED = frozenset({"reduce_overhead", "max_autotune", "cuda_graphs"})
+#: Calls before a recording, in which cuDNN and cuBLAS must set up nothing: as in PyTorch's notes on CUDA graphs.
+WARM_UP = 3
 
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
-    """The backbone up to its pooled features (n, d), with every parameter frozen."""
+    """The backbone up to its pooled features (n, d), with every parameter frozen that the task does not train."""
     if task.network.family == "resnet":
         backbone = torchvision.models.get_model(task.backbone, weights=None)
         backbone.fc = torch.nn.Identity()
@@ -36,7 +49,8 @@ def build(task: Task, variant: Variant) -> torch.nn.Module:
         if isinstance(module, torch.nn.Conv2d):
             module.to(DTYPES[variant.precision])
     backbone.to(memory_format=FORMATS[value_of("pytorch", variant, "layout")])
-    backbone.requires_grad_(False)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name in task.trained)
     # In train mode a frozen batch normalisation still normalises by the batch and moves its statistics.
     return backbone.train(task.batch_norm == "batch_stats")
 
@@ -54,10 +68,12 @@ def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: to
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # it still is the fastest in fp32 on some CPUs
             return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
+    if execution == "cuda_graphs":
+        return Recorded(backbone)
     from torch._inductor import config as inductor  # so does this
 
     inductor.freezing = execution == "compiled_frozen"
-    return torch.compile(backbone)
+    return torch.compile(backbone, mode=MODES[execution])
 
 
 def for_extraction(
@@ -74,6 +90,51 @@ def for_extraction(
     backbone.to(device)
     inputs = torch.zeros(FEWEST_EXTRACTED, 3, task.image_size, task.image_size, dtype=DTYPES[form.precision])
     return form, executed(backbone, task, form, inputs.to(memory_format=torch.channels_last))
+
+
+class Recording(NamedTuple):
+    """A graph, and the memory that it reads from and writes to."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: torch.Tensor
+    outputs: torch.Tensor
+
+
+class Recorded:
+    """A module as a function of one tensor; each shape of inputs is recorded when it is first seen.
+
+    The outputs are overwritten by the next call with that shape. (PyTorch's notes on CUDA semantics, "CUDA Graphs".)
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module = module
+        self.recordings: dict[torch.Size, Recording] = {}
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The module's outputs; without gradients."""
+        recording = self.recordings.get(inputs.shape)
+        if recording is None:
+            recording = self.recordings[inputs.shape] = self._record(inputs)
+        recording.inputs.copy_(inputs)
+        recording.graph.replay()
+        return recording.outputs
+
+    def _record(self, inputs: torch.Tensor) -> Recording:
+        """Warm up beside the current stream, undo what that did to buffers (running statistics), and record."""
+        held, buffers = inputs.clone(), list(self.module.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            for _ in range(WARM_UP):
+                self.module(held)
+        torch.cuda.current_stream().wait_stream(beside)
+        for buffer, was in zip(buffers, before, strict=True):
+            buffer.copy_(was)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = self.module(held)
+        return Recording(graph, held, outputs)
 
 
 def load(backbone: torch.nn.Module, tensors: Tensors) -> None:

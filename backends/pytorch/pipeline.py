@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from backends.base import Order
+from backends.knobs import value_of
+from backends.task import Variant
 
-#: As in the tutorial: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`.
-WORKERS = 2
-DESCRIPTIONS = {
-    "streamed": f"DataLoader, {WORKERS} workers, one image at a time",
-    "resident": "all images on the device, one batch at a time",
-}
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Images(Dataset):
@@ -31,17 +29,68 @@ class Images(Dataset):
         return self.transform(self.images[index]), int(self.labels[index])
 
 
-def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable) -> DataLoader:
-    """Batches of `order`: inputs (b, 3, s, s) float32 and labels (b,) int64, in host memory."""
-    batches = [batch.tolist() for batch in order.batches()]
-    return DataLoader(Images(images, labels, transform), batch_sampler=batches, num_workers=WORKERS)
+class RawImages(Dataset):
+    """Labelled images as they are, a batch at a time."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.images[indices], self.labels[indices]
+
+
+def describe(variant: Variant) -> str:
+    """The input pipeline that a variant asks for."""
+    images, workers = (value_of("pytorch", variant, knob) for knob in ("images", "workers"))
+    if images == "resident":
+        return "all images on the device, one batch at a time"
+    how = {"streamed": "one image at a time", "uint8": "uint8, one batch at a time, normalised on the device"}[images]
+    return f"DataLoader, {workers} workers, {how}"
+
+
+def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant) -> DataLoader:
+    """Batches of `order` in host memory: inputs (b, 3, s, s) float32, or images (b, h, w, 3) uint8 where the variant
+    says so, and labels (b,) int64.
+
+    As in the tutorial: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`, but for the order.
+    """
+    raw = variant.images == "uint8"
+    workers = int(value_of("pytorch", variant, "workers"))
+    return DataLoader(
+        RawImages(images, labels) if raw else Images(images, labels, transform),
+        batch_sampler=[batch.tolist() for batch in order.batches()],
+        collate_fn=_as_it_is if raw else None,
+        num_workers=workers,
+        prefetch_factor=int(value_of("pytorch", variant, "prefetch")) if workers else None,
+        pin_memory=variant.transfer == "pinned",
+        worker_init_fn=_set_free if variant.affinity == "bound" else None,
+    )
 
 
 def resident(
     images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+) -> Batches:
     """Batches of `order`, taken and transformed on the device, where all images lie as they are."""
     all_images, all_labels = torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
     for batch in order.batches():
         indices = torch.from_numpy(batch).to(device)
         yield transform(all_images[indices]), all_labels[indices]
+
+
+def transformed(batches: Batches, transform: Callable, device: torch.device, beside: bool) -> Batches:
+    """Raw batches, moved to the device and transformed there; `beside` other work, where they lie in pinned memory."""
+    for images, labels in batches:
+        yield transform(images.to(device, non_blocking=beside)), labels
+
+
+def _set_free(worker: int) -> None:
+    """A process starts bound to the core of the thread that it was forked from, which computes there."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+def _as_it_is(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """There is nothing to put together."""
+    return batch

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training, in_batches
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
+from backends.kernels import Kernel
 from backends.pytorch import device as devices
-from backends.pytorch import model, pipeline, preprocess
+from backends.pytorch import kernels, model, pipeline, preprocess, profiler
 from backends.pytorch.head import HeadTraining
 from backends.task import Task, Variant
 
@@ -28,19 +30,24 @@ class PyTorchTrainer(Trainer):
         self.transform = preprocess.transform(task)
         self.batch_transform = preprocess.batch_transform(task, knobs.value_of("pytorch", variant, "layout"))
         self.backbone = model.build(task, variant).to(self.device)
-        self.without_gradients = torch.inference_mode if variant.gradients == "inference_mode" else torch.no_grad
+        self.trained = {name: tensor for name, tensor in self.backbone.named_parameters() if tensor.requires_grad}
+        without_gradients = torch.inference_mode if variant.gradients == "inference_mode" else torch.no_grad
+        # Where nothing below the head is trained, no graph of it is kept.
+        self.gradients = contextlib.nullcontext if self.trained else without_gradients
         self.form = {
             "dtype": model.DTYPES[variant.precision],
             "memory_format": model.FORMATS[knobs.value_of("pytorch", variant, "layout")],
         }
+        self.beside = variant.transfer == "pinned"
+        self.replayed = knobs.value_of("pytorch", variant, "execution") in model.REPLAYED
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
         one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
-        self.frozen = model.executed(self.backbone, task, variant, one_batch.to(**self.form))
-        self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTIONS[variant.images or "streamed"])
+        self.forward = model.executed(self.backbone, task, variant, one_batch.to(**self.form))
+        self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant))
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -50,7 +57,10 @@ class PyTorchTrainer(Trainer):
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
         self.optimizer = torch.optim.SGD(
-            self.classifier.parameters(), lr=self.task.learning_rate, momentum=self.task.momentum
+            [*self.classifier.parameters(), *self.trained.values()],
+            lr=self.task.learning_rate,
+            momentum=self.task.momentum,
+            fused=True if self.variant.optimizer == "fused" else None,  # None leaves the rest to PyTorch
         )
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
@@ -59,7 +69,8 @@ class PyTorchTrainer(Trainer):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        return self._features(self._inputs(images)).cpu().numpy()
+        with torch.no_grad():
+            return self._features(self._inputs(images)).cpu().numpy()
 
     @torch.inference_mode()
     def extract(self, *several: np.ndarray) -> list[np.ndarray]:
@@ -89,6 +100,13 @@ class PyTorchTrainer(Trainer):
         kernel, bias = (parameter.grad.cpu().numpy().copy() for parameter in self.classifier.parameters())
         self.optimizer.zero_grad()
         return loss.item(), Head(kernel.T, bias)
+
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Trainer.backbone_gradient`."""
+        gradients = torch.autograd.grad(
+            self._loss(self._inputs(images), self._labels(labels)), list(self.trained.values())
+        )
+        return {name: gradient.cpu().numpy() for name, gradient in zip(self.trained, gradients, strict=True)}
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
@@ -144,7 +162,10 @@ class PyTorchTrainer(Trainer):
     def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
         if self.variant.images == "resident":
             return pipeline.resident(images, labels, order, self.batch_transform, self.device)
-        return iter(pipeline.loader(images, labels, order, self.transform))
+        batches = iter(pipeline.loader(images, labels, order, self.transform, self.variant))
+        if self.variant.images == "uint8":
+            return pipeline.transformed(batches, self.batch_transform, self.device, self.beside)
+        return batches
 
     def _inputs(self, images: np.ndarray) -> torch.Tensor:
         return self.batch_transform(torch.from_numpy(images)).to(self.device)
@@ -153,10 +174,11 @@ class PyTorchTrainer(Trainer):
         return torch.from_numpy(labels.astype(np.int64)).to(self.device)
 
     def _features(self, inputs: torch.Tensor) -> torch.Tensor:
-        with self.without_gradients():  # nothing below the head is trained: no graph of it is kept
-            features = self.frozen(inputs.to(**self.form))
-        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can.
-        return (features.clone() if features.is_inference() else features).float()
+        with self.gradients():
+            features = self.forward(inputs.to(**self.form))
+        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can; one that is
+        # replayed is overwritten.
+        return (features.clone() if self.replayed or features.is_inference() else features).float()
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.criterion(self.classifier(self._features(inputs)), labels)
@@ -174,7 +196,8 @@ class PyTorchTraining(Training):
         losses, sizes = [], []
         for _ in range(steps):
             inputs, labels = next(self.batches)
-            losses.append(self.trainer.train_step(inputs.to(device), labels.to(device)))
+            inputs, labels = (part.to(device, non_blocking=self.trainer.beside) for part in (inputs, labels))
+            losses.append(self.trainer.train_step(inputs, labels))
             sizes.append(len(labels))
         # One read at the end: a step that reads its loss waits for the device each time.
         return float(np.average(torch.stack(losses).cpu().numpy(), weights=sizes))
@@ -191,7 +214,7 @@ class PyTorchLoading(PyTorchTraining):
         """See `Trainer.start_loading`."""
         for _ in range(steps):
             for part in next(self.batches):
-                part.to(self.trainer.device)
+                part.to(self.trainer.device, non_blocking=self.trainer.beside)
         devices.wait(self.trainer.device)
         return 0.0
 
@@ -208,3 +231,11 @@ class PyTorch(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return PyTorchTrainer(task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Backend.kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Backend.profile`."""
+        return profiler.profile(run, folder)

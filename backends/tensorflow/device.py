@@ -10,7 +10,7 @@ import keras_hub
 import tensorflow as tf
 
 from backends.base import DeviceMemory, Resolved
-from backends.knobs import value_of
+from backends.knobs import told, value_of
 from backends.task import Variant
 
 VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
@@ -20,7 +20,8 @@ def set_up(variant: Variant) -> None:
     """Apply the variant to the process, before TensorFlow's first use of a device."""
     if variant.threads:
         tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(variant.threads)
+        together = 1 if variant.inter_op == "sequential" else variant.threads
+        tf.config.threading.set_inter_op_parallelism_threads(together)
     gpus = tf.config.list_physical_devices("GPU")
     kind, _, index = variant.device.partition(":")
     visible = gpus[int(index or 0) : int(index or 0) + 1] if kind == "cuda" else []
@@ -28,7 +29,7 @@ def set_up(variant: Variant) -> None:
     for gpu in visible:  # otherwise TensorFlow takes all of the GPU's memory at once
         tf.config.experimental.set_memory_growth(gpu, True)
     # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(variant.precision == "tf32")
 
 
 def compiled(variant: Variant, function: Callable) -> Callable:
@@ -55,10 +56,10 @@ def resolve(variant: Variant, input_pipeline: str, backend: str = "tensorflow", 
         inter_op_threads=tf.config.threading.get_inter_op_parallelism_threads(),
         input_pipeline=input_pipeline,
         flags={
-            "tf32": "off",
+            "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "onednn": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
             "cudnn_autotune": "off" if os.environ.get("TF_CUDNN_USE_AUTOTUNE") == "0" else "on",
-            **{knob: value_of(backend, variant, knob) for knob in ("folding", "gradients", "images", "features")},
+            **told(backend, variant),
         },
     )
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Head, Order, Tensors, Trainer, Training, in_batches
+from backends import folding, graphs, knobs
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
-from backends.tensorflow import model, pipeline, preprocess
+from backends.tensorflow import kernels, model, pipeline, preprocess, profiler
 from backends.tensorflow.head import HeadTraining
 
-Batch = tuple[tf.Tensor, tf.Tensor]
+Batch = tuple[tf.Tensor, ...]
 
 
 class TensorFlowTrainer(Trainer):
@@ -32,15 +33,19 @@ class TensorFlowTrainer(Trainer):
         self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
         self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
         self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
-        self.optimizer.build([self.kernel, self.bias])
+        self.trained = [variable.value for variable in graphs.trained(self.backbone, task)]
+        self.variables = [self.kernel, self.bias, *self.trained]
+        self.optimizer.build(self.variables)
         self.compiled = partial(devices.compiled, variant)
         self.train_step = self.compiled(self._train_step)
+        self.resident_step = self.compiled(self._resident_step)
+        self.take = self.compiled(self._take)
         self.forward = self.compiled(self._forward)
         self.gradient = self.compiled(self._loss)
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
-        self.resolved = devices.resolve(variant, pipeline.DESCRIPTION)
+        self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -75,8 +80,13 @@ class TensorFlowTrainer(Trainer):
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
-        loss, (kernel, bias) = self.gradient(self._inputs(images), self._labels(labels))
+        loss, (kernel, bias, *_) = self.gradient(self._inputs(images), self._labels(labels))
         return float(loss), Head(kernel.numpy(), bias.numpy())
+
+    def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Trainer.backbone_gradient`."""
+        _, (_, _, *gradients) = self.gradient(self._inputs(images), self._labels(labels))
+        return graphs.gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
@@ -85,21 +95,25 @@ class TensorFlowTrainer(Trainer):
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """One step on a batch on the device; the mean loss stays there."""
         loss, gradients = self._loss(inputs, labels)
-        self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
+        self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
         return loss
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        return TensorFlowTraining(self, iter(pipeline.loader(images, labels, order, self.transform)))
+        if self.variant.images == "resident":
+            return TensorFlowTraining(self.resident_step, self._resident(images, labels, order))
+        return TensorFlowTraining(self.train_step, iter(pipeline.loader(images, labels, order, self.transform)))
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
+        if self.variant.images == "resident":
+            return pipeline.Loading(self.take(*batch) for batch in self._resident(images, labels, order))
         return pipeline.Loading(pipeline.loader(images, labels, order, self.transform))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
         batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
-        return TensorFlowTraining(self, itertools.cycle(batches))
+        return TensorFlowTraining(self.train_step, itertools.cycle(batches))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
@@ -126,6 +140,22 @@ class TensorFlowTrainer(Trainer):
         """See `Trainer.device_memory`."""
         return devices.memory()
 
+    def _resident(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
+        """All images and all labels, on the device, with the indices of each batch in turn.
+
+        Images stay as they are on a CPU. On a GPU TensorFlow 2.21 can gather no uint8: float16 has 0..255 exactly.
+        """
+        all_images, all_labels = tf.constant(images), self._labels(labels)
+        if self.variant.device != "cpu":
+            all_images = tf.cast(all_images, tf.float16)
+        return ((all_images, all_labels, tf.constant(batch)) for batch in order.batches())
+
+    def _take(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> Batch:
+        return self.transform(tf.gather(images, indices)), tf.gather(labels, indices)
+
+    def _resident_step(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        return self._train_step(*self._take(images, labels, indices))
+
     def _inputs(self, images: np.ndarray) -> tf.Tensor:
         return self.transform(tf.constant(images))
 
@@ -149,27 +179,36 @@ class TensorFlowTrainer(Trainer):
         return loss
 
     def _loss(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        features = self._features(inputs)  # outside the tape: nothing below the head is trained
-        with tf.GradientTape() as tape:
-            logits = tf.matmul(features, self.kernel) + self.bias
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses)
-        return loss, tape.gradient(loss, [self.kernel, self.bias])
+        if self.trained:
+            with tf.GradientTape() as tape:
+                loss = self._mean_loss(self._features(inputs), labels)
+        else:
+            features = self._features(inputs)  # outside the tape: nothing below the head is trained
+            with tf.GradientTape() as tape:
+                loss = self._mean_loss(features, labels)
+        return loss, tape.gradient(loss, self.variables)
+
+    def _mean_loss(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        logits = tf.matmul(features, self.kernel) + self.bias
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
 class TensorFlowTraining(Training):
-    """A custom training loop over a data set, resting between calls."""
+    """A custom training loop over a data set, resting between calls.
 
-    def __init__(self, trainer: TensorFlowTrainer, batches: Iterator[Batch]) -> None:
-        self.trainer, self.batches = trainer, batches
+    The step takes a batch's tensors, the last of which has an entry for every image of it, and gives their mean loss.
+    """
+
+    def __init__(self, step: Callable[..., tf.Tensor], batches: Iterator[Batch]) -> None:
+        self.step, self.batches = step, batches
 
     def advance(self, steps: int) -> float:
         """See `Training.advance`."""
         losses, sizes = [], []
         for _ in range(steps):
-            inputs, labels = next(self.batches)
-            losses.append(self.trainer.train_step(inputs, labels))
-            sizes.append(len(labels))
+            batch = next(self.batches)
+            losses.append(self.step(*batch))
+            sizes.append(len(batch[-1]))
         # One read at the end: a step that reads its loss waits for the device each time.
         return float(np.average(tf.stack(losses).numpy(), weights=sizes))
 
@@ -191,3 +230,11 @@ class TensorFlow(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return TensorFlowTrainer(task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Backend.kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Backend.profile`."""
+        return profiler.profile(run, folder)

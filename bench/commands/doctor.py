@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 import backends
-from bench import checkpoints, data, features, gpu, variants
+from backends.knobs import NEEDS
+from bench import checkpoints, data, features, gpu
+from bench.abilities import MISSING, OF_A_DEVICE
 from bench.environment import cpu, packages, usable_cores
 from bench.errors import UserError
 from bench.home import home
@@ -29,10 +32,10 @@ def examine(data_dir: Path | None) -> None:
     shown = {name: version for name, version in packages().items() if version}
     table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
     table.add_row("CPU", f"{cpu().get('model')}, {usable_cores()} cores usable")
-    table.add_row("bfloat16 on the CPU", _ready(variants.bf16_missing()))
-    table.add_row("torch.compile on the CPU", _ready(variants.compiler_missing()))
     gpus = gpu.devices()
     table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
+    for what, lacking in _abilities(len(gpu.visible(gpus, os.environ))):
+        table.add_row(what, _ready(lacking))
     table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
     kept = [entry.stat().st_size for entry in features.entries()]
     table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.folder()}")
@@ -41,6 +44,20 @@ def examine(data_dir: Path | None) -> None:
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
         table.add_row(f"weights {backbone} {weights}", _state(checkpoints.where, backbone, weights))
     console.print(table)
+
+
+def _abilities(gpus: int) -> Iterator[tuple[str, str | None]]:
+    """What knobs need of the machine, and why it is not there; `gpus` is the number of devices that CUDA may see."""
+    devices = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
+    for need, look in MISSING.items():
+        values = dict.fromkeys(value for (_, _, value), needed in NEEDS.items() if need in needed and value != need)
+        what = f"{need} for {', '.join(values)}" if values else need
+        if need == "gpu":
+            yield what, None if gpus else "no GPU"
+        elif need in OF_A_DEVICE:
+            yield from ((f"{device}: {what}", look(device)) for device in devices)
+        else:
+            yield what, look("cpu")
 
 
 def _ready(missing: str | None) -> str:

@@ -10,10 +10,13 @@ from rich.table import Table
 
 import backends
 from backends.knobs import KNOBS
-from bench import store, suite
+from bench import store, suite, tuned
 from bench.doubts import RULES
 from bench.errors import unknown
+from bench.stats import Interval
+from bench.tables.figures import with_interval
 from bench.tasks import TASKS
+from bench.tuned import Tried, Tuned
 from bench.variants import DIVISIONS, NAMED
 
 Rows = Iterable[tuple[str, ...]]
@@ -83,7 +86,32 @@ def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
-    return ("variant", "what it is"), [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+    rows = [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+    for path, found in tuned.kept():
+        if isinstance(found, str):
+            rows.append((path.name, found))
+        else:
+            rows.append((f"tuned: {found.backend}, {found.task} ({found.task_hash})", found.told))
+    return ("variant", "what it is"), rows
+
+
+def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows: list[tuple[str, ...]] = []
+    for path, found in tuned.kept():
+        if isinstance(found, str):
+            rows.append((path.name, "", found, ""))
+            continue
+        case = f"{found.backend}, {found.task} ({found.task_hash})"
+        rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _speedup(found)))
+        rows += [(case, tried.stage, tried.name, _speedup(tried)) for tried in found.history]
+        rows += [(case, "left open", note, "") for note in found.notes]
+    return ("case", "stage", "variant", "× the default's steps"), rows
+
+
+def _speedup(found: Tuned | Tried) -> str:
+    if found.speedup is None:
+        return "–"
+    return with_interval(Interval(found.speedup, found.low, found.high), lambda value: f"{value:.3f}")
 
 
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
@@ -94,4 +122,5 @@ LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
     "warnings": _warnings,
     "variants": _variants,
     "knobs": _knobs,
+    "tuned": _tuned,
 }

@@ -114,6 +114,7 @@ def _about(chosen: Plan) -> dict[str, Any]:
         "interleaved": not chosen.isolated,
         "until": chosen.until,
         "threads": chosen.default.threads,
+        "tuned": {f"{backend} {task}": found.told for (backend, task), found in chosen.tuned.items()},
         "checkpoints": {task.task.name: task.checkpoint.source for task in chosen.tasks},
         "datasets": {task.task.name: task.dataset.source for task in chosen.tasks},
     }

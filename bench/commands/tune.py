@@ -9,51 +9,90 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
-from backends.knobs import KNOBS, default_of
+from backends.knobs import KNOBS, NEEDS, default_of
 from backends.task import Variant
 from bench import comparison, tuned, variants
 from bench.alone import alone
-from bench.environment import environment, fingerprint
+from bench.channel import Message
+from bench.conductor import START_TIMEOUT, Haste
+from bench.digest import digest
+from bench.environment import PROJECT, environment, fingerprint, usable_cores
 from bench.progress import Progress
-from bench.quiet import Quiet
 from bench.request import Plan, Prepared, Request, plan
 from bench.stats import Interval
+from bench.tune.launched import Crews
 from bench.tune.measure import Workers
 from bench.tune.search import Found, Trial, search, variant
+from bench.tune.unfinished import Journal
 from bench.tuned import Tried, Tuned
 
 #: Knobs that are searched. Threads are the machine's, and cached features another way to train.
 SEARCHED = tuple(knob for knob in KNOBS if knob != "features")
 #: Of the proof of what was found.
 IMAGES, STEPS = 64, 50
+#: Workers that are built at the same time, where there are as many cores: each takes a GiB or so while it is built.
+ABREAST = 4
+#: A variant whose step takes more than so many times the default's is not measured any further.
+SLOWEST = 3.0
+#: Share of the budget, and seconds at least, that a worker may be silent while it starts.
+PATIENCE, LEAST_PATIENCE = 0.4, 60.0
+#: What decides the search beside the backend's own code.
+SOURCES = ("backends", "bench/tune", "bench/worker", "bench/conductor.py")
 
 
 @dataclass
-class Search:
-    """One backend's search, told as it goes."""
+class Told:
+    """One backend's search, told as it goes; on a terminal a line shows what is being done."""
 
     console: Console
+    budget: float
     trials: list[Trial] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        self.status = Status("starting", console=self.console)
+
+    def __enter__(self) -> Told:
+        if self.console.is_terminal:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.status.stop()
+
+    def line(self, text: str, style: str | None = None) -> None:
+        """Say something that stays."""
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def tell(self, trial: Trial) -> None:
         """A trial is over."""
         self.trials.append(trial)
-        told = _told(trial.speedup) if trial.speedup else f"failed: {self.problems.get(trial.name, 'no rounds')}"
-        self.console.print(f"  {trial.stage}: {trial.name}: {told}", markup=False, highlight=False, soft_wrap=True)
+        told = _told(trial.speedup) if trial.speedup else f"failed: {trial.problem or 'no rounds'}"
+        self.line(f"  {trial.stage}: {trial.name}: {told}")
 
-    def died(self, name: str, reason: str) -> None:
-        """A variant's worker died."""
-        self.problems[name] = reason
+    def event(self, case: str, message: Message) -> None:
+        """See `bench.conductor.Watcher.event`."""
+        if message["event"] == "phase":
+            self._show(f"{case}: {message['name']}")
+
+    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """See `bench.conductor.Watcher.round`."""
+        self._show(f"{case}: round {number} of {of}, {images_per_second:,.0f} images/s")
+
+    def _show(self, text: str) -> None:
+        self.status.update(f"{time.monotonic() - self.began:.0f} of {self.budget:.0f} s, {text}")
 
 
 def tune(budget: float, wait: bool, **options: Any) -> int:
-    """Tune each backend for each task; the exit status is 0, or 1 where what was found failed its proof.
+    """Tune each backend for each task.
+
+    The exit status is 0; 1 where what was found failed its proof; 130 where it was stopped.
 
     Args:
-        budget: seconds for each backend and task after which nothing is halved any more.
+        budget: seconds for each backend and task, for everything.
 
     Raises:
         UserError: a mistake of the user's, before anything was started.
@@ -63,13 +102,17 @@ def tune(budget: float, wait: bool, **options: Any) -> int:
     sound = True
     with alone("bench tune", wait, console.print):
         about = fingerprint(environment())
-        for prepared in chosen.tasks:
-            for backend in chosen.backends:
-                console.print(f"{backend} {prepared.task.name}", style="bold")
-                found = _tuned(console, chosen, prepared, backend, budget, about)
-                sound = sound and found.proof in ("proven", "reference")
-                console.print(_table(found))
-                console.print(f"Kept in {tuned.keep(found)}", soft_wrap=True, markup=False)
+        try:
+            for prepared in chosen.tasks:
+                for backend in chosen.backends:
+                    console.print(f"{backend} {prepared.task.name}", style="bold")
+                    found = _tuned(console, chosen, prepared, backend, budget, about)
+                    sound = sound and _proven(found.proof)
+                    console.print(_table(found))
+                    console.print(_end(found), soft_wrap=True, markup=False, highlight=False)
+                    console.print(f"Kept in {tuned.keep(found)}", soft_wrap=True, markup=False)
+        except KeyboardInterrupt:
+            return 130
     return 0 if sound else 1
 
 
@@ -81,15 +124,36 @@ def _tuned(
     budget: float,
     about: Mapping[str, Mapping[str, Any]],
 ) -> Tuned:
-    began, told = time.monotonic(), Search(console)
-    workers = Workers(backend, prepared, Quiet(lambda line: None), told.died)
-    values = _values(backend, chosen.default, prepared)
-    found = search(chosen.default, values, workers.measure, told.tell, lambda: time.monotonic() - began > budget)
+    values = searched(backend, chosen.default, prepared)
+    patience = min(START_TIMEOUT, max(LEAST_PATIENCE, PATIENCE * budget))
+    with Told(console, budget) as told:
+        workers = Workers(
+            backend, prepared, told, Haste(min(ABREAST, usable_cores() or 1), patience=patience, slowest=SLOWEST)
+        )
+        conditions = _conditions(about, prepared, chosen.default, values, budget)
+        journal = Journal(
+            tuned.file(backend, prepared.task.hash, about["machine"]).with_suffix(".unfinished"),
+            conditions,
+            workers.launch,
+        )
+        if journal.problem:
+            told.line(f"An interrupted tune is left aside and this one begins anew: {journal.problem}")
+        elif journal.found:
+            told.line(f"Going on from an interrupted tune: {journal.found} launches ({journal.found_s:.0f} s) are done")
+        try:
+            found = search(chosen.default, values, Crews(journal.launch).measure, told.tell, budget)
+        except KeyboardInterrupt:
+            told.line(f"Stopped: {len(journal.done)} finished launches are kept, the same command goes on from there")
+            raise
+        for note in found.notes:
+            told.line(f"  {note}", style="yellow")
+        began = time.monotonic()
     proof = _proof(console, chosen, prepared, backend, found)
-    if proof not in ("proven", "reference"):
+    if not _proven(proof):
         console.print(f"It failed its proof, so the default stays: {proof}", style="red", markup=False)
-    kept = dict(found.knobs) if proof in ("proven", "reference") else {}
+    kept = dict(found.knobs) if _proven(proof) else {}
     ends = found.speedup if kept else None
+    journal.remove()
     return Tuned(
         backend=backend,
         task=prepared.task.name,
@@ -103,14 +167,39 @@ def _tuned(
         high=ends.high if ends else None,
         proof=proof,
         history=tuple(_tried(trial) for trial in told.trials),
+        notes=found.notes,
+        seconds=sum(launch.wall_s for launch in journal.done) + time.monotonic() - began,
     )
 
 
-def _values(backend: str, default: Variant, prepared: Prepared) -> dict[str, list[str]]:
-    """By knob, what this backend has beside its default and can do on this machine for this task."""
+def _conditions(
+    about: Mapping[str, Mapping[str, Any]],
+    prepared: Prepared,
+    default: Variant,
+    values: Mapping[str, list[str]],
+    budget: float,
+) -> dict[str, Any]:
+    """All that decides the figures of a search; the machine and the task are in the file's name."""
+    return {
+        "versions": dict(about["versions"]),
+        "variables": dict(about["variables"]),
+        "sources": {name: digest(PROJECT / name) for name in SOURCES},
+        "images": prepared.dataset.fingerprint,
+        "checkpoint": prepared.checkpoint.sha256,
+        "default": default.model_dump(),
+        "knobs": {knob: ", ".join(several) for knob, several in values.items()},
+        "budget": budget,
+    }
+
+
+def searched(backend: str, default: Variant, prepared: Prepared) -> dict[str, list[str]]:
+    """By knob, what this backend has beside its default and can do on this machine for this task.
+
+    Knobs with values that a compiler makes come last: they are dear to start, and there may be no time for all.
+    """
     found = {}
-    for knob in SEARCHED:
-        others = [value for value in KNOBS[knob].values[backend] if value != default_of(backend, knob)]
+    for knob in sorted(SEARCHED, key=lambda knob: _compiles(backend, knob)):
+        others = [value for value in KNOBS[knob].values.get(backend, {}) if value != default_of(backend, knob)]
         turned = {value: variant(default, {knob: value}) for value in others}
         usable = [v for v, one in turned.items() if variants.refused(backend, one, prepared.task) is None]
         if usable:
@@ -118,16 +207,30 @@ def _values(backend: str, default: Variant, prepared: Prepared) -> dict[str, lis
     return found
 
 
+def _compiles(backend: str, knob: str) -> bool:
+    return any("compiler" in need for (name, of, _), need in NEEDS.items() if (name, of) == (backend, knob))
+
+
 def _proof(console: Console, chosen: Plan, prepared: Prepared, backend: str, found: Found) -> str:
     """The verdict on what was found, by the whole proof but for the fine-tune."""
     best = variant(chosen.default, found.knobs)
-    alone_ = replace(chosen, tasks=(replace(prepared, fine_tune=False),), backends=(backend,), variants=(best,))
-    with Progress(console, alone_) as progress:
-        ((_, records),) = comparison.prove(alone_, IMAGES, STEPS, progress)
+    only = replace(
+        chosen,
+        suite=chosen.suite.model_copy(update={"launches": 1, "rounds": 0}),
+        tasks=(replace(prepared, fine_tune=False),),
+        backends=(backend,),
+        variants=(best,),
+    )
+    with Progress(console, only) as progress:
+        ((_, records),) = comparison.prove(only, IMAGES, STEPS, progress, fine_tune=False)
     proof = next((record.proof for record in records), None)
     if proof is None:
         return "no proof was made"
     return proof.status if proof.comparable else f"{proof.status}: {proof.reason}"
+
+
+def _proven(proof: str) -> bool:
+    return proof in ("proven", "reference")
 
 
 def _tried(trial: Trial) -> Tried:
@@ -142,9 +245,13 @@ def _table(found: Tuned) -> Table:
     for knob in SEARCHED:
         usual = default_of(found.backend, knob)
         table.add_row(knob, usual, found.knobs.get(knob, usual))
-    speedup = None if found.speedup is None else Interval(found.speedup, found.low, found.high)
-    table.caption = f"{_told(speedup)}; {found.proof}" if speedup else "nothing is certainly faster than the default"
     return table
+
+
+def _end(found: Tuned) -> str:
+    speedup = None if found.speedup is None else Interval(found.speedup, found.low, found.high)
+    told = f"{_told(speedup)}, {found.proof}" if speedup else "Nothing is certainly faster than the default"
+    return f"{told}; it took {found.seconds:.0f} s."
 
 
 def _told(speedup: Interval) -> str:

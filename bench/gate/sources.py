@@ -7,7 +7,6 @@ are in the environment and on the stack, and move what is aligned to what.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.digest import digest
 from bench.errors import UserError
 
 #: The folder of each arm, in the scratch folder.
@@ -109,7 +109,7 @@ def check_out(top: Path, base: str | None, scratch: Path) -> tuple[str, str]:
 
 def unchanged(scratch: Path) -> bool:
     """Whether nothing that a training step can depend on differs between the arms."""
-    return all(_digest(scratch / BASE / used) == _digest(scratch / HEAD / used) for used in USED)
+    return all(digest(scratch / BASE / used) == digest(scratch / HEAD / used) for used in USED)
 
 
 def compiled(source: Source, *folders: str) -> None:
@@ -132,16 +132,6 @@ def cases(source: Source, suite: str) -> set[tuple[str, str]] | None:
         return None
     backends, tasks = json.loads(done.stdout)
     return {(backend, task) for backend in backends for task in tasks}
-
-
-def _digest(path: Path) -> str:
-    """Of a file, or of all files in a folder with their names, but for byte code."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    found = hashlib.sha256()
-    for file in files:
-        if file.is_file() and "__pycache__" not in file.parts:
-            found.update(f"{file.relative_to(path)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()
 
 
 def _path(top: Path, name: str) -> str:

@@ -11,6 +11,7 @@ from bench.errors import unknown
 from bench.record import Record
 from bench.tables.absent import absent_table
 from bench.tables.accuracy import accuracy_table
+from bench.tables.attribution import attribution_table
 from bench.tables.cached import cached_table
 from bench.tables.costs import cost_table, loading_table
 from bench.tables.launches import by_task
@@ -54,6 +55,9 @@ def tables(
         if task.division == "cached":
             made.append(cached_table(task, default.get(task.task.hash)))
         made += [make(task) for make in (cost_table, loading_table, parity_table)]
+    for name in dict.fromkeys((task.task.name, task.task.hash) for task in tasks):
+        if attributed := attribution_table(task for task in tasks if (task.task.name, task.task.hash) == name):
+            made.append(attributed)
     if slopes := slope_table(tasks):
         made.append(slopes)
     if absent := absent_table(tasks, skipped):

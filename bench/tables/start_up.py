@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from bench.break_even import break_even
 from bench.record import Record, StartUp
 from bench.stats import mean
 from bench.tables.figures import with_interval
@@ -57,12 +58,7 @@ def _break_even(case: CaseLaunches, reference: CaseLaunches | None) -> str:
     quicker = [_step(other) - _step(mine) for mine, other in pairs if _complete(mine, other)]
     if not dearer:
         return "–"
-    start, step = statistics.mean(dearer), statistics.mean(quicker)
-    if (start > 0) != (step > 0):
-        return "ahead from the start" if start <= 0 else "never: dearer and slower"
-    steps = sorted(max(0.0, d / q) for d, q in zip(dearer, quicker, strict=True) if q)
-    word = "ahead after" if start > 0 else "behind after"
-    return f"{word} {start / step:,.0f} steps [{steps[0]:,.0f}–{steps[-1]:,.0f}]"
+    return break_even(dearer, quicker).told()
 
 
 def _complete(*records: Record) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.stats import Interval
 from bench.tables.comparisons import SIGNIFICANT, Comparisons
-from bench.tables.figures import rate
+from bench.tables.figures import rate, times
 from bench.tables.launches import CaseLaunches, Kind, TaskLaunches
 from bench.tables.table import Cell, Column, Table
 from bench.variants import turned
@@ -61,18 +60,7 @@ def _against(case: CaseLaunches, reference: CaseLaunches | None, kind: Kind, cer
     if case is reference:
         return "1"
     compared = case.faster_than(reference, kind)
-    return "no launch in common" if compared is None else _ratio(compared, certain.differ(case, reference, kind))
-
-
-def _ratio(compared: Interval, differ: bool) -> str:
-    digits = 3 if compared.estimate < 2 else 2 if compared.estimate < 10 else 1
-    if compared.low is None or compared.high is None:
-        return f"{compared.estimate:.{digits}f} (one launch: no interval)"
-    if not compared.excludes(1):
-        reach = 100 * max(compared.high - 1, 1 - compared.low)
-        return f"no difference found (± {f'{reach:.2g}' if reach < 100 else f'{reach:,.0f}'} %)"
-    found = f"{compared.estimate:.{digits}f} [{compared.low:.{digits}f}–{compared.high:.{digits}f}]"
-    return found if differ else f"{found}, not certain"
+    return "no launch in common" if compared is None else times(compared, certain.differ(case, reference, kind))
 
 
 def _effort(case: CaseLaunches) -> str:
@@ -100,11 +88,22 @@ def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None,
     if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
         yield "one launch: no interval; starts of one case differ by some per cent, so measure more launches"
     for case in task.cases:
-        if knobs := turned(case.first.variant):
+        if found := _found(case):
+            yield f"{case.label}: {found}"
+        elif knobs := turned(case.first.variant):
             yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
     if reference is None:
         yield f"no case of {relative_to} here: no ratios"
     yield from _doubts(task)
+
+
+def _found(case: CaseLaunches) -> str | None:
+    """What `bench tune` found, and when, where the case is that."""
+    first = case.first
+    if first.variant.name != "tuned":
+        return None
+    run = first.about.get("run")
+    return run.get("tuned", {}).get(f"{first.backend} {first.task_hash}") if isinstance(run, dict) else None
 
 
 def _doubts(task: TaskLaunches) -> Iterator[str]:

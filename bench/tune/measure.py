@@ -1,27 +1,27 @@
-"""Variants of one backend measured side by side: a worker each, in the crews that a launch can hold."""
+"""A crew of variants of one backend measured by real workers."""
 
 from __future__ import annotations
 
+import math
 import random
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backends.task import Variant
 from bench import assemble, conductor
+from bench.channel import Message
 from bench.comparison import write_images
-from bench.conductor import Watcher
+from bench.conductor import Haste, Watcher
 from bench.errors import UserError
 from bench.request import Prepared
-from bench.tune.search import Times
+from bench.tune.launched import NOT_TRIED, Launched
 from bench.worker.job import Job
 
 KIND = "pipeline"
 ROUND_SECONDS = 0.3
-#: Workers that wait at the same time; the default is one of each crew.
-CREW = 8
 
 
 @dataclass
@@ -29,57 +29,62 @@ class Workers:
     """Measures `pipeline` steps of a task with one backend.
 
     Attributes:
-        died: told of a variant whose worker died, and why.
+        haste: see there; where several are built at a time, what a start took is no figure of its own.
+        compiled: folder in which each variant's compiler keeps what it compiled, launch by launch; None for the
+            compiler's usual place, where it may find what it needs.
     """
 
     backend: str
     prepared: Prepared
     watcher: Watcher
-    died: Callable[[str, str], object]
+    haste: Haste = conductor.LEISURE
+    compiled: Path | None = None
+    draw: random.Random = field(default_factory=random.Random)
 
-    def measure(self, variants: Sequence[Variant], launches: int, rounds: int) -> Times:
-        """See `bench.tune.search.Measure`. The first variant is in every crew.
-
-        What it took in one crew and in another tells the machine's drift, which is taken out of the others' times.
+    def launch(self, crew: Sequence[Variant], rounds: int, reverse_start: bool, start_within: float) -> Launched:
+        """See `bench.tune.launched.LaunchCrew`.
 
         Raises:
             UserError: the default's worker died, so there is nothing to compare with.
         """
-        default, *others = variants
-        found: dict[str, list[list[float]]] = defaultdict(list)
-        draw = random.Random()
-        for number in range(launches):
-            first: list[float] = []
-            for at in range(0, max(1, len(others)), CREW - 1):
-                seconds = self._launch([default, *others[at : at + CREW - 1]], rounds, draw, number % 2 == 1)
-                if default.name not in seconds:
-                    raise UserError(
-                        f"the worker of {self.backend}'s default died: run bench run --backend {self.backend}"
-                    )
-                now = seconds.pop(default.name)
-                if at == 0:
-                    first = now
-                    found[default.name].append(first)
-                for name, own in seconds.items():
-                    found[name].append([s * f / n for s, f, n in zip(own, first, now, strict=False)])
-        return {name: times for name, times in found.items() if len(times) == launches}
-
-    def _launch(
-        self, crew: Sequence[Variant], rounds: int, draw: random.Random, reverse_start: bool
-    ) -> dict[str, list[float]]:
-        with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
+        began = time.monotonic()
+        watch = _Stopwatch(self.watcher)
+        haste = Haste(
+            self.haste.abreast,
+            self.haste.patience,
+            self.haste.slowest,
+            lambda: time.monotonic() - began > start_within,
+        )
+        # A worker that an interrupt left to itself may still write there; it removes the folder before it ends.
+        with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             data = write_images(self.prepared.dataset, folder)
             jobs = [self._job(variant, data, folder, rounds) for variant in crew]
-            done = conductor.launch(jobs, ROUND_SECONDS, draw, self.watcher, reverse_start)
-            found = {}
-            for outcome in done.outcomes:
-                seconds = assemble.step_seconds(outcome).get(KIND)
-                if outcome.failure:
-                    self.died(outcome.job.variant.name, outcome.failure.reason)
-                elif seconds:
-                    found[outcome.job.variant.name] = list(seconds)
-            return found
+            reverse_start = reverse_start and math.isinf(start_within)  # else the default might not be started
+            done = conductor.launch(jobs, ROUND_SECONDS, self.draw, watch, reverse_start, haste)
+            seconds = {o.job.case: s for o in done.outcomes if (s := assemble.step_seconds(o).get(KIND))}
+        default = crew[0].name
+        if default not in seconds:
+            raise UserError(f"the worker of {self.backend}'s default died: run bench run --backend {self.backend}")
+        start_ups = {o.job.case: o.said["built"]["start_up"] for o in done.outcomes if "built" in o.said}
+        wall_s = time.monotonic() - began
+        return Launched(
+            names=tuple(variant.name for variant in crew),
+            rounds=rounds,
+            seconds=seconds,
+            start_s=_shares(
+                {name: told["elapsed_s"] for name, told in start_ups.items()}, wall_s - done.measuring_s - watch.lost_s
+            ),
+            start_up_s={
+                name: told["import_s"] + told["build_s"] + told["first_step_s"] for name, told in start_ups.items()
+            },
+            problems={
+                o.job.case: o.failure.reason if o.failure else NOT_TRIED
+                for o in done.outcomes
+                if o.job.case not in seconds
+            },
+            wall_s=wall_s,
+        )
 
     def _job(self, variant: Variant, data: Path, folder: Path, rounds: int) -> Job:
         own = folder / variant.name
@@ -98,5 +103,35 @@ class Workers:
             rounds=rounds,
             kinds=(KIND,),
             seeds=(),
+            rests=self.haste.abreast > 1,
+            compiled=self.compiled / variant.name if self.compiled else None,
             descriptor=-1,
         )
+
+
+class _Stopwatch:
+    """Passes everything on, and knows how long was waited for workers that died before they were built."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher, self.last, self.lost_s = watcher, time.monotonic(), 0.0
+        self.built: set[str] = set()
+
+    def event(self, case: str, message: Message) -> None:
+        """See `Watcher.event`."""
+        now = time.monotonic()
+        if message["event"] == "built":
+            self.built.add(case)
+        if message["event"] == "died" and case not in self.built:
+            self.lost_s += now - self.last
+        self.last = now
+        self.watcher.event(case, message)
+
+    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """See `Watcher.round`."""
+        self.watcher.round(case, kind, number, of, images_per_second)
+
+
+def _shares(elapsed: dict[str, float], seconds: float) -> dict[str, float]:
+    """`seconds`, shared out in proportion to what each worker says that its start took."""
+    whole = sum(elapsed.values())
+    return {name: max(0.0, seconds) * took / whole for name, took in elapsed.items()}

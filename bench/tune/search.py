@@ -1,33 +1,47 @@
-"""The search: one knob at a time, then together, by successive halving over interleaved rounds.
+"""The search: one knob at a time, then together, by successive halving over interleaved rounds, within a budget.
 
-Knobs are tried alone first: a backend has tens or hundreds of combinations, each start of a worker takes seconds, and
-most knobs act by themselves. Those that help are then turned together in the order of what they gain, and where one
-hides another, leaving it out of the whole shows it. Of these combinations the slower half is dropped after each stage,
-and rounds are added for the rest (successive halving: Jamieson & Talwalkar, "Non-stochastic Best Arm Identification",
-AISTATS 2016). At last the fastest is measured against the default, and against itself without each of its knobs, in
-several launches: a knob whose interval does not exclude "no difference" goes back to its default.
+Knobs are tried alone first: a backend has hundreds of combinations, each start of a worker takes seconds, and most
+knobs act by themselves. Those that help are then turned together; beside them run the combinations that differ in one
+respect, the slower half is dropped after each stage, and the rest gets another launch with more rounds (successive
+halving: Jamieson & Talwalkar, "Non-stochastic Best Arm Identification", AISTATS 2016). At last the fastest is measured
+in several launches against the default, against itself without all the knobs that are in doubt, and without each of its
+knobs: what makes no difference beyond the interval goes back to its default.
+
+What is left of the budget decides how many are tried and how often, and the last stage has the first claim. Only what
+launches told is asked, no clock: the same launches lead to the same end, which lets an interrupted search go on.
+
+Optuna's samplers and pruners are not used: they ask for one trial after the other and compare figures that were taken
+at different times, where this machine drifts; here variants are started together and rounds interleave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from backends.knobs import KNOBS
 from backends.task import Variant
-from bench.stats import Interval, log_ratios, ratio
+from bench.stats import Interval
+from bench.tune.candidates import Gains, helpful, merged, together
+from bench.tune.costs import Costs, Turned, key
+from bench.tune.deciding import in_doubt, leanest, without
+from bench.tune.launched import CREW, NOT_TRIED, Launched, Measure, log_gain, speedup
+from bench.variants import named
 
-#: By a variant's name, seconds a step of each round, by launch; a variant whose worker died is left out.
-Times = Mapping[str, Sequence[Sequence[float]]]
-#: Measures variants side by side: (variants, launches, rounds a launch).
-Measure = Callable[[Sequence[Variant], int, int], Times]
-Turned = Mapping[str, str]
-
-#: Rounds of the first two stages; each halving doubles them.
-ROUNDS = 4
+#: Rounds of the first two stages, each halving doubles them; and of the last stage.
+ROUNDS, LAST_ROUNDS = 4, 4
+ROUND_SECONDS = 0.3
 #: Combinations that are tried together.
-MOST = 6
-#: Launches of the last two stages, which have intervals.
-LAUNCHES = 4
+MOST = CREW - 1
+#: Launches of the last stage: with fewer an interval says nothing, and more are seldom worth their time.
+LEAST_LAUNCHES, MOST_LAUNCHES = 3, 8
+#: Of the budget, what is left to the last stage and the proof.
+LAST_SHARE = 0.5
+#: What the proof costs: so many times the starts of the default and of what is proven, which are not built side by
+#: side, and some seconds of steps.
+PROOF_STARTS, PROOF_SECONDS = 1.5, 10.0
 
 
 @dataclass(frozen=True)
@@ -36,21 +50,23 @@ class Trial:
 
     stage: str
     name: str
-    knobs: Turned
     speedup: Interval | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """The knobs to turn, and how much faster they make a step than the default does."""
+    """The knobs to turn, how much faster they make a step than the default does, and what was left open."""
 
     knobs: Turned
     speedup: Interval | None
+    notes: tuple[str, ...] = ()
 
 
 def variant(default: Variant, knobs: Turned) -> Variant:
-    """The default with some knobs turned, named after their values."""
-    return Variant.model_validate({**default.model_dump(), **knobs, "name": "+".join(knobs.values()) or "default"})
+    """The default with some knobs turned, named after their values in the order of the table of knobs."""
+    ordered = {knob: knobs[knob] for knob in KNOBS if knob in knobs}
+    return Variant.model_validate({**default.model_dump(), **ordered, "name": named(ordered) or "default"})
 
 
 def search(
@@ -58,134 +74,182 @@ def search(
     values: Mapping[str, Sequence[str]],
     measure: Measure,
     tell: Callable[[Trial], None],
-    over: Callable[[], bool] = lambda: False,
+    budget: float = math.inf,
 ) -> Found:
     """The fastest combination of knobs that is certainly faster than the default.
 
     Args:
         default: no knob turned.
-        values: by knob, the values beside the default's that the backend has here.
-        measure: see `Measure`.
+        values: by knob, the values beside the default's that the backend has here; dear ones had better come last.
+        measure: see there.
         tell: told of each trial.
-        over: whether the time is over: what is left is then halved no further, and decided in the last stages.
+        budget: seconds for all launches and for the proof of what is found.
     """
-    stages = _Stages(default, measure, tell)
     singles = [{knob: value} for knob, several in values.items() for value in several]
-    if not singles:
-        return Found({}, None)
-    alone = stages.run("one knob", singles, 1, ROUNDS)
-    helpful = _helpful(alone)
-    if not helpful:
-        return Found({}, None)
-    alive = _together(helpful, alone)
-    rounds = ROUNDS
-    while len(alive) > 1:
-        ranked = stages.run("together", alive, 1, rounds)
-        alive = [knobs for knobs, gain in ranked if gain > 0][: max(1, len(alive) // 2)]
-        rounds *= 2
-        if over():
-            break
-    if not alive:
-        return Found({}, None)
-    best = alive[0]
-    kept = stages.certain(best) if len(best) > 1 else best
-    gain = stages.speedups[_key(best)] if kept == best and len(best) > 1 else stages.against_default(kept)
-    return Found(kept, gain) if kept and _faster(gain) else Found({}, gain)
-
-
-def speedup(times: Times, fast: str, slow: str) -> Interval | None:
-    """How many times as fast one variant is as another: an interval from two launches on, None without times."""
-    if fast not in times or slow not in times or not times[fast]:
-        return None
-    launches = min(len(times[fast]), len(times[slow]))
-    return ratio(log_ratios(times[slow][:launches], times[fast][:launches]))
+    stages = _Stages(default, measure, tell, budget)
+    alone = stages.alone(singles) if singles else []
+    best = helpful(alone)
+    if not best:
+        return Found({}, None, tuple(stages.notes))
+    return stages.decided(stages.halved(best, alone), alone)
 
 
 class _Stages:
     """The measuring of a search."""
 
-    def __init__(self, default: Variant, measure: Measure, tell: Callable[[Trial], None]) -> None:
-        self.default, self.measure, self.tell = default, measure, tell
-        self.speedups: dict[tuple[tuple[str, str], ...], Interval] = {}
+    def __init__(self, default: Variant, measure: Measure, tell: Callable[[Trial], None], budget: float) -> None:
+        self.default, self.measure, self.tell, self.budget = default, measure, tell, budget
+        self.costs, self.spent = Costs(ROUND_SECONDS), 0.0
+        self.notes: list[str] = []
 
-    def run(self, stage: str, several: Sequence[Turned], launches: int, rounds: int) -> list[tuple[Turned, float]]:
-        """Measure beside the default; those that ran, and the log of how much faster, the fastest first."""
-        times = self._times(several, launches, rounds)
-        gains = []
-        for knobs in several:
-            gain = speedup(times, variant(self.default, knobs).name, self.default.name)
-            self.tell(Trial(stage, variant(self.default, knobs).name, knobs, gain))
-            if gain:
-                self.speedups[_key(knobs)] = gain
-                gains.append((knobs, gain.estimate - 1))
+    def alone(self, singles: Sequence[Turned]) -> Gains:
+        """Each beside the default, crew by crew, until half of the budget is spent; the fastest first."""
+        gains: list[tuple[Turned, float]] = []
+        missed: list[str] = []
+        for at in range(0, len(singles), CREW - 1):
+            crew = singles[at : at + CREW - 1]
+            left = self._first_half() - self.costs.launch([], ROUNDS) - len(crew) * ROUNDS * ROUND_SECONDS
+            if left <= 0 and at:
+                missed += map(self._name, crew)
+                continue
+            launched = self._launch(crew, ROUNDS, max(left, 0.01))
+            gains += self._told("one knob", crew, [launched])
+            missed += [name for name, problem in launched.problems.items() if problem == NOT_TRIED]
+        if missed:
+            self.notes.append(f"no time was left to try {', '.join(missed)}: a larger --budget tries them")
         return sorted(gains, key=lambda pair: -pair[1])
 
-    def certain(self, best: Turned) -> Turned:
-        """The knobs of `best` without which it is slower for certain."""
-        without = [{name: value for name, value in best.items() if name != knob} for knob in best]
-        times = self._times([best, *without], LAUNCHES, ROUNDS)
-        name = variant(self.default, best).name
-        whole = speedup(times, name, self.default.name)
-        self.tell(Trial("the fastest", name, best, whole))
-        if whole:
-            self.speedups[_key(best)] = whole
-        kept = {}
-        for (knob, value), rest in zip(best.items(), without, strict=True):
-            other = variant(self.default, rest).name
-            self.tell(Trial(f"without {value}", other, rest, speedup(times, other, self.default.name)))
-            loss = speedup(times, name, other)
-            if loss is None or _faster(loss):
-                kept[knob] = value
-        return kept
+    def halved(self, best: Turned, alone: Gains) -> Turned:
+        """The fastest of `best` and what is near to it."""
+        alive = list(together(best, alone))[:MOST]
+        while len(alive) > 1 and self.costs.launch(alive, ROUNDS) > self._first_half():
+            alive.pop()
+        if len(alive) < 2:
+            return best
+        launches = [self._launch(alive, ROUNDS)]
+        ranked = self._ranked("together", alive, launches)
+        rounds, extra = ROUNDS, merged(best, ranked)
+        while True:
+            alive = [knobs for knobs, _ in ranked][: math.ceil(len(ranked) / 2)]
+            if extra is not None and key(extra) not in map(key, alive):
+                alive.append(extra)
+            extra, rounds = None, 2 * rounds
+            if len(alive) < 2 or self.costs.launch(alive, rounds) > self._first_half():
+                return alive[0] if alive else best
+            launches.append(self._launch(alive, rounds))
+            ranked = self._ranked("together", alive, launches)
+            if len(ranked) < 2 or len(alive) == 2:
+                return ranked[0][0] if ranked else best
 
-    def against_default(self, knobs: Turned) -> Interval | None:
-        """How much faster a step is with `knobs`."""
-        if not knobs:
-            return None
-        times = self._times([knobs], LAUNCHES, ROUNDS)
-        name = variant(self.default, knobs).name
-        gain = speedup(times, name, self.default.name)
-        self.tell(Trial("what is kept", name, knobs, gain))
-        return gain
+    def decided(self, best: Turned, alone: Gains) -> Found:
+        """`best` or less of it, as several launches show."""
+        best = self._affordable(best)
+        if not best:
+            return Found({}, None, tuple(self.notes))
+        kept, gain, left_open = best, None, tuple(best)
+        variants = in_doubt(best, alone, self.costs)
+        while launches := self._last(best, variants):
+            if self._speedup(launches, best, {}) is None:
+                self.notes.append(f"{self._name(best)} did not run again: {launches[-1].problems[self._name(best)]}")
+                return Found({}, None, tuple(self.notes))
+            variants = [knobs for knobs in variants if self._enough(launches, knobs)]
+            for stage, knobs in (("the fastest", best), *(("less", one) for one in variants)):
+                self._told(stage, [knobs], launches)
+            decision = leanest(best, kept, variants, partial(self._speedup, launches))
+            if gain is None:
+                left_open = decision.open
+            if gain is None or decision.kept != kept:
+                kept, gain = decision.kept, self._speedup(launches, decision.kept, {})
+            variants = list(decision.further)
+            if not variants:
+                break
+            if not self._fitting(best, variants, LEAST_LAUNCHES):
+                self.notes.append("too little time to see whether more than one knob can go: turned as measured")
+                break
+        if names := [*(best[knob] for knob in left_open if knob in kept)]:
+            self.notes.append(f"too little time to see what is lost without {', '.join(names)}: turned as measured")
+        return Found(kept if _faster(gain) else {}, gain, tuple(self.notes))
 
-    def _times(self, several: Sequence[Turned], launches: int, rounds: int) -> Times:
-        return self.measure([self.default, *(variant(self.default, knobs) for knobs in several)], launches, rounds)
+    def _affordable(self, best: Turned) -> Turned:
+        """`best`, or what is left of it that there is time to decide on: knobs that are dear to start go first."""
+        wanted = best
+        while best and self._fitting(best, (), LEAST_LAUNCHES) is None:
+            best = without(best, max(best, key=lambda knob: self.costs.start({knob: best[knob]})))
+        if best != wanted:
+            claim = LEAST_LAUNCHES * self.costs.launch([wanted], LAST_ROUNDS) + self._aside(wanted)
+            needed = max(self.spent + claim, claim / LAST_SHARE)
+            self.notes.append(f"too little time to decide on {self._name(wanted)}: use a --budget of {needed:.0f}s")
+        return best
 
+    def _last(self, best: Turned, variants: Sequence[Turned]) -> list[Launched]:
+        """Launches of `best` and of as many of `variants` as there is time for, some after the others where it has to
+        be; none where there is too little. What time is left narrows the intervals.
+        """
+        launches: list[Launched] = []
+        batch: list[Turned] = []
+        rest = list(variants)
+        while rest or not launches:
+            fitting = self._fitting(best, rest, LEAST_LAUNCHES)
+            if fitting is None or (launches and not fitting):
+                break
+            batch, rest = rest[:fitting], rest[fitting:]
+            for missing in range(LEAST_LAUNCHES, 0, -1):  # dearer than foretold: less is measured
+                batch = batch[: self._fitting(best, batch, missing) or 0]
+                launches.append(self._launch([best, *batch], LAST_ROUNDS))
+        while launches and len(launches) < MOST_LAUNCHES and self._fitting(best, batch, 1) == len(batch):
+            launches.append(self._launch([best, *batch], LAST_ROUNDS))
+        return launches
 
-def _helpful(ranked: Sequence[tuple[Turned, float]]) -> dict[str, str]:
-    """Of each knob the best value that is faster than the default, the largest gain first."""
-    found: dict[str, str] = {}
-    for knobs, gain in ranked:
-        for knob, value in knobs.items():
-            if gain > 0:
-                found.setdefault(knob, value)
-    return found
+    def _fitting(self, best: Turned, variants: Sequence[Turned], launches: int) -> int | None:
+        """How many of `variants` there is time for, beside `best`; None where there is none for `best` itself."""
+        left = self._left(best)
+        counts = (
+            count
+            for count in range(len(variants), -1, -1)
+            if launches * self.costs.launch([best, *variants[:count]], LAST_ROUNDS) <= left
+        )
+        return next(counts, None)
 
+    def _launch(self, several: Sequence[Turned], rounds: int, start_within: float = math.inf) -> Launched:
+        launched = self.measure([self.default, *(variant(self.default, one) for one in several)], rounds, start_within)
+        self.spent += launched.wall_s
+        self.costs.learn(launched, {self._name(one): one for one in ({}, *several)})
+        return launched
 
-def _together(helpful: Turned, alone: Sequence[tuple[Turned, float]]) -> list[Turned]:
-    """The combinations that are tried: all helpful knobs, the best so many of them, all but one, and all with another
-    value of a knob that has several.
-    """
-    names = list(helpful)
+    def _ranked(self, stage: str, several: Sequence[Turned], launches: Sequence[Launched]) -> Gains:
+        return sorted(self._told(stage, several, launches), key=lambda pair: -pair[1])
 
-    def several() -> Iterator[Turned]:
-        yield dict(helpful)
-        for count in range(len(names) - 1, 0, -1):
-            yield {name: helpful[name] for name in names[:count]}
-        for knobs, _ in alone:
-            ((knob, value),) = knobs.items()
-            if knob in helpful and value != helpful[knob]:
-                yield {**helpful, knob: value}
-        for left_out in names:
-            yield {name: helpful[name] for name in names if name != left_out}
+    def _told(self, stage: str, several: Sequence[Turned], launches: Sequence[Launched]) -> Gains:
+        """Tell of trials; those that ran, with the logarithm of how many times as fast as the default they are."""
+        gains = []
+        for knobs in several:
+            name = self._name(knobs)
+            self.tell(Trial(stage, name, speedup(launches, name, self.default.name), launches[-1].problems.get(name)))
+            gain = log_gain(launches, name, self.default.name)
+            if gain is not None and name in launches[-1].seconds:
+                gains.append((knobs, gain))
+        return gains
 
-    unique: dict[tuple[tuple[str, str], ...], Turned] = {_key(knobs): knobs for knobs in several() if knobs}
-    return list(unique.values())[:MOST]
+    def _first_half(self) -> float:
+        """Seconds that are left to the stages before the last."""
+        return self.budget * (1 - LAST_SHARE) - self.spent
+
+    def _left(self, best: Turned) -> float:
+        return self.budget - self.spent - self._aside(best)
+
+    def _aside(self, best: Turned) -> float:
+        """Seconds that the proof takes: the reference's start and that of `best`, and some steps of each."""
+        return PROOF_STARTS * (self.costs.start({}) + self.costs.start(best)) + PROOF_SECONDS
+
+    def _enough(self, launches: Sequence[Launched], knobs: Turned) -> bool:
+        return sum(self._name(knobs) in launch.names for launch in launches) >= LEAST_LAUNCHES
+
+    def _speedup(self, launches: Sequence[Launched], fast: Turned, slow: Turned) -> Interval | None:
+        return speedup(launches, self._name(fast), self._name(slow))
+
+    def _name(self, knobs: Turned) -> str:
+        return variant(self.default, knobs).name
 
 
 def _faster(speedup: Interval | None) -> bool:
     return speedup is not None and speedup.low is not None and speedup.low > 1
-
-
-def _key(knobs: Turned) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(knobs.items()))

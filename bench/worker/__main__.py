@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from bench.worker import plugin, target
-from bench.worker.job import AnyJob, Job, TargetJob
+from bench.worker.job import AnyJob, Job, SweepJob, TargetJob
 from bench.worker.lifeline import Lifeline
 
 MEASUREMENTS = Path(__file__).with_name("measure.py")
+SWEEP = Path(__file__).with_name("sweep.py")
 
 
 def main(job_file: str) -> int:
@@ -24,8 +25,9 @@ def main(job_file: str) -> int:
         job = TargetJob.model_validate(told)
         tests, root, worker = job.target, Path.cwd(), target.Target(job)
     else:
-        job = Job.model_validate(told)
-        tests, root, worker = str(MEASUREMENTS), Path(__file__).parents[2], plugin.Worker(job)
+        swept = "combinations" in told
+        job = (SweepJob if swept else Job).model_validate(told)
+        tests, root, worker = str(SWEEP if swept else MEASUREMENTS), Path(__file__).parents[2], plugin.Worker(job)
     lifeline = Lifeline(job.descriptor, job.scratch)
     try:
         return pytest.main([tests, *_arguments(job, root)], plugins=[worker])

@@ -24,6 +24,7 @@ class AnyJob(BaseModel):
         spawned: when it was started, in seconds of the monotonic clock, which all processes of a machine share.
         root, python: the sources that the worker runs and its interpreter, where they are not the conductor's; the
             worker is not told of them, as an older one would not know them.
+        compiled: folder in which a framework's compiler keeps what it compiles, where that is not its usual one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class AnyJob(BaseModel):
     spawned: float = 0.0
     root: Path | None = Field(None, exclude=True)
     python: Path | None = Field(None, exclude=True)
+    compiled: Path | None = Field(None, exclude=True)
 
     @property
     def images_per_step(self) -> int:
@@ -59,6 +61,8 @@ class Job(AnyJob):
         proof_images, proof_steps: size of the proof of sameness.
         seeds: of the whole fine-tunes that are run after the rounds.
         plant: what the self-test hides in it.
+        profile_steps: training steps under the framework's profiler; 0 makes no profile.
+        rests: give the baton back once built, before the warm-up: several can then be built at a time.
         features, cache_limit: the entry of the cache of features, and the bytes that all of them may take; see
             `bench.features`.
     """
@@ -72,6 +76,8 @@ class Job(AnyJob):
     seeds: tuple[int, ...]
     kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
     plant: Plant | None = None
+    profile_steps: int = 0
+    rests: bool = False
     features: Path | None = None
     cache_limit: int = 0
 
@@ -84,6 +90,45 @@ class Job(AnyJob):
     def images_per_step(self) -> int:
         """Images of a training step."""
         return self.task.batch_size
+
+
+class Combination(BaseModel):
+    """One fine-tune of a sweep.
+
+    Attributes:
+        number: in the sweep.
+        folder: where the worker leaves its `proof.npz` and `fine_tune.npz`; it exists.
+        features: the entry of the cache of features; None where they have to be recomputed in every step.
+        fine_tune: False where just the evidence for others' proof is wanted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    task: Task
+    folder: Path
+    features: Path | None
+    proof_steps: int
+    fine_tune: bool
+
+
+class SweepJob(Job):
+    """Many fine-tunes in one worker, of tasks that share images and weights; `task` is the first one's."""
+
+    combinations: tuple[Combination, ...]
+
+    def of(self, one: Combination, cached: bool) -> SweepJob:
+        """The job of one combination, with its features from the cache or recomputed."""
+        change = {"name": "cached", "features": "cached"} if cached else {}
+        return self.model_copy(
+            update={
+                "task": one.task,
+                "variant": self.variant.model_copy(update=change),
+                "features": one.features if cached else None,
+                "folder": one.folder,
+                "proof_steps": one.proof_steps,
+            }
+        )
 
 
 class TargetJob(AnyJob):

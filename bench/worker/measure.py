@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from bench.right import pack
+from bench.roofline.kernels import LAYERS, RATES
+from bench.worker import rates
+from bench.worker.epoch import evaluate, train_epoch
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS
 from bench.worker.plugin import Bench
-from bench.worker.warmup import MOST_STEPS, warm_up
+from bench.worker.profile import FIRST_STEPS, profile
+from bench.worker.warmup import MOST_STEPS, lengthened, warm_up
 
-#: A fine-tune reports its progress about this often.
-PROGRESS_SECONDS = 0.5
 #: After a pipeline's start and before the first round, as many steps as this share of a round: its buffers fill, and
 #: what it tunes by itself (tf.data) settles. The steps themselves are warm since the warm-up.
 LEAD_SHARE = 0.2
@@ -27,10 +29,10 @@ def test_proof(case: str, bench: Bench) -> None:
     bench.give_evidence()
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader", *PARTS])
+@pytest.mark.parametrize("kind", ["pipeline", "compute", "loader", *PARTS, *RATES])
 def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
     """Training steps with the framework's own input pipeline, steps on batches that are on the device already, and
-    the input pipeline without steps; for a profile, the parts of a step.
+    the input pipeline without steps; for a profile, the parts of a step; for a roofline, the framework's kernels.
     """
     job, baton = bench.job, bench.baton
     if not job.rounds or kind not in job.kinds:
@@ -82,6 +84,25 @@ def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
     bench.trainer.reset()
 
 
+def test_layers(case: str, bench: Bench) -> None:
+    """For a roofline, each convolution alone."""
+    if LAYERS not in bench.job.kinds:
+        pytest.skip("this job asks for no such thing")
+    bench.baton.say("phase", name=LAYERS)
+    bench.baton.say(LAYERS, seconds=rates.layers(bench.backend, bench.job))
+
+
+def test_profile(case: str, bench: Bench) -> None:
+    """Some training steps under the framework's own profiler."""
+    job = bench.job
+    if not job.profile_steps:
+        pytest.skip("this job asks for no profile")
+    bench.baton.say("phase", name="profile")
+    training = bench.begin(lengthened(bench.order, FIRST_STEPS + job.profile_steps))
+    profile(bench.backend, training, job.profile_steps, job.folder)
+    training.close()
+
+
 def test_fine_tune(case: str, bench: Bench) -> None:
     """The whole fine-tune of the task, for real, and its accuracy on the whole test set; once a seed."""
     job, baton = bench.job, bench.baton
@@ -102,7 +123,7 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     bench.trainer.reset(head)
     started, laps = time.monotonic(), Laps()
     training = bench.begin(bench.order)
-    losses = [_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
+    losses = [train_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
     laps.end("training")
     training.close()
     laps.end("closing")
@@ -110,9 +131,7 @@ def _fine_tune(bench: Bench, seed: int) -> None:
     baton.say("phase", name="evaluation")
     laps.end("harness")
 
-    labels = bench.test[1]
-    size = len(labels) if bench.features else bench.evaluation_batch
-    logits = np.concatenate([bench.logits(at, size) for at in range(0, len(labels), size)])
+    labels, logits = bench.test[1], evaluate(bench)
     laps.end("evaluation")
     elapsed_s, spent = time.monotonic() - started, laps.seconds
     right = logits.argmax(axis=1) == labels
@@ -137,23 +156,3 @@ def _fine_tune(bench: Bench, seed: int) -> None:
         correct=int(right.sum()),
         right=pack(right),
     )
-
-
-def _epoch(bench: Bench, advance, epoch: int) -> float:
-    """One epoch in pieces that let progress be seen; the mean loss per image."""
-    total = bench.order.steps_per_epoch
-    done, piece, loss_sum, images = 0, 1, 0.0, 0
-    while done < total:
-        piece = min(piece, total - done)
-        began = time.perf_counter()
-        loss = advance(piece)
-        took = time.perf_counter() - began
-        done += piece
-        size = piece * bench.task.batch_size
-        if done == total:
-            size = len(bench.order.permutations[0]) - images if not bench.order.drop_last else size
-        loss_sum += loss * size
-        images += size
-        bench.baton.say("progress", epoch=epoch, steps=done, of=total)
-        piece = max(1, round(piece * PROGRESS_SECONDS / max(took, 1e-9)))
-    return loss_sum / images

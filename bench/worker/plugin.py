@@ -10,13 +10,14 @@ import pytest
 from safetensors.numpy import load_file
 
 import backends
-from backends.base import DeviceMemory, Head, Order, Training
+from backends.base import DeviceMemory, Head, Order, Resolved, Training
 from bench import memory
 from bench.channel import Channel
 from bench.checkpoint_folder import MODEL, read_model
 from bench.data.order import draw_order, initial_head
 from bench.features import Features
-from bench.worker import extraction, prove, warmup
+from bench.roofline.kernels import RATES
+from bench.worker import extraction, in_force, prove, rates, warmup
 from bench.worker.job import Job
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS, Part
@@ -66,7 +67,7 @@ class Bench:
 
         self.phases.end("interpreter")
         laps.end("harness")
-        backend = backends.load(job.backend)
+        self.backend = backend = backends.load(job.backend)
         laps.end("import")
         self.phases.end("import")
         laps.end("harness")
@@ -103,7 +104,8 @@ class Bench:
         training.close()
         laps.end("closing")
         spent = laps.seconds
-        baton.say(
+        tell = baton.give_back if job.rests else baton.say
+        tell(
             "built",
             start_up={
                 "process_s": process_s,
@@ -117,9 +119,11 @@ class Bench:
                 "elapsed_s": time.monotonic() - job.spawned,
             },
             features=extraction.told(self.features),
-            resolved=dataclasses.asdict(self.trainer.resolved),
+            resolved=_resolved(self.trainer.resolved),
             framework=backend.about(),
         )
+        if job.rests:
+            baton.take()
 
     def begin(self, order: Order) -> Training:
         """Training as the variant has it: from images, or of the head alone on cached features."""
@@ -151,7 +155,11 @@ class Bench:
         self.baton.say("proven", seconds=time.perf_counter() - began)
 
     def start(self, kind: str, steps: int) -> Training:
-        """Training that has `steps` steps or more ahead of it: `pipeline`, `compute`, `loader`, or a step's part."""
+        """Training that has `steps` steps or more ahead of it: `pipeline`, `compute`, `loader`, a step's part, or a
+        kernel.
+        """
+        if kind in RATES:
+            return rates.start(kind, self.backend, self.job)
         if kind in PARTS:
             return Part(kind, self.trainer, *self.train, warmup.few_batches(self.order))
         if kind == "compute":
@@ -179,6 +187,11 @@ class Bench:
     def evaluation_batch(self) -> int:
         """Images per batch of an evaluation."""
         return prove.evaluation_batch(self.task)
+
+
+def _resolved(told: Resolved) -> dict[str, object]:
+    """What the backend says of its variant, and what the process tells."""
+    return dataclasses.asdict(told) | {"flags": {**told.flags, **in_force.flags()}}
 
 
 class Worker:
@@ -214,6 +227,11 @@ class Worker:
     def baton(self) -> Baton:
         """The baton."""
         return self._baton
+
+    @pytest.fixture(scope="session", name="job")
+    def told(self) -> Job:
+        """What this worker was told."""
+        return self.job
 
     @pytest.fixture(scope="session")
     def bench(self, baton: Baton) -> Bench:

@@ -7,12 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from backends.base import Order, Tensors, Trainer, Training
-from backends.task import Task
+from backends.task import STATISTICS, Task
 from bench import checkpoints
 from bench.data.order import order_hash
 from bench.worker.job import Job
 
 Arrays = dict[str, np.ndarray]
+
+#: Steps of the trajectory where something below the head is trained. Momentum acts from the second on, and rounding
+#: differences grow: all of a Lite0, trained at 0.001, has losses that differ by 3e-7 in the first step, by 3e-5 in the
+#: third and by 0.1 in the eighth, from one framework to another.
+BELOW_THE_HEAD_STEPS = 3
 
 
 def evidence(
@@ -26,12 +31,13 @@ def evidence(
     """Everything that steps 1 to 4 and 6 of the proof compare. The trainer starts fresh and is left used.
 
     Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `loss` and gradient of
-    the first step; `losses` (steps,) and head of the trajectory; head of the same steps through the input pipeline, or
-    on cached features, as `begin` has it; the running statistics after it; `altered`, the names of tensors that differ
-    from the checkpoint.
+    the first step; `losses` (steps,) and head of the trajectory; gradients of the tensors that are trained below the
+    head, how far they moved, and the running statistics; head of the same steps through the input pipeline, or on
+    cached features, as `begin` has it; `altered`, the names of tensors that differ from the checkpoint.
     """
     images, labels = train
-    batches = list(order.batches())[: job.proof_steps]
+    steps = min(job.proof_steps, BELOW_THE_HEAD_STEPS) if trainer.task.trained else job.proof_steps
+    batches = list(order.batches())[:steps]
     first = images[: job.proof_images]
     before = trainer.parameters()
     found: Arrays = {
@@ -44,12 +50,17 @@ def evidence(
     trainer.reset()
     loss, gradient = trainer.loss_and_gradient(images[batches[0]], labels[batches[0]])
     found |= {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
+    if trainer.task.trained:
+        trainer.reset()
+        below = trainer.backbone_gradient(images[batches[0]], labels[batches[0]])
+        found |= {f"gradient/{name}": value for name, value in below.items()}
 
     trainer.reset()
     found["losses"] = np.array([trainer.step(images[batch], labels[batch]) for batch in batches])
     found["head_kernel"], found["head_bias"] = trainer.head()
     after = trainer.parameters()
     found |= {f"statistic/{name}": tensor for name, tensor in after.items() if is_statistic(name)}
+    found |= {f"moved/{name}": after[name] - before[name] for name in trainer.task.trained}
     found |= alterations(checkpoint, after)
 
     trainer.reset()
@@ -73,7 +84,7 @@ def alterations(checkpoint: Tensors, after: Tensors) -> Arrays:
 
 def is_statistic(name: str) -> bool:
     """Whether a tensor is a running statistic of a batch normalisation."""
-    return name.endswith((".running_mean", ".running_var"))
+    return name.endswith(STATISTICS)
 
 
 def evaluation_batch(task: Task) -> int:

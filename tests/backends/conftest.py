@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from backends import REGISTRY
+from tests.bench.processes import PROJECT, living, wait_until
+
+#: What a process writes last.
+LAST = "frameworks.json"
+CONVERT = """
 from bench import checkpoints
 from tests.backends.tasks import TASKS
+checkpoints.obtain(TASKS["lite0"], progress=False)
+"""
 
-PROJECT = Path(__file__).parents[2]
+GATHERING: pytest.StashKey[Gathering] = pytest.StashKey()
 
 
 @dataclass(frozen=True)
@@ -35,23 +48,83 @@ class Evidence:
         return json.loads((self.folder / backend / f"{name}.json").read_text())
 
 
+class Gathering:
+    """The processes: one at a time and behind the others while other tests run, all at once when they are awaited.
+
+    They use the core that most tests leave idle. They are no children of this process: some tests count those.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",  # three processes share the machine
+            "HEADTOHEAD_HOME": str(folder / "home"),
+        }
+        self.running: list[psutil.Process] = []
+        self._awaited = threading.Event()
+        self._thread = threading.Thread(target=self._start_all, daemon=True)
+        self._thread.start()
+
+    def evidence(self) -> Evidence:
+        """Waits for all of it."""
+        self._awaited.set()
+        self._thread.join(60)
+        for process in living(self.running):
+            with contextlib.suppress(psutil.Error):  # not everybody may
+                process.nice(0)
+        assert wait_until(lambda: not living(self.running), 1800)
+        for name in REGISTRY:
+            assert (self.folder / name / LAST).is_file(), (self.folder / f"{name}.txt").read_text()[-3000:]
+        return Evidence(self.folder)
+
+    def stop(self) -> None:
+        self._awaited.set()
+        self._thread.join(60)
+        for process in living(self.running):
+            process.kill()
+
+    def _start_all(self) -> None:
+        # Converted here, or all of them would do it at once.
+        subprocess.run([sys.executable, "-c", CONVERT], cwd=PROJECT, env=self.environment, check=True)
+        for name in REGISTRY:
+            self.running.append(self._start(name, 0 if self._awaited.is_set() else 10))
+            while living(self.running) and not self._awaited.wait(0.2):
+                pass
+
+    def _start(self, backend: str, niceness: int) -> psutil.Process:
+        (self.folder / backend).mkdir()
+        python = [sys.executable, "-m", "tests.backends.evidence", backend, str(self.folder / backend)]
+        command = f"nice -n {niceness} {shlex.join(python)} > {self.folder}/{backend}.txt 2>&1 & echo $!"
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=PROJECT, env=self.environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return psutil.Process(int(done.stdout))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the evidence comes last."""
+    items.sort(key=needs_evidence)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if any(map(needs_evidence, session.items)) and not session.config.option.collectonly:
+        session.config.stash[GATHERING] = Gathering(Path(tempfile.mkdtemp(prefix="evidence-")))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if gathering := config.stash.get(GATHERING, None):
+        gathering.stop()
+        shutil.rmtree(gathering.folder, ignore_errors=True)
+
+
+def needs_evidence(item: pytest.Item) -> bool:
+    return "evidence" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture(scope="session")
-def evidence(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    folder = tmp_path_factory.mktemp("evidence")
-    checkpoints.obtain(TASKS["lite0"], progress=False)  # converted here, or all of them would do it at once
-    running = {name: _start(name, folder / name) for name in REGISTRY}
-    for name, process in running.items():
-        status = process.wait(timeout=400)
-        assert status == 0, (folder / name / "output.txt").read_text()[-3000:]
-    return Evidence(folder)
-
-
-def _start(backend: str, folder: Path) -> subprocess.Popen:
-    folder.mkdir()
-    with (folder / "output.txt").open("wb") as output:
-        command = [sys.executable, "-m", "tests.backends.evidence", backend, str(folder)]
-        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # three processes share the machine
-        return subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=output, env=one_thread)
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    return request.config.stash[GATHERING].evidence()
 
 
 @pytest.fixture(scope="session")

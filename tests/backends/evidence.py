@@ -10,15 +10,21 @@ import dataclasses
 import json
 import multiprocessing
 import sys
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 import backends
+from backends.backbones import BACKBONES
 from backends.base import Backend, Order, Trainer, Training, UnsupportedVariant
+from backends.convolutions import convolutions
+from backends.kernels import Addition, Convolutions, Gemm, Pass, Small
 from backends.task import Task, Variant
 from bench.worker import prove
 from bench.worker.job import Job
@@ -43,6 +49,8 @@ def main(name: str, folder: Path) -> None:
             trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
             begin = partial(on_features, trainer, task) if variant.features == "cached" else None
             np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS, begin))
+            if variant.steps_per_execution:
+                (folder / "steps.json").write_text(json.dumps(steps_facts(trainer, task)))
             if begin:
                 (folder / "head.json").write_text(json.dumps(head_facts(trainer, task)))
             (folder / f"{title}.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
@@ -56,6 +64,7 @@ def main(name: str, folder: Path) -> None:
             with fault.plant():
                 trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
                 np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS))
+    (folder / "kernels.json").write_text(json.dumps(kernel_facts(backend)))
     frameworks = [m for m in ("torch", "tensorflow", "keras") if m in sys.modules]
     (folder / "frameworks.json").write_text(json.dumps(frameworks))
 
@@ -81,6 +90,63 @@ def head_facts(trainer: Trainer, task: Task) -> dict[str, object]:
     computed = trainer.features(images)
     found["logits"] = bool(np.allclose(trainer.head_logits(computed[:8]), trainer.logits(images[:8]), atol=1e-5))
     found |= _partial_batches(trainer, task, partial(trainer.start_on_features, computed))
+    return found
+
+
+def kernel_facts(backend: Backend) -> dict[str, object]:
+    """How many operations of a kind each kernel runs at once, as the framework's own profiler counts them."""
+    layers = [
+        layer
+        for name, size in (("resnet18", 32), ("efficientnet_lite0", 64))
+        for layer in convolutions(BACKBONES[name], size)
+        if layer.stride > 1 or layer.name in ("layer4.1.conv2", "conv_head")
+    ]
+    found: dict[str, object] = {"layers": len(layers)}
+    kernels = {
+        "gemm fp32": Gemm(64, "fp32"),
+        "gemm bf16": Gemm(64, "bf16"),
+        "addition": Addition(4096),
+        "small": Small(20),
+        **{what: Convolutions(tuple((layer, what) for layer in layers), 2) for what in get_args(Pass)},
+    }
+    for name, kernel in kernels.items():
+        run = backend.kernel(kernel, VARIANT)
+        run(2)
+        with tempfile.TemporaryDirectory() as scratch:
+            events = backend.profile(lambda run=run: run(3), scratch)
+        found[name] = Counter(event.name for event in events)
+    run = backend.kernel(Convolutions(((layers[0], "forward"),), 2), VARIANT.model_copy(update={"precision": "bf16"}))
+    run(1)
+    return found
+
+
+def steps_facts(trainer: Trainer, task: Task) -> dict[str, object]:
+    """How training behaves whose calls make several steps: 24 of them, asked for in odd numbers; JSON-ready."""
+    images, labels = images_of(task)
+    order = order_of(task)
+    calls: list[int] = []
+
+    def counted(count: int) -> Callable:
+        function = trainer.steps[count]
+        return lambda iterator: (calls.append(count), function(iterator))[1]
+
+    trainer.reset()
+    losses = [trainer.step(images[batch], labels[batch]) for batch in order.batches()]
+    head = trainer.head()
+    trainer.reset()
+    trainer.steps = {count: counted(count) for count in trainer.steps}
+    training = trainer.start(images, labels, order)
+    found: dict[str, object] = {"losses": losses, "means": []}
+    for asked in (1, 17, 6):
+        found["means"].append(training.advance(asked))
+        at_rest = trainer.head()
+        threading.Event().wait(0.2)
+        found[f"rests after {asked}"] = _equal(trainer.head(), at_rest)
+    found["the head is the same"] = bool(np.allclose(trainer.head().kernel, head.kernel, atol=1e-6))
+    found["one step more"] = _raised(training.advance, 1)
+    training.close()
+    found["calls"] = calls
+    found["left over"] = [thread.name for thread in threading.enumerate() if thread.name == "fit"]
     return found
 
 

@@ -69,9 +69,7 @@ def same_padding() -> Iterator[None]:
         return layer.__class__.from_config(config)
 
     def alter(graph):
-        altered = keras.models.clone_model(graph, clone_function=instead)
-        altered.trainable = graph.trainable
-        return altered
+        return keras.models.clone_model(graph, clone_function=instead)
 
     with _graph_altered(alter):
         yield
@@ -168,7 +166,7 @@ def lost_momentum() -> Iterator[None]:
     import torch
 
     real = torch.optim.SGD
-    with patch.object(torch.optim, "SGD", lambda parameters, lr, momentum: real(parameters, lr=lr)):
+    with patch.object(torch.optim, "SGD", lambda parameters, lr, momentum, fused: real(parameters, lr=lr)):
         yield
 
 
@@ -213,6 +211,39 @@ def other_epsilon_folded() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def frozen_scales() -> Iterator[None]:
+    """In the trained stage the normalisations' scales and shifts stay frozen."""
+    import keras
+
+    def alter(graph):
+        for layer in graph.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+        return graph
+
+    with _graph_altered(alter):
+        yield
+
+
+@contextmanager
+def stage_in_train_mode() -> Iterator[None]:
+    """The trained stage is put in train mode: its normalisations use the batch, and move their statistics."""
+    from backends.pytorch import model
+
+    real = model.build
+
+    def build(task, variant):
+        backbone = real(task, variant)
+        for module in backbone.modules():
+            if any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
+                module.train()
+        return backbone
+
+    with patch.object(model, "build", build):
+        yield
+
+
 FAULTS = {
     "another epsilon": Fault(other_epsilon, "tensorflow", "frozen", "features", ("logits", "losses")),
     "same padding at stride 2": Fault(same_padding, "tensorflow", "frozen", "features", ("logits",)),
@@ -225,5 +256,9 @@ FAULTS = {
     "no momentum": Fault(lost_momentum, "pytorch", "frozen", "losses", ("trajectory",)),
     "a folded bias altered": Fault(altered_while_folded, "tensorflow", "frozen", "frozen", variant="folded"),
     "folded with another epsilon": Fault(other_epsilon_folded, "keras", "frozen", "features", variant="folded"),
+    "scales of the trained stage frozen": Fault(frozen_scales, "keras", "last stage", "frozen, trained"),
+    "trained stage in train mode": Fault(
+        stage_in_train_mode, "pytorch", "last stage", "frozen, statistics", ("features",)
+    ),
     "loss of the last step": Fault(last_loss, "pytorch", "frozen", "pipeline loss"),
 }

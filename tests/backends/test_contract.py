@@ -69,10 +69,14 @@ def test_an_error_while_training_reaches_whoever_asked_for_the_steps(facts):
     assert facts["a label that is no class"] not in ("nothing", "StopIteration")
 
 
-@pytest.mark.parametrize("knob", ["precision", "execution"])
-def test_an_unsupported_variant_is_refused_with_what_is_accepted(facts, knob):
-    assert facts[f"unsupported {knob}"].startswith(f"{facts['backend']} has no {knob} ")
-    assert ": use " in facts[f"unsupported {knob}"]
+def test_an_unsupported_variant_is_refused_with_what_is_accepted(facts):
+    assert facts["unsupported execution"].startswith(f"{facts['backend']} has no execution ")
+    assert ": use " in facts["unsupported execution"]
+
+
+def test_what_needs_a_gpu_is_refused_on_a_cpu(facts):
+    expected = f"{facts['backend']}'s precision 'fp16' needs a GPU: use --device cuda"
+    assert facts["unsupported precision"] == expected
 
 
 def test_the_variant_is_resolved(facts):

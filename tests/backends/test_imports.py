@@ -46,7 +46,7 @@ def test_importing_backends_and_all_of_bench_imports_no_framework(in_fresh_inter
 
 
 def test_the_command_line_starts_without_heavy_modules(in_fresh_interpreter):
-    code = "import sys, bench.cli; print({'numpy', 'pandas', 'sklearn', 'pydantic'} & sys.modules.keys())"
+    code = "import sys, bench.cli; print({'numpy', 'pandas', 'sklearn', 'pydantic', 'matplotlib'} & sys.modules.keys())"
     assert in_fresh_interpreter(code) == "set()\n"
 
 

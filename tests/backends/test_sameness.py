@@ -24,7 +24,9 @@ def test_the_same_fine_tune_as_in_pytorch_is_proven(evidence, backend, task):
     names = {check.name for check in proof.checks}
     assert names >= {"weights", "order", "preprocessing", "features", "logits", "first loss", "first gradient"}
     assert names >= {"losses", "trajectory", "pipeline order", "pipeline loss", "frozen", "frozen, statistics"}
-    assert ("running statistics" in names) == (task == "batch_stats")
+    assert ("running statistics" in names) == (TASKS[task].batch_norm == "batch_stats")
+    below = {"first gradient below", "trajectory below"}
+    assert names & below == (below if TASKS[task].trained else set())
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -8,9 +8,9 @@ import pytest
 from backends import folding
 from backends.backbones import Place
 from backends.base import UnsupportedVariant
-from backends.knobs import KNOBS, check, value_of
+from backends.knobs import BELOW_THE_HEAD, KNOBS, check, default_of, value_of
 from backends.task import Variant
-from bench.parity import FORWARD, prove
+from bench.parity import FORWARD, ROUNDED, prove
 from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
 
 CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for backend in backends]
@@ -24,7 +24,7 @@ def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
     cached = variant.features == "cached"
     proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision, cached)
     assert (proof.status, proof.reason) == ("proven", "")
-    assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision == "bf16")
+    assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision in ROUNDED)
 
 
 @pytest.mark.slow
@@ -35,6 +35,18 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
     told = {**resolved, **resolved["flags"]}
     assert {knob: told[knob] for knob in KNOBS} == {knob: value_of(backend, variant, knob) for knob in KNOBS}
     assert ("xla" in resolved["jit"]) == (variant.execution == "xla")
+
+
+@pytest.mark.slow
+def test_calls_of_several_steps_make_just_the_steps_that_are_asked_for(evidence):
+    found = evidence.facts("keras", "steps")
+    assert found["calls"] == [1, 8, 8, 1, *[1] * 6], "1, 17 and 6 steps"
+    losses = found["losses"]
+    means = [np.mean(losses[:1]), np.mean(losses[1:18]), np.mean(losses[18:])]
+    np.testing.assert_allclose(found["means"], means, rtol=1e-5)
+    assert all(found[f"rests after {asked}"] for asked in (1, 17, 6))
+    assert found["the head is the same"]
+    assert (found["one step more"], found["left over"]) == ("StopIteration", [])
 
 
 @pytest.mark.slow
@@ -57,6 +69,52 @@ def test_rounding_is_to_the_nearest_bfloat16_ties_to_even():
     values = np.array([1.0, 1 + 0.49 * step, 1 + 0.51 * step, 1 + 0.5 * step, 1 + 1.5 * step, -1 - 0.51 * step, 0.0])
     expected = np.array([1.0, 1.0, 1 + step, 1.0, 1 + 2 * step, -1 - step, 0.0], np.float32)
     assert np.array_equal(folding.to_bfloat16(values.astype(np.float32)), expected)
+
+
+def test_numbers_that_float16_cannot_hold_are_refused_and_others_rounded():
+    task = TASKS["frozen"]
+    checkpoint = checkpoint_of(task)
+    rounded = folding.executed(task, checkpoint, Variant(precision="fp16", device="cuda"))
+    kernel = rounded["conv1.weight"]
+    assert np.array_equal(kernel, kernel.astype(np.float16))
+    assert 0 < np.abs(kernel - checkpoint["conv1.weight"]).max() <= 2**-11 * np.abs(kernel).max()
+    assert np.array_equal(rounded["bn1.weight"], checkpoint["bn1.weight"])
+    large = {**checkpoint, "layer1.0.conv1.weight": checkpoint["layer1.0.conv1.weight"] * 1e7}
+    with pytest.raises(UnsupportedVariant, match=r"cannot hold the numbers of layer1\.0\.conv1\.weight: use bf16"):
+        folding.executed(task, large, Variant(precision="fp16", device="cuda"))
+
+
+def test_tf32_is_rounded_by_the_hardware():
+    task = TASKS["frozen"]
+    checkpoint = checkpoint_of(task)
+    executed = folding.executed(task, checkpoint, Variant(precision="tf32", device="cuda"))
+    assert executed.keys() == checkpoint.keys()
+    assert all(np.array_equal(tensor, checkpoint[name]) for name, tensor in executed.items())
+
+
+@pytest.mark.parametrize(
+    ("backend", "knobs"),
+    [
+        ("pytorch", {"precision": "tf32"}),
+        ("keras", {"precision": "tf32"}),
+        ("tensorflow", {"precision": "fp16"}),
+        ("pytorch", {"execution": "cuda_graphs"}),
+        ("pytorch", {"execution": "max_autotune"}),
+        ("pytorch", {"execution": "reduce_overhead"}),
+        ("pytorch", {"autotune": "autotuned"}),
+    ],
+)
+def test_what_only_a_gpu_can_is_refused_on_a_cpu_and_allowed_on_one(backend, knobs):
+    ((knob, value),) = knobs.items()
+    with pytest.raises(UnsupportedVariant, match=f"{backend}'s {knob} '{value}' needs a GPU: use --device cuda"):
+        check(backend, Variant(**knobs), TASKS["frozen"])
+    check(backend, Variant(**knobs, device="cuda:1"), TASKS["frozen"])
+
+
+def test_no_two_knobs_share_a_value_so_that_a_variant_is_known_by_its_values():
+    values = [v for knob in KNOBS.values() for v in dict.fromkeys(v for of in knob.values.values() for v in of)]
+    words = [value for value in values if not value.isdecimal()]
+    assert sorted(set(words)) == sorted(words)
 
 
 @pytest.mark.parametrize("task", ["frozen", "lite0"])
@@ -127,9 +185,36 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
     }
 
 
-def test_contradictory_knobs_are_refused():
-    with pytest.raises(UnsupportedVariant, match="folding 'conv_bn' needs fixed statistics"):
-        check("pytorch", Variant(folding="conv_bn"), TASKS["batch_stats"])
+@pytest.mark.parametrize(
+    ("knobs", "task", "line"),
+    [
+        ({"folding": "conv_bn"}, "batch_stats", "folding 'conv_bn' needs fixed statistics"),
+        ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
+        ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
+        ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
+        ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
+        ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: leave folding alone"),
+        ({"workers": "0", "prefetch": "4"}, "frozen", "workers '0' prepare nothing ahead: leave prefetch alone"),
+    ],
+)
+def test_contradictory_knobs_are_refused(knobs, task, line):
+    with pytest.raises(UnsupportedVariant, match=line):
+        check("tensorflow" if "graph" in knobs else "pytorch", Variant(**knobs), TASKS[task])
+
+
+@pytest.mark.parametrize("knob", BELOW_THE_HEAD)
+def test_what_makes_constants_of_the_backbone_is_refused_where_it_is_trained(knob):
+    stage = TASKS["frozen"].model_copy(update={"trainable": "last-stage"})
+    for backend in ("pytorch", "tensorflow", "keras"):
+        for value in KNOBS[knob].values[backend]:
+            turned = {} if value == default_of(backend, knob) else {knob: value}
+            variant = Variant(device="cuda", **turned)
+            check(backend, variant, TASKS["frozen"])
+            if value in BELOW_THE_HEAD[knob]:
+                with pytest.raises(UnsupportedVariant, match=f"{knob} '{value}' is for a frozen backbone"):
+                    check(backend, variant, stage)
+            else:
+                check(backend, variant, stage)
 
 
 def test_a_backend_that_the_table_does_not_know_leaves_all_knobs_alone():

@@ -46,9 +46,7 @@ class Bench:
     """`python -m bench ...`, in a session of its own, with its output read line by line as it comes."""
 
     def __init__(self, *arguments: object, cwd: Path, **planted: str) -> None:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "PYTHONPATH": str(PROJECT)}
-        if not planted.pop("real", None):
-            environment = arithmetic(environment)
+        environment = arithmetic({**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench", *map(str, arguments)],
             cwd=cwd,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench import cli
 from bench.commands import run as run_command
 
 RANDOM_DIGITS = """
@@ -24,23 +21,10 @@ override = {{ weights = "random", dataset = "digits"{more} }}
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Runs the command line in this process; returns status, stdout, stderr. It starts no worker."""
+def bench(monkeypatch, command_line, tmp_path):
+    """Runs the command line in a folder of its own; returns status, stdout, stderr. It starts no worker."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_command.comparison, "compare", lambda *_: pytest.fail("something was measured"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return run
+    return command_line
 
 
 @pytest.fixture
@@ -68,6 +52,20 @@ def refused(bench, tmp_path):
         (["run", "--suite", "quik"], "unknown suite 'quik': did you mean 'quick'?"),
         (["run", "--suite", "mine.toml"], "suite file mine.toml does not exist: give the path of a TOML file"),
         (["parity", "--task", "embeded"], "unknown task 'embeded': did you mean 'embedded'?"),
+        (["sweep", "--task", "embedded"], "a sweep needs values of a field: give some, as in --learning-rate"),
+        (
+            ["sweep", "--task", "embedded", "--epochs", "1,0,-1"],
+            "--epochs 0: input should be greater than or equal to 1",
+        ),
+        (
+            ["sweep", "--epochs", "1", "--target", "70"],
+            "--target 70: give a test accuracy above 0 and below 1, as 0.70",
+        ),
+        (
+            ["sweep", "--resume", "x", "--set", "epochs=1"],
+            "--resume takes the options that the run had: leave out --set",
+        ),
+        (["sweep", "--resume", "x"], "unknown run 'x': there is no run in results yet"),
         (["list", "task"], "unknown list 'task': did you mean 'tasks'?"),
         (
             ["run", "--task", "embedded", "--relative-to", "pytroch"],
@@ -101,6 +99,25 @@ def refused(bench, tmp_path):
             ["run", "--task", "embedded", "--checkpoint", "lost.pth"],
             "checkpoint lost.pth does not exist: give a folder with config.json",
         ),
+        (["roofline", "--backend", "tensorflwo"], "unknown backend 'tensorflwo': did you mean 'tensorflow'?"),
+        (["profile", "pytroch"], "unknown backend 'pytroch': did you mean 'pytorch'?"),
+        (["profile", "pytorch/defalt"], "unknown variant 'defalt': did you mean 'default'?"),
+        (
+            ["profile", "pytorch/default", "--task", "embedded", "--weights", "random", "--knob", "layout=nhwc"],
+            "a profile is of one case, and these are pytorch/default, pytorch/nhwc: name one variant",
+        ),
+        (
+            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--task", "embedded"],
+            "a profile is of one task, and there are 2: name one with --task",
+        ),
+        (
+            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--output", "trace.html"],
+            "--output trace.html: give a file that ends in .json.gz, or in .json",
+        ),
+        (
+            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--output", "nowhere/trace.json"],
+            "--output nowhere/trace.json: its folder does not exist: make it, or choose another",
+        ),
         (["show", "--results", "empty"], "there is no run in empty yet: run the benchmark first"),
         (["show", "20260101T000000Z-quick"], "unknown run '20260101T000000Z-quick': there is no run in results yet"),
     ],
@@ -120,6 +137,8 @@ def test_a_mistake_is_answered_in_one_line(refused, arguments, line):
         (["rnu"], ("rnu", "run")),
         (["run", "surplus"], ("surplus",)),
         (["list"], ("WHAT",)),
+        (["profile"], ("CASE",)),
+        (["profile", "pytorch", "--steps", "0"], ("--steps", "equal to 1")),
     ],
     ids=lambda value: " ".join(value),
 )

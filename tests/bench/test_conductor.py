@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
 from bench import checkpoints, conductor, data
+from bench.conductor import Haste
 from bench.data.subset import limit
 from bench.worker.job import Job
 from bench.worker.plant import Plant
@@ -78,11 +80,13 @@ def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
     return made
 
 
-def launched(folder: Path, *names: str, watcher: Watcher, rounds: int = 4) -> dict[str, conductor.Outcome]:
+def launched(
+    folder: Path, *names: str, watcher: Watcher, rounds: int = 4, round_seconds: float = 0.02
+) -> dict[str, conductor.Outcome]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SITE))
         patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)
-        done = conductor.launch(jobs(folder, *names, rounds=rounds), 0.02, random.Random(1), watcher)
+        done = conductor.launch(jobs(folder, *names, rounds=rounds), round_seconds, random.Random(1), watcher)
     return {outcome.job.case: outcome for outcome in done.outcomes}
 
 
@@ -94,10 +98,13 @@ def worker_of(case: str) -> psutil.Process:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step."""
+    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step.
+
+    All do the same steps, so that what is a short round for the others is one of a hundred times as long for it.
+    """
     watcher = Watcher()
     folder = tmp_path_factory.mktemp("sound")
-    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher)
+    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher, round_seconds=0.002)
     return outcomes, watcher, folder
 
 
@@ -129,6 +136,26 @@ def test_the_first_worker_waits_while_the_others_start(sound):
     calibrated = watcher.events.index(("a", "calibrated"))
     assert calibrated < watcher.events.index(("b", "phase"))
     assert watcher.events.index(("sleep 10", "calibrated")) < watcher.events.index(("a", "ready"))
+
+
+@pytest.mark.slow
+def test_in_haste_workers_are_built_side_by_side_and_the_hopeless_are_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SITE))
+    made = jobs(tmp_path, "a", "raise in build", "b", "sleep 10", "c", rounds=2)
+    made = [job.model_copy(update={"rests": True, "kinds": ("pipeline",), "seeds": ()}) for job in made]
+    asked = []
+    haste = Haste(abreast=2, slowest=5.0, late=lambda: len(asked) == 3 or asked.append(1) is not None)
+    watcher = Watcher()
+    done = conductor.launch(made, 0.02, random.Random(1), watcher, haste=haste)
+    a, raised, b, slow, late = done.outcomes
+    assert watcher.events.index(("b", "built")) < watcher.events.index(("a", "calibrated"))
+    assert a.failure is None
+    assert b.failure is None
+    assert raised.failure.reason == "ValueError: planted: raised in build"
+    assert re.fullmatch(r"a step takes [\d.]+ times as long as a's", slow.failure.reason)
+    assert late.failure is None
+    assert late.said == {}, "it was too late to start it"
+    assert {case for _, _, case in watcher.rounds} == {"a", "b"}
 
 
 @pytest.mark.slow

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from backends.task import Variant
 from bench import doubts
 from bench.record import CachedFeatures, Record
+from bench.worker import in_force
 from tests.bench.made import MB, QUIET, launches, record
 
 
@@ -47,6 +49,7 @@ OF_LAUNCH = {
     "few-cores": lambda: under(quota=1.5),
     "resource-limit": lambda: under(limits={"RLIMIT_AS": 2**33}),
     "other-precision": lambda: record().model_copy(update={"resolved": {"precision": "bf16"}}),
+    "knob-without-effect": lambda: _asked("allocator", "hugepages", {in_force.HUGE: "0", in_force.CPUS: "2"}),
     "gpu-shared": lambda: under(gpu_processes=1),
     "gpu-clock": lambda: under(gpu_clock=1200, gpu_clock_most=1980),
     "drifting-rounds": lambda: with_rounds([1.0, 1.02, 1.04, 1.06, 1.08, 1.1]),
@@ -94,6 +97,10 @@ OF_RUN = {
 }
 
 
+def _asked(knob: str, value: str, flags: dict[str, str]) -> Record:
+    return record().model_copy(update={"variant": Variant(**{knob: value}), "resolved": {"flags": flags}})
+
+
 def _proof(field: str) -> list[Record]:
     other = [
         each.model_copy(update={"proof": each.proof.model_copy(update={field: "other"})})
@@ -120,6 +127,17 @@ def test_a_run_raises_the_one_that_it_gives_cause_for(name):
     made = doubts.of_run(OF_RUN[name]())
     assert {found for each in made for found in names(each)} == {name}
     assert doubts.of_run(made) == made, "asked again, it adds nothing"
+
+
+def test_what_was_asked_for_is_no_doubt():
+    alone = OF_RUN["tf32-alone"]()
+    asked = [
+        r.model_copy(update={"variant": Variant(precision="tf32")}) if r.backend == "pytorch" else r for r in alone
+    ]
+    assert "tf32-alone" not in {found for each in doubts.of_run(asked) for found in names(each)}
+    alone = OF_RUN["onednn-alone"]()
+    asked = [r.model_copy(update={"variant": Variant(kernels="eigen")}) if r.backend == "keras" else r for r in alone]
+    assert "onednn-alone" not in {found for each in doubts.of_run(asked) for found in names(each)}
 
 
 def test_every_rule_is_tested_and_known():

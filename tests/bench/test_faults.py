@@ -7,37 +7,58 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from bench import store, worker_process
+from bench import resume, store, worker_process
 from bench.tables.launches import by_task
 from tests.bench.processes import Bench, living, suite_file, wait_until
 from tests.bench.test_conductor import Watcher, launched
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
-#: A whole run of two launches lasts about this long.
+#: In each of the chains, which go on side by side.
+KILLS = 10
+CHAINS = 2
+#: A whole run of two launches lasts about this long on a quiet machine.
 RUN_SECONDS = 3.0
 
 
 def test_kills_at_random_moments_lose_nothing_that_is_finished(tmp_path):
     """Conductors and workers are killed; each time the run is resumed, until it is done, and then begun anew."""
-    draw = random.Random(KILLS)
-    results, suite = tmp_path / "results", suite_file(tmp_path, launches=2)
+    folders = [tmp_path / str(number) for number in range(CHAINS)]
+    with ThreadPoolExecutor(CHAINS) as pool:
+        chains = list(pool.map(chain, folders))
+    killed = sum((hit for hit, _ in chains), Counter())
+    assert killed.total() >= CHAINS * KILLS
+    assert min(killed["conductor"], killed["worker"]) > 0
+    assert any(finished for _, finished in chains)
+
+
+def chain(folder: Path) -> tuple[Counter[str], bool]:
+    """One chain of kills: whom they hit, and whether a record was there to be lost."""
+    folder.mkdir()
+    draw = random.Random(folder.name)
+    results, suite = folder / "results", suite_file(folder, launches=2)
+    home = {"HEADTOHEAD_HOME": str(folder / "home")}  # one measurement at a time, in each home
     run: Path | None = None
     seen: dict[Path, dict[str, object]] = {}
-    killed = {"conductor": 0, "worker": 0}
-    while sum(killed.values()) < KILLS:
+    killed: Counter[str] = Counter()
+    lasts = RUN_SECONDS
+    while killed.total() < KILLS:
         command = ("--resume", run) if run else ("--suite", suite, "--backend", "pytorch", "--backend", "keras")
-        with Bench("run", *command, "--results", results, cwd=tmp_path) as bench:
-            wait_until(lambda: bench.process.poll() is not None, draw.uniform(0.2, RUN_SECONDS))
-            if bench.process.poll() is None:
+        with Bench("run", *command, "--results", results, cwd=folder, **home) as bench:
+            began = time.monotonic()
+            if wait_until(lambda: bench.process.poll() is not None, draw.uniform(0.2, lasts)):
+                lasts = time.monotonic() - began
+            else:
                 workers = bench.workers()
-                victim = draw.choice(["conductor", "conductor", "worker"]) if workers else "conductor"
+                lasts *= 1 if workers else 1.2  # on a busy machine it lasts longer
+                victim = draw.choice(["conductor", "worker"]) if workers else "conductor"
                 kill(bench.process.pid if victim == "conductor" else draw.choice(workers).pid)
                 killed[victim] += 1
                 if victim == "conductor":
@@ -46,23 +67,21 @@ def test_kills_at_random_moments_lose_nothing_that_is_finished(tmp_path):
             status = bench.end()
         assert status in (0, 1, -signal.SIGKILL), bench.stdout + bench.stderr
         assert "Traceback" not in bench.stdout + bench.stderr
-        for folder in store.runs(results):
-            records, problems = store.read(folder)
+        for one in store.runs(results):
+            records, problems = store.read(one)
             assert problems == [], "a record is whole or absent"
             now = {f"{r.case} {r.launch}": (r.pipeline, r.fine_tunes, r.failure) for r in records}
-            before = seen.get(folder, {})
-            assert before.items() <= now.items(), "what was finished stays as it was"
-            seen[folder] = now
+            assert seen.get(one, {}).items() <= now.items(), "what was finished stays as it was"
+            seen[one] = now
         newest = store.runs(results)[-1:]
-        run = newest[0] if newest and status == -signal.SIGKILL else None
-    assert min(killed.values()) > 0
-    assert any(seen.values())
-
+        begun = newest and status == -signal.SIGKILL and (newest[0] / resume.FILE).is_file()
+        run = newest[0] if begun else None
     if run:
-        with Bench("run", "--resume", run, "--results", results, cwd=tmp_path) as bench:
+        with Bench("run", "--resume", run, "--results", results, cwd=folder, **home) as bench:
             assert bench.end() in (0, 1)
         (task,) = by_task(store.read(run)[0])
         assert all(len(case.finished) + len(case.failed) >= 2 for case in task.cases)
+    return killed, any(seen.values())
 
 
 def kill(pid: int) -> None:

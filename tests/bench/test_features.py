@@ -135,7 +135,7 @@ def test_the_key_tells_apart_whatever_decides_a_feature():
 
 
 @pytest.mark.slow
-def test_a_run_extracts_once_trains_the_same_head_and_is_shown_apart(tmp_path, monkeypatch):
+def test_a_run_extracts_once_trains_the_same_head_and_is_shown_apart(tmp_path, monkeypatch, command_line):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     suite = suite_file(tmp_path, launches=2, rounds=2)
     asked = ("run", "--suite", suite, "--backend", "pytorch", "--variant", "default", "--knob", "features=cached")
@@ -152,26 +152,22 @@ def test_a_run_extracts_once_trains_the_same_head_and_is_shown_apart(tmp_path, m
     assert [record.features.hit for record in cached] == [False, True]
     assert cached[0].proof.comparable
     assert cached[0].features.images > 64
-    with Bench("cache", "list", cwd=tmp_path) as bench:
-        assert bench.end() == 0
-    assert len(bench.stdout.splitlines()) == 2
-    with Bench("cache", "clear", cwd=tmp_path) as bench:
-        assert bench.end() == 0
+    listed = command_line("cache", "list")
+    assert (listed.status, len(listed.out.splitlines())) == (0, 2)
+    assert command_line("cache", "clear").status == 0
     assert features.entries() == []
 
 
-@pytest.mark.slow
-def test_cached_features_are_refused_where_the_backbone_moves(tmp_path):
+def test_cached_features_are_refused_where_the_backbone_moves(tmp_path, command_line, arithmetic_here):
     suite = suite_file(tmp_path)
     suite.write_text(suite.read_text().replace("epochs = 1", 'epochs = 1, batch_norm = "batch_stats"'))
-    with Bench("run", "--suite", suite, "--knob", "features=cached", cwd=tmp_path) as bench:
-        assert bench.end() == 2
-    assert len(bench.stderr.splitlines()) == 1
-    assert "features 'cached' need a backbone that computes the same each time" in bench.stderr
+    refused = command_line("run", "--suite", suite, "--knob", "features=cached", "--results", tmp_path / "results")
+    assert refused.status == 2
+    assert len(refused.err.splitlines()) == 1
+    assert "features 'cached' need a backbone that computes the same each time" in refused.err
 
 
-@pytest.mark.slow
-def test_a_size_that_is_none_is_one_line(tmp_path):
-    with Bench("run", "--cache-limit", "lots", cwd=tmp_path) as bench:
-        assert bench.end() == 2
-    assert bench.stderr.strip() == "bench: 'lots' is no size: give MB, GB or TB, as 500MB or 4GB"
+def test_a_size_that_is_none_is_one_line(command_line):
+    refused = command_line("run", "--cache-limit", "lots")
+    assert refused.status == 2
+    assert refused.err.strip() == "bench: 'lots' is no size: give MB, GB or TB, as 500MB or 4GB"

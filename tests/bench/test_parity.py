@@ -10,6 +10,7 @@ from bench.parity import prove
 from bench.tasks import TASKS
 
 FROZEN, MOVING = TASKS["cifar10-resnet18"], TASKS["tutorial"]
+STAGE = FROZEN.model_copy(update={"trainable": "last-stage"})
 NONE = np.array([], dtype=str)
 STATISTICS = np.array(["bn1.running_mean", "bn1.running_var"])
 
@@ -164,6 +165,42 @@ def test_frozen_predictions_agree_on_all_but_a_few_images():
 def test_a_weight_that_changes_late_is_found_after_the_fine_tune():
     late = outcome(3000) | {"altered_weights": np.array(["fc.weight"])}
     assert failed(evidence(), outcome=(late, outcome(3000))) == ["frozen after fine-tune"]
+
+
+def _trained(altered=STAGE.trained) -> dict[str, np.ndarray]:
+    """Evidence of a task that trains the last stage too; the last tensor has no gradient to speak of."""
+    drawn = np.random.default_rng(1)
+    below = {f"{part}/{name}": drawn.normal(size=4) for part in ("gradient", "moved") for name in STAGE.trained}
+    below[f"gradient/{STAGE.trained[-1]}"] = np.full(4, 1e-9)
+    return evidence() | below | {"altered_weights": np.array(altered)}
+
+
+def test_what_a_task_trains_has_to_move_and_to_the_same_place():
+    def failed(mine) -> list[str]:
+        return [check.name for check in prove(mine, _trained(), STAGE, None).checks if not check.passed]
+
+    assert failed(_trained()) == []
+    assert failed(_trained(STAGE.trained[1:])) == ["frozen, trained"]
+    assert failed(_trained(STAGE.trained[:-1])) == [], "what has no gradient may stand still"
+    assert failed(_trained((*STAGE.trained, "conv1.weight"))) == ["frozen"]
+    for part, check, tolerance in (
+        ("gradient", "first gradient below", parity.GRADIENT_BELOW["frozen"]),
+        ("moved", "trajectory below", parity.MOVED_BELOW),
+    ):
+        names = [f"{part}/{name}" for name in STAGE.trained]
+        for share, expected in ((0.9, []), (1.1, [check])):
+            off = {name: _trained()[name] * (1 + share * tolerance) for name in names}
+            assert failed(_trained() | off) == expected
+        made = _trained()
+        del made[names[3]]
+        assert failed(made) == [check], "a backend that leaves one out has not trained it"
+
+
+def test_losses_may_differ_by_more_where_more_is_trained():
+    made = _trained()
+    made["losses"] = made["losses"] * (1 + 5 * parity.TRAJECTORY)
+    assert not [check.name for check in prove(made, _trained(), STAGE, None).checks if not check.passed]
+    assert failed(evidence() | {"losses": made["losses"]}) == ["losses"]
 
 
 def _moved() -> dict[str, np.ndarray]:

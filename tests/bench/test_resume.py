@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import pytest
 
-from bench import resume, store
+from bench import report, resume, store
 from bench.amounts import seconds, share
+from bench.environment import environment
 from bench.errors import UserError
+from bench.request import Request
 from bench.tables.launches import by_task
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
@@ -22,6 +25,16 @@ def test_differences_are_named_with_both_values():
         "packages.torch was 2.9 and is 2.10",
         "cpu.quota was None and is 2.0",
     ]
+
+
+def test_a_run_that_was_killed_before_it_wrote_down_its_conditions_is_finished_under_any(tmp_path):
+    request = Request(tasks=["embedded"], overrides={"weights": "random"}, results=tmp_path)
+    (tmp_path / store.RECORDS).mkdir()
+    resume.keep(tmp_path, request)
+    assert resume.resumed(tmp_path, resume.asked(tmp_path), environment()).done == ()
+    report.write_environment(tmp_path, {**environment(), "cpu": {"model": "Z80"}}, ())
+    with pytest.raises(UserError, match=r"conditions have changed: cpu\.model was Z80 and is "):
+        resume.resumed(tmp_path, resume.asked(tmp_path), environment())
 
 
 @pytest.mark.parametrize(("text", "value"), [("2%", 0.02), ("0.5 %", 0.005), ("0.03", 0.03)])
@@ -43,11 +56,12 @@ def test_other_amounts_are_refused(wrong):
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_path):
+def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_path, command_line, monkeypatch):
     results = tmp_path / "results"
-    suite = suite_file(tmp_path, launches=3)
-    with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as bench:
-        bench.until(lambda: "launch 2 of 3" in bench.stdout and len(bench.workers()) > 2)
+    suite = suite_file(tmp_path, launches=2)
+    asked = ("--suite", suite, "--backend", "pytorch", "--backend", "keras")
+    with Bench("run", *asked, "--results", results, cwd=tmp_path) as bench:
+        bench.until(lambda: "launch 2 of 2" in bench.stdout and len(bench.workers()) > 2)
         workers = bench.workers()
         bench.process.send_signal(signal.SIGKILL)
         bench.end(10)
@@ -56,19 +70,19 @@ def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_pat
     before, _ = store.read(run)
     assert {record.launch for record in before} == {1}
 
-    with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path, OMP_WAIT_POLICY="passive") as bench:
-        assert bench.end() == 2
+    with monkeypatch.context() as patch:
+        patch.setenv("OMP_WAIT_POLICY", "passive")
+        refused = command_line("run", "--resume", run.name, "--results", results)
+    assert refused.status == 2
     assert (
-        "cannot be resumed, conditions have changed: variables.OMP_WAIT_POLICY was None and is passive" in bench.stderr
+        "cannot be resumed, conditions have changed: variables.OMP_WAIT_POLICY was None and is passive" in refused.err
     )
 
     with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
     after, problems = store.read(run)
     assert problems == []
-    assert sorted((r.backend, r.launch) for r in after) == [
-        (b, n) for b in ("keras", "pytorch", "tensorflow") for n in (1, 2, 3)
-    ]
+    assert sorted((r.backend, r.launch) for r in after) == [(b, n) for b in ("keras", "pytorch") for n in (1, 2)]
     kept = {(r.case, r.launch): r.pipeline for r in after}
     assert all(kept[r.case, r.launch] == r.pipeline for r in before)
     assert all(len(case.fine_tunes) == 1 for case in by_task(after)[0].cases)
@@ -79,8 +93,7 @@ def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_pat
     assert set(files) == {"environment.json", "results.csv", "tables.md", "benchmark.json"}
     for name in files:
         (run / name).unlink()
-    with Bench("show", run.name, "--results", results, cwd=tmp_path) as bench:
-        assert bench.end(60) == 0
+    assert command_line("show", run.name, "--results", results).status == 0
     assert {name: (run / name).read_text() for name in files} == files
     assert json.loads(files["environment.json"])["frameworks"]["pytorch/default"]["build"] == {"build": "NumPy"}
 
@@ -103,18 +116,21 @@ def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_run_is_refused_or_waits(tmp_path):
+def test_a_second_run_is_refused_or_waits(tmp_path, command_line):
     results = tmp_path / "results"
-    suite = suite_file(tmp_path)
-    with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as first:
-        first.until(lambda: first.workers())
-        with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as second:
-            assert second.end(60) == 2
-        assert "another measurement is under way" in second.stderr
-        assert f"process {first.process.pid}" in second.stderr
+    command = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", results)
+    # Stopped, the first one lasts as long as it takes.
+    with Bench(*command, cwd=tmp_path) as first:
+        first.until(lambda: results.is_dir() and first.workers())
+        first.process.send_signal(signal.SIGSTOP)
+        second = command_line(*command)
+        assert second.status == 2
+        assert "another measurement is under way" in second.err
+        assert f"process {first.process.pid}" in second.err
         assert len(list(results.iterdir())) == 1
-        with Bench("run", "--suite", suite, "--results", results, "--wait", cwd=tmp_path) as third:
+        with Bench(*command, "--wait", cwd=tmp_path) as third:
             third.until(lambda: "Waiting for another measurement" in third.stdout)
+            first.process.send_signal(signal.SIGCONT)
             assert first.end() == 0
             assert third.end() == 0
 
@@ -126,8 +142,7 @@ def test_launches_are_added_until_the_interval_is_narrow_or_the_time_is_over(tmp
     command = ("run", "--suite", suite, "--backend", "pytorch", "--backend", "keras", "--results", results)
     with Bench(*command, "--until", "95%", "--strict", cwd=tmp_path) as bench:
         assert bench.end() == 1, "strict: there is a warning"
-    assert "Strict: " in bench.stdout
-    assert "few-launches" in bench.stdout
+    assert re.search(r"^Strict: [a-z, -]+\.$", bench.stdout, re.M), "few-launches, or on a busy machine that it is one"
     (run,) = results.iterdir()
     assert len({record.launch for record in store.read(run)[0]}) >= 2, "one launch has no interval"
     with Bench(*command, "--until", "0.001%", "--max-time", "1s", cwd=tmp_path) as bench:

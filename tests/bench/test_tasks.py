@@ -56,6 +56,25 @@ def test_one_image_is_enough_where_its_map_has_more_than_one_pixel():
     assert large.values_per_channel(1) == 4
 
 
+def test_what_is_trained_begins_with_a_stage_and_has_no_statistics():
+    task = Task(**{**BASE, "trainable": "last-stage"})
+    assert task.trained[0] == "layer4.0.conv1.weight"
+    assert task.trained[-1] == "layer4.1.bn2.bias"
+    assert not [name for name in task.trained if "running" in name]
+    lite = Task(**{**BASE, "backbone": "efficientnet_lite0", "image_size": 32, "trainable": "last-stage"})
+    assert {name.split(".")[0] for name in lite.trained} == {"blocks", "conv_head", "bn2"}
+    assert lite.trained[0] == "blocks.6.0.conv_pw.weight"
+    whole = Task(**{**BASE, "trainable": "all"})
+    assert len(whole.trained) == 60, "20 convolutions, 20 scales and 20 shifts"
+    assert len({task.hash, whole.hash, Task(**BASE).hash}) == 3
+    assert Task(**BASE).trained == ()
+
+
+def test_training_the_head_alone_is_not_written_for_readers_that_do_not_know_better():
+    assert "trainable" not in Task(**BASE).model_dump_json()
+    assert TASKS["embedded"].hash == "cdc17879295c", "as it was before there was such a field"
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU"])
 def test_a_device_is_cpu_or_cuda(device):
     with pytest.raises(ValidationError):

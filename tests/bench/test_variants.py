@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from backends.task import Variant
-from bench import variants
+from bench import abilities, gpu, variants
 from bench.errors import UserError
 from bench.request import Request, plan
 from bench.tables import tables
@@ -54,6 +56,7 @@ def test_names_and_knobs_may_be_asked_for_together():
         ("precision", "--knob precision: write knob=value, as in --knob precision=bf16"),
         ("threads=0", "--knob threads=0: use a whole number from 1 on"),
         ("threads=many", "--knob threads=many: use a whole number from 1 on"),
+        ("optimizer=fusd", "unknown value of the knob optimizer 'fusd': did you mean 'fused'?"),
         ("gradients=outside_tape", "--knob gradients=outside_tape: use one of no_grad, inference_mode"),
     ],
 )
@@ -70,7 +73,7 @@ def test_an_unknown_variant_is_one_line():
 
 def test_what_the_machine_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("processor: 0\nflags\t\t: fpu avx2\n")
-    monkeypatch.setattr(variants, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(abilities, "CPUINFO", tmp_path / "cpuinfo")
     assert "this CPU has no bfloat16" in variants.refused("keras", Variant(precision="bf16"), TASK)
     (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx512_bf16 avx2\n")
     assert variants.refused("keras", Variant(precision="bf16"), TASK) is None
@@ -79,6 +82,43 @@ def test_what_the_machine_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_
     assert "needs a C++ compiler" in variants.refused("pytorch", compiled, TASK)
     assert variants.refused("tensorflow", compiled, TASK) is None
     assert variants.refused("pytorch", Variant(), TASK) is None
+    needing = "pytorch's execution 'cuda_graphs' needs a GPU: use --device cuda"
+    assert variants.refused("pytorch", Variant(execution="cuda_graphs"), TASK) == needing
+
+
+def test_allocators_that_are_not_there_are_refused_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(abilities, "find_library", lambda name: None)
+    monkeypatch.setattr(abilities, "HUGE_PAGES", tmp_path / "enabled")
+    for allocator, line in (
+        ("jemalloc", "libjemalloc is not installed: apt-get install libjemalloc2"),
+        ("tcmalloc", "libtcmalloc_minimal is not installed: apt-get install libtcmalloc-minimal4"),
+        ("hugepages", "the kernel gives no huge pages"),
+    ):
+        assert variants.refused("keras", Variant(allocator=allocator), TASK).startswith(line)
+    (tmp_path / "enabled").write_text("always [madvise] never\n")
+    monkeypatch.setattr(abilities, "find_library", lambda name: f"lib{name}.so.2")
+    monkeypatch.setattr(abilities.platform, "libc_ver", lambda: ("glibc", "2.36"))
+    for allocator in ("jemalloc", "tcmalloc", "hugepages"):
+        assert variants.refused("keras", Variant(allocator=allocator), TASK) is None
+    (tmp_path / "enabled").write_text("always madvise [never]\n")
+    assert "is never): set it to madvise" in variants.refused("keras", Variant(allocator="hugepages"), TASK)
+    monkeypatch.setattr(abilities.platform, "libc_ver", lambda: ("glibc", "2.31"))
+    assert "need glibc 2.35, this is glibc 2.31" in variants.refused("keras", Variant(allocator="hugepages"), TASK)
+
+
+def test_what_the_gpu_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_path):
+    old = gpu.Gpu(0, "NVIDIA T4", "GPU-0", 16 * 2**30, "580", "13.0", 70.0, capability=(7, 5))
+    monkeypatch.setattr(gpu, "devices", lambda: [old])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for precision, name in (("bf16", "bfloat16"), ("tf32", "TF32")):
+        reason = f"NVIDIA T4 has no {name} (compute capability 7.5, 8.0 is needed): use precision fp32"
+        assert variants.refused("keras", Variant(precision=precision, device="cuda"), TASK) == reason
+    assert variants.refused("keras", Variant(precision="fp16", device="cuda:0"), TASK) is None
+    compiled = Variant(execution="reduce_overhead", device="cuda")
+    assert "torch.compile needs a C compiler" in variants.refused("pytorch", compiled, TASK)
+    monkeypatch.setattr(gpu, "devices", lambda: [replace(old, capability=(8, 0))])
+    assert variants.refused("keras", Variant(precision="tf32", device="cuda"), TASK) is None
 
 
 def test_a_backend_that_cannot_run_a_variant_is_left_out_and_named():

@@ -21,6 +21,7 @@ from tests.yardsticks import (
     case,
     command_line,
     error_rates,
+    exhaustive,
     extraction,
     handwritten,
     harness_cost,
@@ -126,6 +127,14 @@ def stored(extent: Extent) -> Iterator[Target]:
     yield Target("recording, of a run's wall time", spanned(shares), most=0.01, style=".2%", note=note)
 
 
+def everything(extent: Extent) -> Iterator[Target]:
+    """What is tuned against all combinations, of the first backend asked for; about a quarter of an hour."""
+    backend = extent.backends[0]
+    ys = exhaustive.compare(backend, extent.data, extent.say)
+    of = ", ".join(exhaustive.SUBSET)
+    yield of_ratios(f"{backend}: tuned / the best of all", ys, least=0.97, note=f"throughput; all combinations of {of}")
+
+
 PARTS = {
     "scripts": scripts,
     "rounds": rounds,
@@ -134,6 +143,7 @@ PARTS = {
     "help": help_,
     "stored": stored,
     "errors": errors,
+    "exhaustive": everything,
     "variants": variants.targets,
     "handwritten": handwritten.targets,
     "cached": cached.targets,
@@ -142,7 +152,7 @@ PARTS = {
     "bf16": bf16.targets,
 }
 #: Measured only where they are asked for.
-LONG = ("errors", "variants", "handwritten", "cached", "extraction", "head", "bf16")
+LONG = ("errors", "variants", "handwritten", "cached", "extraction", "head", "bf16", "exhaustive")
 
 
 def table(targets: list[Target]) -> Table:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from backends.convolutions import convolutions as of_backbone
 from backends.task import Task
 from bench.worker import plugin
 from tests.yardsticks import in_worker
@@ -45,12 +46,9 @@ class Convolution(NamedTuple):
 
 def convolutions(task: Task) -> Counter[Convolution]:
     """The backbone's, each with how many times it is there."""
-    shapes = task.network.tensors()
-    places = task.network.places(task.image_size).items()
     return Counter(
-        Convolution(shape[1], shape[0], shape[2], place.stride, place.side)
-        for name, place in places
-        for shape in [shapes[f"{name}.weight"]]
+        Convolution(layer.into, layer.out, layer.kernel, layer.stride, layer.side)
+        for layer in of_backbone(task.network, task.image_size)
     )
 
 

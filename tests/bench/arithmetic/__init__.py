@@ -4,8 +4,9 @@ It is a whole backend behind the real contract, run by real workers; what it lac
 image, averaged to 8 x 8 pixels, times one of the checkpoint's tensors.
 
 A fault is named by the task, or for one backend in `$PLANTED_<NAME>`: `raise in build`, `raise in round`,
-`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, `exhaust memory in round`, or `sleep N`, N ms
-in every step.
+`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, `exhaust memory in round`, `other features`
+(than the image's, where the head trains on cached ones), `slow look` (50 ms for each batch's class scores of cached
+features), or `sleep N`, N ms in every step.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from backends.base import Backend, DeviceMemory, Head, Order, Resolved, Tensors, Trainer, Training
+from backends.base import Backend, DeviceMemory, Event, Head, Order, Resolved, Tensors, Trainer, Training
+from backends.kernels import Kernel
 from backends.task import Task, Variant
 from bench.worker import warmup
 
@@ -106,9 +108,12 @@ class ArithmeticTrainer(Trainer):
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         self.started += 1
+        features = features * 1.01 if self.fault == "other features" else features
         return ArithmeticHead(self, ((features[b], labels[b]) for b in order.batches()), 0)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
+        if self.fault == "slow look":
+            time.sleep(0.05)
         return features @ self.kernel + self.bias
 
     def head(self) -> Head:
@@ -208,3 +213,15 @@ class Arithmetic(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         fault = os.environ.get(f"PLANTED_{self.name.upper()}", task.name)
         return ArithmeticTrainer(fault, task, variant, checkpoint, head)
+
+    def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """Whatever the kernel, a small product: its figures mean nothing, and take no time."""
+        a = np.linspace(-1, 1, 64 * 64).reshape(64, 64)
+        return lambda times: [a @ a for _ in range(times)]
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """Two events, one within the other."""
+        began = time.perf_counter()
+        run()
+        took = 1e6 * (time.perf_counter() - began)
+        return [Event("steps", "thread 1", False, 0.0, took), Event("product", "thread 1", False, took / 4, took / 2)]

@@ -12,7 +12,6 @@ import pytest
 
 from tests.bench.gate.repository import git
 from tests.bench.gate.test_gate import edit
-from tests.bench.gate.test_gate import project as project
 from tests.bench.processes import PROJECT, arithmetic
 
 DOCUMENT = PROJECT / "bench/gate/README.md"

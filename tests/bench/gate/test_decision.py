@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ GATES = 3000
 ERROR = 3 * math.sqrt(0.25 / GATES)
 
 
+@cache
 def simulated(change: float, sigma: float, seed: int = 0, cases: int = 1, noise=None) -> tuple[Counter, float]:
     """Verdicts of many gates, as shares, and the mean number of pairs they took."""
     draw = np.random.default_rng(seed)

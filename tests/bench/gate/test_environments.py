@@ -15,7 +15,6 @@ from bench.errors import UserError
 from bench.gate import environments
 from tests.bench.gate.repository import git
 from tests.bench.gate.test_gate import COARSE, edit
-from tests.bench.gate.test_gate import project as project
 from tests.bench.processes import Bench
 
 NAME = "head_to_head_brake"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -14,42 +16,19 @@ import pytest
 from bench.commands import gate as command
 from bench.errors import UserError
 from bench.gate.ask import Ask
-from bench.gate.decision import Verdict
-from tests.bench.gate.repository import git, left_over, made
-from tests.bench.processes import PROJECT, Bench, living, wait_until
+from bench.gate.case import Pair
+from bench.gate.decision import LOOKS, Verdict
+from bench.gate.figures import Figures
+from bench.gate.metrics import margins
+from tests.bench.gate.repository import git, left_over
+from tests.bench.processes import Bench, living, wait_until
 
-SUITE = """
-description = "As small as can be"
-launches = 20
-rounds = 4
-round_seconds = 0.05
-proof_images = 4
-proof_steps = 3
-
-[[entries]]
-task = "cifar10-resnet18"
-override = { weights = "random", dataset = "digits", train_limit = 64, epochs = 1 }
-fine_tune = false
-"""
 STEP = "        loss, gradient = self.loss_and_gradient(images, labels)\n"
 START = "        self.started = 0\n"
 BALLAST = (START, START + "        self.ballast = np.ones(200 * 2**20, np.uint8)\n")
 ARITHMETIC = "tests/bench/arithmetic/__init__.py"
 #: Arithmetic takes microseconds a step, so its figures scatter more than a framework's.
 COARSE = ("--margin", "30%", "--margin", "first-step=90%")
-
-
-@pytest.fixture
-def project(tmp_path):
-    """This project as a repository of its own with one commit, `base`."""
-    folder = tmp_path / "project"
-    names = git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    for name in names:
-        if not name.startswith("results/") and (PROJECT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PROJECT / name, folder / name)
-    (tmp_path / "small.toml").write_text(SUITE)
-    return made(folder)
 
 
 def edit(project: Path, old: str, new: str, name: str = ARITHMETIC) -> None:
@@ -66,6 +45,33 @@ def gate(project: Path, *arguments: object, **planted: str) -> Bench:
     return Bench(*command, cwd=project, TMPDIR=str(scratch), **planted)
 
 
+@pytest.fixture
+def here(command_line, arithmetic_here, monkeypatch):
+    """Gates the project in a folder, in this process, as far as measuring."""
+
+    def run(project: Path, *arguments: object):
+        monkeypatch.chdir(project)
+        monkeypatch.setattr(command, "PROJECT", project)
+        monkeypatch.setattr(command, "measure", lambda *_: pytest.fail("something was measured"))
+        suite = project.parent / "small.toml"
+        return command_line("gate", "--against", "base", "--suite", suite, "--backend", "pytorch", *arguments)
+
+    return run
+
+
+@pytest.fixture
+def refused(here):
+    """As `here`, for what has to be refused; returns the one line."""
+
+    def run(project: Path, *arguments: object) -> str:
+        status, out, err = here(project, *arguments)
+        assert (status, out) == (2, "")
+        assert len([line for line in err.splitlines() if line.startswith("bench: ")]) == 1, err
+        return err.splitlines()[-1]
+
+    return run
+
+
 @pytest.mark.slow
 def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tmp_path):
     """By a base whose worker is older than two of the figures that the head's tells."""
@@ -76,7 +82,7 @@ def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tm
     git(project, "commit", "--quiet", "--all", "--message", "older")
     git(project, "tag", "--force", "base")
     worker.write_text(now)
-    edit(project, STEP, 2 * STEP)
+    edit(project, STEP, 4 * STEP)
     edit(project, *BALLAST)
     before = git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()
     files = [tmp_path / name for name in ("gate.json", "gate.md", "gate.xml", "summary.md")]
@@ -96,7 +102,7 @@ def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tm
     assert told["commit"] == git(project, "rev-parse", "base")
     pipeline = told["cases"][0]["metrics"]["pipeline"]
     assert pipeline["verdict"] == "slower"
-    assert 0.4 < pipeline["change"] < 1.5
+    assert 1 < pipeline["change"] < 10
     assert pipeline["interval"][0] > 0
     assert "| pytorch/default cifar10-resnet18 | pipeline |" in files[1].read_text()
     assert files[3].read_text() == files[1].read_text()
@@ -133,14 +139,33 @@ def test_exit_statuses(verdicts, mapped, status):
     assert command.exit_status(verdicts, mapped) == status
 
 
-def test_what_no_step_depends_on_passes_at_once(project):
+@pytest.mark.parametrize(("budget", "pairs"), [(None, LOOKS[-1]), (65.0, 6), (89.0, 8)])
+def test_what_stays_open_until_the_time_is_over_is_undecided(monkeypatch, budget, pairs):
+    """Pairs of 10 s each, of which another one is begun just where it would end in time."""
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(step=10.0).__next__))
+    noisy = (pair(step) for step in itertools.cycle((1.2, 0.8)))
+    judged = command.until_verdict(noisy, "step", margins(()), 1, 0.01, budget, lambda line: None)
+    assert (judged.verdict, judged.launches) == (Verdict.UNDECIDED, pairs)
+
+
+def test_a_time_that_the_first_look_does_not_fit_in_is_refused(monkeypatch):
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(step=10.0).__next__))
+    with pytest.raises(UserError, match="6 launch pairs, the fewest for a verdict, take about 60 s here"):
+        command.until_verdict(iter([pair(1.0)]), "step", margins(()), 1, 0.01, 59.0, lambda line: None)
+
+
+def pair(step: float) -> Pair:
+    return Pair(Figures("step", {"step": (1.0,) * 4}), Figures("step", {"step": (step,) * 4}), None, 10.0)
+
+
+def test_what_no_step_depends_on_passes_at_once(project, here, monkeypatch):
     edit(project, "# Head-to-Head", "# Head to head", "README.md")
-    with gate(project, "--skip-unchanged") as bench:
-        assert bench.end(60) == 0, bench.stderr
-    assert "nothing that training depends on has changed" in bench.stdout
+    passed = here(project, "--skip-unchanged")
+    assert passed.status == 0
+    assert "nothing that training depends on has changed" in passed.out
     edit(project, "PIPELINE = 1e-5", "PIPELINE = 2e-5", "bench/parity.py")
-    with gate(project, "--skip-unchanged") as bench:
-        assert not wait_until(lambda: bench.process.poll() is not None, 5)
+    with pytest.raises(pytest.fail.Exception, match="something was measured"):
+        here(project, "--skip-unchanged")
 
 
 @pytest.mark.slow
@@ -193,11 +218,8 @@ def test_a_time_that_is_too_short_is_refused_with_what_it_takes(project):
         (["--target", "tests/test_step.py"], "leave out --task and --backend"),
     ],
 )
-def test_mistakes_are_one_line(project, arguments, said):
-    with gate(project, *arguments) as bench:
-        assert bench.end(60) == 2
-    assert said in bench.stderr
-    assert len(bench.stderr.strip().splitlines()) == 1
+def test_mistakes_are_one_line(pristine, refused, arguments, said):
+    assert said in refused(pristine, *arguments)
 
 
 @pytest.mark.parametrize("option", [{"skip_unchanged": True}, {"base_env": Path("venv")}, {"allow": ("versions",)}])
@@ -207,34 +229,26 @@ def test_an_option_that_would_mean_nothing_is_refused(option):
         Ask(packages=("torch==2.13.0",), **option).check()
 
 
-def test_a_case_that_the_base_has_and_the_working_tree_lacks(project):
+def test_a_case_that_the_base_has_and_the_working_tree_lacks(project, refused):
     edit(project, '"pytorch": Entry', '"torch": Entry', "backends/__init__.py")
-    with gate(project) as bench:
-        assert bench.end(60) == 2
-    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): bring them back" in bench.stderr
+    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): bring them back" in refused(project)
 
 
-def test_a_base_without_the_suite_and_a_shallow_clone_are_told(project):
+def test_a_base_without_the_suite_and_a_shallow_clone_are_told(project, refused):
     git(project, "checkout", "--quiet", "--orphan", "other")
     git(project, "rm", "--quiet", "-r", "--cached", ".")
     git(project, "commit", "--quiet", "--allow-empty", "--message", "empty")
     git(project, "checkout", "--quiet", "--force", "base")
-    with gate(project, "--against", "other") as bench:
-        assert bench.end(60) == 2
-    assert "has no bench/worker/__main__.py" in bench.stderr
+    assert "has no bench/worker/__main__.py" in refused(project, "--against", "other")
     (project / "more").touch()
     git(project, "add", "more")
     git(project, "commit", "--quiet", "--message", "more")
     shallow = project.parent / "shallow"
     git(project, "branch", "main-line")
     git(project.parent, "clone", "--quiet", "--depth", "1", "--branch", "main-line", f"file://{project}", str(shallow))
-    with gate(shallow) as bench:
-        assert bench.end(60) == 2
-    assert "fetch-depth: 0" in bench.stderr
+    assert "fetch-depth: 0" in refused(shallow)
 
 
-def test_where_there_is_no_repository(project):
+def test_where_there_is_no_repository(project, refused):
     shutil.rmtree(project / ".git")
-    with gate(project) as bench:
-        assert bench.end(60) == 2
-    assert "is in no git repository" in bench.stderr
+    assert "is in no git repository" in refused(project)

@@ -1,26 +1,50 @@
 """With this folder in PYTHONPATH, the registry's backends are arithmetic; those in `$MISSING` lack a package.
 
-Where `$JUMPING_CLOCK` is set, every look at the clock on the wall finds it days off, to either side.
+The digits are scikit-learn's, from the file `$DIGITS` where it is set: importing scikit-learn for them takes as long
+as a whole worker of arithmetic. Where `$REAL` is set, backends and digits are the real ones. Where `$SHORT_WARMUP` is
+set, blocks of a warm-up are a tenth as long. Where `$JUMPING_CLOCK` is set, every look at the clock on the wall finds
+it days off, to either side.
 """
 
 import datetime
 import itertools
 import os
+import sys
 import time
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 import backends
 
-backends.REGISTRY = MappingProxyType(
-    {
-        name: backends.Entry(
-            f"tests.bench.arithmetic.{name}",
-            ("no_such_package",) if name in os.environ.get("MISSING", "").split() else ("numpy",),
-            entry.extra,
-        )
-        for name, entry in backends.REGISTRY.items()
-    }
-)
+REAL = os.environ.get("REAL")
+
+if not REAL:
+    backends.REGISTRY = MappingProxyType(
+        {
+            name: backends.Entry(
+                f"tests.bench.arithmetic.{name}",
+                ("no_such_package",) if name in os.environ.get("MISSING", "").split() else ("numpy",),
+                entry.extra,
+            )
+            for name, entry in backends.REGISTRY.items()
+        }
+    )
+
+if os.environ.get("SHORT_WARMUP"):
+    from bench.worker import warmup
+
+    warmup.BLOCK_SECONDS /= 10
+
+if (file := os.environ.get("DIGITS")) and not REAL:
+
+    def load_digits(return_X_y):
+        import numpy as np
+
+        with np.load(file) as digits:
+            return digits["images"], digits["labels"]
+
+    stand_in = ModuleType("sklearn.datasets")
+    stand_in.load_digits = load_digits
+    sys.modules["sklearn.datasets"] = stand_in
 
 if os.environ.get("JUMPING_CLOCK"):
     import pandas  # noqa: F401 - its compiled parts take no other datetime

@@ -1,0 +1,5 @@
+"""Single operations, to measure the machine's rates by: TensorFlow's."""
+
+from backends.tensorflow.kernels import build
+
+__all__ = ["build"]

@@ -1,0 +1,1 @@
+"""What bounds a case: its work counted, the machine's rates measured, and the two compared."""

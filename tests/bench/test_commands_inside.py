@@ -1,0 +1,87 @@
+"""`bench roofline` and `bench profile` as they are called: what they print and write, and what they refuse."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+
+import pytest
+
+from tests.bench.processes import Bench, suite_file
+
+pytestmark = pytest.mark.slow
+BOUND = r"(compute|memory|overhead|input)"
+
+
+def lines(text: str, beginning: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip().startswith(beginning)]
+
+
+def test_a_roofline_of_arithmetic_has_all_its_tables(tmp_path):
+    arguments = ("--suite", suite_file(tmp_path), "--launches", 1, "--rounds", 2)
+    knobs = ("--variant", "default", "--knob", "features=cached")
+    with Bench("roofline", *arguments, "--backend", "keras", *knobs, cwd=tmp_path, COLUMNS="200") as bench:
+        assert bench.end() == 0, bench.stderr[-2000:]
+    titles = [line for line in bench.stdout.splitlines() if re.match(r"\w[\w ,/]+: cifar10-resnet18", line)]
+    kinds = [title.partition(":")[0] for title in titles]
+    assert kinds == ["Work of a step", "Work of a step", "Rates measured", *kinds[3:]]
+    assert kinds[3:] == ["The convolutions alone, GFLOP/s", "Roofline", "Evidence"]
+    assert re.search(rf"keras/default .*{BOUND} *$", bench.stdout, re.M)
+    (bounds,) = lines(bench.stdout, "bound by  ")
+    assert re.fullmatch(rf"bound by +{BOUND} +{BOUND}", bounds), bounds
+    shares = [re.findall(r"(\d+) %", *lines(bench.stdout, f"{one}  ")) for one in ("compute", "memory", "overhead")]
+    inputs = re.findall(r"(\d+) %", lines(bench.stdout, "input  ")[0])
+    for case in range(2):
+        assert 97 <= sum(int(one[case]) for one in (*shares, inputs)) <= 103
+
+
+def test_a_worker_that_dies_is_told_and_the_others_have_their_tables(tmp_path):
+    arguments = ("roofline", "--suite", suite_file(tmp_path), "--launches", 1, "--rounds", 2)
+    backends = ("--backend", "keras", "--backend", "pytorch")
+    with Bench(*arguments, *backends, cwd=tmp_path, PLANTED_PYTORCH="raise in build") as bench:
+        assert bench.end() == 1
+    assert "pytorch/default died: ValueError: planted: raised in build" in bench.stdout
+    assert lines(bench.stdout, "keras/default")
+
+
+def test_a_profile_prints_operations_and_writes_a_trace(tmp_path):
+    with Bench("profile", "keras", "--suite", suite_file(tmp_path), "--steps", 7, cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stderr[-2000:]
+    assert "keras/default, cifar10-resnet18: 7 steps, host" in bench.stdout
+    assert re.search(r"^ steps +1 .* 50\.0 % *$", bench.stdout, re.M)
+    (file,) = (tmp_path / "results" / "profiles").iterdir()
+    assert str(file.relative_to(tmp_path)) in bench.stdout
+    assert [e["name"] for e in events(gzip.decompress(file.read_bytes()))] == ["steps", "product"]
+
+
+def events(trace: bytes) -> list[dict]:
+    """The complete events of a trace, each with what Perfetto needs of it."""
+    found = [e for e in json.loads(trace)["traceEvents"] if e["ph"] == "X"]
+    for event in found:
+        assert event["name"]
+        assert event["ts"] >= 0
+        assert event["dur"] >= 0
+        assert {"pid", "tid"} <= event.keys()
+    return found
+
+
+@pytest.mark.parametrize(("backend", "operation"), [("pytorch", "aten::convolution"), ("keras", "_MklNativeConv2D")])
+def test_a_real_frameworks_profile_shows_its_convolutions(tmp_path, backend, operation):
+    arguments = ("--suite", suite_file(tmp_path), "--threads", 1, "--steps", 3, "--output", "trace.json")
+    with Bench("profile", f"{backend}/default", *arguments, cwd=tmp_path, real="yes") as bench:
+        assert bench.end() == 0, bench.stdout + bench.stderr[-2000:]
+    assert operation in bench.stdout
+    found = [e for e in events((tmp_path / "trace.json").read_bytes()) if operation in e["name"]]
+    assert len(found) >= 3 * 16, "of a step's 20 convolutions some have another name, where padding is fused into them"
+
+
+def test_a_real_roofline_tells_what_bounds_a_step(tmp_path):
+    arguments = ("--suite", suite_file(tmp_path), "--threads", 1, "--launches", 1, "--rounds", 2)
+    with Bench("roofline", "--backend", "tensorflow", *arguments, cwd=tmp_path, real="yes") as bench:
+        assert bench.end() == 0, bench.stdout + bench.stderr[-2000:]
+    assert re.search(rf"^ bound by +{BOUND} *$", bench.stdout, re.M), bench.stdout
+    (alone,) = lines(bench.stdout, "convolutions alone, ms")
+    (device,) = lines(bench.stdout, "on the device, ms")
+    assert float(alone.split()[-1]) > 0
+    assert float(device.split()[-1]) > 0

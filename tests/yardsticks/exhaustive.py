@@ -1,0 +1,108 @@
+"""All combinations of some knobs against what `bench tune` finds in its default budget: is there a faster one?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from backends.knobs import KNOBS, default_of
+from backends.task import Task, Variant
+from bench import checkpoints, variants
+from bench.commands.tune import ABREAST, searched
+from bench.conductor import Haste
+from bench.data.dataset import Dataset
+from bench.environment import usable_cores
+from bench.request import Prepared
+from bench.stats import log_ratios
+from bench.tune.launched import CREW, Crews, Launched, log_gain
+from bench.tune.measure import Workers
+from bench.tune.search import search, variant
+from tests.yardsticks import case
+from tests.yardsticks.measuring_phase import Silent
+
+#: At which knobs matter more than what a step costs by itself.
+TASK = Task.model_validate({**case.TASK.model_dump(), "batch_size": 128})
+#: Combinations of these are tried, all of them; the search has all knobs to choose from.
+SUBSET = ("execution", "precision", "layout", "folding", "images")
+BUDGET = 300.0
+#: Seconds after which no further crew of combinations is started: those that are missed are told.
+MOST_SECONDS = 480.0
+ROUNDS = 3
+#: What is slower than so many times the default's step is not the fastest.
+SLOWEST = 1.5
+#: Of the fastest combinations, how many are measured again beside what was tuned, and in how many launches.
+FINALISTS, LAUNCHES, LAST_ROUNDS = 4, 4, 6
+
+
+def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[float]:
+    """y of what was tuned over the fastest combination, one a launch; above 0 what was tuned is the faster."""
+    prepared, default = _prepared(data), Variant(threads=usable_cores())
+    values = searched(backend, default, prepared)
+    workers = Workers(backend, prepared, Silent(), Haste(min(ABREAST, usable_cores() or 1), slowest=SLOWEST * 2))
+    began = time.monotonic()
+    found = search(default, values, Crews(workers.launch).measure, lambda trial: None, BUDGET)
+    tuned = variant(default, found.knobs)
+    say(f"{backend}: tuned is {tuned.name}, after {time.monotonic() - began:.0f} s")
+
+    workers.haste = Haste(workers.haste.abreast, slowest=SLOWEST)
+    everything = list(_combinations(backend, default, prepared))
+    random.Random(0).shuffle(everything)  # where there is no time for all, those that are missed are of no kind
+    gains = _gains(workers, default, everything, say)
+    fastest = sorted(gains, key=lambda one: -gains[one])[:FINALISTS]
+    names = ", ".join(one.name for one in fastest)
+    say(f"{backend}: {len(gains)} of {len(everything)} combinations ran, the fastest: {names}")
+
+    workers.haste = Haste(workers.haste.abreast)
+    last = [one for one in dict.fromkeys([tuned, *fastest]) if one != default]
+    launches = [Crews(workers.launch).measure([default, *last], LAST_ROUNDS) for _ in range(LAUNCHES)]
+    best = max([default, *last], key=lambda one: _gain(launches, one, default))
+    say(f"{backend}: the best of all is {best.name}")
+    seconds = [launch.seconds for launch in launches if {tuned.name, best.name} <= launch.seconds.keys()]
+    return log_ratios([one[best.name] for one in seconds], [one[tuned.name] for one in seconds])
+
+
+def _gain(launches: Sequence[Launched], one: Variant, default: Variant) -> float:
+    gain = log_gain(launches, one.name, default.name)
+    return -math.inf if gain is None else gain
+
+
+def _gains(
+    workers: Workers, default: Variant, everything: Sequence[Variant], say: Callable[[str], object]
+) -> dict[Variant, float]:
+    """The logarithm of how many times as fast as the default, of each combination that there was time for."""
+    gains: dict[Variant, float] = {}
+    began = time.monotonic()
+    for at in range(0, len(everything), CREW - 1):
+        crew = everything[at : at + CREW - 1]
+        spent = time.monotonic() - began
+        if spent > MOST_SECONDS:
+            say(f"no time for {len(everything) - at} combinations")
+            break
+        launched = workers.launch([default, *crew], ROUNDS, False, math.inf)
+        for one in crew:
+            gain = log_gain([launched], one.name, default.name)
+            if gain is not None:
+                gains[one] = gain
+        say(f"{at + len(crew)} of {len(everything)} combinations, {time.monotonic() - began:.0f} s")
+    return gains
+
+
+def _combinations(backend: str, default: Variant, prepared: Prepared) -> Iterator[Variant]:
+    choices = [[(knob, value) for value in KNOBS[knob].values[backend]] for knob in SUBSET]
+    for chosen in itertools.product(*choices):
+        turned = {knob: value for knob, value in chosen if value != default_of(backend, knob)}
+        made = variant(default, turned)
+        if turned and variants.refused(backend, made, prepared.task) is None:
+            yield made
+
+
+def _prepared(data: Path) -> Prepared:
+    arrays = load_file(data)
+    dataset = Dataset(TASK.dataset, **arrays, source="random")
+    return Prepared(TASK, ("batch_size",), dataset, checkpoints.obtain(TASK, progress=False), False)
