@@ -60,12 +60,12 @@ class Order:
         """The batches as one array (steps, batch size) int64, and which of it is there: a partial batch is filled up
         with image 0, where the second array, bool, is False.
         """
-        indices = np.zeros((self.steps, self.batch_size), np.int64)
+        width = self.steps_per_epoch * self.batch_size
+        taken = self.permutations[:, :width]
+        indices = np.zeros((len(taken), width), np.int64)
         there = np.zeros(indices.shape, bool)
-        for row, batch in enumerate(self.batches()):
-            indices[row, : len(batch)] = batch
-            there[row, : len(batch)] = True
-        return indices, there
+        indices[:, : taken.shape[1]], there[:, : taken.shape[1]] = taken, True
+        return indices.reshape(-1, self.batch_size), there.reshape(-1, self.batch_size)
 
 
 @dataclass(frozen=True)

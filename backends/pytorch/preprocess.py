@@ -13,16 +13,17 @@ def transform(task: Task) -> transforms.Compose:
     return transforms.Compose([transforms.ToTensor(), *_after_scaling(task)])
 
 
-def batch_transform(task: Task) -> transforms.Compose:
+def batch_transform(task: Task, layout: str) -> transforms.Compose:
     """The same, bit for bit, for many at once, on their device: (n, h, w, 3) uint8 to (n, 3, image_size, image_size)
-    float32.
+    float32, laid out as `layout` says.
     """
-    return transforms.Compose([_scaled, *_after_scaling(task)])
+    memory_format = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}[layout]
 
+    def scaled(images: torch.Tensor) -> torch.Tensor:
+        """As `ToTensor`, which takes single images only."""
+        return images.permute(0, 3, 1, 2).contiguous(memory_format=memory_format).float().div(255)
 
-def _scaled(images: torch.Tensor) -> torch.Tensor:
-    """As `ToTensor`, which takes single images only."""
-    return images.permute(0, 3, 1, 2).contiguous().float().div(255)
+    return transforms.Compose([scaled, *_after_scaling(task)])
 
 
 def _after_scaling(task: Task) -> list[torch.nn.Module]:

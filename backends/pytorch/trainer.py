@@ -28,7 +28,7 @@ class PyTorchTrainer(Trainer):
         self.task, self.variant = task, variant
         self.device = devices.set_up(variant)
         self.transform = preprocess.transform(task)
-        self.batch_transform = preprocess.batch_transform(task)
+        self.batch_transform = preprocess.batch_transform(task, knobs.value_of("pytorch", variant, "layout"))
         self.backbone = model.build(task, variant).to(self.device)
         self.trained = {name: tensor for name, tensor in self.backbone.named_parameters() if tensor.requires_grad}
         without_gradients = torch.inference_mode if variant.gradients == "inference_mode" else torch.no_grad
@@ -78,9 +78,11 @@ class PyTorchTrainer(Trainer):
         form, frozen = model.for_extraction(
             self.task, self.variant, self.checkpoint, sum(map(len, several)), self.device
         )
+        transform = preprocess.batch_transform(self.task, "nhwc")
 
         def features(images: np.ndarray) -> np.ndarray:
-            inputs = self._inputs(images).to(model.DTYPES[form.precision], memory_format=torch.channels_last)
+            inputs = transform(torch.from_numpy(images).to(self.device))
+            inputs = inputs.to(model.DTYPES[form.precision], memory_format=torch.channels_last)
             return frozen(inputs).float().cpu().numpy()
 
         return [in_batches(features, images, self.task) for images in several]

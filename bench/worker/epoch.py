@@ -35,5 +35,5 @@ def train_epoch(bench: Bench, advance: Callable[[int], float], epoch: int) -> fl
 
 def evaluate(bench: Bench) -> np.ndarray:
     """Class scores (m, c) of all test images."""
-    size = bench.evaluation_batch
+    size = len(bench.test[1]) if bench.features else bench.evaluation_batch
     return np.concatenate([bench.logits(at, size) for at in range(0, len(bench.test[1]), size)])

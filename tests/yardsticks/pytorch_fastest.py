@@ -102,7 +102,6 @@ def quickest(net: torch.nn.Module, batch: torch.Tensor) -> tuple[torch.dtype, Ca
     return dtype, form
 
 
-@torch.inference_mode()
 def main(
     images: np.ndarray,
     labels: np.ndarray,
@@ -118,16 +117,22 @@ def main(
     bound = FEATURES**-0.5
     weight, bias = torch.empty(CLASSES, FEATURES).uniform_(-bound, bound), torch.empty(CLASSES).uniform_(-bound, bound)
     moved, moved_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+
+    @torch.inference_mode()
+    def step(rows: torch.Tensor) -> torch.Tensor:
+        features = backbone(resident[rows].permute(0, 3, 1, 2)).float()
+        expected = targets[rows]
+        scores = torch.log_softmax(torch.addmm(bias, features, weight.t()), 1)
+        loss = functional.nll_loss(scores, expected)
+        wrong = scores.exp_().sub_(one_hot[expected]).div_(len(rows))
+        weight.sub_(moved.mul_(MOMENTUM).add_(wrong.t() @ features), alpha=LEARNING_RATE)
+        bias.sub_(moved_bias.mul_(MOMENTUM).add_(wrong.sum(0)), alpha=LEARNING_RATE)
+        return loss
+
     losses = []
     for _ in range(epochs):
         losses = []
         for rows in torch.randperm(len(images)).split(batch_size)[: len(images) // batch_size]:
-            features = backbone(resident[rows].permute(0, 3, 1, 2)).float()
-            expected = targets[rows]
-            scores = torch.log_softmax(torch.addmm(bias, features, weight.t()), 1)
-            losses.append(functional.nll_loss(scores, expected))
-            wrong = scores.exp_().sub_(one_hot[expected]).div_(len(rows))
-            weight.sub_(moved.mul_(MOMENTUM).add_(wrong.t() @ features), alpha=LEARNING_RATE)
-            bias.sub_(moved_bias.mul_(MOMENTUM).add_(wrong.sum(0)), alpha=LEARNING_RATE)
+            losses.append(step(rows))
             tick()
     return torch.stack(losses).mean().item()

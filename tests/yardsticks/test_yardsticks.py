@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,10 @@ import pytest
 import backends
 from bench.environment import PROJECT
 from bench.stats import Interval
+from tests.bench.processes import arithmetic
 from tests.yardsticks import case
+from tests.yardsticks.cached import Script
+from tests.yardsticks.extraction_in_worker import convolutions
 from tests.yardsticks.script_in_worker import Blocks, Over
 from tests.yardsticks.target import Target
 
@@ -99,9 +103,36 @@ def test_the_targets_are_shown() -> None:
     assert "reached" in shown or "missed" in shown
 
 
-def _python(*arguments: str) -> str:
+def test_the_heads_rate_is_measured_and_what_needs_real_images_says_so(tmp_path) -> None:
+    environment = arithmetic({**os.environ, "HEADTOHEAD_HOME": str(tmp_path)})
+    parts = ("--only", "head", "--only", "bf16")
+    shown = _python("-m", "tests.yardsticks", "--quick", *parts, environment=environment)
+    assert all(f"{backend}: head, images/s at batch 4" in shown for backend in case.BACKENDS)
+    assert "points above fp32" not in shown
+
+
+def test_a_script_s_many_epochs_are_reckoned_from_the_two_that_were_run() -> None:
+    assert Script(whole=110.0, training=100.0).of(20) == 110 + 9 * 100
+    assert Script(whole=110.0, training=100.0).of(2) == 110
+
+
+def test_the_places_of_a_backbones_convolutions_add_up_to_its_known_multiplications() -> None:
+    """37,016,576 at 32 px with ten classes, of which the head has 5,120; 1,814,073,344 for ImageNet's thousand."""
+    found = convolutions(case.TASK)
+    assert sum(one.flops * times for one, times in found.items()) == 2 * (37_016_576 - 5_120)
+    large = convolutions(case.task(image_size=224))
+    assert sum(one.flops * times for one, times in large.items()) == 2 * (1_814_073_344 - 512_000)
+
+
+def _python(*arguments: str, environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
