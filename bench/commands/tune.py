@@ -110,7 +110,7 @@ def tune(budget: float, wait: bool, **options: Any) -> int:
                     sound = sound and _proven(found.proof)
                     console.print(_table(found))
                     console.print(_end(found), soft_wrap=True, markup=False, highlight=False)
-                    console.print(f"Kept in {tuned.keep(found)}", soft_wrap=True, markup=False)
+                    console.print(_kept(found), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
             return 130
     return 0 if sound else 1
@@ -141,7 +141,14 @@ def _tuned(
         elif journal.found:
             told.line(f"Going on from an interrupted tune: {journal.found} launches ({journal.found_s:.0f} s) are done")
         try:
-            found = search(chosen.default, values, Crews(journal.launch).measure, told.tell, budget)
+            found = search(
+                chosen.default,
+                values,
+                Crews(journal.launch).measure,
+                told.tell,
+                budget,
+                lambda knobs: variants.refused(backend, variant(chosen.default, knobs), prepared.task) is None,
+            )
         except KeyboardInterrupt:
             told.line(f"Stopped: {len(journal.done)} finished launches are kept, the same command goes on from there")
             raise
@@ -246,6 +253,16 @@ def _table(found: Tuned) -> Table:
         usual = default_of(found.backend, knob)
         table.add_row(knob, usual, found.knobs.get(knob, usual))
     return table
+
+
+def _kept(found: Tuned) -> str:
+    """Keep it, but for one that decided nothing where an earlier one did; where it lies."""
+    if found.speedup is None and found.notes:
+        earlier = tuned.load(found.backend, found.task_hash)
+        if earlier is not None and earlier.knobs:
+            knobs = ", ".join(earlier.knobs.values())
+            return f"Nothing was decided, so what was found on {earlier.measured} stays: {knobs}"
+    return f"Kept in {tuned.keep(found)}"
 
 
 def _end(found: Tuned) -> str:

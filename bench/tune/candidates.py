@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bench.tune.costs import Turned, key
 
@@ -16,20 +16,25 @@ HOPELESS = math.log(0.6)
 Gains = Sequence[tuple[Turned, float]]
 
 
-def helpful(alone: Gains) -> dict[str, str]:
-    """Of each knob the best value that is faster than the default, the largest gain first.
+#: Whether knobs can be turned together: some contradict each other.
+Possible = Callable[[Turned], bool]
+
+
+def helpful(alone: Gains, possible: Possible) -> dict[str, str]:
+    """Of each knob the best value that is faster than the default, the largest gain first; what contradicts a larger
+    gain is left out.
 
     Args:
         alone: one knob each.
     """
     found: dict[str, str] = {}
     for knob, value, gain in _ranked(alone):
-        if gain > 0:
-            found.setdefault(knob, value)
+        if gain > 0 and knob not in found and possible({**found, knob: value}):
+            found[knob] = value
     return found
 
 
-def together(best: Turned, alone: Gains) -> list[Turned]:
+def together(best: Turned, alone: Gains, possible: Possible) -> list[Turned]:
     """`best`, and what differs from it in one respect, the most promising first.
 
     A knob may have another value, for some gain more in company; one that was slower alone may be turned after all
@@ -46,7 +51,7 @@ def together(best: Turned, alone: Gains) -> list[Turned]:
             yield {knob: value for knob, value in best.items() if knob != left_out}
         yield {knob: value for knob, value in best.items() if gains[knob, value] > NOISE}
 
-    unique = {key(knobs): knobs for knobs in several() if knobs}
+    unique = {key(knobs): knobs for knobs in several() if knobs and possible(knobs)}
     return list(unique.values())
 
 

@@ -24,7 +24,7 @@ from functools import partial
 from backends.knobs import KNOBS
 from backends.task import Variant
 from bench.stats import Interval
-from bench.tune.candidates import Gains, helpful, merged, together
+from bench.tune.candidates import Gains, Possible, helpful, merged, together
 from bench.tune.costs import Costs, Turned, key
 from bench.tune.deciding import in_doubt, leanest, without
 from bench.tune.launched import CREW, NOT_TRIED, Launched, Measure, log_gain, speedup
@@ -75,6 +75,7 @@ def search(
     measure: Measure,
     tell: Callable[[Trial], None],
     budget: float = math.inf,
+    possible: Possible = lambda knobs: True,
 ) -> Found:
     """The fastest combination of knobs that is certainly faster than the default.
 
@@ -84,11 +85,12 @@ def search(
         measure: see there.
         tell: told of each trial.
         budget: seconds for all launches and for the proof of what is found.
+        possible: whether the backend can run these knobs together.
     """
     singles = [{knob: value} for knob, several in values.items() for value in several]
-    stages = _Stages(default, measure, tell, budget)
+    stages = _Stages(default, measure, tell, budget, possible)
     alone = stages.alone(singles) if singles else []
-    best = helpful(alone)
+    best = helpful(alone, possible)
     if not best:
         return Found({}, None, tuple(stages.notes))
     return stages.decided(stages.halved(best, alone), alone)
@@ -97,8 +99,16 @@ def search(
 class _Stages:
     """The measuring of a search."""
 
-    def __init__(self, default: Variant, measure: Measure, tell: Callable[[Trial], None], budget: float) -> None:
+    def __init__(
+        self,
+        default: Variant,
+        measure: Measure,
+        tell: Callable[[Trial], None],
+        budget: float,
+        possible: Possible,
+    ) -> None:
         self.default, self.measure, self.tell, self.budget = default, measure, tell, budget
+        self.possible = possible
         self.costs, self.spent = Costs(ROUND_SECONDS), 0.0
         self.notes: list[str] = []
 
@@ -121,7 +131,7 @@ class _Stages:
 
     def halved(self, best: Turned, alone: Gains) -> Turned:
         """The fastest of `best` and what is near to it."""
-        alive = list(together(best, alone))[:MOST]
+        alive = together(best, alone, self.possible)[:MOST]
         while len(alive) > 1 and self.costs.launch(alive, ROUNDS) > self._first_half():
             alive.pop()
         if len(alive) < 2:
@@ -133,7 +143,7 @@ class _Stages:
         rounds, extra = ROUNDS, merged(best, ranked)
         while True:
             alive = [knobs for knobs, _ in ranked][: math.ceil(len(ranked) / 2)]
-            if extra is not None and key(extra) not in map(key, alive):
+            if extra is not None and self.possible(extra) and key(extra) not in map(key, alive):
                 alive.append(extra)
             extra, rounds = None, 2 * rounds
             if len(alive) < 2 or self.costs.launch(alive, rounds) > self._first_half():

@@ -103,9 +103,9 @@ class Machine:
         return tuple((np.exp(noise) * STEP / self.speed(name)).tolist())
 
 
-def found(machine: Machine, values=None, budget=math.inf):
+def found(machine: Machine, values=None, budget=math.inf, possible=lambda knobs: True):
     trials = []
-    result = search(DEFAULT, values or VALUES, Crews(machine.launch).measure, trials.append, budget)
+    result = search(DEFAULT, values or VALUES, Crews(machine.launch).measure, trials.append, budget, possible)
     return result, trials
 
 
@@ -162,6 +162,13 @@ def test_of_two_knobs_that_do_the_same_one_is_enough():
     result, _ = found(Machine({"bf16": 1.5, "nhwc": 1.2, "conv_bn": 1.2}, together={("nhwc", "conv_bn"): 1 / 1.2}))
     assert result.knobs["precision"] == "bf16"
     assert ("layout" in result.knobs) != ("folding" in result.knobs)
+
+
+def test_knobs_that_contradict_each_other_are_never_tried_together():
+    machine = Machine()
+    result, trials = found(machine, possible=lambda knobs: not {"precision", "layout"} <= knobs.keys())
+    assert set(result.knobs.values()) == {"bf16", "torchscript", "conv_bn"}, "the one that gains more stays"
+    assert not [trial.name for trial in trials if {"bf16", "nhwc"} <= set(trial.name.split("+"))]
 
 
 def test_a_variant_whose_worker_dies_is_told_and_left_out():
@@ -302,6 +309,15 @@ def kept(tmp_path, monkeypatch) -> Tuned:
         proof="proven",
         history=(),
     )
+
+
+def test_what_decided_nothing_does_not_replace_what_was_found_before(kept):
+    undecided = kept.model_copy(update={"knobs": {}, "speedup": None, "low": None, "high": None, "notes": ("no time",)})
+    assert command._kept(undecided).endswith("2026-11-26T12:00:00+00:00 stays: conv_bn")
+    assert tuned.load(kept.backend, kept.task_hash) == kept
+    nothing_gains = undecided.model_copy(update={"notes": ()})
+    assert command._kept(nothing_gains).startswith("Kept in ")
+    assert tuned.load(kept.backend, kept.task_hash) == nothing_gains
 
 
 def asked(**options):

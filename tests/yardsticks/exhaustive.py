@@ -46,7 +46,14 @@ def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[floa
     values = searched(backend, default, prepared)
     workers = Workers(backend, prepared, Silent(), Haste(min(ABREAST, usable_cores() or 1), slowest=SLOWEST * 2))
     began = time.monotonic()
-    found = search(default, values, Crews(workers.launch).measure, lambda trial: None, BUDGET)
+    found = search(
+        default,
+        values,
+        Crews(workers.launch).measure,
+        lambda trial: None,
+        BUDGET,
+        lambda knobs: variants.refused(backend, variant(default, knobs), prepared.task) is None,
+    )
     tuned = variant(default, found.knobs)
     say(f"{backend}: tuned is {tuned.name}, after {time.monotonic() - began:.0f} s")
 
