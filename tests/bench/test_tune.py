@@ -312,6 +312,7 @@ def kept(tmp_path, monkeypatch) -> Tuned:
 
 
 def test_what_decided_nothing_does_not_replace_what_was_found_before(kept):
+    tuned.keep(kept)
     undecided = kept.model_copy(update={"knobs": {}, "speedup": None, "low": None, "high": None, "notes": ("no time",)})
     assert command._kept(undecided).endswith("2026-11-26T12:00:00+00:00 stays: conv_bn")
     assert tuned.load(kept.backend, kept.task_hash) == kept
