@@ -85,12 +85,10 @@ class Progress:
     def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """See `Watcher.round`."""
         self.done += _round_seconds(self.plan, kind)
-        self.rows[case] |= {
-            "phase": f"{kind} round {number} of {of}",
-            "rate": f"{images_per_second:,.0f} images/s",
-        }
+        rate = f"{images_per_second:,.0f} images/s" if kind in KINDS else ""  # a kernel's rounds have no images
+        self.rows[case] |= {"phase": f"{kind} round {number} of {of}", "rate": rate}
         if number == of:
-            self._say(f"  {case}: {of} {kind} rounds, {images_per_second:,.0f} images/s in the last")
+            self._say(f"  {case}: {of} {kind} rounds{rate and f', {rate} in the last'}")
 
     def _say(self, line: str) -> None:
         if not self.console.is_terminal:

@@ -100,11 +100,10 @@ class KerasTrainer(Trainer):
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
-        self.model.reset_metrics()
         return float(self.train_step(self._inputs(images), self._labels(labels)))
 
     def train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
-        """One step on a batch on the device; returns the mean loss since the metrics were reset."""
+        """One step on a batch on the device; returns its mean loss."""
         return self.model.train_on_batch(inputs, labels)
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -183,12 +182,12 @@ class KerasTraining(Training):
 
     def advance(self, steps: int) -> float:
         """See `Training.advance`."""
-        self.trainer.model.reset_metrics()
-        loss: float | np.ndarray = 0.0
+        losses, sizes = [], []
         for _ in range(steps):
             inputs, labels = next(self.batches)
-            loss = self.trainer.train_step(inputs, labels)
-        return float(loss)
+            losses.append(self.trainer.train_step(inputs, labels))
+            sizes.append(len(labels))
+        return float(np.average(losses, weights=sizes))
 
     def close(self) -> None:
         """See `Training.close`."""

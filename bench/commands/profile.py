@@ -31,6 +31,8 @@ from bench.worker.profile import FILE
 
 #: Operations that are shown.
 SHOWN = 20
+#: Characters of a name: with more, a terminal of 80 columns has no room for the figures.
+NAME = 36
 #: Where traces lie in the folder of results.
 FOLDER = "profiles"
 
@@ -121,7 +123,7 @@ def _tables(title: str, found: Sequence[Operation], steps: int) -> list[Table]:
         whole = sum(one.own_us for one in of_place)
         rows = [
             (
-                Cell(one.name if len(one.name) <= 60 else f"{one.name[:59]}…"),
+                Cell(one.name if len(one.name) <= NAME else f"{one.name[: NAME - 1]}…"),
                 Cell(f"{one.calls:,}"),
                 Cell(f"{one.total_us / 1e3:,.2f}"),
                 Cell(f"{one.own_us / 1e3:,.2f}"),

@@ -13,7 +13,7 @@ AUTHOR = ("-c", "user.name=gate-selftest", "-c", "user.email=gate-selftest@local
 STEP = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
 IMAGE = "        return self.transform(self.images[index]), int(self.labels[index])\n"
 BUILT = "        self.checkpoint, self.initial_head = checkpoint, head\n"
-TRAINED = "            losses.append(self.trainer.train_step(inputs, labels))\n"
+COMPILED = "        self.train_step = self.compiled(self._train_step)\n"
 UPDATED = "        self.optimizer.step()\n"
 
 
@@ -76,11 +76,16 @@ ONCE = (
         "a needless copy of the weights in each step",
         "tensorflow",
         "backends/tensorflow/trainer.py",
-        TRAINED,
+        COMPILED,
         lambda step: (
-            "            copies = [np.array(weight) for weight in self.trainer.backbone.weights]\n"
-            + TRAINED
+            COMPILED
+            + "        train_step = self.train_step\n\n"
+            + "        def copying(*batch):\n"
+            + "            copies = [np.array(weight) for weight in self.backbone.weights]\n"
+            + "            loss = train_step(*batch)\n"
             + "            del copies\n"
+            + "            return loss\n\n"
+            + "        self.train_step = copying\n"
         ),
     ),
 )

@@ -193,13 +193,13 @@ def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
 
     trainer.reset()
     training = trainer.start(images, labels, order)
-    training.advance(3)
+    loss = training.advance(3)
     training.close()
     through_pipeline = trainer.head()
     trainer.reset()
     few = Order(order.permutations[:, :12], 4, False)
     training = trainer.start_on_device(images, labels, few)
-    training.advance(3)
+    found["on the device: the same loss"] = bool(np.isclose(training.advance(3), loss, rtol=1e-5))
     found["on the device: the same head"] = bool(np.allclose(trainer.head().kernel, through_pipeline.kernel, atol=1e-6))
     training.advance(4)  # `compute` rounds go round the same few batches
     training.close()

@@ -61,8 +61,9 @@ def test_closing_early_and_twice_leaves_no_thread_and_no_process(facts, when):
     assert facts[f"closed {when}: left over"] == []
 
 
-def test_batches_on_the_device_train_the_same_head(facts):
+def test_batches_on_the_device_train_the_same_head_and_tell_the_same_mean_loss(facts):
     assert facts["on the device: the same head"]
+    assert facts["on the device: the same loss"]
 
 
 def test_an_error_while_training_reaches_whoever_asked_for_the_steps(facts):

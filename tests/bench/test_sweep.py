@@ -300,8 +300,8 @@ def test_features_are_cached_where_they_prove_the_same_and_recomputed_where_not(
     assert frozen.extraction_s.notna().tolist() == [False, True] * 2
     assert frozen.test_accuracy.tolist()[::2] == frozen.test_accuracy.tolist()[1::2]
     looked = frozen[frozen.backend == "pytorch"]
-    assert (looked.evaluation_s > 3 * 12 * 0.05).all(), "three epochs, 360 test images in batches of 32"
-    assert (looked.train_s < looked.evaluation_s / 2).all(), "while the test set is looked at, training's clock rests"
+    assert (looked.evaluation_s > 3 * 0.05).all(), "three epochs, and all features of the test images at once"
+    assert (looked.train_s < 3 * 0.05).all(), "while the test set is looked at, training's clock rests"
     moving = summary[summary.batch_norm == "batch_stats"]
     assert set(moving.features) == {"recomputed"}
     assert moving.recomputed_because.str.contains("batch norm is 'batch_stats'").all()
@@ -323,7 +323,7 @@ def test_with_a_real_framework_one_extraction_serves_many_combinations(tmp_path)
     fields = [f"--{name.replace('_', '-')}={value[0]}" for name, value in SMALL.items() if name != "dataset"]
     command = ["sweep", "--task", "cifar10-resnet18", "--backend", "pytorch", *fields, "--set", "dataset=digits"]
     command += ["--batch-size", "8,32", "--results", tmp_path / "results"]
-    with Bench(*command, cwd=tmp_path, real="yes") as bench:
+    with Bench(*command, cwd=tmp_path, REAL="yes") as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
     epochs, summary = results(tmp_path)
     assert set(summary.features) == {"cached"}
