@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from backends.task import Variant
 from bench import tuned, variants
 from bench.quiet import Quiet
+from bench.tune.launched import Crews, Measure, speedup
 from bench.tune.measure import Workers
-from bench.tune.search import speedup
 from tests.yardsticks import case
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target
@@ -55,28 +55,30 @@ def targets(extent: Extent) -> Iterator[Target]:
     """The default against the fastest variant in each precision that has a target."""
     prepared = case.prepared(TASK, extent.data)
     for backend in extent.backends:
-        workers = Workers(backend, prepared, Quiet(extent.say), lambda name, reason: extent.say(f"  {name}: {reason}"))
-        best = fastest(backend, workers, extent)
+        measure = Crews(Workers(backend, prepared, Quiet(extent.say)).launch).measure
+        best = fastest(backend, measure, extent)
         names = {precision: one.name for precision, one in best.items()}
         extent.say(f"{backend}: default against {', '.join(names.values())}, {extent.launches} launches")
-        times = workers.measure([case.variant(), *best.values()], extent.launches, extent.rounds)
+        launches = [measure([case.variant(), *best.values()], extent.rounds) for _ in range(extent.launches)]
         for precision, name in names.items():
-            if gain := speedup(times, name, "default"):
+            if gain := speedup(launches, name, "default"):
                 title = f"{backend}, batch {BATCH}: tuned in {precision} / default"
                 yield Target(title, gain, least=WANTED[backend, precision], note=name)
 
 
-def fastest(backend: str, workers: Workers, extent: Extent) -> dict[str, Variant]:
+def fastest(backend: str, measure: Measure, extent: Extent) -> dict[str, Variant]:
     """The best candidate by precision, after one launch of all; the first one where just one is to be seen to work."""
     alike = candidates(backend)
     if extent.quick:
         return {precision: several[0] for precision, several in alike.items()}
     extent.say(f"{backend}: one launch of {sum(map(len, alike.values()))} candidates")
     everything = [variant for several in alike.values() for variant in several]
-    times = workers.measure([case.variant(), *everything], 1, LOOK)
+    launched = measure([case.variant(), *everything], LOOK)
+    for name, problem in launched.problems.items():
+        extent.say(f"  {name}: {problem}")
     found = {}
     for precision, several in alike.items():
-        gains = {one: gain.estimate for one in several if (gain := speedup(times, one.name, "default"))}
+        gains = {one: gain.estimate for one in several if (gain := speedup([launched], one.name, "default"))}
         for one, gain in gains.items():
             extent.say(f"  {one.name}: {gain:.3f} × the default")
         if gains:
