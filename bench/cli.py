@@ -6,7 +6,7 @@ import errno
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,9 +34,12 @@ from bench.options import (
     Trainable,
     TrainLimit,
     Variants,
+    Wait,
     Weights,
+    given,
     refuse_beside_resume,
 )
+from bench.tuning import tuning
 
 #: click's; Typer carries a click of its own from 0.26 on, so it is found by way of Typer.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -82,7 +85,7 @@ def run(
     isolated: Annotated[bool, typer.Option(help="One worker at a time, where memory cannot hold all.")] = False,
     relative_to: RelativeTo = "pytorch",
     strict: Annotated[bool, typer.Option(help="Exit status 1 where there is a warning.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    wait: Wait = False,
     resume: Annotated[str | None, typer.Option(help="Finish this run, with the options that it had.")] = None,
     results: Results = Path("results"),
 ) -> None:
@@ -91,7 +94,16 @@ def run(
 
     if resume is not None:
         refuse_beside_resume(context, {"resume", "results", "strict", "wait"})
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
+    fields = given(
+        batch_size=batch_size,
+        epochs=epochs,
+        image_size=image_size,
+        learning_rate=learning_rate,
+        train_limit=train_limit,
+        trainable=trainable,
+        seed=seed,
+        weights=weights,
+    )
     raise typer.Exit(
         compare(
             suite=suite,
@@ -142,95 +154,22 @@ def parity(
     """Prove that the backends run the same fine-tune: the whole proof, with the fine-tune, without measuring."""
     from bench.commands.parity import prove
 
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
+    fields = given(
+        batch_size=batch_size,
+        epochs=epochs,
+        image_size=image_size,
+        learning_rate=learning_rate,
+        train_limit=train_limit,
+        trainable=trainable,
+        seed=seed,
+        weights=weights,
+    )
     raise typer.Exit(
         prove(
             tasks=task or (),
             backends=backend or (),
             variants=variant or (),
             knobs=knob or (),
-            overrides=fields,
-            data_dir=data_dir,
-            checkpoint=checkpoint,
-            device=device,
-            threads=threads,
-        )
-    )
-
-
-@app.command()
-def tune(
-    budget: Annotated[str, typer.Option(help="For each backend and task, the proof included: `90s`, `5m`.")] = "5m",
-    suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
-    task: Tasks = None,
-    backend: Backends = None,
-    batch_size: BatchSize = None,
-    epochs: Epochs = None,
-    image_size: ImageSize = None,
-    learning_rate: LearningRate = None,
-    train_limit: TrainLimit = None,
-    trainable: Trainable = None,
-    seed: Seed = None,
-    weights: Weights = None,
-    data_dir: DataDir = None,
-    checkpoint: CheckpointPath = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
-) -> None:
-    """Find the knobs that make a backend's step fastest on this machine, prove them, and keep them as `tuned`."""
-    from bench.commands.tune import tune as find
-
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
-    raise typer.Exit(
-        find(
-            seconds(budget) or 0.0,
-            wait,
-            suite=suite,
-            tasks=task or (),
-            backends=backend or (),
-            overrides=fields,
-            data_dir=data_dir,
-            checkpoint=checkpoint,
-            device=device,
-            threads=threads,
-        )
-    )
-
-
-@app.command()
-def explain(
-    suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
-    task: Tasks = None,
-    backend: Backends = None,
-    batch_size: BatchSize = None,
-    epochs: Epochs = None,
-    image_size: ImageSize = None,
-    learning_rate: LearningRate = None,
-    train_limit: TrainLimit = None,
-    trainable: Trainable = None,
-    seed: Seed = None,
-    weights: Weights = None,
-    data_dir: DataDir = None,
-    checkpoint: CheckpointPath = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
-    output: Annotated[Path | None, typer.Option(help="File of the plot: .png, .svg or .pdf.")] = None,
-    results: Results = Path("results"),
-) -> None:
-    """Show which of the knobs that `bench tune` turned makes a step how much faster, and when that has paid."""
-    from bench.commands.explain import explain as show_steps
-
-    fields = _fields(batch_size, epochs, image_size, learning_rate, train_limit, trainable, seed, weights)
-    raise typer.Exit(
-        show_steps(
-            wait,
-            output,
-            results,
-            suite=suite,
-            tasks=task or (),
-            backends=backend or (),
             overrides=fields,
             data_dir=data_dir,
             checkpoint=checkpoint,
@@ -266,7 +205,7 @@ def list_(
 @app.command()
 def selftest(
     backend: Annotated[str | None, typer.Option(help="Whose workers are used; the first one by default.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    wait: Wait = False,
 ) -> None:
     """Check the harness on this machine: does it show what is planted, and nothing that is not there?"""
     from bench.commands.selftest import selftest as test
@@ -315,7 +254,7 @@ def gate(
     checkpoint: CheckpointPath = None,
     device: Device = "cpu",
     threads: Threads = None,
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    wait: Wait = False,
     results: Results = Path("results"),
 ) -> None:
     """Did training become slower? Compare the working tree with a revision, both measured in the same minutes.
@@ -358,6 +297,7 @@ def gate(
     )
 
 
+app.add_typer(tuning)
 app.add_typer(inside)
 app.command()(sweep)
 app.add_typer(baselines, name="baseline")
@@ -369,7 +309,7 @@ def gate_selftest(
     hours: Annotated[
         float | None, typer.Option(min=0.01, help="To spend; about an hour and a half if it is left out.")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    wait: Wait = False,
 ) -> None:
     """Show how often the gate is right on this machine: a revision with itself, and commits that slow training down."""
     from bench.commands.gate_selftest import selftest as test
@@ -396,20 +336,6 @@ def doctor(data_dir: DataDir = None) -> None:
     from bench.commands.doctor import examine
 
     examine(data_dir)
-
-
-def _fields(
-    batch_size: int | None,
-    epochs: int | None,
-    image_size: int | None,
-    learning_rate: float | None,
-    train_limit: int | None,
-    trainable: str | None,
-    seed: int | None,
-    weights: str | None,
-) -> dict[str, Any]:
-    """The task's fields that were given on the command line."""
-    return {name: value for name, value in locals().items() if value is not None}
 
 
 def main() -> None:

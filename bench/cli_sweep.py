@@ -9,7 +9,18 @@ import typer
 
 from bench.amounts import share, size
 from bench.errors import UserError
-from bench.options import Backends, CheckpointPath, DataDir, Device, Results, Tasks, Threads, refuse_beside_resume
+from bench.options import (
+    Backends,
+    CheckpointPath,
+    DataDir,
+    Device,
+    Results,
+    Suite,
+    Tasks,
+    Threads,
+    Wait,
+    refuse_beside_resume,
+)
 
 Values = list[str] | None
 FIELDS = (
@@ -43,7 +54,7 @@ def sweep(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Test accuracy whose time is told, as 0.70 or 70%.")] = None,
     recompute: Annotated[bool, typer.Option(help="Do without cached features.")] = False,
-    suite: Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")] = "standard",
+    suite: Suite = "standard",
     task: Tasks = None,
     backend: Backends = None,
     data_dir: DataDir = None,
@@ -51,7 +62,7 @@ def sweep(
     device: Device = "cpu",
     threads: Threads = None,
     cache_limit: Annotated[str, typer.Option(help="What cached features may take on disk: `500MB`, `4GB`.")] = "4GB",
-    wait: Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")] = False,
+    wait: Wait = False,
     resume: Annotated[str | None, typer.Option(help="Finish this sweep, with the options that it had.")] = None,
     results: Results = Path("results"),
 ) -> None:

@@ -19,18 +19,18 @@ from bench.options import (
     LearningRate,
     Results,
     Seed,
+    Suite,
     Tasks,
     Threads,
     Trainable,
     TrainLimit,
     Variants,
+    Wait,
     Weights,
+    given,
 )
 
 inside = typer.Typer()
-
-Suite = Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")]
-Wait = Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")]
 
 
 @inside.command()
@@ -67,7 +67,7 @@ def roofline(
             backends=backend or (),
             variants=variant or (),
             knobs=knob or (),
-            overrides=_given(
+            overrides=given(
                 batch_size=batch_size,
                 epochs=epochs,
                 image_size=image_size,
@@ -124,7 +124,7 @@ def profile(
             suite=suite,
             tasks=task or (),
             knobs=knob or (),
-            overrides=_given(
+            overrides=given(
                 batch_size=batch_size,
                 epochs=epochs,
                 image_size=image_size,
@@ -141,8 +141,3 @@ def profile(
             results=results,
         )
     )
-
-
-def _given(**fields: object) -> dict[str, object]:
-    """The task's fields that were given on the command line."""
-    return {name: value for name, value in fields.items() if value is not None}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bench.errors import UserError
 
+Suite = Annotated[str, typer.Option(help="Where images and tasks come from: `bench list suites`.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run; repeatable. `bench list tasks`.")]
 Backends = Annotated[list[str] | None, typer.Option("--backend", help="Backend; repeatable. All by default.")]
 Variants = Annotated[
@@ -35,6 +36,7 @@ Trainable = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Of the head, the subset and the order of images.")]
 Device = Annotated[str, typer.Option(help="`cpu`, `cuda` or `cuda:N`.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one operation; all usable cores by default.")]
+Wait = Annotated[bool, typer.Option(help="Wait for another measurement on this machine to end.")]
 Results = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
 RelativeTo = Annotated[str, typer.Option(help="Backend that ratios are relative to.")]
 
@@ -48,3 +50,8 @@ def refuse_beside_resume(context: typer.Context, allowed: set[str]) -> None:
     given = [n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")]
     if others := [f"--{name.strip('_').replace('_', '-')}" for name in given if name not in allowed]:
         raise UserError(f"--resume takes the options that the run had: leave out {', '.join(others)}")
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The task's fields that were given on the command line."""
+    return {name: value for name, value in fields.items() if value is not None}
