@@ -122,7 +122,7 @@ class TensorFlowTrainer(Trainer):
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
-        return (tf.matmul(features, self.kernel) + self.bias).numpy()
+        return (tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)).numpy()
 
     def head(self) -> Head:
         """See `Trainer.head`."""
@@ -168,11 +168,11 @@ class TensorFlowTrainer(Trainer):
 
     def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = self._features(inputs)
-        return features, tf.matmul(features, self.kernel) + self.bias
+        return features, tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
 
     def _head_step(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logits = tf.matmul(features, self.kernel) + self.bias
+            logits = tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(losses * weights)
         gradients = tape.gradient(loss, [self.kernel, self.bias])
@@ -190,7 +190,7 @@ class TensorFlowTrainer(Trainer):
         return loss, tape.gradient(loss, self.variables)
 
     def _mean_loss(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        logits = tf.matmul(features, self.kernel) + self.bias
+        logits = tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
