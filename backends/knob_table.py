@@ -178,20 +178,24 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         ),
         "images": Knob(
             "streamed: through the framework's input pipeline as network inputs; uint8: through it as they are, and "
-            "normalised on the device; resident: all on the device as they are, each batch taken and normalised there",
+            "normalised on the device; resident: all on the device as they are, each batch taken and normalised there; "
+            "normalised: all on the device as network inputs, in four times the memory, each batch taken there",
             {
                 "pytorch": {
                     "streamed": "the classic tutorial (DataLoader, one image at a time)",
                     "uint8": f"{TORCH}data.html (__getitems__ takes a batch at once; a quarter of the bytes travels)",
                     "resident": f"{TUNING} (create tensors directly on the target device)",
+                    "normalised": f"{TUNING} (the same, and nothing left to do in a step)",
                 },
                 "tensorflow": {
                     "streamed": f"{TENSORFLOW}guide/data_performance",
                     "resident": f"{TENSORFLOW}api_docs/python/tf/gather (in the compiled step)",
+                    "normalised": f"{TENSORFLOW}guide/data_performance (caching, here of the preprocessed images)",
                 },
                 "keras": {
                     "streamed": f"{KERAS}guides/transfer_learning (the first layer normalises, on the device; `fit` "
                     "feeds the model its batches, so that resident images would make another model)",
+                    "normalised": f"{KERAS}guides/preprocessing_layers (preprocessing before the model; done once)",
                 },
             },
         ),

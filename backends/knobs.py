@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from backends.base import Resolved, UnsupportedVariant
 from backends.knob_table import KNOBS
-from backends.task import Task, Variant
+from backends.task import DATASETS, Task, Variant
 
 #: The environment that a process must be started with for a value, by backend, knob and value.
 ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType(
@@ -79,6 +79,7 @@ CONTRADICTIONS = (
     ),
     (("execution", "eager"), ("steps_per_execution",), "compiles no function"),
     (("images", "resident"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
+    (("images", "normalised"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
     (("graph", "tf_ops"), ("folding",), "are written with their normalisations"),
     (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
 )
@@ -143,6 +144,12 @@ def check(backend: str, variant: Variant, task: Task) -> None:
         raise UnsupportedVariant(
             f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: "
             "use folding none"
+        )
+    own_side = DATASETS[task.dataset][0]
+    if variant.images == "normalised" and task.image_size != own_side:
+        raise UnsupportedVariant(
+            f"images 'normalised' lie in memory as network inputs, which at {task.image_size} px are "
+            f"{(task.image_size / own_side) ** 2:.0f} times as many pixels: use images resident"
         )
     if variant.graph == "tf_ops" and (task.batch_norm != "frozen" or variant.precision not in ("fp32", "tf32")):
         raise UnsupportedVariant(

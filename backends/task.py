@@ -133,7 +133,8 @@ class Variant(BaseModel):
         folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
             of small maps as matrix products.
         gradients: how the frozen forward is kept out of the graph of gradients.
-        images: `streamed` through the input pipeline as network inputs or as `uint8`, or `resident` on the device.
+        images: `streamed` through the input pipeline as network inputs or as `uint8`, `resident` on the device as they
+            are, or `normalised` there once.
         workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
         transfer: whether batches leave the host from `pageable` or from `pinned` memory.
         steps_per_execution: training steps that one call of a compiled function makes.
@@ -157,7 +158,7 @@ class Variant(BaseModel):
     layout: Literal["nchw", "nhwc"] | None = None
     folding: Literal["none", "conv_bn", "product"] | None = None
     gradients: Literal["no_grad", "inference_mode"] | None = None
-    images: Literal["streamed", "uint8", "resident"] | None = None
+    images: Literal["streamed", "uint8", "resident", "normalised"] | None = None
     workers: Literal["0", "1", "2", "4"] | None = None
     prefetch: Literal["2", "4", "8"] | None = None
     transfer: Literal["pageable", "pinned"] | None = None

@@ -14,12 +14,12 @@ from backends.task import Task, Variant
 
 
 def build(task: Task, variant: Variant) -> keras.Model:
-    """From resized images (n, s, s, 3), 0..255, to logits (n, c). Just the layer `head` is trainable, and what else the
-    task trains.
+    """From images (n, s, s, 3) as `preprocess.transform` leaves them to logits (n, c). Just the layer `head` is
+    trainable, and what else the task trains.
     """
     backbone = graphs.build(task, variant)
     inputs = keras.Input((task.image_size, task.image_size, 3), name="images")
-    x = preprocess.normalise(task)(inputs)
+    x = preprocess.normalise(task, variant)(inputs)
     x = backbone(x, training=task.batch_norm == "batch_stats")
     x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
     outputs = keras.layers.Dense(task.classes, name="head")(x)

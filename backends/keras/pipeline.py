@@ -9,11 +9,14 @@ import tensorflow as tf
 
 from backends.base import Order
 from backends.keras import preprocess
-from backends.tensorflow.pipeline import Loading, let_go
+from backends.tensorflow.pipeline import Loading, let_go, normalised
 
-__all__ = ["DESCRIPTION", "Loading", "let_go", "loader"]
+__all__ = ["DESCRIPTIONS", "Loading", "let_go", "loader", "resident"]
 
-DESCRIPTION = "tf.data, autotuned prefetch"
+DESCRIPTIONS = {
+    "streamed": "tf.data, autotuned prefetch",
+    "normalised": "tf.data, of images in memory that were normalised once, autotuned prefetch",
+}
 
 
 def loader(
@@ -33,9 +36,35 @@ def loader(
         ordered = tf.gather(all_images, permutation), tf.gather(all_labels, permutation)
         return tf.data.Dataset.from_tensor_slices(ordered).batch(order.batch_size, drop_remainder=order.drop_last)
 
-    batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
-    if counted:  # where the length is unknown, Keras begins one batch more, and finds out that there is none
-        batches = batches.apply(tf.data.experimental.assert_cardinality(order.steps))
+    batches = _of_every_epoch(permutations, one_epoch, order, counted)
     if transform is not preprocess.unchanged:
         batches = batches.map(lambda images, labels: (transform(images), labels), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def resident(
+    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, counted: bool = True
+) -> tf.data.Dataset:
+    """The same batches, of images that are all transformed at once, and taken by their numbers."""
+    with tf.device("CPU"):
+        inputs, all_labels = normalised(images, transform), tf.constant(labels)
+        permutations = tf.constant(order.permutations)
+
+    def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
+        indices = tf.data.Dataset.from_tensor_slices(permutation)
+        return indices.batch(order.batch_size, drop_remainder=order.drop_last)
+
+    batches = _of_every_epoch(permutations, one_epoch, order, counted)
+    return batches.map(
+        lambda indices: (tf.gather(inputs, indices), tf.gather(all_labels, indices)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def _of_every_epoch(
+    permutations: tf.Tensor, one_epoch: Callable, order: Order, counted: bool
+) -> tf.data.Dataset:
+    """The batches of the epochs, one after the other."""
+    batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
+    # Where the length is unknown, Keras begins one batch more, and finds out that there is none.
+    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)) if counted else batches

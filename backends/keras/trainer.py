@@ -30,7 +30,7 @@ class KerasTrainer(Trainer):
         knobs.check("keras", variant, task)
         self.task, self.variant = task, variant
         devices.set_up(variant)
-        self.transform = preprocess.transform(task)
+        self.transform = preprocess.transform(task, variant)
         self.group = int(knobs.value_of("keras", variant, "steps_per_execution"))
         self.model = model.build(task, variant)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
@@ -50,7 +50,7 @@ class KerasTrainer(Trainer):
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed = folding.executed(task, checkpoint, variant)
         self.reset()
-        self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTION)
+        self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -76,8 +76,9 @@ class KerasTrainer(Trainer):
         whole = model.build(self.task, form)
         model.load(whole.layers[2], self.task, folding.executed(self.task, self.checkpoint, form))
         until_features = keras.Model(whole.input, whole.get_layer("pool").output)
+        transform = preprocess.transform(self.task, form)
         any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial one is not traced anew
-        features = tf.function(lambda images: until_features(self.transform(images)), input_signature=[any_batch])
+        features = tf.function(lambda images: until_features(transform(images)), input_signature=[any_batch])
         return [in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -108,12 +109,11 @@ class KerasTrainer(Trainer):
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        batches = pipeline.loader(images, labels, order, self.transform, counted=self.group == 1)
-        return Fit(self.model, batches, order.steps, self.steps)
+        return Fit(self.model, self._batches(images, labels, order, self.group == 1), order.steps, self.steps)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
-        return pipeline.Loading(pipeline.loader(images, labels, order, self.transform))
+        return pipeline.Loading(self._batches(images, labels, order))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
@@ -145,6 +145,12 @@ class KerasTrainer(Trainer):
     def device_memory(self) -> DeviceMemory | None:
         """See `Trainer.device_memory`."""
         return devices.memory()
+
+    def _batches(
+        self, images: np.ndarray, labels: np.ndarray, order: Order, counted: bool = True
+    ) -> tf.data.Dataset:
+        load = pipeline.resident if self.variant.images == "normalised" else pipeline.loader
+        return load(images, labels, order, self.transform, counted)
 
     def _steps(self, count: int) -> Callable:
         """Keras' training function of `count` steps."""

@@ -14,6 +14,13 @@ from backends.knobs import value_of
 from backends.task import Variant
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+#: Input pipelines without a loader, by the value of the knob `images`.
+ON_THE_DEVICE = {
+    "resident": "all images on the device, one batch at a time",
+    "normalised": "all images on the device, normalised once",
+}
+#: Images that are normalised at once.
+AT_ONCE = 4096
 
 
 class Images(Dataset):
@@ -45,8 +52,8 @@ class RawImages(Dataset):
 def describe(variant: Variant) -> str:
     """The input pipeline that a variant asks for."""
     images, workers = (value_of("pytorch", variant, knob) for knob in ("images", "workers"))
-    if images == "resident":
-        return "all images on the device, one batch at a time"
+    if images in ON_THE_DEVICE:
+        return ON_THE_DEVICE[images]
     how = {"streamed": "one image at a time", "uint8": "uint8, one batch at a time, normalised on the device"}[images]
     return f"DataLoader, {workers} workers, {how}"
 
@@ -78,6 +85,24 @@ def resident(
     for batch in order.batches():
         indices = torch.from_numpy(batch).to(device)
         yield transform(all_images[indices]), all_labels[indices]
+
+
+def normalised(
+    images: np.ndarray,
+    labels: np.ndarray,
+    order: Order,
+    transform: Callable,
+    device: torch.device,
+    dtype: torch.dtype,
+    memory_format: torch.memory_format,
+) -> Batches:
+    """Batches of `order`, taken on the device, where all images lie as network inputs of that type and format."""
+    parts = torch.from_numpy(images).split(AT_ONCE)
+    inputs = torch.cat([transform(part.to(device)).to(dtype=dtype, memory_format=memory_format) for part in parts])
+    all_labels = torch.from_numpy(labels.astype(np.int64)).to(device)
+    for batch in order.batches():
+        indices = torch.from_numpy(batch).to(device)
+        yield inputs[indices], all_labels[indices]
 
 
 def transformed(batches: Batches, transform: Callable, device: torch.device, beside: bool) -> Batches:

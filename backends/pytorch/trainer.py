@@ -162,6 +162,8 @@ class PyTorchTrainer(Trainer):
     def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
         if self.variant.images == "resident":
             return pipeline.resident(images, labels, order, self.batch_transform, self.device)
+        if self.variant.images == "normalised":
+            return pipeline.normalised(images, labels, order, self.batch_transform, self.device, **self.form)
         batches = iter(pipeline.loader(images, labels, order, self.transform, self.variant))
         if self.variant.images == "uint8":
             return pipeline.transformed(batches, self.batch_transform, self.device, self.beside)

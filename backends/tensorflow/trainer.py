@@ -29,6 +29,7 @@ class TensorFlowTrainer(Trainer):
         self.task, self.variant = task, variant
         devices.set_up(variant)
         self.transform = preprocess.transform(task)
+        self.on_device = variant.images in ("resident", "normalised")
         self.backbone = model.build(task, variant)
         self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
         self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
@@ -101,13 +102,13 @@ class TensorFlowTrainer(Trainer):
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        if self.variant.images == "resident":
+        if self.on_device:
             return TensorFlowTraining(self.resident_step, self._resident(images, labels, order))
         return TensorFlowTraining(self.train_step, iter(pipeline.loader(images, labels, order, self.transform)))
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
-        if self.variant.images == "resident":
+        if self.on_device:
             return pipeline.Loading(self.take(*batch) for batch in self._resident(images, labels, order))
         return pipeline.Loading(pipeline.loader(images, labels, order, self.transform))
 
@@ -144,15 +145,21 @@ class TensorFlowTrainer(Trainer):
     def _resident(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
         """All images and all labels, on the device, with the indices of each batch in turn.
 
-        Images stay as they are on a CPU. On a GPU TensorFlow 2.21 can gather no uint8: float16 has 0..255 exactly.
+        Those that are not normalised yet stay as they are on a CPU. On a GPU TensorFlow 2.21 can gather no uint8:
+        float16 has 0..255 exactly.
         """
-        all_images, all_labels = tf.constant(images), self._labels(labels)
-        if self.variant.device != "cpu":
-            all_images = tf.cast(all_images, tf.float16)
+        all_labels = self._labels(labels)
+        if self.variant.images == "normalised":
+            all_images = pipeline.normalised(images, self.transform)
+        else:
+            all_images = tf.constant(images)
+            if self.variant.device != "cpu":
+                all_images = tf.cast(all_images, tf.float16)
         return ((all_images, all_labels, tf.constant(batch)) for batch in order.batches())
 
     def _take(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> Batch:
-        return self.transform(tf.gather(images, indices)), tf.gather(labels, indices)
+        batch = tf.gather(images, indices)
+        return batch if self.variant.images == "normalised" else self.transform(batch), tf.gather(labels, indices)
 
     def _resident_step(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         return self._train_step(*self._take(images, labels, indices))

@@ -21,6 +21,7 @@ VARIANTS = MappingProxyType(
             ("autotuned", "frozen", {"autotune": "autotuned"}),
             ("fused", "frozen", {"optimizer": "fused"}),
             ("resident", "frozen", {"images": "resident"}),
+            ("normalised", "frozen", {"images": "normalised"}),
             ("uint8", "frozen", {"images": "uint8", "workers": "1"}),
             ("pinned", "frozen", {"transfer": "pinned"}),
             ("uint8 pinned", "frozen", {"images": "uint8", "transfer": "pinned", "prefetch": "4"}),

@@ -22,20 +22,22 @@ TASK = case.task(batch_size=BATCH)
 #: Rounds of the first look.
 LOOK = 6
 Knobs = Mapping[str, str]
+BEST: Knobs = {"folding": "product", "images": "normalised"}
 PYTORCH: tuple[Knobs, ...] = (
-    {"execution": "torchscript", "layout": "nhwc", "folding": "product", "images": "resident"},
-    {"layout": "nhwc", "folding": "product", "images": "resident"},
-    {"execution": "compiled_frozen", "layout": "nhwc", "folding": "product", "images": "resident"},
-    {"execution": "compiled_frozen", "layout": "nhwc", "folding": "conv_bn", "images": "resident"},
+    {**BEST, "execution": "torchscript", "layout": "nhwc", "gradients": "inference_mode"},
+    {**BEST, "layout": "nhwc"},
+    {**BEST, "execution": "compiled_frozen", "layout": "nhwc"},
+    {**BEST, "execution": "compiled_frozen", "layout": "nhwc", "folding": "conv_bn"},
 )
 TENSORFLOW: tuple[Knobs, ...] = (
-    {"folding": "product", "images": "resident"},
+    BEST,
     {"folding": "product"},
     {"folding": "conv_bn"},
 )
 KERAS: tuple[Knobs, ...] = (
+    BEST,
+    {**BEST, "steps_per_execution": "8"},
     {"folding": "product"},
-    {"folding": "product", "steps_per_execution": "8"},
     {"folding": "conv_bn"},
 )
 #: What was the fastest on one machine or another, the best first; each in fp32 and in bf16, where a backend has it.
