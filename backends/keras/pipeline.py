@@ -61,9 +61,7 @@ def resident(
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _of_every_epoch(
-    permutations: tf.Tensor, one_epoch: Callable, order: Order, counted: bool
-) -> tf.data.Dataset:
+def _of_every_epoch(permutations: tf.Tensor, one_epoch: Callable, order: Order, counted: bool) -> tf.data.Dataset:
     """The batches of the epochs, one after the other."""
     batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
     # Where the length is unknown, Keras begins one batch more, and finds out that there is none.

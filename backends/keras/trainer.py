@@ -146,9 +146,7 @@ class KerasTrainer(Trainer):
         """See `Trainer.device_memory`."""
         return devices.memory()
 
-    def _batches(
-        self, images: np.ndarray, labels: np.ndarray, order: Order, counted: bool = True
-    ) -> tf.data.Dataset:
+    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order, counted: bool = True) -> tf.data.Dataset:
         load = pipeline.resident if self.variant.images == "normalised" else pipeline.loader
         return load(images, labels, order, self.transform, counted)
 
