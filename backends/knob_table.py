@@ -63,10 +63,12 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "steps_per_execution": Knob(
-            "training steps that one call of a compiled function makes; of `fit` alone, so not in `compute` rounds",
+            "training steps that one call of a compiled function makes; Keras does so in `fit` alone, not in `compute`",
             {
                 "pytorch": {"1": "the classic tutorial"},
-                "tensorflow": {"1": f"{TENSORFLOW}guide/function"},
+                "tensorflow": dict.fromkeys(
+                    ("1", "4", "8"), f"{TENSORFLOW}guide/function (steps unrolled in one graph)"
+                ),
                 "keras": dict.fromkeys(("1", "8", "32"), f"{KERAS}api/models/model_training_apis (compile)"),
             },
         ),

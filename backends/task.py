@@ -162,7 +162,7 @@ class Variant(BaseModel):
     workers: Literal["0", "1", "2", "4"] | None = None
     prefetch: Literal["2", "4", "8"] | None = None
     transfer: Literal["pageable", "pinned"] | None = None
-    steps_per_execution: Literal["1", "8", "32"] | None = None
+    steps_per_execution: Literal["1", "4", "8", "32"] | None = None
     optimizer: Literal["unfused", "fused"] | None = None
     autotune: Literal["heuristic", "autotuned"] | None = None
     graph: Literal["keras_layers", "tf_ops"] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from backends import folding
@@ -40,9 +41,10 @@ class Product(keras.layers.Conv2D):
         """The outputs (n, side', side', filters). Padding around the map, which a graph may have added, is left out."""
         side = self.place.side
         margin = (inputs.shape[1] - side) // 2
-        values = inputs[:, margin : margin + side, margin : margin + side]
+        values = inputs[:, margin : margin + side, margin : margin + side] if margin else inputs
         flat = ops.reshape(values, (-1, side * side * inputs.shape[-1]))
-        outputs = ops.add(ops.matmul(flat, self.kernel[0, 0]), self.bias)
+        # Not an addition: this one TensorFlow fuses with the product and with a ReLU behind it.
+        outputs = tf.nn.bias_add(ops.matmul(flat, ops.squeeze(self.kernel, (0, 1))), self.bias)
         return ops.reshape(outputs, (-1, self.after, self.after, self.filters // self.after**2))
 
     def compute_output_shape(self, input_shape):

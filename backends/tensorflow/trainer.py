@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import keras
@@ -38,8 +38,9 @@ class TensorFlowTrainer(Trainer):
         self.variables = [self.kernel, self.bias, *self.trained]
         self.optimizer.build(self.variables)
         self.compiled = partial(devices.compiled, variant)
-        self.train_step = self.compiled(self._train_step)
-        self.resident_step = self.compiled(self._resident_step)
+        self.train_steps = self.compiled(partial(_in_turn, self._train_step))
+        self.resident_steps = self.compiled(partial(_in_turn, self._resident_step))
+        self.group = int(knobs.value_of("tensorflow", variant, "steps_per_execution"))
         self.take = self.compiled(self._take)
         self.forward = self.compiled(self._forward)
         self.gradient = self.compiled(self._loss)
@@ -92,7 +93,7 @@ class TensorFlowTrainer(Trainer):
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
-        return float(self.train_step(self._inputs(images), self._labels(labels)))
+        return float(self.train_steps([(self._inputs(images), self._labels(labels))])[0])
 
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """One step on a batch on the device; the mean loss stays there."""
@@ -103,8 +104,9 @@ class TensorFlowTrainer(Trainer):
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         if self.on_device:
-            return TensorFlowTraining(self.resident_step, self._resident(images, labels, order))
-        return TensorFlowTraining(self.train_step, iter(pipeline.loader(images, labels, order, self.transform)))
+            return TensorFlowTraining(self.resident_steps, self._resident(images, labels, order), self.group)
+        batches = iter(pipeline.loader(images, labels, order, self.transform))
+        return TensorFlowTraining(self.train_steps, batches, self.group)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
@@ -115,7 +117,7 @@ class TensorFlowTrainer(Trainer):
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
         batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
-        return TensorFlowTraining(self.train_step, itertools.cycle(batches))
+        return TensorFlowTraining(self.train_steps, itertools.cycle(batches), self.group)
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
@@ -201,22 +203,34 @@ class TensorFlowTrainer(Trainer):
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
+def _in_turn(step: Callable[..., tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
+    """A step on each batch, one after the other. In one graph TensorFlow computes the features of several at a time:
+    they depend on nothing that a step changes.
+    """
+    return [step(*batch) for batch in batches]
+
+
 class TensorFlowTraining(Training):
     """A custom training loop over a data set, resting between calls.
 
-    The step takes a batch's tensors, the last of which has an entry for every image of it, and gives their mean loss.
+    `steps` takes some batches' tensors, the last of which has an entry for every image, and gives their mean losses. A
+    call has `group` of them; while fewer are left to do, one.
     """
 
-    def __init__(self, step: Callable[..., tf.Tensor], batches: Iterator[Batch]) -> None:
-        self.step, self.batches = step, batches
+    def __init__(
+        self, steps: Callable[[Sequence[Batch]], list[tf.Tensor]], batches: Iterator[Batch], group: int
+    ) -> None:
+        self.steps, self.batches, self.group = steps, batches, group
 
     def advance(self, steps: int) -> float:
         """See `Training.advance`."""
-        losses, sizes = [], []
-        for _ in range(steps):
-            batch = next(self.batches)
-            losses.append(self.step(*batch))
-            sizes.append(len(batch[-1]))
+        losses: list[tf.Tensor] = []
+        sizes: list[int] = []
+        while len(losses) < steps:
+            group = self.group if len(losses) + self.group <= steps else 1
+            batches = [next(self.batches) for _ in range(group)]
+            losses += self.steps(batches)
+            sizes += [len(batch[-1]) for batch in batches]
         # One read at the end: a step that reads its loss waits for the device each time.
         return float(np.average(tf.stack(losses).numpy(), weights=sizes))
 

@@ -13,7 +13,7 @@ AUTHOR = ("-c", "user.name=gate-selftest", "-c", "user.email=gate-selftest@local
 STEP = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
 IMAGE = "        return self.transform(self.images[index]), int(self.labels[index])\n"
 BUILT = "        self.checkpoint, self.initial_head = checkpoint, head\n"
-COMPILED = "        self.train_step = self.compiled(self._train_step)\n"
+COMPILED = "        self.train_steps = self.compiled(partial(_in_turn, self._train_step))\n"
 UPDATED = "        self.optimizer.step()\n"
 
 
@@ -79,13 +79,13 @@ ONCE = (
         COMPILED,
         lambda step: (
             COMPILED
-            + "        train_step = self.train_step\n\n"
-            + "        def copying(*batch):\n"
+            + "        train_steps = self.train_steps\n\n"
+            + "        def copying(batches):\n"
             + "            copies = [np.array(weight) for weight in self.backbone.weights]\n"
-            + "            loss = train_step(*batch)\n"
+            + "            losses = train_steps(batches)\n"
             + "            del copies\n"
-            + "            return loss\n\n"
-            + "        self.train_step = copying\n"
+            + "            return losses\n\n"
+            + "        self.train_steps = copying\n"
         ),
     ),
 )

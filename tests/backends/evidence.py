@@ -126,15 +126,17 @@ def steps_facts(trainer: Trainer, task: Task) -> dict[str, object]:
     order = order_of(task)
     calls: list[int] = []
 
-    def counted(count: int) -> Callable:
-        function = trainer.steps[count]
-        return lambda iterator: (calls.append(count), function(iterator))[1]
+    def counted(function: Callable, count: Callable[[object], int]) -> Callable:
+        return lambda batches: (calls.append(count(batches)), function(batches))[1]
 
     trainer.reset()
     losses = [trainer.step(images[batch], labels[batch]) for batch in order.batches()]
     head = trainer.head()
     trainer.reset()
-    trainer.steps = {count: counted(count) for count in trainer.steps}
+    if trainer.resolved.framework == "tensorflow":
+        trainer.resident_steps = counted(trainer.resident_steps, len)
+    else:
+        trainer.steps = {n: counted(function, lambda batches, n=n: n) for n, function in trainer.steps.items()}
     training = trainer.start(images, labels, order)
     found: dict[str, object] = {"losses": losses, "means": []}
     for asked in (1, 17, 6):

@@ -62,7 +62,12 @@ VARIANTS = MappingProxyType(
             ("folded bf16", "frozen", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
             ("resident", "frozen", ("tensorflow",), {"images": "resident", "graph": "tf_ops"}),
-            ("constants", "frozen", ("tensorflow",), {"execution": "compiled_frozen", "images": "normalised"}),
+            (
+                "constants",
+                "frozen",
+                ("tensorflow",),
+                {"execution": "compiled_frozen", "images": "normalised", "steps_per_execution": "4"},
+            ),
             ("operations", "lite0", ("tensorflow",), {"graph": "tf_ops"}),
             ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),

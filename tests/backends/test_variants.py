@@ -38,9 +38,12 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
 
 
 @pytest.mark.slow
-def test_calls_of_several_steps_make_just_the_steps_that_are_asked_for(evidence):
-    found = evidence.facts("keras", "steps")
-    assert found["calls"] == [1, 8, 8, 1, *[1] * 6], "1, 17 and 6 steps"
+@pytest.mark.parametrize(
+    ("backend", "calls"), [("keras", [1, 8, 8, 1, *[1] * 6]), ("tensorflow", [1, *[4] * 4, 1, 4, 1, 1])]
+)
+def test_calls_of_several_steps_make_just_the_steps_that_are_asked_for(evidence, backend, calls):
+    found = evidence.facts(backend, "steps")
+    assert found["calls"] == calls, "1, 17 and 6 steps"
     losses = found["losses"]
     means = [np.mean(losses[:1]), np.mean(losses[1:18]), np.mean(losses[18:])]
     np.testing.assert_allclose(found["means"], means, rtol=1e-5)

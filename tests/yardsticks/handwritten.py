@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterator
 
 from backends.task import Variant
+from bench.quiet import Quiet
+from bench.request import Prepared
 from bench.stats import log_ratios
+from bench.tune.launched import Crews
+from bench.tune.measure import Workers
 from tests.yardsticks import case, variants
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.partner import Partner
@@ -15,8 +19,9 @@ from tests.yardsticks.target import Target, of_ratios
 
 def targets(extent: Extent) -> Iterator[Target]:
     """Ours against the hand-written loops."""
+    prepared = case.prepared(variants.TASK, extent.data)
     for backend in extent.backends:
-        ours = tuned(backend)
+        ours = tuned(backend, prepared, extent)
         ys = []
         for number in range(extent.launches):
             ys.append(launch(backend, ours, extent))
@@ -24,9 +29,10 @@ def targets(extent: Extent) -> Iterator[Target]:
         yield of_ratios(f"{backend}: tuned / by hand", ys, least=0.97, note=ours.name)
 
 
-def tuned(backend: str) -> Variant:
-    """What `bench tune` kept here, or the first candidate, in bf16 where the machine has it."""
-    return list(variants.candidates(backend).values())[-1][0]
+def tuned(backend: str, prepared: Prepared, extent: Extent) -> Variant:
+    """The fastest candidate, what `bench tune` kept here among them, in bf16 where the machine has it."""
+    measure = Crews(Workers(backend, prepared, Quiet(extent.say)).launch).measure
+    return list(variants.fastest(backend, measure, extent).values())[-1]
 
 
 def launch(backend: str, ours: Variant, extent: Extent) -> float:

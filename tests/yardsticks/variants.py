@@ -24,19 +24,20 @@ LOOK = 6
 Knobs = Mapping[str, str]
 BEST: Knobs = {"folding": "product", "images": "normalised"}
 PYTORCH: tuple[Knobs, ...] = (
-    {**BEST, "execution": "torchscript", "layout": "nhwc", "gradients": "inference_mode"},
+    {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "inference_mode"},
+    {**BEST, "layout": "nhwc", "execution": "torchscript"},
     {**BEST, "layout": "nhwc"},
-    {**BEST, "execution": "compiled_frozen", "layout": "nhwc"},
-    {**BEST, "execution": "compiled_frozen", "layout": "nhwc", "folding": "conv_bn"},
+    {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "folding": "conv_bn"},
 )
 TENSORFLOW: tuple[Knobs, ...] = (
+    {**BEST, "steps_per_execution": "4"},
     BEST,
     {"folding": "product"},
     {"folding": "conv_bn"},
 )
 KERAS: tuple[Knobs, ...] = (
-    BEST,
     {**BEST, "steps_per_execution": "8"},
+    BEST,
     {"folding": "product"},
     {"folding": "conv_bn"},
 )
