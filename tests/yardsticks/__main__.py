@@ -45,7 +45,7 @@ def scripts(extent: Extent) -> Iterator[Target]:
     for backend in extent.backends:
         ys = []
         for number in range(extent.launches):
-            y = against_scripts.launch(backend, extent.data, extent.rounds)
+            y = against_scripts.launch(backend, extent.data, extent.rounds, number)
             ys.append(y)
             extent.say(f"{backend} / its script, launch {number + 1} of {extent.launches}: {math.exp(y):.3f}")
         yield of_ratios(f"{backend}: throughput, ours / script", ys, least=0.98)

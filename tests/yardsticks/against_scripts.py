@@ -7,11 +7,12 @@ from pathlib import Path
 from bench.stats import log_ratios
 from tests.yardsticks import case
 from tests.yardsticks.partner import Partner
+from tests.yardsticks.script_in_worker import SECOND
 
 
-def launch(backend: str, data: Path, rounds: int) -> float:
-    """One launch: y, the median over rounds of ln(throughput of ours / of the script). 0 is no difference."""
-    job = case.job(backend, data, rounds)
+def launch(backend: str, data: Path, rounds: int, number: int) -> float:
+    """The `number`-th launch: y, the median over rounds of ln(throughput of ours / the script). 0 is no difference."""
+    job = case.job(backend, data, rounds, case=f"{backend}{SECOND if number % 2 else ''}")
     with Partner(job, "tests.yardsticks.script_in_worker") as worker:
         message = worker.wait_for("compared")
     return log_ratios([message["script"]], [message["ours"]])[0]

@@ -14,6 +14,7 @@ from bench.tune.measure import Workers
 from tests.yardsticks import case, variants
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.partner import Partner
+from tests.yardsticks.script_in_worker import SECOND
 from tests.yardsticks.target import Target, of_ratios
 
 
@@ -24,7 +25,7 @@ def targets(extent: Extent) -> Iterator[Target]:
         ours = tuned(backend, prepared, extent)
         ys = []
         for number in range(extent.launches):
-            ys.append(launch(backend, ours, extent))
+            ys.append(launch(backend, ours, extent, number))
             extent.say(f"{backend} {ours.name} / by hand, launch {number + 1}: {math.exp(ys[-1]):.3f}")
         yield of_ratios(f"{backend}: tuned / by hand", ys, least=0.97, note=ours.name)
 
@@ -35,9 +36,10 @@ def tuned(backend: str, prepared: Prepared, extent: Extent) -> Variant:
     return list(variants.fastest(backend, measure, extent).values())[-1]
 
 
-def launch(backend: str, ours: Variant, extent: Extent) -> float:
-    """One launch: y, the median over rounds of ln(throughput of ours / by hand). 0 is no difference."""
-    job = case.job(backend, extent.data, extent.rounds, variants.TASK, ours)
+def launch(backend: str, ours: Variant, extent: Extent, number: int) -> float:
+    """The `number`-th launch: y, the median over rounds of ln(throughput of ours / by hand). 0 is no difference."""
+    name = f"{backend}{SECOND if number % 2 else ''}"
+    job = case.job(backend, extent.data, extent.rounds, variants.TASK, ours, case=name)
     with Partner(job, "tests.yardsticks.fastest_in_worker") as worker:
         message = worker.wait_for("compared")
     return log_ratios([message["script"]], [message["ours"]])[0]
