@@ -1,4 +1,4 @@
-"""The contract between the harness and a framework. This file is all that a new backend has to know.
+"""The contract between the harness and a framework: with `backends.values`, all that a new backend has to know.
 
 NumPy in, NumPy out. A backend opens no file, reads no clock, prints nothing and draws nothing at random: the
 harness hands it the checkpoint's tensors, the head's initial values and the order of images, and measures it
@@ -8,105 +8,14 @@ from outside. Shapes: n images of h x w pixels; d features; c classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
+from backends import extraction
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-
-Tensors = Mapping[str, np.ndarray]
-
-
-class UnsupportedVariant(Exception):
-    """The backend cannot execute this variant; the message says which knob and what it accepts."""
-
-
-class Head(NamedTuple):
-    """The new last layer, or its gradient: kernel (d, c) and bias (c,), float32."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-
-
-@dataclass(frozen=True)
-class Order:
-    """Which image is trained on when: one permutation of the training images per epoch, (epochs, n) int64."""
-
-    permutations: np.ndarray
-    batch_size: int
-    drop_last: bool
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in one epoch."""
-        whole, rest = divmod(self.permutations.shape[1], self.batch_size)
-        return whole + (1 if rest and not self.drop_last else 0)
-
-    @property
-    def steps(self) -> int:
-        """Batches in all epochs."""
-        return self.steps_per_epoch * len(self.permutations)
-
-    def batches(self) -> Iterator[np.ndarray]:
-        """The image indices of each batch, epoch after epoch."""
-        for permutation in self.permutations:
-            for step in range(self.steps_per_epoch):
-                yield permutation[step * self.batch_size : (step + 1) * self.batch_size]
-
-    def padded(self) -> tuple[np.ndarray, np.ndarray]:
-        """The batches as one array (steps, batch size) int64, and which of it is there: a partial batch is filled up
-        with image 0, where the second array, bool, is False.
-        """
-        width = self.steps_per_epoch * self.batch_size
-        taken = self.permutations[:, :width]
-        indices = np.zeros((len(taken), width), np.int64)
-        there = np.zeros(indices.shape, bool)
-        indices[:, : taken.shape[1]], there[:, : taken.shape[1]] = taken, True
-        return indices.reshape(-1, self.batch_size), there.reshape(-1, self.batch_size)
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What a variant became on this machine: nothing that a framework chose by itself stays unsaid."""
-
-    framework: str
-    versions: Mapping[str, str]
-    device: str
-    execution: str
-    jit: str
-    layout: str
-    precision: str
-    intra_op_threads: int
-    inter_op_threads: int
-    input_pipeline: str
-    flags: Mapping[str, str]
-
-
-class DeviceMemory(NamedTuple):
-    """Peak bytes by the framework's own counters since `reset_device_memory`; reserved is None where not counted."""
-
-    allocated: int
-    reserved: int | None
-
-
-class Event(NamedTuple):
-    """Something that a framework's profiler saw.
-
-    Attributes:
-        name: of the operation, the kernel, or whatever it was.
-        place: where it ran: a device, a thread or a stream, as a person reads it. Events of one place nest.
-        on_device: whether it ran on an accelerator.
-        start_us, duration_us: in microseconds; the start is relative to whatever the profiler counts from.
-    """
-
-    name: str
-    place: str
-    on_device: bool
-    start_us: float
-    duration_us: float
+from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
 
 
 class Training(ABC):
@@ -148,7 +57,7 @@ class Trainer(ABC):
         It is called once, batch norm being `frozen`. Of the variant it keeps precision and device; how it is executed,
         folded and laid out is the backend's choice, and features agree with those of `features` as the proof asks.
         """
-        return [in_batches(self.features, images, self.task) for images in several]
+        return [extraction.in_batches(self.features, images, self.task) for images in several]
 
     @abstractmethod
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -214,21 +123,6 @@ class Trainer(ABC):
     @abstractmethod
     def device_memory(self) -> DeviceMemory | None:
         """The framework's peak counters; None where there is no GPU."""
-
-
-#: Pixels of a batch that features are extracted in, 256 images of 32 px, and the fewest images. On a core of an AMD
-#: EPYC ResNet-18 at 32 px in bf16 had, by CPU time, 4,768, 5,653, 6,013 and 5,181 images/s with 64, 128, 256 and 512 in
-#: PyTorch, and 5,209, 5,642, 6,280 and 6,442 in TensorFlow.
-EXTRACTION_PIXELS, FEWEST_EXTRACTED = 256 * 32**2, 32
-
-
-def in_batches(features: Callable[[np.ndarray], np.ndarray], images: np.ndarray, task: Task) -> np.ndarray:
-    """The features (n, d) float32 of all images, batch by batch."""
-    size = max(FEWEST_EXTRACTED, EXTRACTION_PIXELS // task.image_size**2)
-    found = np.empty((len(images), task.network.features), np.float32)
-    for at in range(0, len(images), size):
-        found[at : at + size] = features(images[at : at + size])
-    return found
 
 
 class Backend(ABC):

@@ -9,9 +9,9 @@ import itertools
 import numpy as np
 
 from backends.backbones import Backbone, Place
-from backends.base import Tensors, UnsupportedVariant
 from backends.convolutions import convolutions
 from backends.task import Task, Variant
+from backends.values import Tensors, UnsupportedVariant
 
 
 def folds(variant: Variant) -> bool:

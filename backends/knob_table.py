@@ -43,6 +43,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                     "compiled_frozen": "github.com/pytorch/pytorch/pull/100652 (TorchInductor's freezing: the weights "
                     "become constants, laid out for the kernels)",
                     "torchscript": f"{TORCH}generated/torch.jit.optimize_for_inference.html (traced and frozen)",
+                    "onednn_graph": f"{TUNING} (oneDNN Graph with TorchScript: traced, frozen, fused by oneDNN)",
                     "reduce_overhead": f"{TORCH}generated/torch.compile.html (mode, with CUDA graphs)",
                     "max_autotune": f"{TORCH}generated/torch.compile.html (mode, with CUDA graphs; on a CPU it tunes "
                     "matrix products alone, of which the frozen backbones have none)",
@@ -126,11 +127,13 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "gradients": Knob(
-            "how the frozen forward is kept out of the graph of gradients",
+            "how the frozen forward is kept out of the graph of gradients; closed_form: there is no graph, and the "
+            "head's gradient and its update are written down",
             {
                 "pytorch": {
                     "no_grad": f"{TORCH}generated/torch.no_grad.html",
                     "inference_mode": f"{TORCH}generated/torch.autograd.grad_mode.inference_mode.html",
+                    "closed_form": "Bishop, Pattern Recognition and Machine Learning (2006), equation 4.109",
                 },
                 "tensorflow": {"outside_tape": f"{TENSORFLOW}guide/autodiff"},
                 "keras": {"not_trainable": f"{KERAS}guides/transfer_learning"},

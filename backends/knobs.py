@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from backends.base import Resolved, UnsupportedVariant
 from backends.knob_table import KNOBS
 from backends.task import DATASETS, Task, Variant
+from backends.values import Resolved, UnsupportedVariant
 
 #: The environment that a process must be started with for a value, by backend, knob and value.
 ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType(
@@ -61,10 +61,10 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
 #: What cannot be where something below the head is trained: its tensors are constants then, or their gradients lost.
 BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "execution": ("compiled_frozen", "torchscript", "cuda_graphs"),
+        "execution": ("compiled_frozen", "torchscript", "onednn_graph", "cuda_graphs"),
         "precision": ("bf16", "fp16"),
         "folding": ("conv_bn", "product"),
-        "gradients": ("inference_mode",),
+        "gradients": ("inference_mode", "closed_form"),
         "features": ("cached",),
         "graph": ("tf_ops",),
     }
@@ -74,7 +74,7 @@ BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 CONTRADICTIONS = (
     (
         ("features", "cached"),
-        ("optimizer", "steps_per_execution", "images", "workers", "prefetch", "transfer"),
+        ("optimizer", "gradients", "steps_per_execution", "images", "workers", "prefetch", "transfer"),
         "train the head on features alone",
     ),
     (("execution", "eager"), ("steps_per_execution",), "compiles no function"),
@@ -82,6 +82,7 @@ CONTRADICTIONS = (
     (("images", "normalised"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
     (("graph", "tf_ops"), ("folding",), "are written with their normalisations"),
     (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
+    (("gradients", "closed_form"), ("optimizer",), "have their own update"),
 )
 
 
@@ -135,9 +136,11 @@ def check(backend: str, variant: Variant, task: Task) -> None:
                 f"{knob} {meant!r} is for a frozen backbone, and of this one {task.trainable!r} is trained: use "
                 f"{knob} {default_of(backend, knob)}"
             )
-    if variant.execution == "compiled_frozen" and task.batch_norm != "frozen":
+    if variant.execution == "onednn_graph" and variant.device != "cpu":
+        raise UnsupportedVariant("execution 'onednn_graph' is of CPUs: use execution torchscript")
+    if variant.execution in ("compiled_frozen", "onednn_graph") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
-            f"execution 'compiled_frozen' makes constants of statistics that batch norm {task.batch_norm!r} moves: use "
+            f"execution {variant.execution!r} makes constants of statistics that batch norm {task.batch_norm!r} moves: use "
             "execution compiled"
         )
     if variant.folding not in (None, "none") and task.batch_norm != "frozen":

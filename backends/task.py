@@ -13,7 +13,15 @@ from backends.backbones import BACKBONES, Backbone
 Channel3 = tuple[float, float, float]
 Positive = Annotated[int, Field(ge=1)]
 Execution = Literal[
-    "eager", "compiled", "compiled_frozen", "torchscript", "xla", "reduce_overhead", "max_autotune", "cuda_graphs"
+    "eager",
+    "compiled",
+    "compiled_frozen",
+    "torchscript",
+    "onednn_graph",
+    "xla",
+    "reduce_overhead",
+    "max_autotune",
+    "cuda_graphs",
 ]
 
 #: What the names of a batch normalisation's running statistics end with.
@@ -126,13 +134,13 @@ class Variant(BaseModel):
 
     Attributes:
         name: `default`, `matched`, `tuned`, or the knobs that were turned.
-        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `xla`, or with a
-            GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
+        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `onednn_graph`,
+            `xla`, or with a GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
             of small maps as matrix products.
-        gradients: how the frozen forward is kept out of the graph of gradients.
+        gradients: how the frozen forward is kept out of the graph of gradients; `closed_form` is without a graph.
         images: `streamed` through the input pipeline as network inputs or as `uint8`, `resident` on the device as they
             are, or `normalised` there once.
         workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
@@ -157,7 +165,7 @@ class Variant(BaseModel):
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     layout: Literal["nchw", "nhwc"] | None = None
     folding: Literal["none", "conv_bn", "product"] | None = None
-    gradients: Literal["no_grad", "inference_mode"] | None = None
+    gradients: Literal["no_grad", "inference_mode", "closed_form"] | None = None
     images: Literal["streamed", "uint8", "resident", "normalised"] | None = None
     workers: Literal["0", "1", "2", "4"] | None = None
     prefetch: Literal["2", "4", "8"] | None = None

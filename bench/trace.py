@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.base import Event
+from backends.values import Event
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backends.base import UnsupportedVariant
 from backends.knobs import KNOBS, check, needs
 from backends.task import Task, Variant
+from backends.values import UnsupportedVariant
 from bench.abilities import MISSING
 from bench.errors import UserError, unknown
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from backends import folding
 from backends.backbones import Backbone
-from backends.base import Tensors
 from backends.graphs import efficientnet_lite, executed, resnet
 from backends.graphs.batch_norm import BatchStatistics, FixedStatistics
 from backends.task import Task, Variant
+from backends.values import Tensors
 
 FAMILIES = {"resnet": resnet, "efficientnet_lite": efficientnet_lite}
 

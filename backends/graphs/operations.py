@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from backends.backbones import Backbone
-from backends.base import Tensors
 from backends.graphs import CONVOLUTION, DEPTHWISE
+from backends.values import Tensors
 
 
 class Operations:

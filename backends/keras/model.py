@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from backends import graphs
-from backends.base import Tensors
 from backends.keras import preprocess
 from backends.task import Task, Variant
+from backends.values import Tensors
 
 
 def build(task: Task, variant: Variant) -> keras.Model:

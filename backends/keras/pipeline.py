@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from backends.base import Order
 from backends.keras import preprocess
 from backends.tensorflow.pipeline import Loading, let_go, normalised
+from backends.values import Order
 
 __all__ = ["DESCRIPTIONS", "Loading", "let_go", "loader", "resident"]
 

@@ -13,12 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, graphs, knobs
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
+from backends.base import Backend, Trainer, Training
+from backends.extraction import in_batches
 from backends.keras import device as devices
 from backends.keras import kernels, model, pipeline, preprocess, profiler
 from backends.keras.head import HeadTraining
 from backends.kernels import Kernel
 from backends.task import Task, Variant
+from backends.values import DeviceMemory, Event, Head, Order, Tensors
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 import torchvision
 
-from backends.base import DeviceMemory, Resolved
 from backends.knobs import told, value_of
 from backends.task import Variant
+from backends.values import DeviceMemory, Resolved
 
 #: What compiles, by execution.
 JITS = {
     "compiled": "inductor",
     "compiled_frozen": "inductor, freezing",
     "torchscript": "torchscript",
+    "onednn_graph": "torchscript, oneDNN graph",
     "reduce_overhead": "inductor, CUDA graphs",
     "max_autotune": "inductor, CUDA graphs, autotuned",
     "cuda_graphs": "CUDA graphs",

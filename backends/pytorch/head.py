@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backends.base import Order, Training
+from backends.base import Training
+from backends.values import Order
 
 
-class HeadTraining(Training):
-    """Softmax regression by SGD with momentum.
+class HeadStep:
+    """A step of SGD with momentum on a linear layer, without a graph of gradients.
 
     With one linear layer the gradient has a closed form: that of the mean cross-entropy with respect to the class
     scores is (softmax - one-hot) / b (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.109).
@@ -17,22 +18,34 @@ class HeadTraining(Training):
     Python and dispatch are all that a step costs.
     """
 
-    def __init__(
-        self,
-        classifier: torch.nn.Linear,
-        optimizer: torch.optim.SGD,
-        features: np.ndarray,
-        labels: np.ndarray,
-        order: Order,
-    ) -> None:
-        device = classifier.weight.device
+    def __init__(self, classifier: torch.nn.Linear, optimizer: torch.optim.SGD) -> None:
         self.weight, self.bias = classifier.weight.detach(), classifier.bias.detach()  # the same memory
-        self.features = torch.from_numpy(features).to(device)
-        self.labels = torch.from_numpy(labels.astype(np.int64)).to(device)
-        self.one_hot = torch.eye(len(self.bias), device=device)
-        self.batches = iter([torch.from_numpy(batch).to(device) for batch in order.batches()])
+        self.one_hot = torch.eye(len(self.bias), device=self.bias.device)
         self.moments = torch.zeros_like(self.weight), torch.zeros_like(self.bias)
         self.learning_rate, self.momentum = (optimizer.param_groups[0][name] for name in ("lr", "momentum"))
+
+    def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean loss of features (b, d) and labels (b,), as it was before the update. No gradient may be kept."""
+        scores = torch.log_softmax(torch.addmm(self.bias, features, self.weight.t()), 1)
+        loss = torch.nn.functional.nll_loss(scores, labels)
+        wrong = scores.exp_().sub_(self.one_hot[labels]).div_(len(labels))
+        for parameter, moment, gradient in (
+            (self.weight, self.moments[0], wrong.t() @ features),
+            (self.bias, self.moments[1], wrong.sum(0)),
+        ):
+            parameter.sub_(moment.mul_(self.momentum).add_(gradient), alpha=self.learning_rate)
+        return loss
+
+
+class HeadTraining(Training):
+    """Softmax regression on features, by steps in their closed form."""
+
+    def __init__(self, step: HeadStep, features: np.ndarray, labels: np.ndarray, order: Order) -> None:
+        device = step.weight.device
+        self.step = step
+        self.features = torch.from_numpy(features).to(device)
+        self.labels = torch.from_numpy(labels.astype(np.int64)).to(device)
+        self.batches = iter([torch.from_numpy(batch).to(device) for batch in order.batches()])
 
     @torch.no_grad()
     def advance(self, steps: int) -> float:
@@ -40,16 +53,8 @@ class HeadTraining(Training):
         losses, sizes = [], []
         for _ in range(steps):
             batch = next(self.batches)
-            labels, inputs = self.labels[batch], self.features[batch]
-            scores = torch.log_softmax(torch.addmm(self.bias, inputs, self.weight.t()), 1)
-            losses.append(torch.nn.functional.nll_loss(scores, labels))
+            losses.append(self.step(self.features[batch], self.labels[batch]))
             sizes.append(len(batch))
-            wrong = scores.exp_().sub_(self.one_hot[labels]).div_(len(batch))
-            for parameter, moment, gradient in (
-                (self.weight, self.moments[0], wrong.t() @ inputs),
-                (self.bias, self.moments[1], wrong.sum(0)),
-            ):
-                parameter.sub_(moment.mul_(self.momentum).add_(gradient), alpha=self.learning_rate)
         return float(np.average(torch.stack(losses).cpu().numpy(), weights=sizes))
 
     def close(self) -> None:

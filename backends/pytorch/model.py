@@ -12,9 +12,10 @@ import torchvision
 
 from backends import folding
 from backends.backbones import Place
-from backends.base import FEWEST_EXTRACTED, Tensors
+from backends.extraction import FEWEST_EXTRACTED
 from backends.knobs import value_of
 from backends.task import Task, Variant
+from backends.values import Tensors
 
 #: Of convolutions. In tf32 it is the hardware that rounds.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -64,10 +65,13 @@ def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: to
     execution = value_of("pytorch", variant, "execution")
     if execution == "eager":
         return backbone
-    if execution == "torchscript":
+    if execution in ("torchscript", "onednn_graph"):
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # it still is the fastest in fp32 on some CPUs
-            return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
+            if execution == "torchscript":
+                return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
+            torch.jit.enable_onednn_fusion(True)  # of the whole process, which runs this variant alone
+            return torch.jit.freeze(torch.jit.trace(backbone, inputs))
     if execution == "cuda_graphs":
         return Recorded(backbone)
     from torch._inductor import config as inductor  # so does this

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from backends.base import Order
 from backends.knobs import value_of
 from backends.task import Variant
+from backends.values import Order
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 #: Input pipelines without a loader, by the value of the knob `images`.

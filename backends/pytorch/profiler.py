@@ -8,7 +8,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
-from backends.base import Event
+from backends.values import Event
 
 
 def profile(run: Callable[[], object], folder: str) -> list[Event]:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from backends import folding, knobs
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
+from backends.base import Backend, Trainer, Training
+from backends.extraction import in_batches
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
 from backends.pytorch import kernels, model, pipeline, preprocess, profiler
-from backends.pytorch.head import HeadTraining
+from backends.pytorch.head import HeadStep, HeadTraining
 from backends.task import Task, Variant
+from backends.values import DeviceMemory, Event, Head, Order, Tensors
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -31,7 +33,7 @@ class PyTorchTrainer(Trainer):
         self.batch_transform = preprocess.batch_transform(task, knobs.value_of("pytorch", variant, "layout"))
         self.backbone = model.build(task, variant).to(self.device)
         self.trained = {name: tensor for name, tensor in self.backbone.named_parameters() if tensor.requires_grad}
-        without_gradients = torch.inference_mode if variant.gradients == "inference_mode" else torch.no_grad
+        without_gradients = torch.no_grad if variant.gradients in (None, "no_grad") else torch.inference_mode
         # Where nothing below the head is trained, no graph of it is kept.
         self.gradients = contextlib.nullcontext if self.trained else without_gradients
         self.form = {
@@ -62,6 +64,8 @@ class PyTorchTrainer(Trainer):
             momentum=self.task.momentum,
             fused=True if self.variant.optimizer == "fused" else None,  # None leaves the rest to PyTorch
         )
+        closed = self.variant.gradients == "closed_form"
+        self.head_step = HeadStep(self.classifier, self.optimizer) if closed else None
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
@@ -114,6 +118,9 @@ class PyTorchTrainer(Trainer):
 
     def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """One step on a batch on the device; the mean loss stays there."""
+        if self.head_step:
+            with torch.inference_mode():
+                return self.head_step(self.forward(inputs.to(**self.form)).float(), labels)
         self.optimizer.zero_grad()
         loss = self._loss(inputs, labels)
         loss.backward()
@@ -135,7 +142,7 @@ class PyTorchTrainer(Trainer):
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(self.classifier, self.optimizer, features, labels, order)
+        return HeadTraining(HeadStep(self.classifier, self.optimizer), features, labels, order)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""

@@ -9,9 +9,9 @@ import keras
 import keras_hub
 import tensorflow as tf
 
-from backends.base import DeviceMemory, Resolved
 from backends.knobs import told, value_of
 from backends.task import Variant
+from backends.values import DeviceMemory, Resolved
 
 #: What compiles, by execution.
 JITS = {"xla": "xla", "compiled_frozen": "none, constants folded"}

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from backends.base import Order, Training
+from backends.base import Training
+from backends.values import Order
 
 #: One step on a batch of features (b, d), labels (b,) and weights (b,), which add up to 1; the weighted loss.
 Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]

@@ -10,9 +10,9 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from backends import graphs
-from backends.base import Tensors
 from backends.graphs.operations import Operations
 from backends.task import Task, Variant
+from backends.values import Tensors
 
 
 def build(task: Task, variant: Variant) -> keras.Model | Operations:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from backends.base import Order, Training
+from backends.base import Training
+from backends.values import Order
 
 #: Freeing an iterator takes a millisecond where nobody sleeps, and finding it among garbage a quarter of a second.
 LET_GO_SECONDS = 0.5

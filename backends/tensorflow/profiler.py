@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from backends.base import Event
+from backends.values import Event
 
 #: Planes of its file that hold what ran; others describe the machine, or how a profile is to be shown.
 DEVICE, HOST = "/device:", "/host:CPU"

@@ -11,12 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from backends import folding, graphs, knobs
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Tensors, Trainer, Training, in_batches
+from backends.base import Backend, Trainer, Training
+from backends.extraction import in_batches
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
 from backends.tensorflow import kernels, model, pipeline, preprocess, profiler
 from backends.tensorflow.head import HeadTraining
+from backends.values import DeviceMemory, Event, Head, Order, Tensors
 
 Batch = tuple[tf.Tensor, ...]
 

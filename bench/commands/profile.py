@@ -14,8 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
-from backends.base import Event
 from backends.task import Variant
+from backends.values import Event
 from bench import conductor, store
 from bench.alone import alone
 from bench.comparison import case_id, write_images

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from backends.base import Head, Order
+from backends.values import Head, Order
 from bench.errors import UserError
 
 #: Second words of the seed (1 is the subset's, 3 the random weights').

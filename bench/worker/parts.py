@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from backends.base import Order, Trainer, Training
+from backends.base import Trainer, Training
+from backends.values import Order
 
 #: What a step is made of, in its order, as rounds of their own: each does what the one before it does, and more.
 PARTS: Mapping[str, Callable[[Trainer, np.ndarray, np.ndarray], object]] = {

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import backends
-from backends.base import DeviceMemory, Head, Order, Resolved, Training
+from backends.base import Training
+from backends.values import DeviceMemory, Head, Order, Resolved
 from bench import memory
 from bench.channel import Channel
 from bench.checkpoint_folder import MODEL, read_model

@@ -14,7 +14,7 @@ FILE = "events.json"
 
 
 def profile(backend: Backend, training: Training, steps: int, folder: Path) -> None:
-    """Leave what the profiler sees of `steps` training steps in `folder`, a list of `backends.base.Event` as JSON."""
+    """Leave what the profiler sees of `steps` training steps in `folder`, a list of `backends.values.Event` as JSON."""
     training.advance(FIRST_STEPS)
     scratch = folder / "profiler"
     scratch.mkdir()

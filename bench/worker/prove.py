@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backends.base import Order, Tensors, Trainer, Training
+from backends.base import Trainer, Training
 from backends.task import STATISTICS, Task
+from backends.values import Order, Tensors
 from bench import checkpoints
 from bench.data.order import order_hash
 from bench.worker.job import Job

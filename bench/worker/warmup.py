@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.base import Order
+from backends.values import Order
 
 #: Steps before the clock runs, and steps that tell how many fill a block.
 FIRST_STEPS = 2

@@ -22,10 +22,11 @@ import numpy as np
 
 import backends
 from backends.backbones import BACKBONES
-from backends.base import Backend, Order, Trainer, Training, UnsupportedVariant
+from backends.base import Backend, Trainer, Training
 from backends.convolutions import convolutions
 from backends.kernels import Addition, Convolutions, Gemm, Pass, Small
 from backends.task import Task, Variant
+from backends.values import Order, UnsupportedVariant
 from bench.worker import prove
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS

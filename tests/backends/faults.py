@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from backends.base import Order
+from backends.values import Order
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from backends.base import Head, Order
 from backends.task import Task, Variant
+from backends.values import Head, Order
 from bench import checkpoints, data, random_weights
 from bench.data.order import draw_order, initial_head
 
@@ -74,15 +74,20 @@ VARIANTS = MappingProxyType(
             ("several steps", "frozen", ("keras",), {"steps_per_execution": "8", "images": "normalised"}),
             ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript", "images": "resident"}),
             (
+                "onednn graph",
+                "frozen",
+                ("pytorch",),
+                {"execution": "onednn_graph", "gradients": "inference_mode", "optimizer": "fused"},
+            ),
+            (
                 "many",
                 "frozen",
                 ("pytorch",),
                 {
                     "layout": "nhwc",
                     "folding": "product",
-                    "gradients": "inference_mode",
+                    "gradients": "closed_form",
                     "images": "normalised",
-                    "optimizer": "fused",
                 },
             ),
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backends import REGISTRY
-from backends.base import Order
+from backends.values import Order
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import pytest
 
 from backends import folding
 from backends.backbones import Place
-from backends.base import UnsupportedVariant
 from backends.knobs import BELOW_THE_HEAD, KNOBS, check, default_of, value_of
 from backends.task import Variant
+from backends.values import UnsupportedVariant
 from bench.parity import FORWARD, ROUNDED, prove
 from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
 
@@ -201,6 +201,9 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
             "batch_stats",
             "makes constants of statistics that batch norm 'batch_stats'",
         ),
+        ({"execution": "onednn_graph"}, "batch_stats", "makes constants of statistics that batch norm 'batch_stats'"),
+        ({"gradients": "closed_form", "optimizer": "fused"}, "frozen", "have their own update: leave optimizer alone"),
+        ({"execution": "onednn_graph", "device": "cuda"}, "frozen", "is of CPUs: use execution torchscript"),
         ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
         ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
         ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: leave folding alone"),
@@ -218,7 +221,7 @@ def test_what_makes_constants_of_the_backbone_is_refused_where_it_is_trained(kno
     for backend in ("pytorch", "tensorflow", "keras"):
         for value in KNOBS[knob].values[backend]:
             turned = {} if value == default_of(backend, knob) else {knob: value}
-            variant = Variant(device="cuda", **turned)
+            variant = Variant(device="cpu" if value == "onednn_graph" else "cuda", **turned)
             check(backend, variant, TASKS["frozen"])
             if value in BELOW_THE_HEAD[knob]:
                 with pytest.raises(UnsupportedVariant, match=f"{knob} '{value}' is for a frozen backbone"):

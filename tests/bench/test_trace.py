@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from backends.base import Event
+from backends.values import Event
 from bench.trace import chrome, operations
 
 #: Two threads and a device; `inner` runs twice within `outer`, and once by itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backends.base import Order
+from backends.values import Order
 from bench.worker.warmup import FIRST_STEPS, MOST_BLOCKS, WINDOW, few_batches, lengthened, still_faster, warm_up
 
 

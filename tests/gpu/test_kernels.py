@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Event
+from backends.values import Event
 from bench import gpu
 from bench.roofline import peaks
 from bench.roofline.peaks import Peak

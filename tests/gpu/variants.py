@@ -40,6 +40,7 @@ VARIANTS = MappingProxyType(
                     "autotune": "autotuned",
                 },
             ),
+            ("closed_form", "frozen", {"gradients": "closed_form", "execution": "cuda_graphs"}),
             ("compiled", "frozen", {"execution": "compiled"}),
             ("reduce_overhead", "frozen", {"execution": "reduce_overhead"}),
             (

@@ -29,7 +29,7 @@ from tests.yardsticks.measuring_phase import Silent
 #: At which knobs matter more than what a step costs by itself.
 TASK = Task.model_validate({**case.TASK.model_dump(), "batch_size": 128})
 #: Combinations of these are tried, all of them; the search has all knobs to choose from.
-SUBSET = ("execution", "precision", "layout", "folding", "images")
+SUBSET = ("execution", "precision", "layout", "folding", "images", "steps_per_execution")
 BUDGET = 300.0
 #: Seconds after which no further crew of combinations is started: those that are missed are told.
 MOST_SECONDS = 480.0

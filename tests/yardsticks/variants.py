@@ -24,7 +24,8 @@ LOOK = 6
 Knobs = Mapping[str, str]
 BEST: Knobs = {"folding": "product", "images": "normalised"}
 PYTORCH: tuple[Knobs, ...] = (
-    {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "inference_mode"},
+    {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "closed_form"},
+    {**BEST, "layout": "nhwc", "execution": "onednn_graph", "gradients": "closed_form"},
     {**BEST, "layout": "nhwc", "execution": "torchscript"},
     {**BEST, "layout": "nhwc"},
     {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "folding": "conv_bn"},

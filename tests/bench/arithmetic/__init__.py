@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from backends.base import Backend, DeviceMemory, Event, Head, Order, Resolved, Tensors, Trainer, Training
+from backends.base import Backend, Trainer, Training
 from backends.kernels import Kernel
 from backends.task import Task, Variant
+from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
 from bench.worker import warmup
 
 #: Arithmetic needs no warm-up to speak of: blocks are a tenth as long.
