@@ -140,8 +140,8 @@ def check(backend: str, variant: Variant, task: Task) -> None:
         raise UnsupportedVariant("execution 'onednn_graph' is of CPUs: use execution torchscript")
     if variant.execution in ("compiled_frozen", "onednn_graph") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
-            f"execution {variant.execution!r} makes constants of statistics that batch norm {task.batch_norm!r} moves: use "
-            "execution compiled"
+            f"execution {variant.execution!r} makes constants of statistics that batch norm {task.batch_norm!r} moves: "
+            "use execution compiled"
         )
     if variant.folding not in (None, "none") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
