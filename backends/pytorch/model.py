@@ -68,10 +68,10 @@ def executed(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: to
     if execution in ("torchscript", "onednn_graph"):
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # it still is the fastest in fp32 on some CPUs
-            if execution == "torchscript":
-                return torch.jit.optimize_for_inference(torch.jit.trace(backbone, inputs))
-            torch.jit.enable_onednn_fusion(True)  # of the whole process, which runs this variant alone
-            return torch.jit.freeze(torch.jit.trace(backbone, inputs))
+            # A switch of the process, read when a graph first runs; with it on, `optimize_for_inference` fails.
+            torch.jit.enable_onednn_fusion(execution == "onednn_graph")
+            traced = torch.jit.trace(backbone, inputs)
+            return torch.jit.freeze(traced) if execution == "onednn_graph" else torch.jit.optimize_for_inference(traced)
     if execution == "cuda_graphs":
         return Recorded(backbone)
     from torch._inductor import config as inductor  # so does this

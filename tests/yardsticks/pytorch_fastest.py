@@ -1,8 +1,8 @@
 """The fastest loop that could be written by hand in PyTorch: a frozen ResNet-18 and a trained last layer.
 
 Normalised images lie in memory as one tensor; batch norms are folded into convolutions; convolutions of maps that are
-no larger than their kernel are matrix products; the last layer's gradient is written down. Eager, TorchScript and
-TorchInductor, in fp32 and bf16, are tried at the start, and the quickest one here is kept.
+no larger than their kernel are matrix products; the last layer's gradient is written down. Eager, TorchScript, oneDNN
+Graph and TorchInductor, in fp32 and bf16, are tried at the start, and the quickest one here is kept.
 
 A yardstick: it shares no code with `backends`.
 """
@@ -79,7 +79,11 @@ def forms(net: torch.nn.Module, batch: torch.Tensor) -> Iterator[tuple[str, torc
         yield f"eager {dtype}", dtype, cast
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.enable_onednn_fusion(False)  # a switch of the process, which ours may have turned
             yield f"TorchScript {dtype}", dtype, torch.jit.optimize_for_inference(torch.jit.trace(cast, inputs))
+            torch.jit.enable_onednn_fusion(True)
+            yield f"oneDNN Graph {dtype}", dtype, torch.jit.freeze(torch.jit.trace(cast, inputs))
+            torch.jit.enable_onednn_fusion(False)
         inductor.freezing = True
         yield f"TorchInductor {dtype}", dtype, torch.compile(cast)
 
