@@ -152,7 +152,7 @@ def check(backend: str, variant: Variant, task: Task) -> None:
     if variant.images == "normalised" and task.image_size != own_side:
         raise UnsupportedVariant(
             f"images 'normalised' lie in memory as network inputs, which at {task.image_size} px are "
-            f"{(task.image_size / own_side) ** 2:.0f} times as many pixels: use images resident"
+            f"{(task.image_size / own_side) ** 2:.0f} times as many pixels: use images streamed"
         )
     if variant.graph == "tf_ops" and (task.batch_norm != "frozen" or variant.precision not in ("fp32", "tf32")):
         raise UnsupportedVariant(

@@ -195,7 +195,7 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
         ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
         ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
         ({"images": "normalised", "prefetch": "4"}, "frozen", "images 'normalised' need no input pipeline"),
-        ({"images": "normalised"}, "lite0", "which at 64 px are 64 times as many pixels: use images resident"),
+        ({"images": "normalised"}, "lite0", "which at 64 px are 64 times as many pixels: use images streamed"),
         (
             {"execution": "compiled_frozen"},
             "batch_stats",

@@ -2,8 +2,8 @@
 
 `python -m tests.yardsticks.script_in_worker JOB.json` runs it. One process and one thread, because two processes of
 the very same code differ by several per cent, which no number of rounds averages out. So the script has the main
-loop, and its `tick` runs our blocks between its own. Whichever is built first lies in other memory, and was seen to be
-a per cent slower for it: ours is built first in one launch, and second in the next.
+loop, and its `tick` runs our blocks between its own. Whichever is built first lies in other memory, and seemed a per
+cent slower for it, in four processes each way: ours is built first in one launch, and second in the next.
 """
 
 from __future__ import annotations
