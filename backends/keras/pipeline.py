@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends.keras import preprocess
-from backends.tensorflow.pipeline import Loading, let_go, normalised
+from backends.tensorflow.pipeline import Loading, batches_of_indices, let_go, normalised, of_every_epoch
 from backends.values import Order
 
 __all__ = ["DESCRIPTIONS", "Loading", "let_go", "loader", "resident"]
@@ -30,13 +30,12 @@ def loader(
     """
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
-        permutations = tf.constant(order.permutations)
 
     def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
         ordered = tf.gather(all_images, permutation), tf.gather(all_labels, permutation)
         return tf.data.Dataset.from_tensor_slices(ordered).batch(order.batch_size, drop_remainder=order.drop_last)
 
-    batches = _of_every_epoch(permutations, one_epoch, order, counted)
+    batches = of_every_epoch(order, one_epoch, counted)
     if transform is not preprocess.unchanged:
         batches = batches.map(lambda images, labels: (transform(images), labels), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
@@ -48,21 +47,9 @@ def resident(
     """The same batches, of images that are all transformed at once, and taken by their numbers."""
     with tf.device("CPU"):
         inputs, all_labels = normalised(images, transform), tf.constant(labels)
-        permutations = tf.constant(order.permutations)
 
-    def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
-        indices = tf.data.Dataset.from_tensor_slices(permutation)
-        return indices.batch(order.batch_size, drop_remainder=order.drop_last)
+    def take(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(inputs, indices), tf.gather(all_labels, indices)
 
-    batches = _of_every_epoch(permutations, one_epoch, order, counted)
-    return batches.map(
-        lambda indices: (tf.gather(inputs, indices), tf.gather(all_labels, indices)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).prefetch(tf.data.AUTOTUNE)
-
-
-def _of_every_epoch(permutations: tf.Tensor, one_epoch: Callable, order: Order, counted: bool) -> tf.data.Dataset:
-    """The batches of the epochs, one after the other."""
-    batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
-    # Where the length is unknown, Keras begins one batch more, and finds out that there is none.
-    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)) if counted else batches
+    batches = batches_of_indices(order, counted).map(take, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)

@@ -26,19 +26,34 @@ def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Call
     """Batches of `order`: inputs (b, s, s, 3) float32 and labels (b,) int64."""
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
-        permutations = tf.constant(order.permutations)
+
+    def take(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return transform(tf.gather(all_images, indices)), tf.gather(all_labels, indices)
+
+    return batches_of_indices(order).map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def batches_of_indices(order: Order, counted: bool = True) -> tf.data.Dataset:
+    """The indices (b,) int64 of each batch of `order`."""
 
     def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
         indices = tf.data.Dataset.from_tensor_slices(permutation)
         return indices.batch(order.batch_size, drop_remainder=order.drop_last)
 
-    def take(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return transform(tf.gather(all_images, indices)), tf.gather(all_labels, indices)
+    return of_every_epoch(order, one_epoch, counted)
 
-    indices = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
-    # Where the length is unknown, Keras begins one batch more, and finds out that there is none.
-    indices = indices.apply(tf.data.experimental.assert_cardinality(order.steps))
-    return indices.map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+def of_every_epoch(
+    order: Order, one_epoch: Callable[[tf.Tensor], tf.data.Dataset], counted: bool = True
+) -> tf.data.Dataset:
+    """The batches that `one_epoch` makes of each permutation of `order`; `counted` says how many they are.
+
+    Where their number is unknown, Keras begins one batch more, and finds out that there is none.
+    """
+    with tf.device("CPU"):
+        permutations = tf.constant(order.permutations)
+    batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
+    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)) if counted else batches
 
 
 def normalised(images: np.ndarray, transform: Callable) -> tf.Tensor:
