@@ -28,7 +28,7 @@ START = "        self.started = 0\n"
 BALLAST = (START, START + "        self.ballast = np.ones(200 * 2**20, np.uint8)\n")
 ARITHMETIC = "tests/bench/arithmetic/__init__.py"
 #: Arithmetic takes microseconds a step, so its figures scatter more than a framework's.
-COARSE = ("--margin", "30%", "--margin", "first-step=90%")
+COARSE = ("--margin", "30%", "--margin", "first-step=99%")
 
 
 def edit(project: Path, old: str, new: str, name: str = ARITHMETIC) -> None:

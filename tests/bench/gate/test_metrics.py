@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from bench.gate.decision import LEAST_SHARE
 from bench.gate.figures import Figures
-from bench.gate.metrics import MOST, log_ratio
+from bench.gate.metrics import METRICS, MOST, level, log_ratio
 
 
 def y(metric: str, base: tuple[float, ...], head: tuple[float, ...]) -> float:
@@ -17,7 +18,16 @@ def y(metric: str, base: tuple[float, ...], head: tuple[float, ...]) -> float:
 def test_a_single_figure_that_a_busy_machine_held_up_counts_for_a_factor_of_two_at_most():
     assert y("first-step", (1.0,), (9.0,)) == MOST == math.log(2)
     assert y("first-step", (9.0,), (1.0,)) == -MOST
-    assert y("first-step", (1.0,), (1.3,)) == pytest.approx(math.log(1.3))
+    assert y("host-memory", (1.0,), (1.3,)) == pytest.approx(math.log(1.3))
+
+
+def test_a_first_step_of_milliseconds_may_be_twice_as_long():
+    """Twice 2 ms is nobody's loss and less than half the margin, below which nothing is called slower."""
+    least = LEAST_SHARE * math.log1p(METRICS["first-step"].margin)
+    assert 0 < y("first-step", (0.002,), (0.004,)) < least
+    assert y("first-step", (0.5,), (0.65,)) == pytest.approx(math.log(0.67 / 0.52))
+    apart = [level("first-step", Figures("", {"first-step": (seconds,)})) for seconds in (0.002, 0.004)]
+    assert apart[1] - apart[0] == pytest.approx(y("first-step", (0.002,), (0.004,)))
 
 
 def test_of_several_rounds_the_median_is_told_as_it_is():
