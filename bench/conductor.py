@@ -27,10 +27,14 @@ COMPARED = ("pipeline", "compute")
 KINDS = (*COMPARED, "loader")
 #: Rounds of the input pipeline alone are compared with nothing: this share of the others' length is enough.
 LOADER_SHARE = 1 / 3
-#: Before each round, steps that are not timed: threads that slept while others worked find their cores again, and the
-#: first three to five after a rest are slower (see `Suite`). At least so many, and this share of a round.
-RUN_IN = 3
+#: Before each round, steps that are not timed: threads that slept while others worked find their cores again, and what
+#: an input pipeline did meanwhile is used up. Of three cases that took turns at 80 steps of batch 4 (60 turns, two
+#: cores), the first three steps after a rest took together 0.5 to 0.6 of a step longer than the last forty did, the next
+#: seven 0.1 to 0.5, and the ten after these up to 0.2: half a per cent of a round of 0.25 s.
+#: At least so many, and this share of a round; never more than the last share.
+RUN_IN = 10
 RUN_IN_SHARE = 0.01
+MOST_RUN_IN = 1 / 4
 #: What a worker says when it gives the baton back between its phases. Where its job says that it rests, it does so when
 #: it is "built", too; others say just the same and go on.
 RESTS = ("calibrated", "ready", "fine-tune ready", "finished")
@@ -291,9 +295,9 @@ def _workers(outcomes: dict[str, Outcome[Any]], watcher: Watcher) -> Iterator[_C
 
 def run_in(steps: int) -> int:
     """Steps that are not timed, before the `steps` of a round: a share of them and no fewer than `RUN_IN`, but never
-    more than a tenth.
+    more than a quarter.
     """
-    return max(math.floor(steps * RUN_IN_SHARE), min(RUN_IN, steps // 10))
+    return max(math.floor(steps * RUN_IN_SHARE), min(RUN_IN, math.floor(steps * MOST_RUN_IN)))
 
 
 def balanced_orders(

@@ -30,9 +30,9 @@ class Suite(BaseModel):
         entries: the tasks; each is measured with every backend asked for.
         launches: starts of a worker per case; the unit of replication.
         rounds: timed rounds of each kind per launch.
-        round_seconds: about how long the fastest case's round lasts. The first three to five steps after a rest
-            are slower, by some 10 to 25 ms together on two cores (threads wake up and find their cores again):
-            1 to 4 % of rounds of 0.3 to 0.5 s, as measured, so rounds are longer, and begin with a run-in.
+        round_seconds: about how long the fastest case's round lasts. Many short rounds are better than few long
+            ones: where other guests of a machine slow it down for seconds, rounds side by side see the same of it.
+            The first steps after a rest are slower, so each round begins with a run-in (`bench.conductor.RUN_IN`).
         most_training_images: upper limit of images in a fine-tune; None is the task's own.
         most_test_images: upper limit of images that accuracy is measured on; None is all.
         proof_images, proof_steps: size of the short proof before measuring.
