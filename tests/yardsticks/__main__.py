@@ -128,7 +128,7 @@ def stored(extent: Extent) -> Iterator[Target]:
 
 
 def everything(extent: Extent) -> Iterator[Target]:
-    """What is tuned against all combinations, of the first backend asked for; about a quarter of an hour."""
+    """What is tuned against all combinations, of the first backend asked for; about twenty minutes."""
     backend = extent.backends[0]
     ys = exhaustive.compare(backend, extent.data, extent.say)
     of = ", ".join(exhaustive.SUBSET)

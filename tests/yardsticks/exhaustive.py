@@ -32,7 +32,7 @@ TASK = Task.model_validate({**case.TASK.model_dump(), "batch_size": 128})
 SUBSET = ("execution", "precision", "layout", "folding", "images", "steps_per_execution")
 BUDGET = 300.0
 #: Seconds after which no further crew of combinations is started: those that are missed are told.
-MOST_SECONDS = 480.0
+MOST_SECONDS = 1500.0
 ROUNDS = 3
 #: What is slower than so many times the default's step is not the fastest.
 SLOWEST = 1.5
