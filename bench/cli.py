@@ -181,11 +181,13 @@ def parity(
 
 @app.command()
 def show(
-    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; the newest by default.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="Name or folder of a run or a sweep; the newest by default.")
+    ] = None,
     relative_to: Annotated[str | None, typer.Option(help="Backend that ratios are relative to.")] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Print the tables of a run again."""
+    """Print the tables of a run, or of a sweep, again."""
     from bench.commands.show import show as show_run
 
     raise typer.Exit(show_run(run, relative_to, results))

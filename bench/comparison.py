@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from backends.task import Variant
 from bench import assemble, conductor, features, parity, store
 from bench.conductor import COMPARED, KINDS
 from bench.data.dataset import Dataset
+from bench.doubts import LEAST_LAUNCHES
 from bench.errors import UserError
 from bench.progress import Progress
 from bench.record import Conditions, Proof, Record
@@ -48,9 +50,10 @@ def compare(
     """
     draw = random.Random()
     for position, prepared in enumerate(plan.tasks):
+        began = time.monotonic()
         records = [record for record in plan.done if record.position == position]
         proofs = {record.case: record.proof for record in records if record.proof}
-        while launch := _next(plan, prepared, records, enough):
+        while launch := _next(plan, prepared, records, enough, time.monotonic() - began):
             with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
                 of_launch = [
                     assemble.record(*parts, run=run.name, suite=plan.suite.name, position=position, about=about)
@@ -73,9 +76,13 @@ class Next:
 
 
 def _next(
-    plan: Plan, prepared: Prepared, records: Sequence[Record], enough: Callable[[Sequence[Record]], bool]
+    plan: Plan,
+    prepared: Prepared,
+    records: Sequence[Record],
+    enough: Callable[[Sequence[Record]], bool],
+    spent: float,
 ) -> Next | None:
-    """The launch that is to be made next; None when all is done.
+    """The launch that is to be made next; None when all is done, or after `spent` seconds the suite's time is.
 
     A launch that was cut off counts for nothing, and its number is not used again. Ratios come from launches of all
     cases, so only those count.
@@ -85,7 +92,8 @@ def _next(
     for record in records:
         by_launch.setdefault(record.launch, set()).add(record.case)
     whole = sum(found >= cases for found in by_launch.values())
-    missing = max(0, plan.suite.launches - whole)
+    late = plan.suite.most_minutes is not None and spent > 60 * plan.suite.most_minutes
+    missing = 0 if late and whole >= LEAST_LAUNCHES else max(0, plan.suite.launches - whole)
     wanted = range(prepared.task.seed, prepared.task.seed + plan.seeds) if prepared.fine_tune else ()
     tuned = {tune.seed for record in records for tune in record.fine_tunes}
     seeds = [seed for seed in wanted if seed not in tuned]

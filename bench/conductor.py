@@ -29,7 +29,7 @@ KINDS = (*COMPARED, "loader")
 LOADER_SHARE = 1 / 3
 #: Before each round, steps that are not timed: threads that slept while others worked find their cores again, and what
 #: an input pipeline did meanwhile is used up. Of three cases that took turns at 80 steps of batch 4 (60 turns, two
-#: cores), the first three steps after a rest took together 0.5 to 0.6 of a step longer than the last forty did, the next
+#: cores), the first three steps after a rest took together 0.5 to 0.6 of a step longer than the last forty, the next
 #: seven 0.1 to 0.5, and the ten after these up to 0.2: half a per cent of a round of 0.25 s.
 #: At least so many, and this share of a round; never more than the last share.
 RUN_IN = 10

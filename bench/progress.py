@@ -53,7 +53,9 @@ class Progress:
     def launch(self, prepared: Prepared, launch: int, jobs: Sequence[Job]) -> None:
         """A launch begins."""
         self.prepared = prepared
-        of = f" of {self.plan.suite.launches}" if launch <= self.plan.suite.launches else ""
+        suite = self.plan.suite
+        most = " at most" if suite.most_minutes else ""
+        of = f" of{most} {suite.launches}" if launch <= suite.launches else ""
         self.title = f"{prepared.task.name}, launch {launch}{of}"
         self.rows = {job.case: {"phase": "waits to start", "rate": ""} for job in jobs}
         self._say(self.title)

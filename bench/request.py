@@ -136,6 +136,8 @@ def plan(request: Request) -> Plan:
     skipped |= _refused(chosen, asked, tasks, found)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
+    if request.launches:
+        resized = resized.model_copy(update={"most_minutes": None})
     return Plan(
         suite=resized,
         tasks=tasks,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -81,27 +81,34 @@ def read(run: Path) -> tuple[list[Record], list[str]]:
     return sorted(records, key=lambda r: (r.case, r.launch)), problems
 
 
-def runs(results_dir: Path, records: str = RECORDS) -> list[Path]:
-    """The runs in a folder, oldest first: what has a name like theirs and a folder called `records` in it."""
+def runs(results_dir: Path, *records: str) -> list[Path]:
+    """The runs in a folder, oldest first: what has a name like theirs and a folder called so, `RECORDS` by default."""
     if not results_dir.is_dir():
         return []
     named = (path for path in results_dir.iterdir() if RUN_NAME.fullmatch(path.name))
-    return sorted((path for path in named if (path / records).is_dir()), key=_age)
+    return sorted((path for path in named if _is_run(path, records)), key=_age)
 
 
-def find(results_dir: Path, name_or_path: str | Path | None = None, records: str = RECORDS) -> Path:
+def _is_run(path: Path, records: Sequence[str]) -> bool:
+    return any((path / one).is_dir() for one in records or (RECORDS,))
+
+
+def find(results_dir: Path, name_or_path: str | Path | None = None, *records: str) -> Path:
     """A run by its path or by its name in `results_dir`; without either, the newest one.
+
+    Args:
+        records: names of the folder that a run of the kinds meant has, `RECORDS` by default.
 
     Raises:
         UserError: there is none; a name that is nearly right is answered with the right one.
     """
-    known = runs(results_dir, records)
+    known = runs(results_dir, *records)
     if name_or_path is None:
         if not known:
             raise UserError(f"there is no run in {results_dir} yet: run the benchmark first")
         return known[-1]
     for path in (Path(name_or_path), results_dir / name_or_path):
-        if (path / records).is_dir():
+        if _is_run(path, records):
             return path
     if not known:
         raise UserError(f"unknown run {str(name_or_path)!r}: there is no run in {results_dir} yet")

@@ -35,6 +35,8 @@ class Suite(BaseModel):
             The first steps after a rest are slower, so each round begins with a run-in (`bench.conductor.RUN_IN`).
         most_training_images: upper limit of images in a fine-tune; None is the task's own.
         most_test_images: upper limit of images that accuracy is measured on; None is all.
+        most_minutes: of a task, after which no launch of it begins any more, once there are enough for an interval
+            (`bench.doubts.LEAST_LAUNCHES`); None is no limit.
         proof_images, proof_steps: size of the short proof before measuring.
         variants, knobs: of each entry, where the user asks for none: as `--variant` and `--knob` take them.
     """
@@ -48,6 +50,7 @@ class Suite(BaseModel):
     round_seconds: float = Field(gt=0)
     most_training_images: int | None = Field(default=None, ge=1)
     most_test_images: int | None = Field(default=None, ge=1)
+    most_minutes: float | None = Field(default=None, gt=0)
     proof_images: int = Field(default=16, ge=1)
     proof_steps: int = Field(default=10, ge=1)
     variants: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from bench import store, suite, tuned
 from bench.doubts import RULES
 from bench.errors import unknown
 from bench.stats import Interval
+from bench.sweep import record as sweep_record
 from bench.tables.figures import with_interval
 from bench.tasks import TASKS
 from bench.tuned import Tried, Tuned
@@ -63,13 +64,20 @@ def _backends(_: Path) -> tuple[tuple[str, ...], Rows]:
 
 def _suites(_: Path) -> tuple[tuple[str, ...], Rows]:
     loaded = [suite.load(name) for name in suite.names()]
-    rows = [(s.name, ", ".join(e.task for e in s.entries), f"{s.launches} × {s.rounds}", s.description) for s in loaded]
+    rows = [(s.name, ", ".join(e.task for e in s.entries), _extent(s), s.description) for s in loaded]
     return ("suite", "tasks", "launches × rounds", "what it is"), rows
 
 
+def _extent(one: suite.Suite) -> str:
+    most = f", at most {one.most_minutes:g} minutes" if one.most_minutes else ""
+    return f"{one.launches} × {one.rounds}{most}"
+
+
 def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
-    counted = [(run, len(list((run / store.RECORDS).glob("*.json")))) for run in store.runs(results)]
-    return ("run", "records"), [(run.name, str(count)) for run, count in counted]
+    kinds = (store.RECORDS, sweep_record.FOLDER)
+    found = store.runs(results, *kinds)
+    counted = [sum(len(list((run / kind).glob("*.json"))) for kind in kinds) for run in found]
+    return ("run", "records"), [(run.name, str(count)) for run, count in zip(found, counted, strict=True)]
 
 
 def _warnings(_: Path) -> tuple[tuple[str, ...], Rows]:

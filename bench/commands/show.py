@@ -1,4 +1,4 @@
-"""`bench show`: the tables of a run again, and all its files, made from its records."""
+"""`bench show`: the tables of a run or a sweep again, and all its files, made from its records."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from rich.console import Console
 
 from bench import doubts, report, store
+from bench.commands.sweep import show_sweep
 from bench.errors import UserError
 from bench.report.terminal import show as draw
+from bench.sweep import record as sweep_record
 from bench.tables import tables
 
 
@@ -21,9 +23,13 @@ def show(name: str | None, relative_to: str | None, results: Path) -> int:
     Raises:
         UserError: no such run, or none of its records can be read.
     """
-    run = store.find(results, name)
-    records, problems = store.read(run)
+    run = store.find(results, name, store.RECORDS, sweep_record.FOLDER)
     console = Console()
+    if (run / sweep_record.FOLDER).is_dir():
+        if relative_to:
+            raise UserError("--relative-to: a sweep has no ratios: leave it out")
+        return show_sweep(console, run)
+    records, problems = store.read(run)
     for problem in problems:
         console.print(problem, style="yellow", markup=False)
     if not records:

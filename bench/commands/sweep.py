@@ -16,6 +16,7 @@ from rich.text import Text
 from bench import report, resume, store
 from bench.alone import alone
 from bench.environment import environment
+from bench.errors import UserError
 from bench.report.terminal import drawn
 from bench.request import Request
 from bench.sweep import frame, record
@@ -105,7 +106,7 @@ def _measure(console: Console, run: Path, chosen: Grid, ask: Ask, done: list[Swe
     except KeyboardInterrupt:
         stopped = True
     in_order = [records[one.number, backend] for one, backend in chosen.fine_tunes if (one.number, backend) in records]
-    _show(console, run, chosen, ask.target, in_order)
+    _show(console, run, chosen.varied, ask.target, in_order)
     if stopped:
         told = f"{len(in_order)} of {len(chosen.fine_tunes)} fine-tunes are finished and lie in {run}"
         console.print(f"Stopped: {told}. Go on with: bench sweep --resume {run.name}", style="red", markup=False)
@@ -128,12 +129,37 @@ def _announce(console: Console, chosen: Grid, done: Sequence[Swept]) -> None:
     )
 
 
-def _show(console: Console, run: Path, chosen: Grid, target: float | None, records: Sequence[Swept]) -> None:
+def show_sweep(console: Console, run: Path) -> int:
+    """Make the CSV files and the tables of a sweep again from its records; the exit status is 0, or 1 where a record
+    could not be read, and then no file is written.
+
+    Raises:
+        UserError: none of its records can be read, or it does not say what was asked for.
+    """
+    records, problems = record.read(run)
+    for problem in problems:
+        console.print(problem, style="yellow", markup=False, soft_wrap=True)
+    if not records:
+        raise UserError(f"sweep {run} has no readable record: go on with it by `bench sweep --resume {run.name}`")
+    ask = asked(run, run.parent)
+    varied = [name for name in ask.axes if len({getattr(swept.task, name) for swept in records}) > 1]
+    _show(console, run, varied, ask.target, records, write=not problems)
+    return 1 if problems else 0
+
+
+def _show(
+    console: Console,
+    run: Path,
+    varied: Sequence[str],
+    target: float | None,
+    records: Sequence[Swept],
+    write: bool = True,
+) -> None:
     """Write the CSV files, and print a table for each task."""
-    for name, told in ((EPOCHS, frame.epochs(records)), (SUMMARY, frame.summary(records, target))):
+    for name, told in ((EPOCHS, frame.epochs(records)), (SUMMARY, frame.summary(records, target))) if write else ():
         store.write_text(run / name, str(told.to_csv(index=False, lineterminator="\n")), finished_in=run)
     for task in dict.fromkeys(swept.task.name for swept in records):
         of_task = [swept for swept in records if swept.task.name == task]
-        console.print(drawn(sweep_table(of_task, chosen.varied, target)))
-        if "seed" in chosen.varied:
-            console.print(drawn(seeds_table(of_task, chosen.varied, target)))
+        console.print(drawn(sweep_table(of_task, varied, target)))
+        if "seed" in varied:
+            console.print(drawn(seeds_table(of_task, varied, target)))

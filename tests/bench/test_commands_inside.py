@@ -78,7 +78,9 @@ def test_a_real_frameworks_profile_shows_its_convolutions(tmp_path, backend, ope
 
 def test_a_real_roofline_tells_what_bounds_a_step(tmp_path):
     arguments = ("--suite", suite_file(tmp_path), "--threads", 1, "--launches", 1, "--rounds", 2)
-    with Bench("roofline", "--backend", "tensorflow", *arguments, cwd=tmp_path, REAL="yes", SHORT_WARMUP="yes") as bench:
+    with Bench(
+        "roofline", "--backend", "tensorflow", *arguments, cwd=tmp_path, REAL="yes", SHORT_WARMUP="yes"
+    ) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr[-2000:]
     assert re.search(rf"^ bound by +{BOUND} *$", bench.stdout, re.M), bench.stdout
     (alone,) = lines(bench.stdout, "convolutions alone, ms")

@@ -11,6 +11,7 @@ import pytest
 
 from bench import report, resume, store
 from bench.amounts import seconds, share
+from bench.doubts import LEAST_LAUNCHES
 from bench.environment import environment
 from bench.errors import UserError
 from bench.request import Request
@@ -149,3 +150,15 @@ def test_launches_are_added_until_the_interval_is_narrow_or_the_time_is_over(tmp
         assert bench.end() == 0
     newest = max(results.iterdir(), key=os.path.getmtime)
     assert {record.launch for record in store.read(newest)[0]} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "launches"), [((), LEAST_LAUNCHES), (("--launches", 5), 5)])
+def test_a_suites_time_ends_its_launches_but_neither_the_first_ones_nor_those_asked_for(tmp_path, options, launches):
+    suite = suite_file(tmp_path, launches=9)
+    suite.write_text(f"most_minutes = 0.001\n{suite.read_text()}")
+    results = tmp_path / "results"
+    with Bench("run", "--suite", suite, "--backend", "pytorch", "--results", results, *options, cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    (run,) = results.iterdir()
+    assert len(store.read(run)[0]) == launches

@@ -233,7 +233,9 @@ def results(tmp_path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_is_finished_and_nothing_finished_is_fine_tuned_again(tmp_path, command):
+def test_a_killed_sweep_is_finished_and_nothing_finished_is_fine_tuned_again(
+    tmp_path, command, command_line, monkeypatch
+):
     planted = {"PLANTED_KERAS": "sleep 10"}
     command = [*command, "--backend", "keras", "--backend", "pytorch", "--target", "45%", "--recompute"]
     with Bench(*command, cwd=tmp_path, **planted) as bench:
@@ -270,6 +272,23 @@ def test_a_killed_sweep_is_finished_and_nothing_finished_is_fine_tuned_again(tmp
     assert summary.proof.tolist() == ["proven", "reference"] * 2
     assert summary.test_accuracy[0] == summary.test_accuracy[1]
     assert "not reached" in bench.stdout
+
+    monkeypatch.setenv("COLUMNS", "120")
+    files = {path: path.read_bytes() for path in run.glob("*.csv")}
+    for path in files:
+        path.unlink()
+    shown = command_line("show", "--results", run.parent)
+    assert shown.status == 0, shown.err
+    assert f"{run.name}" in command_line("list", "runs", "--results", run.parent).out
+    assert shown.out.strip()
+    assert shown.out.strip() in bench.stdout
+    assert {path: path.read_bytes() for path in run.glob("*.csv")} == files
+    assert command_line("show", run.name, "--results", run.parent, "--relative-to", "keras").status == 2
+    (run / record.FOLDER / "0001-keras.json").write_text("{}")
+    shown = command_line("show", run.name, "--results", run.parent)
+    assert shown.status == 1
+    assert "0001-keras.json is left out" in shown.out
+    assert {path: path.read_bytes() for path in run.glob("*.csv")} == files, "nothing is lost for a record's sake"
 
 
 @pytest.mark.slow
