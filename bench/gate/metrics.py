@@ -31,9 +31,9 @@ class Metric:
     floor: float = 0.0
 
 
-#: Seconds that starting a process, waking threads and touching new pages take now and then: a first
-#: step of some milliseconds, most of it the start of a process, was 1.3 to 2 times as long in one arm as in the other, in
-#: six launch pairs in a row, of a revision that changed no step. A slower one matters as far as it shows beside them.
+#: Seconds that starting a process, waking threads and touching new pages take in one launch and not in another: a
+#: first step of some milliseconds, most of it the start of a process, was 1.3 to 2 times as long in one arm as in the
+#: other, in six launch pairs in a row, of a revision that changed no step.
 START_FLOOR = 0.02
 
 

@@ -22,7 +22,7 @@ from bench.request import Prepared
 from bench.stats import log_ratios
 from bench.tune.launched import CREW, Crews, Launched, log_gain
 from bench.tune.measure import Workers
-from bench.tune.search import search, variant
+from bench.tune.search import Trial, search, variant
 from tests.yardsticks import case
 from tests.yardsticks.measuring_phase import Silent
 
@@ -50,7 +50,7 @@ def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[floa
         default,
         values,
         Crews(workers.launch).measure,
-        lambda trial: None,
+        lambda trial: say(f"{trial.stage}: {trial.name} {_told(trial)}"),
         BUDGET,
         lambda knobs: variants.refused(backend, variant(default, knobs), prepared.task) is None,
     )
@@ -72,6 +72,10 @@ def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[floa
     say(f"{backend}: the best of all is {best.name}")
     seconds = [launch.seconds for launch in launches if {tuned.name, best.name} <= launch.seconds.keys()]
     return log_ratios([one[best.name] for one in seconds], [one[tuned.name] for one in seconds])
+
+
+def _told(trial: Trial) -> str:
+    return f"{trial.speedup.estimate:.3f}" if trial.speedup else trial.problem or "did not run"
 
 
 def _gain(launches: Sequence[Launched], one: Variant, default: Variant) -> float:
