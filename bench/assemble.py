@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from bench import doubts, parity
-from bench.conductor import KINDS, Outcome
+from bench.conductor import Outcome
+from bench.entries import joined
 from bench.record import CachedFeatures, Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.request import Prepared
-from bench.worker.job import Job
+from bench.worker.job import KINDS, Job
 
 #: What a worker of a gate's base does not tell where it is older than the measurement.
 UNTOLD = {"closing_s": 0.0, "harness_s": 0.0}
@@ -129,7 +130,10 @@ def _benchmarks(outcome: Outcome[Any]) -> dict[str, dict[str, Any]]:
         entries = json.loads(file.read_text())["benchmarks"]
     except ValueError:  # cut off: the worker died while it wrote
         return {}
-    return {entry["extra_info"]["kind"]: entry for entry in entries}
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        by_kind.setdefault(entry["extra_info"]["kind"], []).append(entry)
+    return {kind: joined(several) for kind, several in by_kind.items()}
 
 
 def _rounds(outcome: Outcome[Job], kind: str, benchmarks: dict[str, dict[str, Any]]) -> Rounds | None:

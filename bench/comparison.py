@@ -16,14 +16,16 @@ from safetensors.numpy import save_file
 import backends
 from backends.task import Variant
 from bench import assemble, conductor, features, parity, store
-from bench.conductor import COMPARED, KINDS
 from bench.data.dataset import Dataset
 from bench.doubts import LEAST_LAUNCHES
 from bench.errors import UserError
 from bench.progress import Progress
 from bench.record import Conditions, Proof, Record
 from bench.request import Plan, Prepared
-from bench.worker.job import Job
+from bench.worker.job import COMPARED, KINDS, Job
+
+#: Rounds of a kind that are made in two halves; of fewer, each half would be one round.
+LEAST_IN_HALVES = 4
 
 
 def case_id(prepared: Prepared, backend: str, variant: Variant) -> str:
@@ -182,6 +184,7 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
                 proof_images=plan.suite.proof_images,
                 proof_steps=plan.suite.proof_steps if proving else 0,
                 rounds=plan.suite.rounds if counts else 0,
+                later=_later(plan.suite.rounds) if counts else 0,
                 kinds=_kinds(variant, launch),
                 features=cache_entry(prepared, backend, variant),
                 cache_limit=plan.cache_limit,
@@ -190,6 +193,13 @@ def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Ma
             )
         )
     return jobs
+
+
+def _later(rounds: int) -> int:
+    """Rounds of each kind that follow after those of all kinds, where there are enough for two halves: a slow phase of
+    the machine, which lasts for ten seconds and hits one framework more than another, then spoils half of a kind.
+    """
+    return rounds // 2 if rounds >= LEAST_IN_HALVES else 0
 
 
 def _kinds(variant: Variant, launch: Next) -> tuple[str, ...]:

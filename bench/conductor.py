@@ -19,12 +19,9 @@ from bench.channel import Message
 from bench.conditions import Look, between, look
 from bench.gpu import State, check_device, state, used_bytes
 from bench.record import Conditions, Failure
-from bench.worker.job import AnyJob
+from bench.worker.job import COMPARED, AnyJob
 from bench.worker_process import WorkerDied, WorkerProcess
 
-#: Rounds that backends are compared by, and all: the input pipeline alone is measured in one launch only.
-COMPARED = ("pipeline", "compute")
-KINDS = (*COMPARED, "loader")
 #: Rounds of the input pipeline alone are compared with nothing: this share of the others' length is enough.
 LOADER_SHARE = 1 / 3
 #: Before each round, steps that are not timed: threads that slept while others worked find their cores again, and what
@@ -134,6 +131,8 @@ def launch(
         crew.leave_behind(jobs[0].case, haste.slowest)
         for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
             crew.rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
+        for kind in COMPARED if any(job.later for job in jobs) else ():
+            crew.rounds(kind, round_seconds, draw, later=True)
         while ready := crew.at("fine-tune ready"):  # a sweep's workers come back for the next one
             for worker in ready:
                 crew.resume(worker, FINE_TUNE_TIMEOUT)
@@ -194,8 +193,8 @@ class _Crew:
                 with self.surviving(worker):
                     worker.refuse(f"a step takes {seconds / pace:.1f} times as long as {first}'s")
 
-    def rounds(self, kind: str, round_seconds: float, draw: random.Random) -> None:
-        """All rounds of a kind."""
+    def rounds(self, kind: str, round_seconds: float, draw: random.Random, later: bool = False) -> None:
+        """All rounds of a kind, or all later ones."""
         crew = [worker for worker in self.at("calibrated") if self.waiting[worker]["kind"] == kind]
         if not crew:
             return
@@ -210,11 +209,14 @@ class _Crew:
         for worker in crew:
             self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=run_in(steps[worker]))
         before = look()
-        for number, order in enumerate(balanced_orders(crew, crew[0].job.rounds, draw), start=1):
+        job = crew[0].job
+        first = job.first_rounds(kind)
+        rounds, before_them = (job.later, first) if later else (first, 0)
+        for number, order in enumerate(balanced_orders(crew, rounds, draw), start=before_them + 1):
             for worker in order:
                 if worker in self.alive:
                     self._round(worker, kind, number, steps[worker] + run_in(steps[worker]))
-        gpu = check_device(crew[0].job.variant.device)
+        gpu = check_device(job.variant.device)
         self.device = state(gpu.index) if gpu else None
         self.looks.append((before, look()))
         for worker in crew:

@@ -13,12 +13,12 @@ from itertools import chain
 from statistics import median
 
 from bench import stats
-from bench.conductor import COMPARED
 from bench.memory import MB
 from bench.record import Conditions, Doubt, Record, Rounds
 from bench.tables.launches import by_task, widest_reach
 from bench.variants import division
 from bench.worker import in_force
+from bench.worker.job import COMPARED
 
 #: name: (when it is raised, what to do about it)
 RULES: dict[str, tuple[str, str]] = {

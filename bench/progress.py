@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.channel import Message
-from bench.conductor import KINDS, LOADER_SHARE
+from bench.conductor import LOADER_SHARE
 from bench.request import Plan, Prepared
-from bench.worker.job import Job
+from bench.worker.job import KINDS, Job
 
 #: First guesses, in seconds, for the time left before anything was measured.
 START_SECONDS = 15.0
@@ -67,10 +67,10 @@ class Progress:
             case "phase":
                 row["phase"] = message["name"]
                 self._say(f"  {case}: {message['name']}")
+            case "built":
+                self.done += START_SECONDS
             case "calibrated" | "ready" | "fine-tune ready":
                 row["phase"] = "waits"
-                if message.get("kind") == "pipeline":
-                    self.done += START_SECONDS
             case "progress":
                 share = message["steps"] / message["of"]
                 row["phase"] = f"fine-tune, epoch {message['epoch'] + 1}, {share:.0%}"

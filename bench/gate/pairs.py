@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from backends.task import Variant
 from bench import assemble, conductor
 from bench.comparison import write_images
-from bench.conductor import COMPARED, AJob, Outcome, Watcher
+from bench.conductor import AJob, Outcome, Watcher
 from bench.errors import UserError
 from bench.gate import figures
 from bench.gate.case import Pair
@@ -22,7 +22,7 @@ from bench.gate.figures import Figures
 from bench.gate.sources import BASE, HEAD, Source
 from bench.record import Phase, Proof
 from bench.request import Plan, Prepared
-from bench.worker.job import AnyJob, Job, TargetJob
+from bench.worker.job import COMPARED, AnyJob, Job, TargetJob
 from bench.worker.target import KIND
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest_benchmark
-from pytest_benchmark.stats import Stats
 
+from bench.entries import joined
 from bench.record import Record
 from bench.report import Report
 
@@ -50,21 +50,16 @@ def merged(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _entry(case: str, launches: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
-    stats = Stats()
-    for _, entry in launches:
-        for seconds in entry["stats"]["data"]:
-            stats.update(seconds)
-    first = launches[0][1]
+    whole = joined([entry for _, entry in launches])
     extra = {
         "launches": [launch for launch, _ in launches],
         "rounds_by_launch": [len(entry["stats"]["data"]) for _, entry in launches],
     }
     return {
-        **first,
-        "name": _with_case(first["name"], case),
-        "fullname": _with_case(first["fullname"], case),
+        **whole,
+        "name": _with_case(whole["name"], case),
+        "fullname": _with_case(whole["fullname"], case),
         "extra_info": _agreed([entry.get("extra_info") or {} for _, entry in launches]) | extra,
-        "stats": {**stats.as_dict(), "data": stats.data, "iterations": first["stats"]["iterations"]},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,16 +22,22 @@ Possible = Callable[[Turned], bool]
 
 
 def helpful(alone: Gains, possible: Possible) -> dict[str, str]:
-    """Of each knob the best value that is faster than the default, the largest gain first; what contradicts a larger
-    gain is left out.
+    """Of each knob the best value that is faster than the default beyond noise, the largest gain first; what
+    contradicts a larger gain is left out. Where none is, those that are faster at all.
+
+    What seems a little faster is tried beside the others, one at a time: some values spoil what another one brings
+    (bfloat16 without the library that is fast in it), and nobody knows it from either alone.
 
     Args:
         alone: one knob each.
     """
-    found: dict[str, str] = {}
-    for knob, value, gain in _ranked(alone):
-        if gain > 0 and knob not in found and possible({**found, knob: value}):
-            found[knob] = value
+    for least in (NOISE, 0.0):
+        found: dict[str, str] = {}
+        for knob, value, gain in _ranked(alone):
+            if gain > least and knob not in found and possible({**found, knob: value}):
+                found[knob] = value
+        if found:
+            break
     return found
 
 
@@ -38,18 +45,17 @@ def together(best: Turned, alone: Gains, possible: Possible) -> list[Turned]:
     """`best`, and what differs from it in one respect, the most promising first.
 
     A knob may have another value, for some gain more in company; one that was slower alone may be turned after all
-    (convolutions in bfloat16 want another layout); those that gained no more than noise may be left out.
+    (convolutions in bfloat16 want another layout). By turns with these, the largest gain first, each of the knobs is
+    left out, the smallest gain first: it may spoil what another one brings.
     """
     gains = {(knob, value): gain for knob, value, gain in _ranked(alone)}
 
     def several() -> Iterator[Turned]:
         yield dict(best)
-        for (knob, value), gain in gains.items():
-            if value != best.get(knob) and gain > HOPELESS:
-                yield {**best, knob: value}
-        for left_out in reversed(list(best)):
-            yield {knob: value for knob, value in best.items() if knob != left_out}
-        yield {knob: value for knob, value in best.items() if gains[knob, value] > NOISE}
+        other = [{**best, k: v} for (k, v), gain in gains.items() if v != best.get(k) and gain > HOPELESS]
+        less = [{knob: value for knob, value in best.items() if knob != left_out} for left_out in reversed(list(best))]
+        for pair in itertools.zip_longest(other, less):
+            yield from (one for one in pair if one is not None)
 
     unique = {key(knobs): knobs for knobs in several() if knobs and possible(knobs)}
     return list(unique.values())
@@ -57,6 +63,8 @@ def together(best: Turned, alone: Gains, possible: Possible) -> list[Turned]:
 
 def merged(best: Turned, tried: Gains) -> dict[str, str] | None:
     """`best` with all the changes at once that made it faster for themselves; None where there are less than two.
+
+    Of two values that spoil each other each seems better left out: only the better one is.
 
     Args:
         best: with its own gain among `tried`.
@@ -69,11 +77,13 @@ def merged(best: Turned, tried: Gains) -> dict[str, str] | None:
     for knobs in better:  # the fastest first: of two values of one knob the better one stays
         for knob in {**best, **knobs}:
             if knobs.get(knob) != best.get(knob) and knob not in changed:
-                changed.add(knob)
                 if knob in knobs:
                     made[knob] = knobs[knob]
-                else:
+                elif made.keys() >= best.keys():
                     del made[knob]
+                else:
+                    continue
+                changed.add(knob)
     return made if len(changed) > 1 and made else None
 
 

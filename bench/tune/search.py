@@ -39,8 +39,8 @@ MOST = CREW - 1
 #: that ratios of two variants differ by from launch to launch, an interval reaches 5 % to either side after three
 #: launches and 2 % after six: rather fewer variants are measured than with too little to see what each knob brings.
 LEAST_LAUNCHES, ENOUGH_LAUNCHES, MOST_LAUNCHES = 3, 6, 8
-#: Of the budget, what is left to the last stage and the proof.
-LAST_SHARE = 0.5
+#: Of the budget, what the first stage may take, and what is left to the last stage and the proof.
+ALONE_SHARE, LAST_SHARE = 0.4, 0.4
 #: What the proof costs: so many times the starts of the default and of what is proven, which are not built side by
 #: side, and some seconds of steps.
 PROOF_STARTS, PROOF_SECONDS = 1.5, 10.0
@@ -115,12 +115,12 @@ class _Stages:
         self.notes: list[str] = []
 
     def alone(self, singles: Sequence[Turned]) -> Gains:
-        """Each beside the default, crew by crew, until half of the budget is spent; the fastest first."""
+        """Each beside the default, crew by crew, until its share of the budget is spent; the fastest first."""
         gains: list[tuple[Turned, float]] = []
         missed: list[str] = []
         for at in range(0, len(singles), CREW - 1):
             crew = singles[at : at + CREW - 1]
-            left = self._first_half() - self.costs.launch([], ROUNDS) - len(crew) * ROUNDS * ROUND_SECONDS
+            left = self._until(ALONE_SHARE) - self.costs.launch([], ROUNDS) - len(crew) * ROUNDS * ROUND_SECONDS
             if left <= 0 and at:
                 missed += map(self._name, crew)
                 continue
@@ -134,7 +134,7 @@ class _Stages:
     def halved(self, best: Turned, alone: Gains) -> Turned:
         """The fastest of `best` and what is near to it."""
         alive = together(best, alone, self.possible)[:MOST]
-        while len(alive) > 1 and self.costs.launch(alive, ROUNDS) > self._first_half():
+        while len(alive) > 1 and self.costs.launch(alive, ROUNDS) > self._before_last(alive):
             alive.pop()
         if len(alive) < 2:
             if len(best) > 1:
@@ -147,9 +147,10 @@ class _Stages:
             alive = [knobs for knobs, _ in ranked][: math.ceil(len(ranked) / 2)]
             if extra is not None and self.possible(extra) and key(extra) not in map(key, alive):
                 alive.append(extra)
-            extra, rounds = None, 2 * rounds
-            if len(alive) < 2 or self.costs.launch(alive, rounds) > self._first_half():
-                return alive[0] if alive else best
+            rounds = 2 * rounds
+            if len(alive) < 2 or self.costs.launch(alive, rounds) > self._before_last(alive):
+                return _untried(extra, alive) or (alive[0] if alive else best)
+            extra = None
             launches.append(self._launch(alive, rounds))
             ranked = self._ranked("together", alive, launches)
             if len(ranked) < 2 or len(alive) == 2:
@@ -246,9 +247,14 @@ class _Stages:
                 gains.append((knobs, gain))
         return gains
 
-    def _first_half(self) -> float:
-        """Seconds that are left to the stages before the last."""
-        return self.budget * (1 - LAST_SHARE) - self.spent
+    def _before_last(self, several: Sequence[Turned]) -> float:
+        """Seconds that are left until the last stage has to begin, whichever of `several` it will be about."""
+        claims = (LEAST_LAUNCHES * self.costs.launch([one], LAST_ROUNDS) + self._aside(one) for one in several)
+        return min(self._until(1 - LAST_SHARE), self._until(1.0) - max(claims, default=0.0))
+
+    def _until(self, share: float) -> float:
+        """Seconds that are left until this share of the budget is spent."""
+        return self.budget * share - self.spent
 
     def _left(self, best: Turned) -> float:
         return self.budget - self.spent - self._aside(best)
@@ -265,6 +271,13 @@ class _Stages:
 
     def _name(self, knobs: Turned) -> str:
         return variant(self.default, knobs).name
+
+
+def _untried(extra: Turned | None, alive: Sequence[Turned]) -> Turned | None:
+    """The changes that each made the best faster, all at once, where there was no time to try them together: the last
+    stage measures them against the best without them.
+    """
+    return extra if extra is not None and any(key(extra) == key(one) for one in alive) else None
 
 
 def _faster(speedup: Interval | None) -> bool:

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from backends.task import Task, Variant
 from bench.worker.plant import Plant
 
+#: Rounds that backends are compared by, and all: the input pipeline alone is measured in one launch only.
+COMPARED = ("pipeline", "compute")
+KINDS = (*COMPARED, "loader")
+
 
 class AnyJob(BaseModel):
     """What every worker is told: one launch of something that is measured in rounds.
@@ -19,7 +23,8 @@ class AnyJob(BaseModel):
         scratch: removed by the worker if its conductor dies.
         folder: where the worker leaves its files.
         rounds: timed rounds of each kind; 0 measures nothing.
-        kinds: of rounds that are measured, see `bench.conductor.KINDS`.
+        later: of these, how many of the kinds that are compared follow only after those of all kinds.
+        kinds: of rounds that are measured, see `KINDS`.
         descriptor: file descriptor of the worker's end of the channel.
         spawned: when it was started, in seconds of the monotonic clock, which all processes of a machine share.
         root, python: the sources that the worker runs and its interpreter, where they are not the conductor's; the
@@ -34,12 +39,17 @@ class AnyJob(BaseModel):
     scratch: Path
     folder: Path
     rounds: int
+    later: int = 0
     kinds: tuple[str, ...]
     descriptor: int
     spawned: float = 0.0
     root: Path | None = Field(None, exclude=True)
     python: Path | None = Field(None, exclude=True)
     compiled: Path | None = Field(None, exclude=True)
+
+    def first_rounds(self, kind: str) -> int:
+        """Rounds of a kind that are not later ones."""
+        return self.rounds - (self.later if kind in COMPARED else 0)
 
     @property
     def images_per_step(self) -> int:
@@ -74,7 +84,7 @@ class Job(AnyJob):
     proof_images: int
     proof_steps: int
     seeds: tuple[int, ...]
-    kinds: tuple[str, ...] = ("pipeline", "compute", "loader")
+    kinds: tuple[str, ...] = KINDS
     plant: Plant | None = None
     profile_steps: int = 0
     rests: bool = False

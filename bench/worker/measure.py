@@ -11,6 +11,7 @@ from bench.right import pack
 from bench.roofline.kernels import LAYERS, RATES
 from bench.worker import rates
 from bench.worker.epoch import evaluate, train_epoch
+from bench.worker.job import COMPARED
 from bench.worker.laps import Laps
 from bench.worker.parts import PARTS
 from bench.worker.plugin import Bench
@@ -34,19 +35,33 @@ def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
     """Training steps with the framework's own input pipeline, steps on batches that are on the device already, and
     the input pipeline without steps; for a profile, the parts of a step; for a roofline, the framework's kernels.
     """
-    job, baton = bench.job, bench.baton
+    job = bench.job
     if not job.rounds or kind not in job.kinds:
         pytest.skip("this job measures no such rounds")
-    baton.say("phase", name=f"{kind} warm-up")
+    bench.baton.say("phase", name=f"{kind} warm-up")
     training = bench.start(kind, MOST_STEPS)
-    warm = warm_up(training.advance)
+    bench.warm[kind] = warm_up(training.advance)
     training.close()
-    baton.give_back("calibrated", kind=kind, **warm._asdict())
+    _rounds(kind, job.first_rounds(kind), bench, benchmark, ends_phase=kind == "pipeline")
 
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_throughput_later(kind: str, case: str, bench: Bench, benchmark) -> None:
+    """More of the same rounds, some time after the first: a slow phase of the machine hits not all of a kind."""
+    job = bench.job
+    if not job.later or kind not in job.kinds:
+        pytest.skip("this job measures no such rounds")
+    _rounds(kind, job.later, bench, benchmark)
+
+
+def _rounds(kind: str, rounds: int, bench: Bench, benchmark, ends_phase: bool = False) -> None:
+    """So many rounds, by the baton, after the warm-up of their kind."""
+    job, baton = bench.job, bench.baton
+    baton.give_back("calibrated", kind=kind, **bench.warm[kind]._asdict())
     told = baton.take()
     steps, run_in = told["steps"], told["run_in"]
     lead = max(1, round(steps * LEAD_SHARE))
-    training = bench.start(kind, lead + (steps + run_in) * job.rounds)
+    training = bench.start(kind, lead + (steps + run_in) * rounds)
     training.advance(lead)  # a pipeline's start belongs to no round
 
     def setup() -> None:
@@ -62,13 +77,13 @@ def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
             args=(steps,),
             setup=setup,
             teardown=lambda steps: baton.give_back("round"),
-            rounds=job.rounds,
+            rounds=rounds,
         )
     finally:
         # The last round's baton is back already; after an exception this is where it comes back.
         baton.give_back("aborted")
     baton.take()
-    if kind == "pipeline":
+    if ends_phase:
         bench.phases.end("training", children=True)
         bench.device = bench.trainer.device_memory()
     training.close()

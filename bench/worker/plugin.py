@@ -63,6 +63,7 @@ class Bench:
         self.task = job.task
         self.phases = memory.Phases()
         self.device: DeviceMemory | None = None
+        self.warm: dict[str, warmup.Warmup] = {}
         process_s = time.monotonic() - job.spawned
         laps = Laps()
 

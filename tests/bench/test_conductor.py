@@ -15,10 +15,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
-from bench import checkpoints, conductor, data
+from bench import assemble, checkpoints, conductor, data
 from bench.conductor import Haste
 from bench.data.subset import limit
-from bench.worker.job import Job
+from bench.worker.job import COMPARED, KINDS, Job
 from bench.worker.plant import Plant
 from bench.worker_process import environment
 from tests.bench.processes import SITE, living
@@ -51,7 +51,7 @@ class Watcher:
         self.between(kind, number)
 
 
-def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
+def jobs(folder: Path, *names: str, rounds: int = 4, later: int = 0) -> list[Job]:
     """A job a name, which is its case and, for arithmetic, its fault."""
     dataset = limit(data.load("digits"), TASK.train_limit, 0)
     kinds = ("train_images", "train_labels", "test_images", "test_labels")
@@ -73,6 +73,7 @@ def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
                 proof_images=4,
                 proof_steps=3,
                 rounds=rounds,
+                later=later,
                 seeds=(0,),
                 descriptor=-1,
             )
@@ -81,12 +82,13 @@ def jobs(folder: Path, *names: str, rounds: int = 4) -> list[Job]:
 
 
 def launched(
-    folder: Path, *names: str, watcher: Watcher, rounds: int = 4, round_seconds: float = 0.02
+    folder: Path, *names: str, watcher: Watcher, rounds: int = 4, later: int = 0, round_seconds: float = 0.02
 ) -> dict[str, conductor.Outcome]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SITE))
         patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)
-        done = conductor.launch(jobs(folder, *names, rounds=rounds), round_seconds, random.Random(1), watcher)
+        made = jobs(folder, *names, rounds=rounds, later=later)
+        done = conductor.launch(made, round_seconds, random.Random(1), watcher)
     return {outcome.job.case: outcome for outcome in done.outcomes}
 
 
@@ -104,7 +106,7 @@ def sound(tmp_path_factory):
     """
     watcher = Watcher()
     folder = tmp_path_factory.mktemp("sound")
-    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher, round_seconds=0.002)
+    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher, later=2, round_seconds=0.002)
     return outcomes, watcher, folder
 
 
@@ -123,11 +125,27 @@ def test_every_worker_goes_the_whole_way_and_leaves_its_files(sound):
 @pytest.mark.slow
 def test_rounds_interleave_and_every_second_order_is_the_reverse(sound):
     _, watcher, _ = sound
-    for kind in conductor.KINDS:
+    for kind in KINDS:
         orders = [[case for k, n, case in watcher.rounds if (k, n) == (kind, number)] for number in (1, 2, 3, 4)]
         assert [sorted(order) for order in orders] == [["a", "b", "sleep 10"]] * 4
         assert orders[1] == orders[0][::-1]
         assert orders[3] == orders[2][::-1]
+
+
+@pytest.mark.slow
+def test_later_rounds_follow_after_the_first_ones_of_all_kinds_and_count_with_them(sound):
+    outcomes, watcher, _ = sound
+    order = list(dict.fromkeys((kind, number) for kind, number, _ in watcher.rounds))
+    first = [(kind, number) for kind in COMPARED for number in (1, 2)]
+    later = [(kind, number) for kind in COMPARED for number in (3, 4)]
+    assert order == [*first, *(("loader", number) for number in (1, 2, 3, 4)), *later]
+    for outcome in outcomes.values():
+        assert {kind: len(seconds) for kind, seconds in assemble.step_seconds(outcome).items()} == dict.fromkeys(
+            KINDS, 4
+        )
+        assert [phase["name"] for phase in outcome.said["memory"]["host"]].count("training") == 1
+    by_case = {case: assemble.step_seconds(outcome)["compute"] for case, outcome in outcomes.items()}
+    assert min(by_case["sleep 10"]) > 0.01 > max(by_case["a"]), "in both halves"
 
 
 @pytest.mark.slow
@@ -169,7 +187,7 @@ def test_all_cases_do_the_same_steps_and_a_planted_sleep_appears_in_full(sound):
         if slow["extra_info"]["kind"] == "loader":
             continue  # compared with nothing, and nothing sleeps in it
         assert quick["extra_info"]["steps_per_round"] == steps
-        assert len(slow["stats"]["data"]) == 4
+        assert len(slow["stats"]["data"]) == 2, "in each half"
         assert min(slow["stats"]["data"]) >= steps * 0.010
         images = slow["extra_info"]["images_per_round"]
         assert images == steps * TASK.batch_size
