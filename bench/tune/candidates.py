@@ -25,19 +25,20 @@ def helpful(alone: Gains, possible: Possible) -> dict[str, str]:
     """Of each knob the best value that is faster than the default beyond noise, the largest gain first; what
     contradicts a larger gain is left out. Where none is, those that are faster at all.
 
-    What seems a little faster is tried beside the others, one at a time: some values spoil what another one brings
-    (bfloat16 without the library that is fast in it), and nobody knows it from either alone.
+    What seems a little faster is tried beside the others, all at once and one at a time: some values spoil what another
+    one brings (bfloat16 without the library that is fast in it), and nobody knows it from either alone.
 
     Args:
         alone: one knob each.
     """
-    for least in (NOISE, 0.0):
-        found: dict[str, str] = {}
-        for knob, value, gain in _ranked(alone):
-            if gain > least and knob not in found and possible({**found, knob: value}):
-                found[knob] = value
-        if found:
-            break
+    return _above(NOISE, alone, possible) or _above(0.0, alone, possible)
+
+
+def _above(least: float, alone: Gains, possible: Possible) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for knob, value, gain in _ranked(alone):
+        if gain > least and knob not in found and possible({**found, knob: value}):
+            found[knob] = value
     return found
 
 
@@ -52,6 +53,7 @@ def together(best: Turned, alone: Gains, possible: Possible) -> list[Turned]:
 
     def several() -> Iterator[Turned]:
         yield dict(best)
+        yield _above(0.0, alone, possible)  # several gains that each are no more than noise
         other = [{**best, k: v} for (k, v), gain in gains.items() if v != best.get(k) and gain > HOPELESS]
         less = [{knob: value for knob, value in best.items() if knob != left_out} for left_out in reversed(list(best))]
         for pair in itertools.zip_longest(other, less):
