@@ -75,6 +75,9 @@ def prove(
     exact = FORWARD if cached else PIPELINE
     # A graph of another batch may fuse other operations, and rounds less often where it does.
     checks = _own_checks(mine, task, ROUNDED.get(precision, exact))
+    if "cached_features" in mine:
+        apart = _difference(mine["cached_features"], mine["features"])
+        checks.append(_check("cached features", apart, ROUNDED.get(precision, FORWARD), "as kept, of the same images"))
     if reference is not None and reference is not mine:
         checks += _checks_against(mine, reference, task, precision)
     if outcome is not None:

@@ -15,9 +15,8 @@ def list_all() -> None:
     """Print the entries."""
     table = Table("features", "MB", "used last", box=None, header_style="bold")
     for entry in features.entries():
-        about = entry.stat()
-        used = datetime.fromtimestamp(about.st_mtime).astimezone()
-        table.add_row(entry.stem, f"{about.st_size / MB:,.1f}", f"{used:%Y-%m-%d %H:%M}")
+        used = datetime.fromtimestamp(entry.used).astimezone()
+        table.add_row(entry.path.stem, f"{entry.size / MB:,.1f}", f"{used:%Y-%m-%d %H:%M}")
     Console().print(table)
 
 

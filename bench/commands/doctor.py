@@ -37,7 +37,7 @@ def examine(data_dir: Path | None) -> None:
     for what, lacking in _abilities(len(gpu.visible(gpus, os.environ))):
         table.add_row(what, _ready(lacking))
     table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
-    kept = [entry.stat().st_size for entry in features.entries()]
+    kept = [entry.size for entry in features.entries()]
     table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.folder()}")
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
         table.add_row(f"data {name}", _state(data.where, name, data_dir))

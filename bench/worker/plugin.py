@@ -151,6 +151,8 @@ class Bench:
         self.trainer.reset()
         began = time.perf_counter()
         evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job, self.begin)
+        if self.features:
+            evidence["cached_features"] = self.features.train[: self.job.proof_images]
         np.savez(self.job.folder / "proof.npz", allow_pickle=False, **evidence)
         self.trainer.reset()
         memory.reset_peak()  # what the proof needed belongs to no phase of a fine-tune

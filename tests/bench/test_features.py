@@ -56,6 +56,15 @@ def test_a_damaged_entry_is_made_again_and_said(entry, damage):
     assert features.obtain(entry, LIMIT, never).hit
 
 
+def test_an_entry_of_other_features_that_bears_this_name_is_made_again_and_said(entry):
+    other = entry.with_name("fedcba9876543210.safetensors")
+    features.obtain(other, LIMIT, lambda: (TRAIN + 1, TEST, 1.0))
+    other.rename(entry)
+    again = features.obtain(entry, LIMIT, extract)
+    assert (again.hit, np.array_equal(again.train, TRAIN)) == (False, True)
+    assert "(it is of other features), it was made again" in again.problem
+
+
 def test_a_disk_that_is_full_leaves_the_features_that_were_computed(entry, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -85,13 +94,47 @@ def test_what_was_not_used_for_longest_goes_when_the_limit_is_reached(entry):
     os.utime(entry, (time.time() - 200,) * 2)
     features.obtain(entry, LIMIT, never)  # used again: the newest now
     features.obtain(entry.with_name("d.safetensors"), 3 * size, extract)
-    assert {path.stem for path in features.entries()} == {"d", entry.stem, "c"}
+    assert {kept.path.stem for kept in features.entries()} == {"d", entry.stem, "c"}
 
 
 def test_features_larger_than_the_limit_are_not_kept(entry):
-    made = features.obtain(entry, 64, extract)
-    assert "more than the limit of 64 bytes" in made.problem
-    assert features.entries() == []
+    small = entry.with_name("small.safetensors")
+    features.obtain(small, LIMIT, lambda: (TRAIN[:1], TEST[:1], 0.1))
+    large = np.zeros((LIMIT // 4, 4), np.float32)
+    made = features.obtain(entry, LIMIT, lambda: (large, TEST, 2.5))
+    assert "bytes of features are more than the limit of 1,000,000 bytes" in made.problem
+    assert made.train is large
+    assert [kept.path for kept in features.entries()] == [small], "nothing makes room for what does not fit anyway"
+
+
+def test_what_others_left_unfinished_goes_and_what_somebody_makes_now_stays(entry):
+    for name in ("killed", "made now"):
+        features.folder().mkdir(parents=True, exist_ok=True)
+        features.folder().joinpath(f"{name}.part").write_bytes(b"x" * 100)
+    with features._locked(features.folder() / "made now.lock"):
+        features.obtain(entry, LIMIT, extract)
+        assert [path.stem for path in features.folder().glob("*.part")] == ["made now"]
+        size = entry.stat().st_size
+        assert features.clear() == size
+        assert [path.stem for path in features.folder().glob("*.part")] == ["made now"]
+    assert features.clear() == 100
+
+
+def test_an_entry_that_vanishes_while_they_are_listed_is_left_out(entry):
+    features.obtain(entry, LIMIT, extract)
+    entry.with_name("gone.safetensors").symlink_to("nowhere")
+    assert [kept.path for kept in features.entries()] == [entry]
+
+
+def test_a_home_that_is_only_read_has_its_entries_used(entry, monkeypatch):
+    features.obtain(entry, LIMIT, extract)
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refused)
+    found = features.obtain(entry, LIMIT, never)
+    assert (found.hit, found.problem) == (True, None)
 
 
 def _slow(entry, count):

@@ -59,6 +59,13 @@ def test_without_a_reference_nothing_is_proven_and_nothing_comparable():
     assert {check.name for check in proof.checks} == {"frozen", "frozen, statistics", "pipeline order"}
 
 
+def test_features_that_were_kept_are_held_against_those_that_the_case_computes():
+    mine = evidence()
+    assert failed(mine | {"cached_features": mine["features"] * (1 + parity.FORWARD / 2)}) == []
+    assert failed(mine | {"cached_features": mine["features"] * 1.01}) == ["cached features"]
+    assert failed(mine | {"cached_features": mine["features"][::-1]}) == ["cached features"]
+
+
 @pytest.mark.parametrize(
     ("array", "check", "tolerance"),
     [
