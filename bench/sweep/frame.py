@@ -12,7 +12,7 @@ from bench.stats import binomial
 from bench.sweep.fields import FIELDS
 from bench.sweep.record import Epoch, Swept, reached
 
-NOT_REACHED = "not reached"
+NOT_REACHED, NO_ACCURACY = "not reached", "no accuracy"
 COLUMNS = (
     "combination",
     "task",
@@ -58,15 +58,20 @@ def summary(records: Iterable[Swept], target: float | None) -> pd.DataFrame:
     """One row per combination and backend: `COLUMNS` and `SUMMARY`, figures of the last epoch.
 
     `seconds_to_target` are `train_s` at the end of the first epoch after which the test accuracy was at least `target`,
-    and say "not reached", as `epochs_to_target` do, where there is none; both are empty where no target was given or
-    the fine-tune failed.
+    and say "not reached", as `epochs_to_target` do, where there is none, or "no accuracy" where the weights are random;
+    both are empty where no target was given or the fine-tune failed.
     """
     return pd.DataFrame([_summary(swept, target) for swept in records], columns=[*COLUMNS, *SUMMARY])
 
 
+def why_missed(swept: Swept) -> str:
+    """What stands in place of the time to a target that a fine-tune did not reach."""
+    return NO_ACCURACY if swept.task.weights == "random" else NOT_REACHED
+
+
 def _summary(swept: Swept, target: float | None) -> dict[str, Any]:
     first = reached(swept, target) if target is not None else None
-    missed = NOT_REACHED if target is not None and swept.epochs else None
+    missed = why_missed(swept) if target is not None and swept.epochs else None
     return {
         **_about(swept),
         **(_figures(swept, swept.epochs[-1]) if swept.epochs else {}),

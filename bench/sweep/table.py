@@ -8,7 +8,7 @@ from statistics import median
 from bench.parity import REFERENCE
 from bench.record import Doubt
 from bench.stats import Interval, binomial, mean
-from bench.sweep.frame import NOT_REACHED
+from bench.sweep.frame import why_missed
 from bench.sweep.record import Swept, reached
 from bench.tables.figures import with_interval
 from bench.tables.table import Cell, Column, Table
@@ -107,7 +107,9 @@ def _mean_accuracy(group: Sequence[Swept]) -> str:
 
 def _reached_by(group: Sequence[Swept], target: float) -> tuple[Cell, Cell]:
     found = [first[1].train_s for swept in group if (first := reached(swept, target))]
-    seconds = f"{median(found):,.2f}" if len(found) == len(group) else NOT_REACHED if not found else "not by all"
+    seconds = (
+        f"{median(found):,.2f}" if len(found) == len(group) else why_missed(group[0]) if not found else "not by all"
+    )
     return Cell(f"{len(found)} of {len(group)}"), Cell(seconds)
 
 
@@ -143,7 +145,7 @@ def _to_target(swept: Swept, target: float | None) -> tuple[Cell, ...]:
         return Cell("–"), Cell("–")
     first = reached(swept, target)
     if first is None:
-        return Cell(NOT_REACHED), Cell(NOT_REACHED)
+        return Cell(why_missed(swept)), Cell(why_missed(swept))
     return Cell(str(first[0])), Cell(f"{first[1].train_s:,.2f}")
 
 

@@ -177,6 +177,9 @@ def test_what_never_reaches_the_target_and_what_fails_is_not_dropped():
     assert cells[0] == ["1 keras", "0.001", "69.00 % [59.37–77.22]", "2", "3.00", "4.50"]
     assert cells[1][3:5] == ["not reached", "not reached"]
     assert cells[2][2:] == ["failed", "–", "–", "–"]
+    drawn = swept(4, (None, None), task=TASKS["embedded"].model_copy(update={"weights": "random"}))
+    assert frame.summary([drawn], 0.7).seconds_to_target.tolist() == ["no accuracy"]
+    assert [cell.text for cell in sweep_table([drawn], ("weights",), 0.7).rows[0]][3:5] == ["no accuracy"] * 2
     assert "warning failed, 3 keras: killed by SIGKILL" in table.notes
 
 
