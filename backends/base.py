@@ -1,8 +1,9 @@
 """The contract between the harness and a framework: with `backends.values`, all that a new backend has to know.
 
-NumPy in, NumPy out. A backend opens no file, reads no clock, prints nothing and draws nothing at random: the
-harness hands it the checkpoint's tensors, the head's initial values and the order of images, and measures it
-from outside. Shapes: n images of h x w pixels; d features; c classes.
+NumPy in, NumPy out. A backend opens no file (but for a profile, where the framework writes one into a folder that it
+is given), reads no clock, prints nothing and draws nothing at random: the harness hands it the checkpoint's tensors,
+the head's initial values and the order of images, and measures it from outside. Shapes: n images of h x w pixels; d
+features; c classes.
 """
 
 from __future__ import annotations

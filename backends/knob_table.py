@@ -16,6 +16,8 @@ TENSORFLOW = "www.tensorflow.org/"
 KERAS = "keras.io/"
 PRODUCT = "arXiv:1410.0759, section 2 (convolution as one matrix product), of the whole map"
 ONEDNN = f"{TENSORFLOW}api_docs/python/tf (release notes of 2.9: TF_ENABLE_ONEDNN_OPTS)"
+CUDNN = "github.com/tensorflow/tensorflow, tensorflow/core/util/use_cudnn.cc (TF_CUDNN_USE_AUTOTUNE)"
+INTRA_OP = f"{TENSORFLOW}api_docs/python/tf/config/threading/set_intra_op_parallelism_threads"
 INTER_OP = f"{TENSORFLOW}api_docs/python/tf/config/threading/set_inter_op_parallelism_threads"
 
 
@@ -31,6 +33,15 @@ class Knob:
     what: str
     values: Mapping[str, Mapping[str, str]]
 
+
+#: Threads of one operation are a knob of every backend whose values are numbers; where each backend's docs say so.
+THREADS_BY: Mapping[str, str] = MappingProxyType(
+    {
+        "pytorch": f"{TORCH}generated/torch.set_num_threads.html",
+        "tensorflow": INTRA_OP,
+        "keras": INTRA_OP,
+    }
+)
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
@@ -158,12 +169,12 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                     "autotuned": f"{TUNING} (cudnn.benchmark)",
                 },
                 "tensorflow": {
-                    "autotuned": "what the framework does by itself",
-                    "heuristic": "the framework's variable TF_CUDNN_USE_AUTOTUNE",
+                    "autotuned": f"{CUDNN} (what it does by itself)",
+                    "heuristic": CUDNN,
                 },
                 "keras": {
-                    "autotuned": "what the framework does by itself",
-                    "heuristic": "the framework's variable TF_CUDNN_USE_AUTOTUNE",
+                    "autotuned": f"{CUDNN} (what it does by itself)",
+                    "heuristic": CUDNN,
                 },
             },
         ),
@@ -268,8 +279,8 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                     "free": "the system decides",
                     "bound": f"{TUNING} (OMP_PROC_BIND, OMP_PLACES; the DataLoader's processes stay free)",
                 },
-                "tensorflow": {"free": "the system decides: its pool of threads is not OpenMP's, and cannot be bound"},
-                "keras": {"free": "the system decides: its pool of threads is not OpenMP's, and cannot be bound"},
+                "tensorflow": {"free": "the system decides: it has no setting that binds the threads of its pool"},
+                "keras": {"free": "the system decides: it has no setting that binds the threads of its pool"},
             },
         ),
         "allocator": Knob(

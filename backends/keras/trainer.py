@@ -43,7 +43,7 @@ class KerasTrainer(Trainer):
             optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=self.group,
-            **devices.EXECUTIONS[knobs.value_of("keras", variant, "execution")],
+            **devices.EXECUTIONS[variant.execution],
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.steps = {count: self._steps(count) for count in sorted({1, self.group})}
