@@ -132,7 +132,7 @@ def plan(request: Request) -> Plan:
         wanted = suite.load(OFFLINE)
         banner = offline_banner(error, wanted)
         tasks = _prepare(replace(request, checkpoint=None), wanted)
-    found = _tuned(chosen, tasks) if any(variant.name == "tuned" for variant in asked) else {}
+    found = _tuned(chosen, tasks, default) if any(variant.name == "tuned" for variant in asked) else {}
     skipped |= _refused(chosen, asked, tasks, found)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
@@ -173,12 +173,12 @@ def _meant(asked: Variant, found: Tuned | None) -> Variant | None:
     return found.variant(asked) if found else None
 
 
-def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared]) -> dict[tuple[str, str], Tuned]:
-    """What `bench tune` found on this machine, by backend and the task's hash."""
+def _tuned(chosen: Sequence[str], tasks: Sequence[Prepared], default: Variant) -> dict[tuple[str, str], Tuned]:
+    """What `bench tune` found here with the default's device and threads, by backend and the task's hash."""
     found = {}
     for prepared in tasks:
         for backend in chosen:
-            if one := tuned.load(backend, prepared.task.hash):
+            if one := tuned.load(backend, prepared.task.hash, default):
                 found[backend, prepared.task.hash] = one
     return found
 
@@ -201,7 +201,7 @@ def _refused(
             for name in chosen:
                 meant = _meant(variant, found_tuned.get((name, prepared.task.hash)))
                 if meant is None:
-                    reasons[name] = tuned.missing(name, prepared.task.name, prepared.task.hash)
+                    reasons[name] = tuned.missing(name, prepared.task.name, prepared.task.hash, variant)
                 else:
                     reasons[name] = variants.refused(name, meant, prepared.task)
             if all(reasons.values()):

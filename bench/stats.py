@@ -86,6 +86,12 @@ def ratio(ys: Sequence[float], confidence: float = 0.95) -> Interval:
     return Interval(math.exp(logs.estimate), low, high)
 
 
+def scaled(interval: Interval, by: float) -> Interval:
+    """All of it times a figure above 0 that is taken for known."""
+    low, high = (None if end is None else end * by for end in (interval.low, interval.high))
+    return Interval(interval.estimate * by, low, high)
+
+
 def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """The mean with its t-interval (Student 1908); one value gives no interval.
 

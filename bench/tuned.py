@@ -1,4 +1,4 @@
-"""Tuned variants: what `bench tune` found, one file a backend and task in home, for one machine."""
+"""Tuned variants: what `bench tune` found, one file in home for each backend, task, device and number of threads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+import backends
 from backends.task import Variant
-from bench.environment import environment, fingerprint
+from bench.environment import environment, fingerprint, usable_cores
 from bench.errors import UserError
 from bench.home import home
 from bench.sealed import seal, unseal
 from bench.store import write_text
 
 KIND = "tuned"
-SCHEMA = 1
+SCHEMA = 2
 FOLDER = "tuned"
 
 
@@ -43,6 +44,7 @@ class Tuned(_Frozen):
 
     Attributes:
         backend, task, task_hash: for whom.
+        device, threads: on what, and in how many threads of one operation.
         measured: when, UTC.
         machine, versions: where, as `bench.environment.fingerprint` tells it.
         knobs: turned, by name; none where nothing was certainly faster than the default.
@@ -57,6 +59,8 @@ class Tuned(_Frozen):
     backend: str
     task: str
     task_hash: str
+    device: str
+    threads: int
     measured: str
     machine: dict[str, Any]
     versions: dict[str, Any]
@@ -69,24 +73,39 @@ class Tuned(_Frozen):
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    @property
-    def told(self) -> str:
-        """In a line: what it turns, how much faster that was, when it was found, and by how many trials."""
+    def told(self, versions: Mapping[str, Any]) -> str:
+        """In a line: what it turns, how much faster that was, when it was found, and by how many trials.
+
+        Args:
+            versions: what is installed now; which of the framework's packages was another is told.
+        """
         knobs = ", ".join(f"{knob} {value}" for knob, value in self.knobs.items()) or "the default: no knob is faster"
         faster = "" if self.speedup is None else f"; {self.speedup:.3f}"
         if self.low is not None and self.high is not None:
             faster += f" [{self.low:.3f}–{self.high:.3f}]"
         faster += " × the default's steps" if faster else ""
-        return f"{knobs}{faster}; found {self.measured[:16].replace('T', ' ')} UTC by {len(self.history)} trials"
+        found = f"{knobs}{faster}; found {self.measured[:16].replace('T', ' ')} UTC by {len(self.history)} trials"
+        names = [package.replace("_", "-") for package in backends.REGISTRY[self.backend].packages]
+        others = [f"{name} {was}" for name in names if versions.get(name) != (was := self.versions.get(name))]
+        return f"{found}; with {', '.join(others)}, not with what is installed now" if others else found
 
     def variant(self, default: Variant) -> Variant:
         """It, with the default's threads and device."""
         return Variant.model_validate({**default.model_dump(), **self.knobs, "name": "tuned"})
 
 
-def file(backend: str, task_hash: str, machine: Mapping[str, Any]) -> Path:
-    """Where it lies."""
-    return home() / FOLDER / f"{_digits(machine)}-{task_hash}-{backend}.json"
+def file(backend: str, task_hash: str, machine: Mapping[str, Any], default: Variant) -> Path:
+    """Where it lies.
+
+    Args:
+        default: whose device and threads it is for.
+    """
+    return home() / FOLDER / f"{_digits(machine)}-{_name(backend, task_hash, default)}"
+
+
+def _name(backend: str, task_hash: str, default: Variant) -> str:
+    device = default.device.replace(":", "")
+    return f"{task_hash}-{backend}-{device}-{default.threads or usable_cores()}threads.json"
 
 
 def _digits(machine: Mapping[str, Any]) -> str:
@@ -99,7 +118,7 @@ def keep(tuned: Tuned) -> Path:
     Raises:
         UserError: it cannot be written.
     """
-    path = file(tuned.backend, tuned.task_hash, tuned.machine)
+    path = file(tuned.backend, tuned.task_hash, tuned.machine, Variant(device=tuned.device, threads=tuned.threads))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,10 +127,16 @@ def keep(tuned: Tuned) -> Path:
     return path
 
 
-def missing(backend: str, task: str, task_hash: str) -> str:
-    """Why there is nothing for this machine, and what to do."""
-    elsewhere = any((home() / FOLDER).glob(f"*-{task_hash}-{backend}.json"))
-    state = "tuned on another machine and not on this one" if elsewhere else "not tuned here"
+def missing(backend: str, task: str, task_hash: str, default: Variant) -> str:
+    """Why there is nothing for this machine, device and number of threads, and what to do."""
+    digits = _digits(fingerprint(environment())["machine"])
+    elsewhere = any((home() / FOLDER).glob(f"*-{_name(backend, task_hash, default)}"))
+    otherwise = any((home() / FOLDER).glob(f"{digits}-{task_hash}-{backend}-*threads.json"))
+    state = "not tuned here"
+    if otherwise:
+        state = f"tuned here, but not on {default.device} in {default.threads} threads"
+    elif elsewhere:
+        state = "tuned on another machine and not on this one"
     return f"{task} was {state}: run bench tune --backend {backend}"
 
 
@@ -129,14 +154,14 @@ def _tried_to_read(path: Path, machine: Mapping[str, Any]) -> Tuned | str:
         return str(error)
 
 
-def load(backend: str, task_hash: str) -> Tuned | None:
-    """What was found on this machine; None where nobody has tuned it.
+def load(backend: str, task_hash: str, default: Variant) -> Tuned | None:
+    """What was found on this machine, with the default's device and threads; None where nobody has tuned it.
 
     Raises:
         UserError: the file is damaged, or from another machine.
     """
     machine = fingerprint(environment())["machine"]
-    path = file(backend, task_hash, machine)
+    path = file(backend, task_hash, machine, default)
     return _read(path, machine) if path.is_file() else None
 
 

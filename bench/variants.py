@@ -82,14 +82,10 @@ def _values(settings: Sequence[str]) -> dict[str, list[str]]:
             raise UserError(f"--knob {one}: write knob=value, as in --knob precision=bf16")
         if knob not in (*KNOBS, THREADS):
             raise unknown("knob", knob, (*KNOBS, THREADS))
-        known = _known(knob) if knob in KNOBS else []
-        if known and value not in known:
+        if knob == THREADS and not _settable(THREADS, value):
+            raise UserError(f"--knob {one}: use a whole number from 1 on")
+        if knob in KNOBS and value not in (known := _known(knob)):
             raise unknown(f"value of the knob {knob}", value, known)
-        try:
-            Variant.model_validate({knob: value})
-        except ValidationError:
-            hint = "a whole number from 1 on" if knob == THREADS else f"one of {', '.join(known)}"
-            raise UserError(f"--knob {one}: use {hint}") from None
         given.setdefault(knob, [])
         if value not in given[knob]:
             given[knob].append(value)
@@ -97,8 +93,17 @@ def _values(settings: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _known(knob: str) -> list[str]:
-    """All values of a knob, of any backend."""
-    return list(dict.fromkeys(value for values in KNOBS[knob].values.values() for value in values))
+    """All values that a knob can be turned to, of any backend; some are only words for what a framework does anyway."""
+    every = dict.fromkeys(value for values in KNOBS[knob].values.values() for value in values)
+    return [value for value in every if _settable(knob, value)]
+
+
+def _settable(knob: str, value: str) -> bool:
+    try:
+        Variant.model_validate({knob: value})
+    except ValidationError:
+        return False
+    return True
 
 
 def refused(backend: str, variant: Variant, task: Task) -> str | None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backends.task import Variant
 from bench import gpu, tuned
 from bench.alone import alone
 from bench.break_even import BreakEven
@@ -48,7 +49,7 @@ def explain(wait: bool, output: Path | None, results: Path, **options: Any) -> i
     with alone("bench explain", wait, console.print):
         for prepared in chosen.tasks:
             for backend in chosen.backends:
-                found = _tuned(backend, prepared)
+                found = _tuned(backend, prepared, chosen.default)
                 if not found.knobs:
                     console.print(f"{backend} {prepared.task.name}: tuned is the default, there is nothing to explain")
                     continue
@@ -95,10 +96,10 @@ def _paid(one: Paid, found: BreakEven | None, steps_in_epoch: int) -> tuple[str,
     return f"{found.dearer:+.1f}", found.told(steps_in_epoch)
 
 
-def _tuned(backend: str, prepared: Prepared) -> Tuned:
-    found = tuned.load(backend, prepared.task.hash)
+def _tuned(backend: str, prepared: Prepared, default: Variant) -> Tuned:
+    found = tuned.load(backend, prepared.task.hash, default)
     if found is None:
-        raise UserError(tuned.missing(backend, prepared.task.name, prepared.task.hash))
+        raise UserError(tuned.missing(backend, prepared.task.name, prepared.task.hash, default))
     return found
 
 

@@ -9,16 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
-from backends.knobs import KNOBS
+from backends.knob_table import KNOBS, THREADS_BY
 from bench import store, suite, tuned
 from bench.doubts import RULES
+from bench.environment import environment, fingerprint
 from bench.errors import unknown
 from bench.stats import Interval
 from bench.sweep import record as sweep_record
 from bench.tables.figures import with_interval
 from bench.tasks import TASKS
 from bench.tuned import Tried, Tuned
-from bench.variants import DIVISIONS, NAMED
+from bench.variants import DIVISIONS, NAMED, THREADS
 
 Rows = Iterable[tuple[str, ...]]
 
@@ -90,17 +91,23 @@ def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
         for backend, values in knob.values.items():
             for value, source in values.items():
                 rows.append((name, backend, value, source))
+    rows += [(THREADS, backend, "all usable cores, or a number", source) for backend, source in THREADS_BY.items()]
     return ("knob", "backend", "value (the first is the default)", "source"), rows
 
 
 def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
     rows = [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+    versions = fingerprint(environment())["versions"]
     for path, found in tuned.kept():
         if isinstance(found, str):
             rows.append((path.name, found))
         else:
-            rows.append((f"tuned: {found.backend}, {found.task} ({found.task_hash})", found.told))
+            rows.append((f"tuned: {_case(found)}", found.told(versions)))
     return ("variant", "what it is"), rows
+
+
+def _case(found: Tuned) -> str:
+    return f"{found.backend}, {found.task} ({found.task_hash}), {found.device}, {found.threads} threads"
 
 
 def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
@@ -109,7 +116,7 @@ def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
         if isinstance(found, str):
             rows.append((path.name, "", found, ""))
             continue
-        case = f"{found.backend}, {found.task} ({found.task_hash})"
+        case = _case(found)
         rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _speedup(found)))
         rows += [(case, tried.stage, tried.name, _speedup(tried)) for tried in found.history]
         rows += [(case, "left open", note, "") for note in found.notes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bench import comparison, doubts, report, resume, store
 from bench.alone import alone
-from bench.environment import environment
+from bench.environment import environment, fingerprint
 from bench.progress import Progress
 from bench.record import Record
 from bench.report.terminal import show
@@ -40,7 +40,7 @@ def compare(*, strict: bool, wait: bool, resume_run: str | None, **options: Any)
         about: dict[str, Any] = environment()
         if resume_run is None:
             chosen = plan(request)
-            about["run"] = _about(chosen)
+            about["run"] = _about(chosen, about)
             run = store.create(request.results, chosen.suite.name, datetime.now(UTC))
             resume.keep(run, request)
             report.write_environment(run, about, ())
@@ -50,7 +50,7 @@ def compare(*, strict: bool, wait: bool, resume_run: str | None, **options: Any)
             chosen = resume.resumed(run, request, about)
             for problem in store.read(run)[1]:
                 console.print(f"{problem}: its launch is measured again", style="yellow", markup=False, soft_wrap=True)
-            about["run"] = chosen.done[0].about["run"] if chosen.done else _about(chosen)
+            about["run"] = chosen.done[0].about["run"] if chosen.done else _about(chosen, about)
         return _measure(console, run, chosen, about, strict)
 
 
@@ -103,8 +103,9 @@ def _status(console: Console, records: Sequence[Record], strict: bool) -> int:
     return 1 if any(record.failure for record in records) or (strict and names) else 0
 
 
-def _about(chosen: Plan) -> dict[str, Any]:
-    """What every record says of the run."""
+def _about(chosen: Plan, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What every record says of the run, beside the machine's part of it."""
+    versions = fingerprint(about)["versions"]
     return {
         "command": shlex.join(sys.argv[1:]),
         "suite": chosen.suite.model_dump(mode="json"),
@@ -114,7 +115,7 @@ def _about(chosen: Plan) -> dict[str, Any]:
         "interleaved": not chosen.isolated,
         "until": chosen.until,
         "threads": chosen.default.threads,
-        "tuned": {f"{backend} {task}": found.told for (backend, task), found in chosen.tuned.items()},
+        "tuned": {f"{backend} {task}": found.told(versions) for (backend, task), found in chosen.tuned.items()},
         "checkpoints": {task.task.name: task.checkpoint.source for task in chosen.tasks},
         "datasets": {task.task.name: task.dataset.source for task in chosen.tasks},
     }

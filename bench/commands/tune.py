@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.table import Table
 
 from backends.knobs import KNOBS, NEEDS, default_of
+from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
 from bench import comparison, tuned, variants
 from bench.alone import alone
@@ -132,7 +133,7 @@ def _tuned(
         )
         conditions = _conditions(about, prepared, chosen.default, values, budget)
         journal = Journal(
-            tuned.file(backend, prepared.task.hash, about["machine"]).with_suffix(".unfinished"),
+            tuned.file(backend, prepared.task.hash, about["machine"], chosen.default).with_suffix(".unfinished"),
             conditions,
             workers.launch,
         )
@@ -148,6 +149,7 @@ def _tuned(
                 told.tell,
                 budget,
                 lambda knobs: variants.refused(backend, variant(chosen.default, knobs), prepared.task) is None,
+                STARTING_POINTS.get(backend, ()),
             )
         except KeyboardInterrupt:
             told.line(f"Stopped: {len(journal.done)} finished launches are kept, the same command goes on from there")
@@ -165,6 +167,8 @@ def _tuned(
         backend=backend,
         task=prepared.task.name,
         task_hash=prepared.task.hash,
+        device=chosen.default.device,
+        threads=chosen.default.threads or 1,
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=dict(about["machine"]),
         versions=dict(about["versions"]),
@@ -258,7 +262,8 @@ def _table(found: Tuned) -> Table:
 def _kept(found: Tuned) -> str:
     """Keep it, but for one that decided nothing where an earlier one did; where it lies."""
     if found.speedup is None and found.notes:
-        earlier = tuned.load(found.backend, found.task_hash)
+        like = Variant(device=found.device, threads=found.threads)
+        earlier = tuned.load(found.backend, found.task_hash, like)
         if earlier is not None and earlier.knobs:
             knobs = ", ".join(earlier.knobs.values())
             return f"Nothing was decided, so what was found on {earlier.measured} stays: {knobs}"

@@ -1,19 +1,19 @@
-"""Which combinations of knobs are worth trying, from what each knob did alone."""
+"""Which combinations of knobs are worth trying, from what each change of the starting point did alone."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from bench.tune.costs import Turned, key
+from bench.tune.costs import Turned, key, without
 
 #: The logarithm of a gain that a single launch can show by chance: two starts of the same process differ by 2 to 4 %.
 NOISE = 0.04
 #: A value that is slower than this alone is not tried with others.
 HOPELESS = math.log(0.6)
 
-#: By knobs, the logarithm of how many times as fast as the default they are.
+#: By knobs, the logarithm of how many times as fast they are: as the default, or as the point that they change.
 Gains = Sequence[tuple[Turned, float]]
 
 
@@ -21,28 +21,36 @@ Gains = Sequence[tuple[Turned, float]]
 Possible = Callable[[Turned], bool]
 
 
-def helpful(alone: Gains, possible: Possible) -> dict[str, str]:
-    """Of each knob the best value that is faster than the default beyond noise, the largest gain first; what
-    contradicts a larger gain is left out. Where none is, those that are faster at all.
+def changes(start: Turned, values: Mapping[str, Sequence[str]], possible: Possible) -> list[Turned]:
+    """Every other value of each knob that can be turned beside the rest of `start`, one knob each."""
+    every = ({knob: value} for knob, several in values.items() for value in several if value != start.get(knob))
+    return [one for one in every if possible({**start, **one})]
+
+
+def helpful(start: Turned, alone: Gains, possible: Possible) -> dict[str, str]:
+    """`start`, and of each knob the best value that makes it faster beyond noise, the largest gain first; what
+    contradicts a larger gain is left out. Where nothing is turned then, those that are faster at all.
 
     What seems a little faster is tried beside the others, all at once and one at a time: some values spoil what another
     one brings (bfloat16 without the library that is fast in it), and nobody knows it from either alone.
 
     Args:
-        alone: one knob each.
+        alone: one knob of `start` changed each.
     """
-    return _above(NOISE, alone, possible) or _above(0.0, alone, possible)
+    return _above(NOISE, start, alone, possible) or _above(0.0, start, alone, possible)
 
 
-def _above(least: float, alone: Gains, possible: Possible) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _above(least: float, start: Turned, alone: Gains, possible: Possible) -> dict[str, str]:
+    found = dict(start)
+    changed: set[str] = set()
     for knob, value, gain in _ranked(alone):
-        if gain > least and knob not in found and possible({**found, knob: value}):
+        if gain > least and knob not in changed and possible({**found, knob: value}):
             found[knob] = value
+            changed.add(knob)
     return found
 
 
-def together(best: Turned, alone: Gains, possible: Possible) -> list[Turned]:
+def together(best: Turned, start: Turned, alone: Gains, possible: Possible) -> list[Turned]:
     """`best`, and what differs from it in one respect, the most promising first.
 
     A knob may have another value, for some gain more in company; one that was slower alone may be turned after all
@@ -53,9 +61,9 @@ def together(best: Turned, alone: Gains, possible: Possible) -> list[Turned]:
 
     def several() -> Iterator[Turned]:
         yield dict(best)
-        yield _above(0.0, alone, possible)  # several gains that each are no more than noise
+        yield _above(0.0, start, alone, possible)  # several gains that each are no more than noise
         other = [{**best, k: v} for (k, v), gain in gains.items() if v != best.get(k) and gain > HOPELESS]
-        less = [{knob: value for knob, value in best.items() if knob != left_out} for left_out in reversed(list(best))]
+        less = [without(best, knob) for knob in reversed(list(best))]
         for pair in itertools.zip_longest(other, less):
             yield from (one for one in pair if one is not None)
 

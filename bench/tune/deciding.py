@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.stats import Interval
 from bench.tune.candidates import NOISE, Gains
-from bench.tune.costs import Costs, Turned, key
+from bench.tune.costs import Costs, Turned, key, without
 
 #: How many times as fast one combination is as another.
 Speedup = Callable[[Turned, Turned], Interval | None]
@@ -33,7 +34,7 @@ def in_doubt(best: Turned, alone: Gains, costs: Costs) -> list[Turned]:
     """What to measure `best` against: itself without all the knobs in doubt at once, and without each of its knobs.
 
     A knob is in doubt that gains no more than noise, beside the others where that was measured, or else alone. The most
-    doubtful comes first, for there may be no time for all.
+    doubtful comes first, for there may be no time for all; last, what came with the starting point and nobody left out.
     """
     if len(best) < 2:
         return []
@@ -41,7 +42,7 @@ def in_doubt(best: Turned, alone: Gains, costs: Costs) -> list[Turned]:
     gains = {}
     for knob, value in best.items():
         whole, rest = costs.measured(best), costs.measured(without(best, knob))
-        gains[knob] = gained.get((knob, value), 0.0) if whole is None or rest is None else whole - rest
+        gains[knob] = gained.get((knob, value), math.inf) if whole is None or rest is None else whole - rest
     lean = {knob: value for knob, value in best.items() if gains[knob] > NOISE}
     several = [lean, *(without(best, knob) for knob in sorted(best, key=gains.__getitem__))]
     unique = {key(knobs): knobs for knobs in several if knobs and key(knobs) != key(best)}
@@ -78,11 +79,6 @@ def leanest(fastest: Turned, before: Turned, variants: Sequence[Turned], speedup
 
 def _among(knobs: Turned, several: Sequence[Turned]) -> bool:
     return any(key(knobs) == key(one) for one in several)
-
-
-def without(knobs: Turned, knob: str) -> dict[str, str]:
-    """All but one."""
-    return {name: value for name, value in knobs.items() if name != knob}
 
 
 def _estimate(found: Interval | None) -> float:

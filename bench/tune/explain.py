@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from backends.task import Variant
 from bench.break_even import BreakEven, break_even
 from bench.stats import Interval
-from bench.tune.costs import Turned
-from bench.tune.deciding import without
+from bench.tune.costs import Turned, without
 from bench.tune.launched import Launched, Measure, speedup
 from bench.tune.search import variant
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from backends.task import Variant
 from bench.stats import Interval, log_ratios, ratio
 
-#: Workers that wait at the same time; the default is one of each crew.
+#: Workers that wait at the same time; the first variant is one of each crew.
 CREW = 10
 #: The problem of a variant whose worker was not started.
 NOT_TRIED = "not tried, the time was over"
@@ -21,7 +21,7 @@ class Launched(BaseModel):
     """One launch. Of a variant whose worker died there is a problem, and no seconds.
 
     Attributes:
-        names: of the variants, the default first.
+        names: of the variants; the first one is what the others are compared with, mostly the default.
         rounds: that were asked for.
         seconds: a step, of each round, by name.
         start_s: by name, its share of the wall time that is spent outside rounds.
@@ -48,7 +48,7 @@ class Measure(Protocol):
         """One launch.
 
         Args:
-            variants: the default first.
+            variants: the first one is part of each crew.
             rounds: of each.
             start_within: seconds after which no further worker is started.
         """
@@ -59,40 +59,41 @@ LaunchCrew = Callable[[Sequence[Variant], int, bool, float], Launched]
 
 
 class Crews:
-    """A `Measure` of more variants than can wait side by side: crew by crew, the default in each."""
+    """A `Measure` of more variants than can wait side by side: crew by crew, the first one in each."""
 
     def __init__(self, launch: LaunchCrew) -> None:
         self.launch, self.launches = launch, 0
 
     def measure(self, variants: Sequence[Variant], rounds: int, start_within: float = math.inf) -> Launched:
         """See `Measure`."""
-        default, *others = variants
+        first, *others = variants
         reverse_start = self.launches % 2 == 1
         self.launches += 1
         starts = range(0, max(1, len(others)), CREW - 1)
-        crews = [[default, *others[at : at + CREW - 1]] for at in starts]
+        crews = [[first, *others[at : at + CREW - 1]] for at in starts]
         return merged([self.launch(crew, rounds, reverse_start, start_within) for crew in crews])
 
 
 def merged(crews: Sequence[Launched]) -> Launched:
     """Crews as one launch.
 
-    What the default took in one crew and in another tells the machine's drift, which is taken out of the others' times.
+    What their first variant took in one crew and in another tells the machine's drift, which is taken out of the
+    others' times.
     """
     first, *others = crews
-    default = first.names[0]
+    shared = first.names[0]
     seconds = dict(first.seconds)
     for crew in others:
-        drift = [then / now for then, now in zip(first.seconds[default], crew.seconds[default], strict=False)]
+        drift = [then / now for then, now in zip(first.seconds[shared], crew.seconds[shared], strict=False)]
         for name in crew.names[1:]:
             if name in crew.seconds:
                 seconds[name] = tuple(s * d for s, d in zip(crew.seconds[name], drift, strict=False))
     starts: dict[str, float] = {}
     for crew in crews:
         for name, start in crew.start_s.items():
-            starts[name] = start if name != default else starts.get(name, 0.0) + start / len(crews)
+            starts[name] = start if name != shared else starts.get(name, 0.0) + start / len(crews)
     return Launched(
-        names=(default, *(name for crew in crews for name in crew.names[1:])),
+        names=(shared, *(name for crew in crews for name in crew.names[1:])),
         rounds=first.rounds,
         seconds=seconds,
         start_s=starts,

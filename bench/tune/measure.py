@@ -45,7 +45,7 @@ class Workers:
         """See `bench.tune.launched.LaunchCrew`.
 
         Raises:
-            UserError: the default's worker died, so there is nothing to compare with.
+            UserError: the first one's worker died, so there is nothing to compare with.
         """
         began = time.monotonic()
         watch = _Stopwatch(self.watcher)
@@ -60,12 +60,12 @@ class Workers:
             folder = Path(name)
             data = write_images(self.prepared.dataset, folder)
             jobs = [self._job(variant, data, folder, rounds) for variant in crew]
-            reverse_start = reverse_start and math.isinf(start_within)  # else the default might not be started
+            reverse_start = reverse_start and math.isinf(start_within)  # else the first one might not be started
             done = conductor.launch(jobs, ROUND_SECONDS, self.draw, watch, reverse_start, haste)
             seconds = {o.job.case: s for o in done.outcomes if (s := assemble.step_seconds(o).get(KIND))}
-        default = crew[0].name
-        if default not in seconds:
-            raise UserError(f"the worker of {self.backend}'s default died: run bench run --backend {self.backend}")
+        first = crew[0].name
+        if first not in seconds:
+            raise UserError(f"the worker of {self.backend}'s {first} died: run bench run --backend {self.backend}")
         start_ups = {o.job.case: o.said["built"]["start_up"] for o in done.outcomes if "built" in o.said}
         wall_s = time.monotonic() - began
         return Launched(

@@ -1,11 +1,13 @@
-"""The search: one knob at a time, then together, by successive halving over interleaved rounds, within a budget.
+"""The search: from a starting point, one knob at a time, then together, by successive halving over interleaved rounds,
+within a budget.
 
-Knobs are tried alone first: a backend has hundreds of combinations, each start of a worker takes seconds, and most
-knobs act by themselves. Those that help are then turned together; beside them run the combinations that differ in one
-respect, the slower half is dropped after each stage, and the rest gets another launch with more rounds (successive
-halving: Jamieson & Talwalkar, "Non-stochastic Best Arm Identification", AISTATS 2016). At last the fastest is measured
-in several launches against the default, against itself without all the knobs that are in doubt, and without each of its
-knobs: what makes no difference beyond the interval goes back to its default.
+It begins with combinations that were the fastest on other machines, and goes on from the fastest of them here, or from
+the default. Of that each knob is turned alone: a backend has hundreds of combinations, each start of a worker takes
+seconds, and most knobs act by themselves. What helps is then turned together; beside it run the combinations that
+differ in one respect, the slower half is dropped after each stage, and the rest gets another launch with more rounds
+(successive halving: Jamieson & Talwalkar, "Non-stochastic Best Arm Identification", AISTATS 2016). At last the fastest
+is measured in several launches against the default, against itself without all the knobs that are in doubt, and without
+each of its knobs: what makes no difference beyond the interval goes back to its default.
 
 What is left of the budget decides how many are tried and how often, and the last stage has the first claim. Only what
 launches told is asked, no clock: the same launches lead to the same end, which lets an interrupted search go on.
@@ -20,17 +22,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from backends.knobs import KNOBS
 from backends.task import Variant
-from bench.stats import Interval
-from bench.tune.candidates import Gains, Possible, helpful, merged, together
-from bench.tune.costs import Costs, Turned, key
-from bench.tune.deciding import in_doubt, leanest, without
+from bench.stats import Interval, scaled
+from bench.tune.candidates import Gains, Possible, changes, helpful, merged, together
+from bench.tune.costs import Costs, Turned, key, without
+from bench.tune.deciding import in_doubt, leanest
 from bench.tune.launched import CREW, NOT_TRIED, Launched, Measure, log_gain, speedup
 from bench.variants import named
 
-#: Rounds of the first two stages, each halving doubles them; and of the last stage.
+DEFAULT: Turned = MappingProxyType({})
+#: Rounds of the first stages, each halving doubles them; and of the last stage.
 ROUNDS, LAST_ROUNDS = 4, 4
 ROUND_SECONDS = 0.3
 #: Combinations that are tried together.
@@ -39,8 +43,9 @@ MOST = CREW - 1
 #: that ratios of two variants differ by from launch to launch, an interval reaches 5 % to either side after three
 #: launches and 2 % after six: rather fewer variants are measured than with too little to see what each knob brings.
 LEAST_LAUNCHES, ENOUGH_LAUNCHES, MOST_LAUNCHES = 3, 6, 8
-#: Of the budget, what the first stage may take, and what is left to the last stage and the proof.
-ALONE_SHARE, LAST_SHARE = 0.4, 0.4
+#: Of the budget, what the starting points may take, what all may until each knob was turned alone, and what is left to
+#: the last stage and the proof.
+POINTS_SHARE, ALONE_SHARE, LAST_SHARE = 0.2, 0.4, 0.4
 #: What the proof costs: so many times the starts of the default and of what is proven, which are not built side by
 #: side, and some seconds of steps.
 PROOF_STARTS, PROOF_SECONDS = 1.5, 10.0
@@ -78,6 +83,7 @@ def search(
     tell: Callable[[Trial], None],
     budget: float = math.inf,
     possible: Possible = lambda knobs: True,
+    points: Sequence[Turned] = (),
 ) -> Found:
     """The fastest combination of knobs that is certainly faster than the default.
 
@@ -88,14 +94,21 @@ def search(
         tell: told of each trial.
         budget: seconds for all launches and for the proof of what is found.
         possible: whether the backend can run these knobs together.
+        points: combinations to begin with, as far as `values` has what they turn.
     """
-    singles = [{knob: value} for knob, several in values.items() for value in several]
     stages = _Stages(default, measure, tell, budget, possible)
-    alone = stages.alone(singles) if singles else []
-    best = helpful(alone, possible)
+    start = stages.begun(_usable(points, values, possible))
+    alone = stages.alone(start, changes(start, values, possible))
+    best = helpful(start, alone, possible)
     if not best:
         return Found({}, None, tuple(stages.notes))
-    return stages.decided(stages.halved(best, alone), alone)
+    return stages.decided(stages.halved(best, start, alone), alone)
+
+
+def _usable(points: Sequence[Turned], values: Mapping[str, Sequence[str]], possible: Possible) -> list[Turned]:
+    """Each without what the backend cannot turn here, and each once."""
+    stripped = ({knob: value for knob, value in point.items() if value in values.get(knob, ())} for point in points)
+    return list({key(knobs): knobs for knobs in stripped if knobs and possible(knobs)}.values())
 
 
 class _Stages:
@@ -114,26 +127,47 @@ class _Stages:
         self.costs, self.spent = Costs(ROUND_SECONDS), 0.0
         self.notes: list[str] = []
 
-    def alone(self, singles: Sequence[Turned]) -> Gains:
-        """Each beside the default, crew by crew, until its share of the budget is spent; the fastest first."""
-        gains: list[tuple[Turned, float]] = []
+    def begun(self, points: Sequence[Turned]) -> Turned:
+        """The fastest of `points`, from which the search goes on; the default where none is faster."""
+        if not points:
+            return {}
+        launched = self._launch(points[:MOST], ROUNDS, self._until(POINTS_SHARE))
+        gains = self._told("starting point", points[:MOST], [launched])
+        best, gain = max(gains, key=lambda pair: pair[1], default=({}, 0.0))
+        self.costs.base = best if gain > 0 else {}
+        return self.costs.base
+
+    def alone(self, start: Turned, singles: Sequence[Turned]) -> Gains:
+        """Each in place of what `start` has, beside it, crew by crew, until its share of the budget is spent; by knob,
+        what it gains there, the fastest first.
+        """
+        of_start = self.costs.gain(start)
+        known = [(one, self.costs.measured({**start, **one})) for one in singles]
+        gains = [(one, gain - of_start) for one, gain in known if gain is not None]
+        rest = [one for one, gain in known if gain is None]
         missed: list[str] = []
-        for at in range(0, len(singles), CREW - 1):
-            crew = singles[at : at + CREW - 1]
-            left = self._until(ALONE_SHARE) - self.costs.launch([], ROUNDS) - len(crew) * ROUNDS * ROUND_SECONDS
+        for at in range(0, len(rest), CREW - 1):
+            crew = rest[at : at + CREW - 1]
+            rounds = len(crew) * ROUNDS * ROUND_SECONDS
+            left = self._until(ALONE_SHARE) - self.costs.launch([], ROUNDS, start) - rounds
             if left <= 0 and at:
-                missed += map(self._name, crew)
+                missed += [named(one) for one in crew]
                 continue
-            launched = self._launch(crew, ROUNDS, max(left, 0.01))
-            gains += self._told("one knob", crew, [launched])
-            missed += [name for name, problem in launched.problems.items() if problem == NOT_TRIED]
+            whole = [{**start, **one} for one in crew]
+            launched = self._launch(whole, ROUNDS, max(left, 0.01), start)
+            gain_of = {key(knobs): gain for knobs, gain in self._told("one knob", whole, [launched], start)}
+            for one, knobs in zip(crew, whole, strict=True):
+                if key(knobs) in gain_of:
+                    gains.append((one, gain_of[key(knobs)]))
+                elif launched.problems.get(self._name(knobs)) == NOT_TRIED:
+                    missed.append(named(one))
         if missed:
             self.notes.append(f"no time was left to try {', '.join(missed)}: a larger --budget tries them")
         return sorted(gains, key=lambda pair: -pair[1])
 
-    def halved(self, best: Turned, alone: Gains) -> Turned:
+    def halved(self, best: Turned, start: Turned, alone: Gains) -> Turned:
         """The fastest of `best` and what is near to it."""
-        alive = together(best, alone, self.possible)[:MOST]
+        alive = together(best, start, alone, self.possible)[:MOST]
         while len(alive) > 1 and self.costs.launch(alive, ROUNDS) > self._before_last(alive):
             alive.pop()
         if len(alive) < 2:
@@ -227,22 +261,30 @@ class _Stages:
         )
         return next(counts, None)
 
-    def _launch(self, several: Sequence[Turned], rounds: int, start_within: float = math.inf) -> Launched:
-        launched = self.measure([self.default, *(variant(self.default, one) for one in several)], rounds, start_within)
+    def _launch(
+        self, several: Sequence[Turned], rounds: int, start_within: float = math.inf, first: Turned = DEFAULT
+    ) -> Launched:
+        """All of them beside the first one."""
+        whole = [first, *several]
+        launched = self.measure([variant(self.default, one) for one in whole], rounds, start_within)
         self.spent += launched.wall_s
-        self.costs.learn(launched, {self._name(one): one for one in ({}, *several)})
+        self.costs.learn(launched, {self._name(one): one for one in whole})
         return launched
 
     def _ranked(self, stage: str, several: Sequence[Turned], launches: Sequence[Launched]) -> Gains:
         return sorted(self._told(stage, several, launches), key=lambda pair: -pair[1])
 
-    def _told(self, stage: str, several: Sequence[Turned], launches: Sequence[Launched]) -> Gains:
-        """Tell of trials; those that ran, with the logarithm of how many times as fast as the default they are."""
+    def _told(
+        self, stage: str, several: Sequence[Turned], launches: Sequence[Launched], first: Turned = DEFAULT
+    ) -> Gains:
+        """Tell of trials; those that ran, with the logarithm of how many times as fast as the first one they are."""
         gains = []
         for knobs in several:
             name = self._name(knobs)
-            self.tell(Trial(stage, name, speedup(launches, name, self.default.name), launches[-1].problems.get(name)))
-            gain = log_gain(launches, name, self.default.name)
+            over = speedup(launches, name, self._name(first))
+            over = over and scaled(over, math.exp(self.costs.gain(first)))
+            self.tell(Trial(stage, name, over, launches[-1].problems.get(name)))
+            gain = log_gain(launches, name, self._name(first))
             if gain is not None and name in launches[-1].seconds:
                 gains.append((knobs, gain))
         return gains

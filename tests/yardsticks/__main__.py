@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.yardsticks import (
+    accuracy,
     against_scripts,
     bf16,
     cached,
@@ -150,9 +151,10 @@ PARTS = {
     "extraction": extraction.targets,
     "head": head.targets,
     "bf16": bf16.targets,
+    "accuracy": accuracy.targets,
 }
 #: Measured only where they are asked for.
-LONG = ("errors", "variants", "handwritten", "cached", "extraction", "head", "bf16", "exhaustive")
+LONG = ("errors", "variants", "handwritten", "cached", "extraction", "head", "bf16", "accuracy", "exhaustive")
 
 
 def table(targets: list[Target]) -> Table:
@@ -176,7 +178,7 @@ def main() -> None:
     parser.add_argument("--comparisons", type=int, default=40, help="in errors (%(default)s)")
     parser.add_argument("--images", type=int, help=f"for training, in cached ({IMAGES:,})")
     parser.add_argument(
-        "--data-dir", type=Path, help="real images for cached and bf16: the folder of CIFAR-10's batches"
+        "--data-dir", type=Path, help="real images for cached, bf16 and accuracy: the folder of CIFAR-10's batches"
     )
     parser.add_argument("--quick", action="store_true", help="one launch, few rounds: shows that it works, no more")
     options = parser.parse_args()

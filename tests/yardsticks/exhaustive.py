@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from backends.knobs import KNOBS, default_of
+from backends.starting_points import STARTING_POINTS
 from backends.task import Task, Variant
 from bench import checkpoints, variants
 from bench.commands.tune import ABREAST, searched
@@ -53,6 +54,7 @@ def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[floa
         lambda trial: say(f"{trial.stage}: {trial.name} {_told(trial)}"),
         BUDGET,
         lambda knobs: variants.refused(backend, variant(default, knobs), prepared.task) is None,
+        STARTING_POINTS.get(backend, ()),
     )
     tuned = variant(default, found.knobs)
     say(f"{backend}: tuned is {tuned.name}, after {time.monotonic() - began:.0f} s")

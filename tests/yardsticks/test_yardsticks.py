@@ -105,10 +105,13 @@ def test_the_targets_are_shown() -> None:
 
 def test_the_heads_rate_is_measured_and_what_needs_real_images_says_so(tmp_path) -> None:
     environment = arithmetic({**os.environ, "HEADTOHEAD_HOME": str(tmp_path)})
-    parts = ("--only", "head", "--only", "bf16")
+    parts = ("--only", "head", "--only", "bf16", "--only", "accuracy")
     shown = _python("-m", "tests.yardsticks", "--quick", *parts, environment=environment)
     assert all(f"{backend}: head, images/s at batch 4" in shown for backend in case.BACKENDS)
     assert "points above fp32" not in shown
+    assert all(f"{backend}: accuracy of embedded" in shown for backend in case.BACKENDS)
+    assert "accuracy of embedded, points apart" in shown
+    assert "cifar10-lite0" not in shown
 
 
 def test_a_script_s_many_epochs_are_reckoned_from_the_two_that_were_run() -> None:

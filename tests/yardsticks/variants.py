@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from backends.knobs import KNOBS
+from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
 from bench import tuned, variants
 from bench.quiet import Quiet
@@ -23,27 +25,16 @@ TASK = case.task(batch_size=BATCH)
 LOOK = 6
 Knobs = Mapping[str, str]
 BEST: Knobs = {"folding": "product", "images": "normalised"}
-PYTORCH: tuple[Knobs, ...] = (
-    {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "closed_form"},
-    {**BEST, "layout": "nhwc", "execution": "onednn_graph", "gradients": "closed_form"},
-    {**BEST, "layout": "nhwc", "execution": "torchscript"},
-    {**BEST, "layout": "nhwc"},
-    {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "folding": "conv_bn"},
-)
-TENSORFLOW: tuple[Knobs, ...] = (
-    {**BEST, "steps_per_execution": "4"},
-    BEST,
-    {"folding": "product"},
-    {"folding": "conv_bn"},
-)
-KERAS: tuple[Knobs, ...] = (
-    {**BEST, "steps_per_execution": "8"},
-    BEST,
-    {"folding": "product"},
-    {"folding": "conv_bn"},
-)
-#: What was the fastest on one machine or another, the best first; each in fp32 and in bf16, where a backend has it.
-CANDIDATES: Mapping[str, tuple[Knobs, ...]] = {"pytorch": PYTORCH, "tensorflow": TENSORFLOW, "keras": KERAS}
+#: What may be the fastest beside a search's starting points; each in fp32 and in bf16, where a backend has it.
+OTHERS: Mapping[str, tuple[Knobs, ...]] = {
+    "pytorch": (
+        {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "closed_form"},
+        {**BEST, "layout": "nhwc", "execution": "torchscript"},
+        {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "folding": "conv_bn"},
+    ),
+    "tensorflow": (BEST, {"folding": "product"}, {"folding": "conv_bn"}),
+    "keras": (BEST, {"folding": "product"}, {"folding": "conv_bn"}),
+}
 #: The least speed-up wanted, by backend and precision; a precision without one is shown without.
 WANTED: Mapping[tuple[str, str], float] = {
     ("pytorch", "fp32"): 1.6,
@@ -95,7 +86,8 @@ def candidates(backend: str) -> dict[str, list[Variant]]:
     found = {}
     for precision in ("fp32", "bf16"):
         if (backend, precision) in WANTED:
-            turned = [_in(precision, knobs) for knobs in (*_tuned(backend), *CANDIDATES[backend])]
+            every = (*_tuned(backend), *STARTING_POINTS[backend], *OTHERS[backend])
+            turned = [_in(precision, knobs) for knobs in every]
             several = dict.fromkeys(case.variant(**knobs) for knobs in turned)
             usable = [one for one in several if variants.refused(backend, one, TASK) is None]
             if usable:
@@ -104,11 +96,12 @@ def candidates(backend: str) -> dict[str, list[Variant]]:
 
 
 def _in(precision: str, knobs: Knobs) -> dict[str, str]:
-    rest = {knob: value for knob, value in knobs.items() if knob != "precision"}
-    return rest if precision == "fp32" else {"precision": precision, **rest}
+    whole = {**knobs, "precision": precision}
+    return {knob: whole[knob] for knob in KNOBS if knob in whole and (knob, whole[knob]) != ("precision", "fp32")}
 
 
 def _tuned(backend: str) -> Sequence[Knobs]:
     """What `bench tune` found here for this task, with all images or with the standard suite's share of them."""
     tasks = (TASK, case.task(batch_size=BATCH, train_limit=10_000))
-    return [found.knobs for task in tasks if (found := tuned.load(backend, task.hash)) and found.knobs]
+    default = case.variant()
+    return [found.knobs for task in tasks if (found := tuned.load(backend, task.hash, default)) and found.knobs]
