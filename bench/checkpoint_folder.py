@@ -60,24 +60,32 @@ def config(backbone: Backbone, classes: int) -> dict[str, Any]:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `folder` at the end of the block, and vanishes if the block raises."""
+    """A folder to fill that becomes `folder` at the end of the block, and vanishes if the block raises.
+
+    Raises:
+        UserError: it cannot be made or filled: the disk is full, say, or not the user's.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder.parent} cannot be written ({error.strerror}): set HEADTOHEAD_HOME to a folder that can"
-        ) from None
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        # Not the temporary folder itself, whose removal would then fail.
-        stage = Path(temporary) / folder.name
-        stage.mkdir()
-        yield stage
-        try:
-            stage.rename(folder)
-        except OSError:
-            # Another process was faster; what it wrote has the same name because it has the same content.
-            if not (folder / MODEL).is_file():
-                raise
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+            # Not the temporary folder itself, whose removal would then fail.
+            stage = Path(temporary) / folder.name
+            stage.mkdir()
+            yield stage
+            try:
+                stage.rename(folder)
+            except OSError:
+                # Another process was faster; what it wrote has the same name because it has the same content.
+                if not (folder / MODEL).is_file():
+                    raise
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(folder.parent, error) from None
+
+
+def cannot_write(where: Path, error: Exception) -> UserError:
+    """The line for a place in home that cannot be written."""
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"{where} cannot be written ({reason}): free some space, or set HEADTOHEAD_HOME to another folder")
 
 
 def write_model(file: Path, tensors: Mapping[str, np.ndarray], source: str) -> None:

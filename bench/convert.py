@@ -22,11 +22,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from safetensors import SafetensorError
 
 from backends.backbones import BACKBONES, Backbone
-from bench.checkpoint_folder import CLASSIFIER, write_model
+from bench.checkpoint_folder import CLASSIFIER, cannot_write, write_model
 from bench.errors import Unavailable, UserError
 
+INTERRUPTED = 130
 #: Seconds to wait for a connection, and for the next bytes on one.
 TIMEOUT_S = 10
 
@@ -54,10 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             url = options.url or published_url(backbone, options.weights)
             file, source = download(backbone, url, options.downloads, not options.quiet), url
-        write_model(options.out, timm_names(file, read_state_dict(file), backbone), source)
+        tensors = timm_names(file, read_state_dict(file), backbone)
+        try:
+            write_model(options.out, tensors, source)
+        except (OSError, SafetensorError) as error:
+            raise cannot_write(options.out.parent, error) from None
     except UserError as error:
         print(json.dumps({"error": str(error), "unavailable": isinstance(error, Unavailable)}))
         return 1
+    except KeyboardInterrupt:  # Ctrl-C reaches the process that waits for this one, too
+        return INTERRUPTED
     print(json.dumps({"source": source}))
     return 0
 
@@ -115,10 +123,10 @@ def download(backbone: Backbone, url: str, downloads: Path, progress: bool) -> P
     hub = Path(torch.hub.get_dir()) / "checkpoints" / name
     if hub.is_file() and has_promised_hash(hub):
         return hub
-    downloads.mkdir(parents=True, exist_ok=True)
     socket.setdefaulttimeout(TIMEOUT_S)
     host = urlsplit(url).netloc
     try:
+        downloads.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(kept), hash_prefix=promised, progress=progress)
     except urllib.error.HTTPError as error:
         reason = f"{host} answered HTTP {error.code}"

@@ -37,6 +37,8 @@ class Progress:
             + plan.seeds * len(plan.cases(prepared)) * _fine_tune_seconds(prepared)
             for prepared in plan.tasks
         )
+        minutes = plan.suite.most_minutes
+        self.most = None if minutes is None else 60 * minutes * len(plan.tasks)
         self.done = 0.0
         self.title = ""
         self.rows: dict[str, dict[str, Any]] = {}
@@ -100,12 +102,24 @@ class Progress:
         grid = Table.grid(padding=(0, 2))
         for case, row in self.rows.items():
             grid.add_row(f"  {case}", row["phase"], row["rate"])
-        spent = time.monotonic() - self.began
-        share = min(self.done / self.total, 0.99) if self.total else 0.0
-        left = f"about {spent / share - spent:,.0f} s left" if share > 0.02 else "estimating"
+        share, seconds = self.left(time.monotonic() - self.began)
+        left = "estimating" if seconds is None else f"about {seconds:,.0f} s left"
         head = Table.grid(padding=(0, 2))
         head.add_row(Text(self.title, style="bold"), ProgressBar(total=1.0, completed=share, width=30), left)
         return Group(head, grid)
+
+    def left(self, spent: float) -> tuple[float, float | None]:
+        """The share that is done after `spent` seconds, and about how many are left; None as long as nobody can say.
+
+        A suite that ends by the clock is over then, whatever is left of its launches.
+        """
+        share = min(self.done / self.total, 0.99) if self.total else 0.0
+        seconds = spent / share - spent if share > 0.02 else None
+        if self.most:
+            share = min(max(share, spent / self.most), 0.99)
+            rest = max(0.0, self.most - spent)
+            seconds = rest if seconds is None else min(seconds, rest)
+        return share, seconds
 
 
 def _round_seconds(plan: Plan, kind: str) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 import backends
+from backends.backbones import BACKBONES
 from backends.task import Task, Variant
 from bench import checkpoints, data, suite, tuned, variants
 from bench.data.dataset import Dataset
@@ -115,8 +116,6 @@ def plan(request: Request) -> Plan:
         UserError: one line that says what is wrong and what to do.
     """
     chosen, skipped = usable_backends(request.backends)
-    if request.relative_to not in backends.REGISTRY:
-        raise unknown("backend", request.relative_to, backends.REGISTRY)
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits what --until adds: use both")
     default = default_of(request)
@@ -129,16 +128,15 @@ def plan(request: Request) -> Plan:
     except Unavailable as error:
         if request.tasks or request.suite != Request.suite:
             raise
-        wanted = suite.load(OFFLINE)
-        banner = offline_banner(error, wanted)
-        tasks = _prepare(replace(request, checkpoint=None), wanted)
+        alone = replace(request, checkpoint=None)
+        wanted, banner, tasks = fallen_back(error, lambda offline: _prepare(alone, offline))
     found = _tuned(chosen, tasks, default) if any(variant.name == "tuned" for variant in asked) else {}
     skipped |= _refused(chosen, asked, tasks, found)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized = wanted.model_copy(update={name: size for name, size in sizes.items() if size})
     if request.launches:
         resized = resized.model_copy(update={"most_minutes": None})
-    return Plan(
+    made = Plan(
         suite=resized,
         tasks=tasks,
         backends=chosen,
@@ -154,6 +152,19 @@ def plan(request: Request) -> Plan:
         seeds=request.seeds,
         cache_limit=request.cache_limit,
     )
+    _check_reference(made)
+    return made
+
+
+def _check_reference(made: Plan) -> None:
+    """Refuse a reference that ratios cannot be to: it is a backend, or a case that is measured.
+
+    Raises:
+        UserError: it is neither.
+    """
+    cases = [f"{backend}/{variant.name}" for task in made.tasks for backend, variant in made.cases(task)]
+    if made.relative_to not in (*backends.REGISTRY, *cases):
+        raise unknown("backend or case", made.relative_to, dict.fromkeys((*backends.REGISTRY, *cases)))
 
 
 def default_of(request: Request) -> Variant:
@@ -243,10 +254,18 @@ def overridden_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tupl
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     table = TASKS[name]
+    backbone = BACKBONES.get(overrides.get("backbone", table.backbone))
+    weights = overrides.get("weights", table.weights)
+    if backbone and weights not in (known := (*backbone.weights, "random")):
+        raise unknown(f"weights of {backbone.name}", weights, known)
     try:
         task = Task.model_validate({**table.model_dump(), **overrides})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "literal_error":
+            field = str(first["loc"][0])
+            values = map(str, get_args(Task.model_fields[field].annotation))
+            raise unknown(field.replace("_", " "), str(first["input"]), values) from None
         message = first["msg"].removeprefix("Value error, ")
         option = f"--{str(first['loc'][0]).replace('_', '-')} {first['input']}: " if first["loc"] else ""
         raise UserError(f"{option}{message[0].lower()}{message[1:]}") from None
@@ -256,7 +275,10 @@ def overridden_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tupl
 
 def _prepare(request: Request, wanted: suite.Suite) -> tuple[Prepared, ...]:
     entries = tuple(suite.Entry(task=name) for name in request.tasks) or wanted.entries
-    return tuple(prepare_entry(request, wanted, entry) for entry in entries)
+    tasks = tuple(prepare_entry(request, wanted, entry) for entry in entries)
+    if request.checkpoint is not None and all(one.task.weights == "random" for one in tasks):
+        raise UserError(f"--checkpoint {request.checkpoint}: the weights are random: leave one of the two out")
+    return tasks
 
 
 def prepare_entry(request: Request, wanted: suite.Suite, entry: suite.Entry) -> Prepared:
@@ -298,7 +320,22 @@ def check_batches(task: Task, train: int, test: int) -> None:
             )
 
 
-def offline_banner(error: Unavailable, offline: suite.Suite) -> str:
-    """What stands above figures of the offline suite."""
+T = TypeVar("T")
+
+
+def fallen_back(error: Unavailable, prepare: Callable[[suite.Suite], T]) -> tuple[suite.Suite, str, T]:
+    """The offline suite in place of what cannot be had, what stands above its figures, and its tasks prepared.
+
+    Raises:
+        Unavailable: `error` itself, where the options fit what was meant and not these tasks; or the offline suite
+            cannot be had either.
+    """
+    offline = suite.load(OFFLINE)
+    try:
+        tasks = prepare(offline)
+    except Unavailable:
+        raise
+    except UserError:
+        raise error from None
     text = offline.description
-    return f"Offline suite: {error}. Until then these figures are of {text[0].lower()}{text[1:]}."
+    return offline, f"Offline suite: {error}. Until then these figures are of {text[0].lower()}{text[1:]}.", tasks

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import backends
@@ -68,4 +69,4 @@ def _state(where: Callable[..., str], *names: object) -> str:
     try:
         return where(*names)
     except UserError as error:
-        return f"[yellow]missing: {error}[/]"
+        return f"[yellow]missing: {escape(str(error))}[/]"

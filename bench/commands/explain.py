@@ -20,6 +20,7 @@ from bench.data.order import draw_order
 from bench.environment import cpu
 from bench.errors import UserError
 from bench.quiet import Quiet
+from bench.report.terminal import say_what_is_missing
 from bench.request import Prepared, Request, plan
 from bench.stats import Interval
 from bench.tune import waterfall
@@ -38,6 +39,7 @@ def explain(wait: bool, output: Path | None, results: Path, **options: Any) -> i
     """
     console, progress = Console(), Console(stderr=True)
     chosen = plan(Request(**options))
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     several = len(chosen.tasks) * len(chosen.backends) > 1
 
     def say(line: str) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench import comparison
 from bench.progress import Progress
-from bench.report.terminal import drawn
+from bench.report.terminal import drawn, say_what_is_missing
 from bench.request import Request, plan
 from bench.tables.launches import by_task
 from bench.tables.parity import parity_table
@@ -25,8 +25,7 @@ def prove(**options: Any) -> int:
     """
     console = Console()
     chosen = plan(Request(**options, launches=1))
-    for backend, reason in chosen.skipped.items():
-        console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     sound = True
     with Progress(console, chosen) as progress:
         proven = [records for _, records in comparison.prove(chosen, IMAGES, STEPS, progress)]

@@ -22,7 +22,7 @@ from bench.comparison import case_id, write_images
 from bench.errors import UserError
 from bench.progress import Progress
 from bench.report import Report
-from bench.report.terminal import show
+from bench.report.terminal import say_what_is_missing, show
 from bench.request import Plan, Prepared, Request, plan
 from bench.roofline.jobs import job
 from bench.tables.table import Cell, Column, Table
@@ -54,6 +54,7 @@ def profile(
     named = (variant,) if variant else ()
     chosen = plan(Request(**options, backends=(backend,), variants=(*named, *variants)))
     prepared, variant_ = _one(chosen)
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     path = _path(output, options["results"], case_id(prepared, backend, variant_))
     with alone("bench profile", wait, console.print):
         events = _events(console, chosen, prepared, backend, variant_, steps)

@@ -14,7 +14,7 @@ from bench.environment import first_cpu
 from bench.gpu import check_device
 from bench.progress import Progress
 from bench.report import Report
-from bench.report.terminal import show
+from bench.report.terminal import say_what_is_missing, show
 from bench.request import Plan, Prepared, Request, plan
 from bench.roofline import peaks, tables
 from bench.roofline.measure import KINDS, measure
@@ -43,8 +43,7 @@ def show_roofline(wait: bool, **options: Any) -> int:
     }
     tasks = tuple(replace(prepared, fine_tune=False) for prepared in chosen.tasks)
     chosen = replace(chosen, suite=chosen.suite.model_copy(update=sizes), tasks=tasks)
-    for backend, reason in chosen.skipped.items():
-        console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     sound = True
     with alone("bench roofline", wait, console.print):
         for prepared in chosen.tasks:

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
 
 from bench import comparison, doubts, report, resume, store
 from bench.alone import alone
 from bench.environment import environment, fingerprint
 from bench.progress import Progress
 from bench.record import Record
-from bench.report.terminal import show
+from bench.report.terminal import say_what_is_missing, show
 from bench.request import Plan, Request, plan
 from bench.tables import tables
 from bench.tables.launches import by_task, widest_reach
@@ -78,8 +76,7 @@ def _measure(console: Console, run: Path, chosen: Plan, about: dict[str, Any], s
         whole = report.Report(records, tables(records, chosen.relative_to, chosen.skipped, chosen.banner))
         report.write(run, whole)
         show(whole, console)
-    if chosen.banner:
-        console.print(Panel(Text(chosen.banner), style="yellow"))
+    say_what_is_missing(console, chosen.banner, {})
     if stopped:
         done = f"{len(records)} finished launches lie in {run}" if records else "nothing had finished"
         console.print(f"Stopped: {done}. Go on with: bench run --resume {run.name}", style="red", markup=False)
@@ -122,9 +119,6 @@ def _about(chosen: Plan, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _announce(console: Console, chosen: Plan) -> None:
-    if chosen.banner:
-        console.print(Panel(Text(chosen.banner), style="yellow"))
-    for backend, reason in chosen.skipped.items():
-        console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     if chosen.done:
         console.print(f"{len(chosen.done)} launches of cases are done already.", markup=False)

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
 
 from bench import report, resume, store
 from bench.alone import alone
 from bench.environment import environment
 from bench.errors import UserError
-from bench.report.terminal import drawn
+from bench.report.terminal import drawn, say_what_is_missing
 from bench.request import Request
 from bench.sweep import frame, record
 from bench.sweep.ask import Ask, asked
@@ -116,10 +114,7 @@ def _measure(console: Console, run: Path, chosen: Grid, ask: Ask, done: list[Swe
 
 
 def _announce(console: Console, chosen: Grid, done: Sequence[Swept]) -> None:
-    if chosen.banner:
-        console.print(Panel(Text(chosen.banner), style="yellow"))
-    for backend, reason in chosen.skipped.items():
-        console.print(f"Skipped: {backend}: {reason}", style="yellow", markup=False)
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     total = len(chosen.fine_tunes)
     so_far = f", {len(done)} are done already" if done else ""
     console.print(

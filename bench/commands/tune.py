@@ -22,6 +22,7 @@ from bench.conductor import START_TIMEOUT, Haste
 from bench.digest import digest
 from bench.environment import PROJECT, environment, fingerprint, usable_cores
 from bench.progress import Progress
+from bench.report.terminal import say_what_is_missing
 from bench.request import Plan, Prepared, Request, plan
 from bench.stats import Interval
 from bench.tune.launched import Crews
@@ -100,6 +101,7 @@ def tune(budget: float, wait: bool, **options: Any) -> int:
     """
     console = Console()
     chosen = plan(Request(**options))
+    say_what_is_missing(console, chosen.banner, chosen.skipped)
     sound = True
     with alone("bench tune", wait, console.print):
         about = fingerprint(environment())

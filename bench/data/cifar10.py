@@ -70,6 +70,9 @@ def where(data_dir: Path | None = None) -> str:
     folder = _batches_folder(data_dir) if data_dir else home() / "datasets" / FOLDER
     if not folder.is_dir():
         raise Unavailable(f"not at {folder}: would be downloaded, or put {FOLDER} there or name it with --data-dir")
+    for name in (*TRAIN, TEST):
+        if not (folder / name).is_file():
+            raise _lacks(folder / name)
     return str(folder)
 
 
@@ -100,11 +103,15 @@ def _batches_folder(data_dir: Path) -> Path:
     return data_dir
 
 
+def _lacks(path: Path) -> UserError:
+    return UserError(f"{path} is missing: give a folder with {TRAIN[0]} to {TRAIN[-1]} and {TEST} (or {FOLDER})")
+
+
 def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 32, 32, 3) uint8 and labels (n,) int64 of one file."""
     mend = f"put CIFAR-10's {path.name} there again"
     if not path.is_file():
-        raise UserError(f"{path} is missing: give a folder with {TRAIN[0]} to {TRAIN[-1]} and {TEST} (or {FOLDER})")
+        raise _lacks(path)
     try:
         batch = restricted_pickle.loads(path.read_bytes())
     except restricted_pickle.HoldsCode as code:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -31,6 +31,14 @@ def export(report: Report, width: int = WIDTH) -> str:
     show(report, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def say_what_is_missing(console: Console, banner: str | None, skipped: Mapping[str, str]) -> None:
+    """That other tasks stand in for those that were meant, in a coloured box, and what is left out, and why."""
+    if banner:
+        console.print(Panel(Text(banner), style="yellow"))
+    for case, reason in skipped.items():
+        console.print(f"Skipped: {case}: {reason}", style="yellow", markup=False)
 
 
 def show(report: Report, console: Console) -> None:

@@ -11,12 +11,11 @@ from backends.task import Task, Variant
 from bench import suite
 from bench.errors import Unavailable, UserError
 from bench.request import (
-    OFFLINE,
     Prepared,
     Request,
     check_batches,
     default_of,
-    offline_banner,
+    fallen_back,
     overridden_task,
     prepare_entry,
     usable_backends,
@@ -83,9 +82,7 @@ def grid(ask: Ask) -> Grid:
     except Unavailable as error:
         if request.tasks or request.suite != Request.suite:
             raise
-        wanted = suite.load(OFFLINE)
-        banner = offline_banner(error, wanted)
-        tasks = _prepared(ask, wanted)
+        wanted, banner, tasks = fallen_back(error, lambda offline: _prepared(ask, offline))
     if ask.target is not None and all(one.task.weights == "random" for one in tasks):
         raise UserError("--target: with random weights no accuracy is told: leave it out, or use other weights")
     combinations = tuple(Combination(number, one) for number, one in enumerate(tasks, start=1))

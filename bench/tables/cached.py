@@ -33,7 +33,7 @@ def cached_table(task: TaskLaunches, recomputed: TaskLaunches | None) -> Table:
             "extraction: training and test images, once; total: from the start of the process to the end of the "
             "evaluation, with the extraction, and with features that are read from the cache; recomputed: of the "
             "backend's default in this run, and how many times the total with nothing cached it is; medians over "
-            "launches",
+            "launches; where features were found, extraction's seconds are those of the run that made them",
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from backends.base import Trainer
 from bench import features
 from bench.features import Features
 from bench.worker.job import Job
+
+#: The features that could not be kept last: combinations of a sweep that share them have them from here.
+_UNKEPT: dict[Path, Features] = {}
 
 
 def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job) -> Features:
@@ -21,13 +25,19 @@ def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job) -> F
     """
     if job.features is None:
         raise ValueError("no entry of the cache was named")
+    if job.features in _UNKEPT:
+        return _UNKEPT[job.features]
 
     def extract() -> tuple[np.ndarray, np.ndarray, float]:
         began = time.perf_counter()
         found = trainer.extract(train, test)
         return found[0], found[1], time.perf_counter() - began
 
-    return features.obtain(job.features, job.cache_limit, extract)
+    found = features.obtain(job.features, job.cache_limit, extract)
+    if not job.features.is_file():
+        _UNKEPT.clear()
+        _UNKEPT[job.features] = found
+    return found
 
 
 def told(found: Features | None) -> dict[str, object] | None:

@@ -159,6 +159,35 @@ def test_a_weight_that_is_not_finite_is_named(drawn, tmp_path, value):
     assert_refused(RESNET18, tmp_path / "bad.safetensors", "layer2.0.bn1.running_var", "1 values")
 
 
+@pytest.mark.parametrize("what", ["cut off", "resnet18", "NaN"])
+def test_a_bad_checkpoint_is_one_line_on_the_command_line(drawn, tmp_path, command_line, what):
+    file = tmp_path / "bad.safetensors"
+    if what == "NaN":
+        lite0 = checkpoints.obtain(RESNET18.model_copy(update={"backbone": "efficientnet_lite0"}))
+        save_file(
+            {name: tensor * np.nan for name, tensor in load_file(lite0.folder / "model.safetensors").items()}, file
+        )
+    else:
+        whole = (drawn.folder / "model.safetensors").read_bytes()
+        file.write_bytes(whole[:1000] if what == "cut off" else whole)
+    refused = command_line("run", "--task", "embedded", "--checkpoint", file)
+    assert (refused.status, refused.out) == (2, "")
+    words = {"cut off": "is cut off", "resnet18": "is not efficientnet_lite0: it has no conv_stem.weight"}
+    assert refused.err.startswith(f"bench: {file}{': ' if what == 'NaN' else ' '}{words.get(what, 'conv_stem.weight')}")
+    assert refused.err.count("\n") == 1
+
+
+def test_a_home_that_cannot_be_written_is_one_line(home, command_line):
+    home.mkdir()
+    (home / "checkpoints").write_text("a file in its place")
+    refused = command_line("run", "--task", "embedded", "--weights", "random")
+    assert refused.status == 2
+    assert refused.err.startswith(
+        f"bench: {home / 'checkpoints'} cannot be written (File exists): free some space, or set"
+    )
+    assert refused.err.count("\n") == 1
+
+
 def test_whole_numbers_are_no_weights(drawn, tmp_path):
     tensors = load_file(drawn.folder / "model.safetensors")
     tensors["conv1.weight"] = tensors["conv1.weight"].astype(np.int8)

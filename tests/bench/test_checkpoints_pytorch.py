@@ -133,6 +133,25 @@ def test_what_the_converting_process_refuses_is_refused_here(pth, home, name, wo
     assert list((home / "checkpoints").iterdir()) == []
 
 
+def test_a_pth_that_would_run_code_is_one_line_on_the_command_line(pth, command_line):
+    refused = command_line("run", "--task", "embedded", "--checkpoint", pth / "code.pth")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.startswith(f"bench: {pth / 'code.pth'} holds code (posix.system), not a state dict: save one")
+    assert refused.err.count("\n") == 1
+    assert not (pth / "witness").exists()
+
+
+def test_ctrl_c_while_weights_are_converted_leaves_no_traceback(pth, tmp_path):
+    code = """
+import os, signal, sys
+from bench import convert
+convert.read_state_dict = lambda file: os.kill(os.getpid(), signal.SIGINT)
+sys.exit(convert.main(["--backbone", "resnet18", "--file", sys.argv[1], "--out", sys.argv[2]]))
+"""
+    process = start_python(code, pth / "code.pth", tmp_path / "out.safetensors")
+    assert (process.communicate()[1], process.returncode) == ("", 130)
+
+
 def test_a_state_dict_in_a_training_checkpoint_is_found(pth):
     tensors = checkpoints.tensors(checkpoints.obtain(RESNET18, pth / "wrapped.pth"))
     assert tensors["conv1.weight"].dtype == np.float32

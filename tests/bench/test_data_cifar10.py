@@ -200,6 +200,18 @@ def test_a_pickle_that_would_run_code_runs_none(folder, tmp_path):
     assert witness.exists(), "the pickle would have run nothing anyway"
 
 
+@pytest.mark.parametrize("content", [b"", b"cut", "a label of 10", "another width", RunsCode(Path("witness"))], ids=str)
+def test_a_bad_folder_is_one_line_on_the_command_line(folder, command_line, content):
+    if not isinstance(content, bytes):
+        content = pickle.dumps(content, 2) if isinstance(content, RunsCode) else python2_pickle(BAD_BATCHES[content][0])
+    (folder / "data_batch_4").write_bytes(content)
+    refused = command_line("run", "--task", "cifar10-resnet18", "--data-dir", folder)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.startswith(f"bench: {folder / 'data_batch_4'} ")
+    assert refused.err.count("\n") == 1
+    assert not Path("witness").exists()
+
+
 def test_codecs_are_no_way_in(folder):
     (folder / "data_batch_1").write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.")
     assert_refused(folder, "holds code")

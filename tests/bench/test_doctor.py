@@ -1,12 +1,15 @@
-"""`bench doctor` says what of the knobs' needs this machine lacks, before a run is refused for it."""
+"""`bench doctor` says what this machine has and lacks, before a run is refused for it."""
 
 from __future__ import annotations
+
+import importlib.util
 
 import pytest
 
 from backends.knobs import NEEDS
 from bench import abilities, gpu
 from bench.commands import doctor
+from bench.data import cifar10
 
 
 @pytest.fixture
@@ -37,3 +40,36 @@ def test_what_a_gpu_lacks_is_told_beside_the_cpu(shown):
     old = gpu.Gpu(0, "NVIDIA T4", "GPU-0", 16 * 2**30, "580", "13.0", 70.0, capability=(7, 5))
     rows = [row.split("  ")[0].strip() for row in shown(old).splitlines() if "NVIDIA T4 has no" in row]
     assert rows == ["cuda:0: tf32", "cuda:0: bf16"]
+
+
+def row(told: str, beginning: str) -> str:
+    (found,) = (line.strip() for line in told.splitlines() if line.strip().startswith(beginning))
+    return " ".join(found.removeprefix(beginning).split())
+
+
+def test_data_are_found_where_they_are_whole(shown, tmp_path):
+    assert row(shown(), "data cifar10") == (
+        f"missing: {tmp_path / 'data_batch_1'} is missing: give a folder with data_batch_1 to data_batch_5 and "
+        "test_batch (or cifar-10-batches-py)"
+    )
+    for name in (*cifar10.TRAIN, cifar10.TEST):
+        (tmp_path / name).write_bytes(b"x")
+    assert row(shown(), "data cifar10") == str(tmp_path)
+
+
+def test_weights_are_found_where_torch_keeps_its_own_and_what_converting_takes_is_told(shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert row(shown(), "weights resnet18 IMAGENET1K_V1").startswith("missing: not in ")
+    kept = tmp_path / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x")
+    assert row(shown(), "weights resnet18 IMAGENET1K_V1") == f"{kept} (converted when first used)"
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torch" else real(name, *a))
+    monkeypatch.setattr("bench.checkpoints.find_spec", importlib.util.find_spec)
+    told = shown()
+    assert row(told, "backend pytorch").startswith("skipped: torch missing, pip install 'head-to-head[pytorch]'")
+    assert row(told, "weights resnet18 IMAGENET1K_V1") == (
+        f"missing: {kept} is there, and converting it takes PyTorch: pip install 'head-to-head[pytorch]'"
+    )

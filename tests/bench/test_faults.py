@@ -162,6 +162,17 @@ def test_a_full_disk_is_said_in_one_line_and_what_is_complete_stays(tiny_disk, t
     assert not list(run.rglob("*.tmp"))
 
 
+def test_a_full_home_is_said_in_one_line_and_nothing_half_written_stays(tiny_disk, tmp_path, command_line, monkeypatch):
+    disk = tiny_disk(2**20)
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(disk))
+    refused = command_line("run", "--task", "embedded", "--weights", "random")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.startswith(f"bench: {disk / 'checkpoints'} cannot be written (")
+    assert "No space left on device" in refused.err
+    assert refused.err.count("\n") == 1
+    assert list((disk / "checkpoints").iterdir()) == []
+
+
 @pytest.mark.parametrize("size", [2**14, 98_304])
 def test_a_full_temporary_folder_is_said_in_one_line(tiny_disk, tmp_path, size):
     """The images do not fit, or they do and a worker's files do not."""

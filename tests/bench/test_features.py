@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from backends.task import Variant
 from bench import features
 from bench.tasks import TASKS
+from bench.worker import extraction
 from tests.bench.processes import Bench, suite_file
 
 TASK = TASKS["cifar10-resnet18"]
@@ -105,6 +107,19 @@ def test_features_larger_than_the_limit_are_not_kept(entry):
     assert "bytes of features are more than the limit of 1,000,000 bytes" in made.problem
     assert made.train is large
     assert [kept.path for kept in features.entries()] == [small], "nothing makes room for what does not fit anyway"
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 64])
+def test_a_process_that_wants_the_same_again_extracts_once_even_where_nothing_can_be_kept(entry, limit):
+    calls = []
+    trainer = SimpleNamespace(extract=lambda *images: calls.append(images) or (TRAIN, TEST))
+    job = SimpleNamespace(features=entry, cache_limit=limit)
+    twice = [extraction.obtain(trainer, TRAIN, TEST, job) for _ in range(2)]
+    assert len(calls) == 1
+    assert all(np.array_equal(found.train, TRAIN) for found in twice)
+    other = SimpleNamespace(features=entry.with_name("other.safetensors"), cache_limit=limit)
+    extraction.obtain(trainer, TRAIN, TEST, other)
+    assert len(calls) == 2, "other features are others"
 
 
 def test_what_others_left_unfinished_goes_and_what_somebody_makes_now_stays(entry):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,41 @@ def test_a_task_or_suite_that_was_asked_for_by_name_is_never_replaced(offline):
         plan(Request(tasks=["cifar10-resnet18"]))
     with pytest.raises(Unavailable):
         plan(Request(suite="quick"))
+
+
+@pytest.mark.slow
+def test_an_option_that_the_offline_tasks_cannot_have_tells_what_could_not_be_had(offline):
+    for overrides in ({"train_limit": 5000}, {"weights": "IMAGENET1K_V1"}):
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+            plan(Request(overrides=overrides))
+
+
+@pytest.mark.parametrize("command", ["parity", "roofline", "tune"])
+def test_other_commands_say_that_other_tasks_stand_in_too(command, command_line, monkeypatch):
+    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, backends=["pytorch"]))
+    fallen = replace(made, banner="Offline suite: no network.", tasks=())
+    monkeypatch.setattr(f"bench.commands.{command}.plan", lambda _: fallen)
+    monkeypatch.setattr("bench.comparison.prove", lambda *_: iter(()))
+    said = command_line(command)
+    assert (said.status, said.out.count("Offline suite: no network.")) == (0, 1)
+
+
+def test_a_run_says_so_in_a_box_at_its_start_and_at_its_end(command_line, monkeypatch, tmp_path):
+    fallen = replace(plan(Request(tasks=["embedded"], overrides={"weights": "random"})), banner="Offline suite: here.")
+    monkeypatch.setattr("bench.commands.run.plan", lambda _: fallen)
+    monkeypatch.setattr("bench.comparison.compare", lambda *_: iter(()))
+    said = command_line("run", "--results", tmp_path / "results")
+    lines = [line for line in said.out.splitlines() if line]
+    assert said.status == 0
+    assert [("Offline suite: here." in line) for line in lines[:3]] == [False, True, False]
+    assert said.out.count("│ Offline suite: here.") == 2
+
+
+def test_ratios_may_be_to_a_case_that_is_measured():
+    case = {"tasks": ["embedded"], "overrides": {"weights": "random"}, "variants": ["default", "matched"]}
+    assert plan(Request(**case, relative_to="keras/matched")).relative_to == "keras/matched"
+    with pytest.raises(UserError, match="unknown backend or case 'keras/tuned'"):
+        plan(Request(**case, relative_to="keras/tuned"))
 
 
 def test_with_all_at_hand_there_is_no_banner():
