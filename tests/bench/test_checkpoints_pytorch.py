@@ -145,6 +145,7 @@ def test_ctrl_c_while_weights_are_converted_leaves_no_traceback(pth, tmp_path):
     code = """
 import os, signal, sys
 from bench import convert
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job's children ignore
 convert.read_state_dict = lambda file: os.kill(os.getpid(), signal.SIGINT)
 sys.exit(convert.main(["--backbone", "resnet18", "--file", sys.argv[1], "--out", sys.argv[2]]))
 """

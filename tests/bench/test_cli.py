@@ -222,6 +222,7 @@ def test_an_unknown_run_is_answered_with_the_nearest(refused, tmp_path):
         (tmp_path / "results" / name / "records").mkdir(parents=True)
     near = "unknown run '20260102T030405Z-quik': did you mean '20260102T030405Z-quick'? Use one of "
     assert refused("show", "20260102T030405Z-quik").startswith(near)
+    assert "has no readable record" in refused("show", "20260102T030405Z-quick")
 
 
 def test_show_refuses_an_unknown_backend_to_be_relative_to(refused, tmp_path):
