@@ -133,6 +133,7 @@ class _Stages:
             return {}
         launched = self._launch(points[:MOST], ROUNDS, self._until(POINTS_SHARE))
         gains = self._told("starting point", points[:MOST], [launched])
+        self._note_missed([name for name, problem in launched.problems.items() if problem == NOT_TRIED])
         best, gain = max(gains, key=lambda pair: pair[1], default=({}, 0.0))
         self.costs.base = best if gain > 0 else {}
         return self.costs.base
@@ -161,8 +162,7 @@ class _Stages:
                     gains.append((one, gain_of[key(knobs)]))
                 elif launched.problems.get(self._name(knobs)) == NOT_TRIED:
                     missed.append(named(one))
-        if missed:
-            self.notes.append(f"no time was left to try {', '.join(missed)}: a larger --budget tries them")
+        self._note_missed(missed)
         return sorted(gains, key=lambda pair: -pair[1])
 
     def halved(self, best: Turned, start: Turned, alone: Gains) -> Turned:
@@ -293,6 +293,10 @@ class _Stages:
         """Seconds that are left until the last stage has to begin, whichever of `several` it will be about."""
         claims = (LEAST_LAUNCHES * self.costs.launch([one], LAST_ROUNDS) + self._aside(one) for one in several)
         return min(self._until(1 - LAST_SHARE), self._until(1.0) - max(claims, default=0.0))
+
+    def _note_missed(self, names: Sequence[str]) -> None:
+        if names:
+            self.notes.append(f"no time was left to try {', '.join(names)}: a larger --budget tries them")
 
     def _until(self, share: float) -> float:
         """Seconds that are left until this share of the budget is spent."""
