@@ -25,6 +25,7 @@ from bench.tuned import Tuned
 OFFLINE = "offline"
 #: 512 float32 features of CIFAR-10's 60,000 images are 123 MB; those of a ResNet-50 are four times as much.
 CACHE_LIMIT = 4 * 2**30
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def plan(request: Request) -> Plan:
         UserError: one line that says what is wrong and what to do.
     """
     chosen, skipped = usable_backends(request.backends)
+    if (reference := request.relative_to.partition("/")[0]) not in backends.REGISTRY:
+        raise unknown("backend", reference, backends.REGISTRY)
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits what --until adds: use both")
     default = default_of(request)
@@ -157,7 +160,7 @@ def plan(request: Request) -> Plan:
 
 
 def _check_reference(made: Plan) -> None:
-    """Refuse a reference that ratios cannot be to: it is a backend, or a case that is measured.
+    """Refuse a reference that ratios cannot be to: it is a backend or a case, and of this the variant is measured.
 
     Raises:
         UserError: it is neither.
@@ -318,9 +321,6 @@ def check_batches(task: Task, train: int, test: int) -> None:
                 f"batch norm 'batch_stats' would see one value per channel in the last batch of {images} {what} "
                 f"images at --batch-size {task.batch_size}: use a batch size that does not leave one image over"
             )
-
-
-T = TypeVar("T")
 
 
 def fallen_back(error: Unavailable, prepare: Callable[[suite.Suite], T]) -> tuple[suite.Suite, str, T]:

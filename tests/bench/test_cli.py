@@ -71,7 +71,7 @@ def refused(bench, tmp_path):
         (["list", "task"], "unknown list 'task': did you mean 'tasks'?"),
         (
             [*RANDOM, "--relative-to", "pytroch"],
-            "unknown backend or case 'pytroch': did you mean 'pytorch'?",
+            "unknown backend 'pytroch': did you mean 'pytorch'?",
         ),
         (
             [*RANDOM, "--backend", "keras", "--relative-to", "keras/xla"],
