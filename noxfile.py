@@ -44,11 +44,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style, types, and who imports whom."""
     interpreter = python(session)
     session.run(interpreter, "-m", "ruff", "check", ".", external=True)
     session.run(interpreter, "-m", "ruff", "format", "--check", ".", external=True)
     session.run(interpreter, "-m", "mypy", external=True)
+    session.run(str(PYTHON.with_name("lint-imports")), external=True)
 
 
 @nox.session(python=False)

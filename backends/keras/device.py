@@ -6,9 +6,9 @@ import dataclasses
 
 import keras
 
+from backends.engines.tensorflow.device import about, compiled, memory, reset_memory, set_up
+from backends.engines.tensorflow.device import resolve as resolve_engine
 from backends.task import Variant
-from backends.tensorflow.device import about, compiled, memory, reset_memory, set_up
-from backends.tensorflow.device import resolve as resolve_engine
 from backends.values import Resolved
 
 __all__ = ["about", "compiled", "memory", "reset_memory", "resolve", "set_up"]

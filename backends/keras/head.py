@@ -1,5 +1,5 @@
 """Training of the head alone, on features that were computed before: TensorFlow's loop around a Keras step."""
 
-from backends.tensorflow.head import HeadTraining
+from backends.engines.tensorflow.head import HeadTraining
 
 __all__ = ["HeadTraining"]

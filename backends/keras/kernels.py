@@ -1,5 +1,5 @@
 """Single operations, to measure the machine's rates by: TensorFlow's."""
 
-from backends.tensorflow.kernels import build
+from backends.engines.tensorflow.kernels import build
 
 __all__ = ["build"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from backends.engines.tensorflow.pipeline import Loading, batches_of_indices, let_go, normalised, of_every_epoch
 from backends.keras import preprocess
-from backends.tensorflow.pipeline import Loading, batches_of_indices, let_go, normalised, of_every_epoch
 from backends.values import Order
 
 __all__ = ["DESCRIPTIONS", "Loading", "let_go", "loader", "resident"]

@@ -1,5 +1,5 @@
 """What the engine's profiler sees: TensorFlow's."""
 
-from backends.tensorflow.profiler import profile
+from backends.engines.tensorflow.profiler import profile
 
 __all__ = ["profile"]

@@ -1,91 +1,20 @@
-"""Where the work runs: threads, device, numeric flags, and the framework's own memory counters."""
+"""Where the work runs: the engine's threads, device, numeric flags and memory counters."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-
-import keras
-import keras_hub
-import tensorflow as tf
-
-from backends.knobs import told, value_of
+from backends.engines.tensorflow.device import about, compiled, memory, reset_memory, set_up
+from backends.engines.tensorflow.device import resolve as resolve_engine
+from backends.knobs import value_of
 from backends.task import Variant
-from backends.values import DeviceMemory, Resolved
+from backends.values import Resolved
+
+__all__ = ["about", "compiled", "memory", "reset_memory", "resolve", "set_up"]
 
 #: What compiles, by execution.
 JITS = {"xla": "xla", "compiled_frozen": "none, constants folded"}
-VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
 
-def set_up(variant: Variant) -> None:
-    """Apply the variant to the process, before TensorFlow's first use of a device."""
-    if variant.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
-        together = 1 if variant.inter_op == "sequential" else variant.threads
-        tf.config.threading.set_inter_op_parallelism_threads(together)
-    gpus = tf.config.list_physical_devices("GPU")
-    kind, _, index = variant.device.partition(":")
-    visible = gpus[int(index or 0) : int(index or 0) + 1] if kind == "cuda" else []
-    tf.config.set_visible_devices(visible, "GPU")
-    for gpu in visible:  # otherwise TensorFlow takes all of the GPU's memory at once
-        tf.config.experimental.set_memory_growth(gpu, True)
-    # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
-    tf.config.experimental.enable_tensor_float_32_execution(variant.precision == "tf32")
-
-
-def compiled(variant: Variant, function: Callable) -> Callable:
-    """A function of tensors as the variant executes it. Batches of another size are not traced anew each."""
-    execution = value_of("tensorflow", variant, "execution")
-    if execution == "eager":
-        return function
-    return tf.function(function, reduce_retracing=True, jit_compile=execution == "xla")
-
-
-def resolve(variant: Variant, input_pipeline: str, backend: str = "tensorflow", jit: str | None = None) -> Resolved:
+def resolve(variant: Variant, input_pipeline: str) -> Resolved:
     """What the variant became."""
-    execution = value_of(backend, variant, "execution")
-    gpus = tf.config.get_visible_devices("GPU")
-    return Resolved(
-        framework="tensorflow",
-        versions=VERSIONS,
-        device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
-        execution=execution,
-        jit=jit or JITS.get(execution, "none"),
-        layout="nhwc",
-        precision=variant.precision,
-        intra_op_threads=tf.config.threading.get_intra_op_parallelism_threads(),
-        inter_op_threads=tf.config.threading.get_inter_op_parallelism_threads(),
-        input_pipeline=input_pipeline,
-        flags={
-            "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
-            "onednn": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
-            "cudnn_autotune": "off" if os.environ.get("TF_CUDNN_USE_AUTOTUNE") == "0" else "on",
-            **told(backend, variant),
-        },
-    )
-
-
-def about() -> dict[str, str]:
-    """TensorFlow's own account of its build: compiler and its flags, CUDA and cuDNN."""
-    build = {name: str(value) for name, value in tf.sysconfig.get_build_info().items()}
-    return {
-        "build": " ".join(f"{name}={value}" for name, value in sorted(build.items())),
-        "compiler": tf.version.COMPILER_VERSION,
-        "flags": " ".join(flag for flag in tf.sysconfig.get_compile_flags() if not flag.startswith("-I")),
-        "cuda": build.get("cuda_version", "none"),
-        "cudnn": build.get("cudnn_version", "none"),
-    }
-
-
-def reset_memory() -> None:
-    """Restart the peak counters."""
-    if tf.config.get_visible_devices("GPU"):
-        tf.config.experimental.reset_memory_stats("GPU:0")
-
-
-def memory() -> DeviceMemory | None:
-    """Peak bytes since `reset_memory`, or None without a GPU; TensorFlow does not count what it reserved."""
-    if not tf.config.get_visible_devices("GPU"):
-        return None
-    return DeviceMemory(tf.config.experimental.get_memory_info("GPU:0")["peak"], None)
+    jit = JITS.get(value_of("tensorflow", variant, "execution"), "none")
+    return resolve_engine(variant, input_pipeline, "tensorflow", jit)

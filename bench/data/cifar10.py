@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.cache.home import home
 from bench.data import restricted_pickle
 from bench.data.dataset import Dataset
 from bench.errors import Unavailable, UserError
-from bench.home import home
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 KNOWN_HASH = "md5:c58f30108f718f92721af3b95e74349a"

@@ -16,6 +16,8 @@ from enum import StrEnum
 import numpy as np
 from scipy import special
 
+from bench.analysis.metrics import MARGIN
+
 #: Launch pairs after which the pairs are looked at. Few gates reach the last two. Without them, at the spread of 3 %
 #: that was measured, 9 in 10 gates of an unchanged step passed; with them, 98 in 100.
 LOOKS = (6, 9, 12, 16, 20, 25, 30)
@@ -25,8 +27,6 @@ ALPHA = 0.01
 LOOK_SHARE = 0.22
 #: One-sided p of the bound that has to stay below the margin for a pass.
 PASS_P = 0.01
-#: The smallest slowdown that matters.
-MARGIN = 0.03
 #: A slowdown that is certain and smaller than this share of the margin does not matter.
 LEAST_SHARE = 0.5
 #: Two-sided confidence of the interval that is told.

@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from bench.errors import unknown
-from bench.store import write_text
+from bench.records.store import write_text
 
 if TYPE_CHECKING:
-    from bench.record import Record
-    from bench.tables import Table
+    from bench.records.record import Record
+    from bench.report.tables import Table
 
 
 @dataclass(frozen=True)

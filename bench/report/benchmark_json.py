@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest_benchmark
 
-from bench.entries import joined
-from bench.record import Record
+from bench.records.benchmark_entries import joined
+from bench.records.record import Record
 from bench.report import Report
 
 FILE = "benchmark.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.frame import frame
+from bench.records.data_frame import frame
 from bench.report import Report
 
 FILE = "results.csv"

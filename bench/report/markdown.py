@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bench.report import Report
-from bench.tables import Cell, Column, Table
+from bench.report.tables import Cell, Column, Table
 
 FILE = "tables.md"
 

@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from bench.report import Report
-from bench.tables import Table
+from bench.report.tables import Table
 
 FILE = "tables.txt"
 

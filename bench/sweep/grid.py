@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from backends.task import Task, Variant
-from bench import suite
 from bench.errors import Unavailable, UserError
-from bench.request import (
+from bench.plan import suite
+from bench.plan.request import (
     Prepared,
     Request,
     check_batches,
@@ -20,7 +20,7 @@ from bench.request import (
     prepare_entry,
     usable_backends,
 )
-from bench.sweep.ask import Ask
+from bench.sweep.sweep_options import Ask
 
 #: Mistakes that are told.
 MOST = 5

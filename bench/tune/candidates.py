@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from bench.tune.costs import Turned, key, without
+from bench.tune.launch_costs import Turned, key, without
 
 #: The logarithm of a gain that a single launch can show by chance: two starts of the same process differ by 2 to 4 %.
 NOISE = 0.04

@@ -26,12 +26,12 @@ from types import MappingProxyType
 
 from backends.knobs import KNOBS
 from backends.task import Variant
-from bench.stats import Interval, scaled
+from bench.analysis.statistics import Interval, scaled
+from bench.plan.variants import named
 from bench.tune.candidates import Gains, Possible, changes, helpful, merged, together
-from bench.tune.costs import Costs, Turned, key, without
-from bench.tune.deciding import in_doubt, leanest
-from bench.tune.launched import CREW, NOT_TRIED, Launched, Measure, log_gain, speedup
-from bench.variants import named
+from bench.tune.crew_launch import CREW, NOT_TRIED, Launched, Measure, log_gain, speedup
+from bench.tune.launch_costs import Costs, Turned, key, without
+from bench.tune.needed_knobs import in_doubt, leanest
 
 DEFAULT: Turned = MappingProxyType({})
 #: Rounds of the first stages, each halving doubles them; and of the last stage.

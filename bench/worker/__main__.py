@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from bench.worker import plugin, target
+from bench.worker import plugin, target_plugin
 from bench.worker.job import AnyJob, Job, SweepJob, TargetJob
 from bench.worker.lifeline import Lifeline
 
 MEASUREMENTS = Path(__file__).with_name("measure.py")
-SWEEP = Path(__file__).with_name("sweep.py")
+SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
 
 
 def main(job_file: str) -> int:
     """Run pytest over the measurements; return its exit status."""
     told = json.loads(Path(job_file).read_text())
     job: AnyJob
-    worker: target.Target | plugin.Worker
+    worker: target_plugin.Target | plugin.Worker
     if "target" in told:
         job = TargetJob.model_validate(told)
-        tests, root, worker = job.target, Path.cwd(), target.Target(job)
+        tests, root, worker = job.target, Path.cwd(), target_plugin.Target(job)
     else:
         swept = "combinations" in told
         job = (SweepJob if swept else Job).model_validate(told)

@@ -7,11 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backends.task import Task, Variant
-from bench.worker.plant import Plant
-
-#: Rounds that backends are compared by, and all: the input pipeline alone is measured in one launch only.
-COMPARED = ("pipeline", "compute")
-KINDS = (*COMPARED, "loader")
+from bench.records.round_kinds import COMPARED, KINDS
+from bench.worker.planted_fault import Plant
 
 
 class AnyJob(BaseModel):
@@ -74,7 +71,7 @@ class Job(AnyJob):
         profile_steps: training steps under the framework's profiler; 0 makes no profile.
         rests: give the baton back once built, before the warm-up: several can then be built at a time.
         features, cache_limit: the entry of the cache of features, and the bytes that all of them may take; see
-            `bench.features`.
+            `bench.cache.features`.
     """
 
     backend: str

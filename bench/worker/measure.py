@@ -7,15 +7,15 @@ import time
 import numpy as np
 import pytest
 
-from bench.right import pack
-from bench.roofline.kernels import LAYERS, RATES
-from bench.worker import rates
+from bench.records.correct_images import pack
+from bench.records.round_kinds import COMPARED
+from bench.worker import kernel_rounds
 from bench.worker.epoch import evaluate, train_epoch
-from bench.worker.job import COMPARED
-from bench.worker.laps import Laps
-from bench.worker.parts import PARTS
+from bench.worker.kernels import LAYERS, RATES
+from bench.worker.lap_timer import Laps
 from bench.worker.plugin import Bench
-from bench.worker.profile import FIRST_STEPS, profile
+from bench.worker.step_parts import PARTS
+from bench.worker.step_profile import FIRST_STEPS, profile
 from bench.worker.warmup import MOST_STEPS, lengthened, warm_up
 
 #: After a pipeline's start and before the first round, as many steps as this share of a round: its buffers fill, and
@@ -104,7 +104,7 @@ def test_layers(case: str, bench: Bench) -> None:
     if LAYERS not in bench.job.kinds:
         pytest.skip("this job asks for no such thing")
     bench.baton.say("phase", name=LAYERS)
-    bench.baton.say(LAYERS, seconds=rates.layers(bench.backend, bench.job))
+    bench.baton.say(LAYERS, seconds=kernel_rounds.layers(bench.backend, bench.job))
 
 
 def test_profile(case: str, bench: Bench) -> None:

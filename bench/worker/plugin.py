@@ -12,17 +12,17 @@ from safetensors.numpy import load_file
 import backends
 from backends.base import Training
 from backends.values import DeviceMemory, Head, Order, Resolved
-from bench import memory
-from bench.channel import Channel
-from bench.checkpoint_folder import MODEL, read_model
+from bench.cache.features import Features
 from bench.data.order import draw_order, initial_head
-from bench.features import Features
-from bench.roofline.kernels import RATES
-from bench.worker import extraction, in_force, prove, rates, warmup
+from bench.machine import memory
+from bench.weights.checkpoint_folder import MODEL, read_model
+from bench.worker import evidence, feature_extraction, kernel_rounds, process_settings, warmup
+from bench.worker.channel import Channel
 from bench.worker.job import Job
-from bench.worker.laps import Laps
-from bench.worker.parts import PARTS, Part
-from bench.worker.plant import Planted
+from bench.worker.kernels import RATES
+from bench.worker.lap_timer import Laps
+from bench.worker.planted_fault import Planted
+from bench.worker.step_parts import PARTS, Part
 
 
 class ConductorGone(Exception):
@@ -92,7 +92,7 @@ class Bench:
         if job.features:
             baton.say("phase", name="extraction")
             laps.end("harness")
-            self.features = extraction.obtain(self.trainer, self.train[0], self.test[0], job)
+            self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job)
             laps.end("extraction")
             self.phases.end("extraction")
         baton.say("phase", name="first step")
@@ -120,7 +120,7 @@ class Bench:
                 "harness_s": spent["harness"],
                 "elapsed_s": time.monotonic() - job.spawned,
             },
-            features=extraction.told(self.features),
+            features=feature_extraction.told(self.features),
             resolved=_resolved(self.trainer.resolved),
             framework=backend.about(),
         )
@@ -150,10 +150,10 @@ class Bench:
         self.baton.say("phase", name="proof")
         self.trainer.reset()
         began = time.perf_counter()
-        evidence = prove.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job, self.begin)
+        found = evidence.evidence(self.trainer, self.train, self.order, self.checkpoint, self.job, self.begin)
         if self.features:
-            evidence["cached_features"] = self.features.train[: self.job.proof_images]
-        np.savez(self.job.folder / "proof.npz", allow_pickle=False, **evidence)
+            found["cached_features"] = self.features.train[: self.job.proof_images]
+        np.savez(self.job.folder / "proof.npz", allow_pickle=False, **found)
         self.trainer.reset()
         memory.reset_peak()  # what the proof needed belongs to no phase of a fine-tune
         self.baton.say("proven", seconds=time.perf_counter() - began)
@@ -163,7 +163,7 @@ class Bench:
         kernel.
         """
         if kind in RATES:
-            return rates.start(kind, self.backend, self.job)
+            return kernel_rounds.start(kind, self.backend, self.job)
         if kind in PARTS:
             return Part(kind, self.trainer, *self.train, warmup.few_batches(self.order))
         if kind == "compute":
@@ -183,19 +183,19 @@ class Bench:
             device_reserved=device.reserved if device else None,
         )
 
-    def unchanged_tensors(self) -> prove.Arrays:
+    def unchanged_tensors(self) -> evidence.Arrays:
         """What training did to the tensors that should be frozen."""
-        return prove.alterations(self.checkpoint, self.trainer.parameters())
+        return evidence.alterations(self.checkpoint, self.trainer.parameters())
 
     @property
     def evaluation_batch(self) -> int:
         """Images per batch of an evaluation."""
-        return prove.evaluation_batch(self.task)
+        return evidence.evaluation_batch(self.task)
 
 
 def _resolved(told: Resolved) -> dict[str, object]:
     """What the backend says of its variant, and what the process tells."""
-    return dataclasses.asdict(told) | {"flags": {**told.flags, **in_force.flags()}}
+    return dataclasses.asdict(told) | {"flags": {**told.flags, **process_settings.flags()}}
 
 
 class Worker:

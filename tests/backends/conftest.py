@@ -26,7 +26,7 @@ from tests.bench.processes import PROJECT, living, wait_until
 #: What a process writes last.
 LAST = "frameworks.json"
 CONVERT = """
-from bench import checkpoints
+from bench.weights import checkpoints
 from tests.backends.tasks import TASKS
 checkpoints.obtain(TASKS["lite0"], progress=False)
 """

@@ -27,7 +27,8 @@ from backends.convolutions import convolutions
 from backends.kernels import Addition, Convolutions, Gemm, Pass, Small
 from backends.task import Task, Variant
 from backends.values import Order, UnsupportedVariant
-from bench.worker import prove
+from bench.worker.evidence import Arrays
+from bench.worker.evidence import evidence as gather
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
 from tests.backends.tasks import FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
@@ -76,12 +77,10 @@ def on_features(trainer: Trainer, task: Task, order: Order) -> Training:
     return trainer.start_on_features(*trainer.extract(images), labels, order)
 
 
-def evidence(
-    trainer: Trainer, task: Task, steps: int, begin: Callable[[Order], Training] | None = None
-) -> prove.Arrays:
+def evidence(trainer: Trainer, task: Task, steps: int, begin: Callable[[Order], Training] | None = None) -> Arrays:
     """As a worker gathers it."""
     job = Job.model_construct(proof_images=IMAGES, proof_steps=steps)
-    return prove.evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job, begin)
+    return gather(trainer, images_of(task), order_of(task), checkpoint_of(task), job, begin)
 
 
 def head_facts(trainer: Trainer, task: Task) -> dict[str, object]:

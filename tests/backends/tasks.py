@@ -9,8 +9,9 @@ import numpy as np
 
 from backends.task import Task, Variant
 from backends.values import Head, Order
-from bench import checkpoints, data, random_weights
+from bench import data
 from bench.data.order import draw_order, initial_head
+from bench.weights import checkpoints, random_weights
 
 RANDOM = {"weights": "random", "dataset": "cifar10", "image_size": 32, "epochs": 1}
 

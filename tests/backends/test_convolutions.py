@@ -8,7 +8,7 @@ import pytest
 
 from backends.backbones import BACKBONES
 from backends.convolutions import IMAGES, convolutions, same
-from bench.roofline.work import convolution
+from bench.worker.step_work import convolution
 
 #: The operations of two images as PyTorch's own counter sees them, by network and size; it counts padding, too.
 COUNTED = """

@@ -36,8 +36,8 @@ def imported(path: Path) -> set[str]:
 
 
 def test_importing_backends_and_all_of_bench_imports_no_framework(in_fresh_interpreter):
-    names = [name for name in modules(bench) if name not in ("bench.convert", "bench.worker.measure")]
-    assert {"bench.cli", "bench.conductor", "bench.comparison", "bench.parity"} <= set(names)
+    names = [name for name in modules(bench) if name not in ("bench.weights.conversion", "bench.worker.measurements")]
+    assert {"bench.cli.app", "bench.measure.conductor", "bench.measure.run", "bench.parity.verdict"} <= set(names)
     code = (
         f"import importlib, sys\nfor name in {['backends', 'backends.base', 'backends.task', *names]}:\n"
         f"    importlib.import_module(name)\nprint(sorted({FRAMEWORKS} & sys.modules.keys()))"
@@ -46,7 +46,8 @@ def test_importing_backends_and_all_of_bench_imports_no_framework(in_fresh_inter
 
 
 def test_the_command_line_starts_without_heavy_modules(in_fresh_interpreter):
-    code = "import sys, bench.cli; print({'numpy', 'pandas', 'sklearn', 'pydantic', 'matplotlib'} & sys.modules.keys())"
+    heavy = {"numpy", "pandas", "sklearn", "pydantic", "matplotlib"}
+    code = f"import sys, bench.cli.app; print({heavy} & sys.modules.keys())"
     assert in_fresh_interpreter(code) == "set()\n"
 
 
@@ -66,7 +67,7 @@ def test_a_backend_imports_nothing_of_the_harness_and_touches_no_file_or_clock(p
 
 
 def test_nothing_outside_a_backend_imports_its_framework():
-    allowed = {Path("convert.py")}  # a process of its own, which reads PyTorch's files
+    allowed = {Path("weights/conversion.py")}  # a process of its own, which reads PyTorch's files
     root = Path(bench.__file__).parent
     offenders = [p for p in root.rglob("*.py") if imported(p) & FRAMEWORKS and p.relative_to(root) not in allowed]
     assert offenders == []

@@ -7,7 +7,7 @@ import pytest
 CODE = """
 import numpy as np, torch
 from backends.pytorch import preprocess
-from bench.tasks import TASKS
+from bench.plan.task_table import TASKS
 
 task = TASKS["cifar10-lite0"].model_copy(update={{"image_size": {size}}})
 images = np.random.default_rng(0).integers(256, size=(7, 32, 32, 3), dtype=np.uint8)

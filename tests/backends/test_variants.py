@@ -10,7 +10,8 @@ from backends.backbones import Place
 from backends.knobs import BELOW_THE_HEAD, KNOBS, check, default_of, value_of
 from backends.task import Variant
 from backends.values import UnsupportedVariant
-from bench.parity import FORWARD, ROUNDED, prove
+from bench.parity.tolerances import FORWARD, ROUNDED
+from bench.parity.verdict import prove
 from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
 
 CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for backend in backends]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 
 import backends
-from bench import cli, comparison
+from bench.cli import app
+from bench.measure import conductor
 
 
 class Ended(NamedTuple):
@@ -25,14 +26,14 @@ class Ended(NamedTuple):
 @pytest.fixture
 def command_line(monkeypatch, capsys) -> Callable[..., Ended]:
     """Runs `bench ...`, and fails where that measures: a run has a process of its own, `processes.Bench`."""
-    monkeypatch.setattr(comparison, "compare", lambda *_: pytest.fail("something was measured"))
+    monkeypatch.setattr(conductor, "launch", lambda *_: pytest.fail("something was measured"))
 
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
         before = signal.getsignal(signal.SIGTERM)
         try:
             with pytest.raises(SystemExit) as ended:
-                cli.main()
+                app.main()
         finally:
             signal.signal(signal.SIGTERM, before)
         said = capsys.readouterr()

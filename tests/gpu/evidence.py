@@ -18,7 +18,8 @@ import torch
 
 import backends
 from backends.task import Task, Variant
-from bench.worker import prove
+from bench.worker.evidence import Arrays
+from bench.worker.evidence import evidence as gather
 from bench.worker.job import Job
 from tests.backends.tasks import TASKS, checkpoint_of, head_of, images_of, order_of
 from tests.gpu.variants import REFERENCE, VARIANTS
@@ -51,10 +52,10 @@ def build(backend, task: Task, variant: Variant):
     return backend.build(task, variant, checkpoint_of(task), head_of(task))
 
 
-def evidence(trainer, task: Task) -> prove.Arrays:
+def evidence(trainer, task: Task) -> Arrays:
     """As a worker gathers it."""
     job = Job.model_construct(proof_images=IMAGES, proof_steps=STEPS)
-    return prove.evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job)
+    return gather(trainer, images_of(task), order_of(task), checkpoint_of(task), job)
 
 
 def facts(trainer, task: Task) -> dict[str, object]:

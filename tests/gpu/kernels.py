@@ -12,7 +12,7 @@ from pathlib import Path
 
 import backends
 from backends.task import Variant
-from bench.roofline.kernels import RATES
+from bench.worker.kernels import RATES
 from tests.backends.tasks import TASKS, checkpoint_of, head_of
 
 #: Runs that are timed together, and seconds that they are to take about.

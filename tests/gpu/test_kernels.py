@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from backends.values import Event
-from bench import gpu
-from bench.roofline import peaks
-from bench.roofline.peaks import Peak
-from bench.trace import chrome, operations
+from bench.analysis.profiler_trace import chrome, operations
+from bench.machine import gpu
+from bench.roofline import device_peaks
+from bench.roofline.device_peaks import Peak
 
 PROJECT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def found(tmp_path_factory) -> dict:
 
 def test_no_kernel_is_faster_than_the_device_can_be(found):
     name = gpu.visible(gpu.devices(), os.environ)[0].name
-    peak = peaks.of_gpu(name)
+    peak = device_peaks.of_gpu(name)
     print(name, {kind: f"{rate:.3g}" for kind, rate in found.items() if isinstance(rate, float)})
     assert found["gemm fp32"] < found["gemm bf16"]
     assert 0 < found["convolutions"] < found["gemm fp32"]

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from backends.knobs import told
-from bench import gpu
-from bench.parity import FORWARD, prove
+from bench.machine import gpu
+from bench.parity.tolerances import FORWARD
+from bench.parity.verdict import prove
 from tests.backends.tasks import TASKS
 from tests.gpu.variants import REFERENCE, VARIANTS
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from backends.task import Task
 from bench import data
-from bench.comparison import write_images
+from bench.analysis.statistics import Interval, binomial
 from bench.data.subset import limit, limit_test
-from bench.stats import Interval, binomial
-from bench.tasks import TASKS
+from bench.measure.run import write_images
+from bench.plan.task_table import TASKS
 from tests.yardsticks import case, measuring_phase
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target

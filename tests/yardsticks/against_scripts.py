@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.stats import log_ratios
+from bench.analysis.statistics import log_ratios
 from tests.yardsticks import case
 from tests.yardsticks.partner import Partner
 from tests.yardsticks.script_in_worker import SECOND

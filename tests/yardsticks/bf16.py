@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.task import Task
-from bench import data, variants
-from bench.comparison import write_images
+from bench import data
+from bench.analysis.statistics import mean
 from bench.data.dataset import Dataset
 from bench.data.subset import limit, limit_test
-from bench.request import CACHE_LIMIT
-from bench.stats import mean
-from bench.tasks import TASKS
+from bench.measure.run import write_images
+from bench.plan import variants
+from bench.plan.request import CACHE_LIMIT
+from bench.plan.task_table import TASKS
 from tests.yardsticks import case, measuring_phase
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target

@@ -14,10 +14,11 @@ from pathlib import Path
 from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
-from bench import data, variants
-from bench.environment import PROJECT
-from bench.request import CACHE_LIMIT
-from bench.worker_process import environment
+from bench import data
+from bench.machine.environment import PROJECT
+from bench.measure.worker_process import environment
+from bench.plan import variants
+from bench.plan.request import CACHE_LIMIT
 from tests.yardsticks import case, measuring_phase
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target, of_ratios

@@ -10,11 +10,12 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from backends.task import Task, Variant
-from bench import checkpoints, suite
 from bench.data.dataset import Dataset
-from bench.environment import usable_cores
-from bench.request import Prepared
-from bench.tasks import TASKS
+from bench.machine.environment import usable_cores
+from bench.plan import suite
+from bench.plan.request import Prepared
+from bench.plan.task_table import TASKS
+from bench.weights import checkpoints
 from bench.worker.job import Job
 
 #: Enough that no epoch of a script ends within its rounds: ours has none that end.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench.environment import PROJECT
+from bench.machine.environment import PROJECT
 
 HELP = ("-m", "bench", "--help")
 FRAMEWORKS = frozenset({"torch", "torchvision", "timm", "tensorflow", "keras", "keras_hub", "jax"})

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import assemble, stats
-from bench.record import Rounds
-from bench.stats import Interval
-from bench.worker.plant import Plant
+from bench.analysis import statistics
+from bench.analysis.statistics import Interval
+from bench.measure import record_builder
+from bench.records.record import Rounds
+from bench.worker.planted_fault import Plant
 from tests.yardsticks import case
 from tests.yardsticks.measuring_phase import Silent, launch
 
@@ -43,8 +44,8 @@ def compare(backend: str, data: Path, say: Callable[[str], object]) -> Compariso
         for name, rounds in _launch(backend, data, reverse_start=bool(number % 2)).items():
             seconds[name].append(rounds.seconds)
     found = Comparison(
-        same=stats.ratio(stats.log_ratios(seconds["a"], seconds["b"])),
-        slower=stats.ratio(stats.log_ratios(seconds["a"], seconds["slower"])),
+        same=statistics.ratio(statistics.log_ratios(seconds["a"], seconds["b"])),
+        slower=statistics.ratio(statistics.log_ratios(seconds["a"], seconds["slower"])),
     )
     for name, interval in (("itself", found.same), ("itself, slower", found.slower)):
         say(f"{backend} / {name}: {interval.estimate:.3f} [{interval.low:.3f}–{interval.high:.3f}]")
@@ -57,5 +58,5 @@ def _launch(backend: str, data: Path, reverse_start: bool) -> dict[str, Rounds]:
         update = {"case": name, "plant": plant, "kinds": ("pipeline",)}
         jobs.append(case.job(backend, data, ROUNDS).model_copy(update=update))
     done = launch(jobs, Silent(), ROUND_SECONDS, reverse_start)
-    measured = {outcome.job.case: assemble.rounds(outcome, "pipeline") for outcome in done.outcomes}
+    measured = {outcome.job.case: record_builder.rounds(outcome, "pipeline") for outcome in done.outcomes}
     return {name: rounds for name, rounds in measured.items() if rounds}

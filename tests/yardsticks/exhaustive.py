@@ -14,16 +14,17 @@ from safetensors.numpy import load_file
 from backends.knobs import KNOBS, default_of
 from backends.starting_points import STARTING_POINTS
 from backends.task import Task, Variant
-from bench import checkpoints, variants
-from bench.commands.tune import ABREAST, searched
-from bench.conductor import Haste
+from bench.analysis.statistics import log_ratios
+from bench.cli.tune import ABREAST, searched
 from bench.data.dataset import Dataset
-from bench.environment import usable_cores
-from bench.request import Prepared
-from bench.stats import log_ratios
-from bench.tune.launched import CREW, Crews, Launched, log_gain
-from bench.tune.measure import Workers
+from bench.machine.environment import usable_cores
+from bench.measure.conductor import Haste
+from bench.plan import variants
+from bench.plan.request import Prepared
+from bench.tune.crew_launch import CREW, Crews, Launched, log_gain
+from bench.tune.crew_workers import Workers
 from bench.tune.search import Trial, search, variant
+from bench.weights import checkpoints
 from tests.yardsticks import case
 from tests.yardsticks.measuring_phase import Silent
 

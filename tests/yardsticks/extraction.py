@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from backends.task import Variant
-from bench import variants
+from bench.plan import variants
 from tests.yardsticks import case
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.partner import Partner

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 
 from backends.task import Variant
-from bench.quiet import Quiet
-from bench.request import Prepared
-from bench.stats import log_ratios
-from bench.tune.launched import Crews
-from bench.tune.measure import Workers
+from bench.analysis.statistics import log_ratios
+from bench.measure.quiet_progress import Quiet
+from bench.plan.request import Prepared
+from bench.tune.crew_launch import Crews
+from bench.tune.crew_workers import Workers
 from tests.yardsticks import case, variants
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.partner import Partner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.stats import log_ratios
+from bench.analysis.statistics import log_ratios
 from tests.yardsticks import case
 from tests.yardsticks.partner import Partner
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench import assemble
-from bench.request import CACHE_LIMIT
-from bench.stats import throughput
+from bench.analysis.statistics import throughput
+from bench.measure import record_builder
+from bench.plan.request import CACHE_LIMIT
 from tests.yardsticks import case, measuring_phase
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target
@@ -36,7 +36,7 @@ def targets(extent: Extent) -> Iterator[Target]:
         ]
         done = measuring_phase.launch(jobs, measuring_phase.Silent(), 0.5, reverse_start=bool(number % 2))
         for outcome in done.outcomes:
-            seconds[outcome.job.backend].append(assemble.step_seconds(outcome)[KIND])
+            seconds[outcome.job.backend].append(record_builder.step_seconds(outcome)[KIND])
         extent.say(f"head on cached features, launch {number + 1} of {extent.launches}")
     for backend, launches in seconds.items():
         rate = throughput(case.TASK.batch_size, launches)

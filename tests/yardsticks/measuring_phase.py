@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from bench import conductor
-from bench.channel import Message
+from bench.measure import conductor
+from bench.worker.channel import Message
 from bench.worker.job import Job
 from tests.yardsticks import case
 
@@ -21,7 +21,7 @@ class LaunchFailed(Exception):
 
 
 class Silent:
-    """A `bench.conductor.Watcher` that does nothing: what is measured is not disturbed."""
+    """A `bench.measure.conductor.Watcher` that does nothing: what is measured is not disturbed."""
 
     def event(self, case: str, message: Message) -> None:
         """See `Watcher.event`."""

@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 
-from bench.channel import Channel, Message
-from bench.environment import PROJECT
+from bench.machine.environment import PROJECT
+from bench.measure.worker_process import environment
+from bench.worker.channel import Channel, Message
 from bench.worker.job import Job
-from bench.worker_process import environment
 
 TIMEOUT = 300.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from bench.conductor import run_in
+from bench.measure.conductor import run_in
 from bench.worker import plugin
 from bench.worker.warmup import warm_up
 from tests.yardsticks import in_worker

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench import doubts, report, store
-from bench.environment import PROJECT
-from bench.record import Record
-from bench.tables import tables
+from bench import report
+from bench.analysis import warnings
+from bench.machine.environment import PROJECT
+from bench.records import store
+from bench.records.record import Record
+from bench.report.tables import tables
 
 RUNS = 1_000
 REPEATS = 5
@@ -54,7 +56,7 @@ def recording_share() -> float:
         began = time.perf_counter()
         for record in records:  # as they come, launch by launch
             store.write_record(run, record)
-        records = doubts.of_run(records)
+        records = warnings.of_run(records)
         for record in records:  # and with the doubts of all launches
             store.write_record(run, record)
         report.write(run, report.Report(records, tables(records, "pytorch", {}, None)))

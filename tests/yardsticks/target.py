@@ -8,7 +8,7 @@ from statistics import median
 
 from scipy import stats
 
-from bench.stats import Interval, ratio
+from bench.analysis.statistics import Interval, ratio
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 import backends
-from bench.environment import PROJECT
-from bench.stats import Interval
+from bench.analysis.statistics import Interval
+from bench.machine.environment import PROJECT
 from tests.bench.processes import arithmetic
 from tests.yardsticks import case
 from tests.yardsticks.cached import Script

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from backends.knobs import KNOBS
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
-from bench import tuned, variants
-from bench.quiet import Quiet
-from bench.tune.launched import Crews, Measure, speedup
-from bench.tune.measure import Workers
+from bench.measure.quiet_progress import Quiet
+from bench.plan import tuned_variants, variants
+from bench.tune.crew_launch import Crews, Measure, speedup
+from bench.tune.crew_workers import Workers
 from tests.yardsticks import case
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target
@@ -104,4 +104,6 @@ def _tuned(backend: str) -> Sequence[Knobs]:
     """What `bench tune` found here for this task, with all images or with the standard suite's share of them."""
     tasks = (TASK, case.task(batch_size=BATCH, train_limit=10_000))
     default = case.variant()
-    return [found.knobs for task in tasks if (found := tuned.load(backend, task.hash, default)) and found.knobs]
+    return [
+        found.knobs for task in tasks if (found := tuned_variants.load(backend, task.hash, default)) and found.knobs
+    ]

@@ -71,7 +71,7 @@ def test_the_gitlab_example_measures_a_change(clone):
     lines = commands(example("training-speed:"), "    - ")
     lines = [line for line in lines if not line.startswith("if:")]
     assert [line.split()[0] for line in lines] == ["git", "python"]
-    edit(clone, "PIPELINE = 1e-5", "PIPELINE = 1.1e-5", "bench/parity.py")
+    edit(clone, "PIPELINE = 1e-5", "PIPELINE = 1.1e-5", "bench/parity/tolerances.py")
     git(clone, "commit", "--quiet", "--all", "--message", "another tolerance")
     small = f"--suite {clone.parent}/small.toml --margin 40% --margin first-step=99% --margin host-memory=20%"
     done = run(f"{lines[0]}\n{lines[1]} {small}", clone, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")

@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.commands import gate as command
+from bench.analysis.metrics import margins
+from bench.cli import gate as command
 from bench.errors import UserError
-from bench.gate.ask import Ask
-from bench.gate.case import Pair
 from bench.gate.decision import LOOKS, Verdict
-from bench.gate.figures import Figures
-from bench.gate.metrics import margins
+from bench.gate.gate_options import Ask
+from bench.gate.judgement import Pair
+from bench.records.launch_figures import Figures
 from tests.bench.gate.repository import git, left_over
 from tests.bench.processes import Bench, living, wait_until
 
@@ -163,7 +163,7 @@ def test_what_no_step_depends_on_passes_at_once(project, here, monkeypatch):
     passed = here(project, "--skip-unchanged")
     assert passed.status == 0
     assert "nothing that training depends on has changed" in passed.out
-    edit(project, "PIPELINE = 1e-5", "PIPELINE = 2e-5", "bench/parity.py")
+    edit(project, "PIPELINE = 1e-5", "PIPELINE = 2e-5", "bench/parity/tolerances.py")
     with pytest.raises(pytest.fail.Exception, match="something was measured"):
         here(project, "--skip-unchanged")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.roofline import peaks
+from bench.roofline import device_peaks
 from bench.roofline.bound import Seconds, decide
 
 #: A step of 10 ms, 9 of them in convolutions that arithmetic limits, and nothing waits.
@@ -56,11 +56,11 @@ XEON = {"vendor_id": "GenuineIntel", "cpu family": "6", "model": "143"}
 
 
 def test_a_cpus_peak_is_its_cores_times_its_clock_times_its_width():
-    peak = peaks.of_cpu(EPYC, frozenset({"avx512f", "avx512_bf16"}), 2, 4000.0)
+    peak = device_peaks.of_cpu(EPYC, frozenset({"avx512f", "avx512_bf16"}), 2, 4000.0)
     assert peak.flops == {"fp32": 2 * 4e9 * 64, "bf16": 2 * 4e9 * 128}
     assert "2 cores at 4.00 GHz" in peak.source
-    assert peaks.of_cpu(EPYC, frozenset(), 2, 4000.0).flops == {"fp32": 2 * 4e9 * 32}
-    assert peaks.of_cpu(XEON, frozenset({"avx512f", "amx_bf16"}), 1, 3000.0).flops["bf16"] == 3e9 * 1024
+    assert device_peaks.of_cpu(EPYC, frozenset(), 2, 4000.0).flops == {"fp32": 2 * 4e9 * 32}
+    assert device_peaks.of_cpu(XEON, frozenset({"avx512f", "amx_bf16"}), 1, 3000.0).flops["bf16"] == 3e9 * 1024
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_a_cpus_peak_is_its_cores_times_its_clock_times_its_width():
     ],
 )
 def test_a_peak_that_is_not_known_is_said_not_to_be(described, megahertz, why):
-    assert why in peaks.of_cpu(described, frozenset(), 2, megahertz)
-    assert "is not in the table of GPUs" in peaks.of_gpu("NVIDIA Imaginary 9000")
+    assert why in device_peaks.of_cpu(described, frozenset(), 2, megahertz)
+    assert "is not in the table of GPUs" in device_peaks.of_gpu("NVIDIA Imaginary 9000")
 
 
 def test_a_gpus_peak_is_found_by_its_name():
-    assert peaks.of_gpu("NVIDIA H100 80GB HBM3").flops["bf16"] == 989e12
-    assert "bf16" not in peaks.of_gpu("Tesla T4").flops
+    assert device_peaks.of_gpu("NVIDIA H100 80GB HBM3").flops["bf16"] == 989e12
+    assert "bf16" not in device_peaks.of_gpu("Tesla T4").flops

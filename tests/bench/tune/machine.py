@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from backends.task import Variant
-from bench.tune.launched import NOT_TRIED, Launched
+from bench.tune.crew_launch import NOT_TRIED, Launched
 
 DEFAULT = Variant(threads=2)
 VALUES = {

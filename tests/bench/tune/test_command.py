@@ -6,11 +6,11 @@ import signal
 
 import pytest
 
-from bench import tuned
-from bench.commands import tune as command
-from bench.sealed import unseal
-from bench.tune.unfinished import Unfinished
-from bench.tuned import Tuned
+from bench.cli import tune as command
+from bench.plan import tuned_variants
+from bench.plan.tuned_variants import Tuned
+from bench.records.checksummed_json import unseal
+from bench.tune.journal import Unfinished
 from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_until
 
 
@@ -27,8 +27,8 @@ def test_tuning_what_a_knob_makes_no_faster_keeps_the_default(tmp_path, monkeypa
     assert "starting point: product: " in printed
     assert "one knob: conv_bn: " in printed
     assert "Kept in " in printed
-    (file,) = (tmp_path / "home" / tuned.FOLDER).iterdir()  # nothing else: it is finished
-    kept = unseal(tuned.KIND, file.read_bytes(), Tuned, tuned.SCHEMA)
+    (file,) = (tmp_path / "home" / tuned_variants.FOLDER).iterdir()  # nothing else: it is finished
+    kept = unseal(tuned_variants.KIND, file.read_bytes(), Tuned, tuned_variants.SCHEMA)
     assert kept.proof == "proven"
     assert [tried.name for tried in kept.history[:2]] == ["product", "conv_bn"]
     assert kept.speedup is None or kept.speedup < 1.2

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from backends.starting_points import STARTING_POINTS
-from bench.tune.launched import Crews
+from bench.tune.crew_launch import Crews
+from bench.tune.journal import Journal
 from bench.tune.search import search
-from bench.tune.unfinished import Journal
 from tests.bench.tune.machine import DEFAULT, FACTORS, VALUES, Machine
 
 

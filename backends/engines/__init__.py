@@ -1,0 +1,1 @@
+"""What an engine does alike for every backend that runs on it."""

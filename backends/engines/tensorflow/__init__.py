@@ -1,0 +1,1 @@
+"""TensorFlow as an engine: what the backends `tensorflow` and `keras` share."""

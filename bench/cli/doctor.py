@@ -1,0 +1,75 @@
+"""`bench doctor`: what is installed, what is found and where, and what would be skipped and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import backends
+from backends.knobs import NEEDS
+from bench import data
+from bench.cache import features
+from bench.cache.home import home
+from bench.errors import UserError
+from bench.machine import gpu
+from bench.machine.environment import cpu, packages, usable_cores
+from bench.plan.knob_support import MISSING, OF_A_DEVICE
+from bench.plan.task_table import TASKS
+from bench.records.units import MB
+from bench.weights import checkpoints
+
+
+def examine(data_dir: Path | None) -> None:
+    """Print a table; nothing is downloaded."""
+    console = Console()
+    table = Table("what", "state", box=None, header_style="bold", show_edge=False)
+    for name in backends.REGISTRY:
+        missing = backends.missing_packages(name)
+        extra = backends.REGISTRY[name].extra
+        skipped = f"[yellow]skipped: {', '.join(missing)} missing, pip install 'head-to-head\\[{extra}]'[/]"
+        table.add_row(f"backend {name}", skipped if missing else "ready")
+    shown = {name: version for name, version in packages().items() if version}
+    table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
+    table.add_row("CPU", f"{cpu().get('model')}, {usable_cores()} cores usable")
+    gpus = gpu.devices()
+    table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
+    for what, lacking in _abilities(len(gpu.visible(gpus, os.environ))):
+        table.add_row(what, _ready(lacking))
+    table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
+    kept = [entry.size for entry in features.entries()]
+    table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.folder()}")
+    for name in dict.fromkeys(task.dataset for task in TASKS.values()):
+        table.add_row(f"data {name}", _state(data.where, name, data_dir))
+    for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
+        table.add_row(f"weights {backbone} {weights}", _state(checkpoints.where, backbone, weights))
+    console.print(table)
+
+
+def _abilities(gpus: int) -> Iterator[tuple[str, str | None]]:
+    """What knobs need of the machine, and why it is not there; `gpus` is the number of devices that CUDA may see."""
+    devices = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
+    for need, look in MISSING.items():
+        values = dict.fromkeys(value for (_, _, value), needed in NEEDS.items() if need in needed and value != need)
+        what = f"{need} for {', '.join(values)}" if values else need
+        if need == "gpu":
+            yield what, None if gpus else "no GPU"
+        elif need in OF_A_DEVICE:
+            yield from ((f"{device}: {what}", look(device)) for device in devices)
+        else:
+            yield what, look("cpu")
+
+
+def _ready(missing: str | None) -> str:
+    return f"[yellow]missing: {missing}[/]" if missing else "ready"
+
+
+def _state(where: Callable[..., str], *names: object) -> str:
+    try:
+        return where(*names)
+    except UserError as error:
+        return f"[yellow]missing: {escape(str(error))}[/]"

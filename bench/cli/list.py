@@ -1,0 +1,142 @@
+"""`bench list`: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import backends
+from backends.knob_table import KNOBS, THREADS_BY
+from bench.analysis.statistics import Interval
+from bench.analysis.warnings import RULES
+from bench.errors import unknown
+from bench.machine.environment import environment, fingerprint
+from bench.plan import suite, tuned_variants
+from bench.plan.task_table import TASKS
+from bench.plan.tuned_variants import Tried, Tuned
+from bench.plan.variants import DIVISIONS, NAMED, THREADS
+from bench.records import store
+from bench.report.tables.number_format import with_interval
+from bench.sweep import sweep_record as sweep_record
+
+Rows = Iterable[tuple[str, ...]]
+
+
+def show_list(what: str, results: Path) -> None:
+    """Print one list.
+
+    Raises:
+        UserError: no such list.
+    """
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    columns, rows = LISTS[what](results)
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
+    columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
+    return columns, [
+        (
+            task.name,
+            task.backbone,
+            task.weights,
+            f"{task.dataset} at {task.image_size} px",
+            task.batch_norm,
+            f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, {task.epochs} epochs",
+            task.hash,
+        )
+        for task in TASKS.values()
+    ]
+
+
+def _backends(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows = []
+    for name, entry in backends.REGISTRY.items():
+        missing = backends.missing_packages(name)
+        rows.append((name, ", ".join(entry.packages), f"{', '.join(missing)} missing" if missing else "installed"))
+    return ("backend", "packages", "state"), rows
+
+
+def _suites(_: Path) -> tuple[tuple[str, ...], Rows]:
+    loaded = [suite.load(name) for name in suite.names()]
+    rows = [(s.name, ", ".join(e.task for e in s.entries), _extent(s), s.description) for s in loaded]
+    return ("suite", "tasks", "launches × rounds", "what it is"), rows
+
+
+def _extent(one: suite.Suite) -> str:
+    most = f", at most {one.most_minutes:g} minutes" if one.most_minutes else ""
+    return f"{one.launches} × {one.rounds}{most}"
+
+
+def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
+    kinds = (store.RECORDS, sweep_record.FOLDER)
+    found = store.runs(results, *kinds)
+    counted = [sum(len(list((run / kind).glob("*.json"))) for kind in kinds) for run in found]
+    return ("run", "records"), [(run.name, str(count)) for run, count in zip(found, counted, strict=True)]
+
+
+def _warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
+    return ("warning", "raised where", "what to do"), [(name, *told) for name, told in RULES.items()]
+
+
+def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows = []
+    for name, knob in KNOBS.items():
+        for backend, values in knob.values.items():
+            for value, source in values.items():
+                rows.append((name, backend, value, source))
+    rows += [(THREADS, backend, "all usable cores, or a number", source) for backend, source in THREADS_BY.items()]
+    return ("knob", "backend", "value (the first is the default)", "source"), rows
+
+
+def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows = [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
+    versions = fingerprint(environment())["versions"]
+    for path, found in tuned_variants.kept():
+        if isinstance(found, str):
+            rows.append((path.name, found))
+        else:
+            rows.append((f"tuned: {_case(found)}", found.told(versions)))
+    return ("variant", "what it is"), rows
+
+
+def _case(found: Tuned) -> str:
+    return f"{found.backend}, {found.task} ({found.task_hash}), {found.device}, {found.threads} threads"
+
+
+def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
+    rows: list[tuple[str, ...]] = []
+    for path, found in tuned_variants.kept():
+        if isinstance(found, str):
+            rows.append((path.name, "", found, ""))
+            continue
+        case = _case(found)
+        rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _speedup(found)))
+        rows += [(case, tried.stage, tried.name, _speedup(tried)) for tried in found.history]
+        rows += [(case, "left open", note, "") for note in found.notes]
+    return ("case", "stage", "variant", "× the default's steps"), rows
+
+
+def _speedup(found: Tuned | Tried) -> str:
+    if found.speedup is None:
+        return "–"
+    return with_interval(Interval(found.speedup, found.low, found.high), lambda value: f"{value:.3f}")
+
+
+LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
+    "tasks": _tasks,
+    "backends": _backends,
+    "suites": _suites,
+    "runs": _runs,
+    "warnings": _warnings,
+    "variants": _variants,
+    "knobs": _knobs,
+    "tuned": _tuned,
+}

@@ -1,0 +1,1 @@
+"""Measuring: workers started, rounds interleaved, records built, runs resumed."""

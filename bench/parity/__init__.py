@@ -1,0 +1,1 @@
+"""The proof that two backends run the same fine-tune."""

@@ -1,0 +1,90 @@
+"""Records as a pandas data frame, one row per launch: what `results.csv` holds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bench.records.record import Memory, Record, Rounds
+from bench.records.units import MB
+
+COLUMNS = (
+    "run",
+    "task",
+    "backend",
+    "variant",
+    "batch_size",
+    "image_size",
+    "launch",
+    "rounds",
+    "images_per_second",
+    "compute_images_per_second",
+    "first_step_s",
+    "import_s",
+    "build_s",
+    "peak_host_mb",
+    "import_host_mb",
+    "peak_device_mb",
+    "nvml_device_mb",
+    "train_loss",
+    "test_accuracy",
+    "finetune_s",
+    "parity",
+    "warnings",
+)
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per launch, columns `COLUMNS`.
+
+    `rounds` counts the pipeline rounds; `images_per_second` is the images of a round over the seconds of
+    the median round; memory is in MB of 2**20 bytes; `train_loss` is the last epoch's, `test_accuracy` a share,
+    0..1, both of the launch's first fine-tune; `parity` is the proof's status; `warnings` are the doubts' names,
+    joined by `;`. What was not measured is NaN, and so are the device columns where there is no GPU.
+    """
+    return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
+
+
+def host_peak(memory: Memory) -> int | None:
+    """The highest resident memory over all phases, in bytes; None where the host peak cannot be read."""
+    return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
+
+
+def _row(record: Record) -> dict[str, object]:
+    tune, start, memory = next(iter(record.fine_tunes), None), record.start_up, record.memory
+    imported = memory.phase("import") if memory else None
+    return {
+        "run": record.run,
+        "task": record.task.name,
+        "backend": record.backend,
+        "variant": record.variant.name,
+        "batch_size": record.task.batch_size,
+        "image_size": record.task.image_size,
+        "launch": record.launch,
+        "rounds": len(record.pipeline.seconds) if record.pipeline else 0,
+        "images_per_second": _rate(record.pipeline),
+        "compute_images_per_second": _rate(record.compute),
+        "first_step_s": start.first_step_s if start else math.nan,
+        "import_s": start.import_s if start else math.nan,
+        "build_s": start.build_s if start else math.nan,
+        "peak_host_mb": _mb(host_peak(memory)) if memory else math.nan,
+        "import_host_mb": _mb(imported.peak) if imported else math.nan,
+        "peak_device_mb": _mb(memory.device_allocated) if memory else math.nan,
+        "nvml_device_mb": _mb(memory.nvml_device) if memory else math.nan,
+        "train_loss": tune.train_loss[-1] if tune and tune.train_loss else math.nan,
+        "test_accuracy": tune.correct / tune.test_images if tune and tune.correct is not None else math.nan,
+        "finetune_s": tune.seconds if tune else math.nan,
+        "parity": record.proof.status if record.proof else "",
+        "warnings": ";".join(doubt.name for doubt in record.warnings),
+    }
+
+
+def _rate(rounds: Rounds | None) -> float:
+    return rounds.images / statistics.median(rounds.seconds) if rounds and rounds.seconds else math.nan
+
+
+def _mb(size: int | None) -> float:
+    return math.nan if size is None else size / MB

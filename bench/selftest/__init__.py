@@ -1,0 +1,1 @@
+"""The harness under test on this machine."""

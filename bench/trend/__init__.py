@@ -1,0 +1,1 @@
+"""One figure over many runs of a machine."""

@@ -1,0 +1,1 @@
+"""Checkpoints: the backbone's starting weights."""

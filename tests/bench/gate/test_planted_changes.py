@@ -1,0 +1,42 @@
+"""The plants of `bench gate-selftest` fit the code as it is, and the rates drawn from pairs are what they should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.analysis.metrics import margins
+from bench.gate import error_rates, planted_changes
+from bench.gate.decision import LOOKS
+from tests.bench.gate.repository import git, made
+from tests.bench.processes import PROJECT
+
+ALL = (planted_changes.slower(0.03), *planted_changes.ONCE)
+
+
+@pytest.mark.parametrize("plant", ALL, ids=lambda plant: plant.name)
+def test_a_plant_is_one_real_commit_that_compiles(plant, tmp_path):
+    folder = tmp_path / "project"
+    (folder / plant.file).parent.mkdir(parents=True)
+    (folder / plant.file).write_text((PROJECT / plant.file).read_text())
+    made(folder)
+    base = planted_changes.committed(plant, folder, tmp_path / "clone", step=0.005)
+    assert git(tmp_path / "clone", "rev-list", "--count", f"{base}..HEAD") == "1"
+    assert git(tmp_path / "clone", "diff", "--name-only", base, "HEAD") == plant.file
+    compile((tmp_path / "clone" / plant.file).read_text(), plant.file, "exec")
+    assert git(folder, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "slower", "passed"), [(0.0, (0, 0.02), (0.9, 1)), (0.03, (0.8, 1), (0, 0.2)), (0.10, (1, 1), (0, 0))]
+)
+def test_rates_of_a_normal_spread(change, slower, passed):
+    """Spread 2 %, one metric; the decision's own simulations say 0.8 %, 99 % and 100 % at 2 % and less."""
+    draw = np.random.default_rng(3)
+    pairs = [{"pipeline": float(y)} for y in 0.02 * draw.standard_normal(60)]
+    found = error_rates.simulate(pairs, error_rates.of_change(change, ["pipeline"]), margins(()), 0.01, draw)
+    assert slower[0] <= found.slower.estimate <= slower[1]
+    assert passed[0] <= found.passed.estimate <= passed[1]
+    assert found.slower.low <= found.slower.estimate <= found.slower.high
+    assert 6 <= found.pairs.estimate <= LOOKS[-1]

@@ -1,0 +1,128 @@
+"""The environment: what it must hold, what it must not, and how long it may take."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.machine import environment as module
+from bench.machine.environment import environment, git, packages, variables
+
+
+def test_the_facts_are_there_and_json_ready_in_half_a_second():
+    environment()
+    began = time.perf_counter()
+    facts = environment()
+    assert time.perf_counter() - began < 0.5
+
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["python"]["version"] == platform.python_version()
+    assert facts["memory"]["total"] > 2**28
+    assert facts["cpu"]["model"]
+    assert 1 <= facts["cpu"]["cores_usable"] <= facts["cpu"]["cores_logical"]
+
+
+def test_nothing_personal_is_in_it(monkeypatch):
+    monkeypatch.setenv("LD_PRELOAD", f"{Path.home()}/lib/libtcmalloc.so:/opt/b.so")
+    monkeypatch.setenv("KERAS_API_KEY", "sesame")
+    text = json.dumps(environment(), ensure_ascii=False)
+    assert str(Path.home()) not in text
+    assert str(module.PROJECT) not in text
+    assert "sesame" not in text
+    assert f'"{platform.node()}"' not in text
+    assert f'"{getpass.getuser()}"' not in text
+    assert "…/libtcmalloc.so:…/b.so" in text
+
+
+def test_variables_that_steer_a_framework_are_kept_and_others_are_not():
+    found = variables(
+        {
+            "OMP_NUM_THREADS": "2",
+            "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/home/me/cuda --xla_x=3",
+            "TORCH_HOME": "~/models/torch",
+            "TF_VAR_password": "1",
+            "HOME": "/home/me",
+            "MKL_TOKEN": "1",
+        }
+    )
+    assert found == {
+        "OMP_NUM_THREADS": "2",
+        "TORCH_HOME": "…/torch",
+        "XLA_FLAGS": "--xla_gpu_cuda_data_dir=…/cuda --xla_x=3",
+    }
+
+
+def test_versions_are_read_without_importing_anything():
+    code = (
+        "import sys; from bench.machine.environment import environment; e = environment();"
+        "print(e['packages']['numpy'], bool({'torch', 'tensorflow', 'keras', 'numpy'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    version, imported = done.stdout.split()
+    assert version == packages()["numpy"]
+    assert imported == "False"
+
+
+def test_the_revision_is_told_and_whether_files_differ_from_it(tmp_path):
+    assert git(tmp_path) is None
+
+    def command(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
+
+    command("init")
+    (tmp_path / "file").write_text("1")
+    command("add", "file")
+    command("commit", "-m", "first")
+    assert git(tmp_path)["dirty"] is False
+    assert len(git(tmp_path)["revision"]) == 40
+    (tmp_path / "file").write_text("2")
+    assert git(tmp_path)["dirty"] is True
+
+
+@pytest.mark.parametrize(
+    ("files", "quota", "limit"),
+    [
+        # Version 2: the parent is the tighter one.
+        (
+            {
+                "cgroup": "0::/a/b\n",
+                "sys/a/b/cpu.max": "400000 100000",
+                "sys/a/cpu.max": "150000 100000",
+                "sys/a/b/memory.max": "max",
+                "sys/a/memory.max": "1000",
+            },
+            1.5,
+            1000,
+        ),
+        # Version 1: a hierarchy for each controller.
+        (
+            {
+                "cgroup": "3:cpu,cpuacct:/x\n2:memory:/y\n",
+                "sys/cpu/x/cpu.cfs_quota_us": "50000",
+                "sys/cpu/x/cpu.cfs_period_us": "100000",
+                "sys/memory/y/memory.limit_in_bytes": "9223372036854771712",
+            },
+            0.5,
+            None,
+        ),
+        ({"cgroup": "0::/\n", "sys/cpu.max": "max 100000"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_the_tightest_control_group_is_found(tmp_path, monkeypatch, files, quota, limit):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(module, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(module, "CGROUPS", tmp_path / "sys")
+    assert module.cpu()["quota"] == quota
+    assert environment()["memory"]["limit"] == limit

@@ -1,0 +1,326 @@
+"""The conductor and real workers: who works when, and what becomes of the others when one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import save_file
+
+from backends.task import Task, Variant
+from bench import data
+from bench.data.subset import limit
+from bench.measure import conductor, record_builder
+from bench.measure.conductor import Haste
+from bench.measure.worker_process import environment
+from bench.records.round_kinds import COMPARED, KINDS
+from bench.weights import checkpoints
+from bench.worker.job import Job
+from bench.worker.planted_fault import Plant
+from tests.bench.processes import SITE, living
+
+TASK = Task(
+    name="sound",
+    backbone="resnet18",
+    weights="random",
+    dataset="digits",
+    image_size=32,
+    batch_size=4,
+    epochs=1,
+    train_limit=64,
+)
+
+
+class Watcher:
+    """Notes what it is told; may do something between rounds, when nobody holds the baton."""
+
+    def __init__(self, between=lambda kind, number: None) -> None:
+        self.rounds: list[tuple[str, int, str]] = []
+        self.events: list[tuple[str, str]] = []
+        self.between = between
+
+    def event(self, case, message) -> None:
+        self.events.append((case, message["event"]))
+
+    def round(self, case, kind, number, of, images_per_second) -> None:
+        self.rounds.append((kind, number, case))
+        self.between(kind, number)
+
+
+def jobs(folder: Path, *names: str, rounds: int = 4, later: int = 0) -> list[Job]:
+    """A job a name, which is its case and, for arithmetic, its fault."""
+    dataset = limit(data.load("digits"), TASK.train_limit, 0)
+    kinds = ("train_images", "train_labels", "test_images", "test_labels")
+    save_file({kind: getattr(dataset, kind) for kind in kinds}, folder / "data.safetensors")
+    checkpoint = checkpoints.obtain(TASK).folder
+    made = []
+    for name in names:
+        (folder / name).mkdir()
+        made.append(
+            Job(
+                case=name,
+                backend="pytorch",
+                task=TASK.model_copy(update={"name": name}),
+                variant=Variant(threads=1),
+                data=folder / "data.safetensors",
+                scratch=folder,
+                checkpoint=checkpoint,
+                folder=folder / name,
+                proof_images=4,
+                proof_steps=3,
+                rounds=rounds,
+                later=later,
+                seeds=(0,),
+                descriptor=-1,
+            )
+        )
+    return made
+
+
+def launched(
+    folder: Path, *names: str, watcher: Watcher, rounds: int = 4, later: int = 0, round_seconds: float = 0.02
+) -> dict[str, conductor.Outcome]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(SITE))
+        patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)
+        made = jobs(folder, *names, rounds=rounds, later=later)
+        done = conductor.launch(made, round_seconds, random.Random(1), watcher)
+    return {outcome.job.case: outcome for outcome in done.outcomes}
+
+
+def worker_of(case: str) -> psutil.Process:
+    """The worker that runs a case, known by its job file."""
+    mine = psutil.Process().children()
+    return next(p for p in mine if any(f"/{case}/job.json" in part for part in p.cmdline()))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step.
+
+    All do the same steps, so that what is a short round for the others is one of a hundred times as long for it.
+    """
+    watcher = Watcher()
+    folder = tmp_path_factory.mktemp("sound")
+    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher, later=2, round_seconds=0.002)
+    return outcomes, watcher, folder
+
+
+@pytest.mark.slow
+def test_every_worker_goes_the_whole_way_and_leaves_its_files(sound):
+    outcomes, _, folder = sound
+    assert [outcome.failure for outcome in outcomes.values()] == [None] * 3
+    for case, outcome in outcomes.items():
+        assert {p.name for p in (folder / case).glob("*.npz")} == {"proof.npz", "fine_tune.npz"}
+        assert (folder / case / "benchmark.json").stat().st_size
+        said = outcome.said
+        assert set(said) >= {"built", "proven", "memory", "calibrated pipeline", "calibrated compute", "fine-tuned 0"}
+        assert said["fine-tuned 0"]["correct"] > 36, "better than chance on 360 test images"
+
+
+@pytest.mark.slow
+def test_rounds_interleave_and_every_second_order_is_the_reverse(sound):
+    _, watcher, _ = sound
+    for kind in KINDS:
+        orders = [[case for k, n, case in watcher.rounds if (k, n) == (kind, number)] for number in (1, 2, 3, 4)]
+        assert [sorted(order) for order in orders] == [["a", "b", "sleep 10"]] * 4
+        assert orders[1] == orders[0][::-1]
+        assert orders[3] == orders[2][::-1]
+
+
+@pytest.mark.slow
+def test_later_rounds_follow_after_the_first_ones_of_all_kinds_and_count_with_them(sound):
+    outcomes, watcher, _ = sound
+    order = list(dict.fromkeys((kind, number) for kind, number, _ in watcher.rounds))
+    first = [(kind, number) for kind in COMPARED for number in (1, 2)]
+    later = [(kind, number) for kind in COMPARED for number in (3, 4)]
+    assert order == [*first, *(("loader", number) for number in (1, 2, 3, 4)), *later]
+    for outcome in outcomes.values():
+        assert {kind: len(seconds) for kind, seconds in record_builder.step_seconds(outcome).items()} == dict.fromkeys(
+            KINDS, 4
+        )
+        assert [phase["name"] for phase in outcome.said["memory"]["host"]].count("training") == 1
+    by_case = {case: record_builder.step_seconds(outcome)["compute"] for case, outcome in outcomes.items()}
+    assert min(by_case["sleep 10"]) > 0.01 > max(by_case["a"]), "in both halves"
+
+
+@pytest.mark.slow
+def test_the_first_worker_waits_while_the_others_start(sound):
+    _, watcher, _ = sound
+    calibrated = watcher.events.index(("a", "calibrated"))
+    assert calibrated < watcher.events.index(("b", "phase"))
+    assert watcher.events.index(("sleep 10", "calibrated")) < watcher.events.index(("a", "ready"))
+
+
+@pytest.mark.slow
+def test_in_haste_workers_are_built_side_by_side_and_the_hopeless_are_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(SITE))
+    made = jobs(tmp_path, "a", "raise in build", "b", "sleep 10", "c", rounds=2)
+    made = [job.model_copy(update={"rests": True, "kinds": ("pipeline",), "seeds": ()}) for job in made]
+    asked = []
+    haste = Haste(abreast=2, slowest=5.0, late=lambda: len(asked) == 3 or asked.append(1) is not None)
+    watcher = Watcher()
+    done = conductor.launch(made, 0.02, random.Random(1), watcher, haste=haste)
+    a, raised, b, slow, late = done.outcomes
+    assert watcher.events.index(("b", "built")) < watcher.events.index(("a", "calibrated"))
+    assert a.failure is None
+    assert b.failure is None
+    assert raised.failure.reason == "ValueError: planted: raised in build"
+    assert re.fullmatch(r"a step takes [\d.]+ times as long as a's", slow.failure.reason)
+    assert late.failure is None
+    assert late.said == {}, "it was too late to start it"
+    assert {case for _, _, case in watcher.rounds} == {"a", "b"}
+
+
+@pytest.mark.slow
+def test_all_cases_do_the_same_steps_and_a_planted_sleep_appears_in_full(sound):
+    _, _, folder = sound
+    entries = {
+        case: json.loads((folder / case / "benchmark.json").read_text())["benchmarks"] for case in ("a", "sleep 10")
+    }
+    for quick, slow in zip(entries["a"], entries["sleep 10"], strict=True):
+        steps = slow["extra_info"]["steps_per_round"]
+        if slow["extra_info"]["kind"] == "loader":
+            continue  # compared with nothing, and nothing sleeps in it
+        assert quick["extra_info"]["steps_per_round"] == steps
+        assert len(slow["stats"]["data"]) == 2, "in each half"
+        assert min(slow["stats"]["data"]) >= steps * 0.010
+        images = slow["extra_info"]["images_per_round"]
+        assert images == steps * TASK.batch_size
+        median = np.median(slow["stats"]["data"])
+        assert slow["extra_info"]["images_per_second"] == pytest.approx(images / median)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """One launch in which every way to fail is taken, and one worker that is sound."""
+
+    def between(kind, number):
+        if (kind, number) == ("pipeline", 1) and not killed:
+            killed.append(worker_of("resting"))
+            grandchildren.extend(killed[0].children(recursive=True))
+            killed[0].kill()
+
+    killed: list[psutil.Process] = []
+    grandchildren: list[psutil.Process] = []
+    watcher = Watcher(between)
+    names = (
+        "sound",
+        "raise in build",
+        "raise in round",
+        "die in round",
+        "hang in round",
+        "raise in fine-tune",
+        "resting",
+    )
+    outcomes = launched(tmp_path_factory.mktemp("failing"), *names, watcher=watcher)
+    return outcomes, [*killed, *grandchildren]
+
+
+@pytest.mark.slow
+def test_the_others_go_on_when_workers_fail(failing):
+    outcomes, _ = failing
+    assert [case for case, outcome in outcomes.items() if not outcome.failure] == ["sound"]
+    assert "fine-tuned 0" in outcomes["sound"].said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "phase", "reason"),
+    [
+        ("raise in build", "build", "ValueError: planted: raised in build"),
+        ("raise in round", "pipeline rounds", "ArithmeticError: planted: raised in round"),
+        ("raise in fine-tune", "fine-tune", "ArithmeticError: planted: raised in fine-tune"),
+        ("die in round", "pipeline rounds", "killed by SIGKILL: by someone, or by the kernel because memory ran out"),
+        ("resting", "pipeline rounds", "killed by SIGKILL: by someone, or by the kernel because memory ran out"),
+        ("hang in round", "pipeline rounds", "no answer for 5 s, killed"),
+    ],
+)
+def test_a_failure_is_told_with_its_phase_and_reason(failing, case, phase, reason):
+    failure = failing[0][case].failure
+    assert (failure.phase, failure.reason) == (phase, reason)
+
+
+@pytest.mark.slow
+def test_a_failure_carries_the_last_lines_of_the_output(failing):
+    outcomes, _ = failing
+    assert outcomes["die in round"].failure.last_lines[-1].endswith("the last words")
+    assert any("planted: raised in round" in line for line in outcomes["raise in round"].failure.last_lines)
+    assert len(outcomes["raise in round"].failure.last_lines) <= 12
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_tells_the_stacks_of_its_threads_and_its_peak(failing):
+    failure = failing[0]["hang in round"].failure
+    stacks = "\n".join(failure.stacks)
+    assert "in _fail" in stacks, "where it sleeps"
+    assert "lifeline" in stacks, "the thread that would end it"
+    assert failure.peak > 20 * 2**20
+
+
+@pytest.mark.slow
+def test_nobody_is_left_behind(failing):
+    _, killed = failing
+    assert len(killed) >= 2, "the worker, and what stood for its data loader"
+    assert living(killed) == []
+    assert psutil.Process().children(recursive=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux' /proc")
+def test_300_planted_mb_show_in_their_phase_and_in_no_earlier_one(tmp_path):
+    made = jobs(tmp_path, "plain", "holds", rounds=2)
+    made[1] = made[1].model_copy(update={"plant": Plant(memory=300 * 2**20)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(SITE))
+        done = conductor.launch(made, 0.02, random.Random(1), Watcher())
+    plain, holds = (
+        {phase["name"]: phase["peak"] / 2**20 for phase in outcome.said["memory"]["host"]} for outcome in done.outcomes
+    )
+    before = ["interpreter", "import", "data", "build", "first step"]
+    assert list(plain) == [*before, "training", "fine-tune", "evaluation"]
+    assert holds["training"] - plain["training"] == pytest.approx(300, abs=5)
+    for phase in before:
+        assert holds[phase] == pytest.approx(plain[phase], abs=5)
+
+
+def test_an_order_is_drawn_for_every_round_and_alternates():
+    orders = list(conductor.balanced_orders(["a", "b", "c"], 40, random.Random(2)))
+    assert all(second == first[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True))
+    assert len({tuple(order) for order in orders}) == 6, "all orders come up"
+    first = [order[0] for order in orders]
+    assert min(first.count(worker) for worker in "abc") >= 5
+
+
+def test_launches_leave_the_environment_as_it_was(monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-disable")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    before = dict(os.environ)
+    job = Job.model_construct(backend="pytorch", variant=Variant(threads=3))
+    made = environment(job)
+    assert dict(os.environ) == before
+    assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
+    assert "PYTEST_ADDOPTS" not in made, "the user's options for pytest are not for the workers"
+    assert len({len(environment(job)["HEADTOHEAD_PADDING"]) for _ in range(20)}) > 10
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_elsewhere_at_the_end_has_failed(tmp_path, monkeypatch):
+    """Its rounds would be lost, and nobody would be told."""
+    rounds = conductor._Crew.rounds
+
+    def forgetful(self, kind, *arguments) -> None:
+        if kind != "compute":
+            rounds(self, kind, *arguments)
+
+    monkeypatch.setattr(conductor._Crew, "rounds", forgetful)
+    outcome = launched(tmp_path, "sound", watcher=Watcher(), rounds=2)["sound"]
+    assert outcome.failure
+    assert outcome.failure.reason == "it rests at 'calibrated' when all should have finished"

@@ -1,0 +1,166 @@
+"""What a killed conductor leaves can be finished, under the same conditions alone; and one measurement at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+
+import pytest
+
+from bench import report
+from bench.analysis.launches import by_task
+from bench.analysis.warnings import LEAST_LAUNCHES
+from bench.cli.amounts import seconds, share
+from bench.errors import UserError
+from bench.machine.environment import environment
+from bench.measure import resume
+from bench.plan.request import Request
+from bench.records import store
+from tests.bench.processes import Bench, living, suite_file, wait_until
+
+
+def test_differences_are_named_with_both_values():
+    before = {"packages": {"torch": "2.9"}, "time": "a", "gpus": [{"name": "A", "clock": 1}], "cpu": {"quota": None}}
+    now = {"packages": {"torch": "2.10"}, "time": "b", "gpus": [{"name": "A", "clock": 2}], "cpu": {"quota": 2.0}}
+    assert resume.differences(before, now) == [
+        "packages.torch was 2.9 and is 2.10",
+        "cpu.quota was None and is 2.0",
+    ]
+
+
+def test_a_run_that_was_killed_before_it_wrote_down_its_conditions_is_finished_under_any(tmp_path):
+    request = Request(tasks=["embedded"], overrides={"weights": "random"}, results=tmp_path)
+    (tmp_path / store.RECORDS).mkdir()
+    resume.keep(tmp_path, request)
+    assert resume.resumed(tmp_path, resume.asked(tmp_path), environment()).done == ()
+    report.write_environment(tmp_path, {**environment(), "cpu": {"model": "Z80"}}, ())
+    with pytest.raises(UserError, match=r"conditions have changed: cpu\.model was Z80 and is "):
+        resume.resumed(tmp_path, resume.asked(tmp_path), environment())
+
+
+@pytest.mark.parametrize(("text", "value"), [("2%", 0.02), ("0.5 %", 0.005), ("0.03", 0.03)])
+def test_a_share_is_a_percentage(text, value):
+    assert share(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7", 7)])
+def test_a_time_has_a_unit(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda: share("2x"), lambda: share("0"), lambda: share("200%"), lambda: seconds("1d")]
+)
+def test_other_amounts_are_refused(wrong):
+    with pytest.raises(UserError, match="is no"):
+        wrong()
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_path, command_line, monkeypatch):
+    results = tmp_path / "results"
+    suite = suite_file(tmp_path, launches=2)
+    asked = ("--suite", suite, "--backend", "pytorch", "--backend", "keras")
+    with Bench("run", *asked, "--results", results, cwd=tmp_path) as bench:
+        bench.until(lambda: "launch 2 of 2" in bench.stdout and len(bench.workers()) > 2)
+        workers = bench.workers()
+        bench.process.send_signal(signal.SIGKILL)
+        bench.end(10)
+        assert wait_until(lambda: not living(workers), 5), "workers end by themselves"
+    run = next(results.iterdir())
+    before, _ = store.read(run)
+    assert {record.launch for record in before} == {1}
+
+    with monkeypatch.context() as patch:
+        patch.setenv("OMP_WAIT_POLICY", "passive")
+        refused = command_line("run", "--resume", run.name, "--results", results)
+    assert refused.status == 2
+    assert (
+        "cannot be resumed, conditions have changed: variables.OMP_WAIT_POLICY was None and is passive" in refused.err
+    )
+
+    with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stdout + bench.stderr
+    after, problems = store.read(run)
+    assert problems == []
+    assert sorted((r.backend, r.launch) for r in after) == [(b, n) for b in ("keras", "pytorch") for n in (1, 2)]
+    kept = {(r.case, r.launch): r.pipeline for r in after}
+    assert all(kept[r.case, r.launch] == r.pipeline for r in before)
+    assert all(len(case.fine_tunes) == 1 for case in by_task(after)[0].cases)
+    assert all(record.proof.comparable for record in after)
+
+    # From the records alone every file comes back as it was.
+    files = {p.name: p.read_text() for p in run.iterdir() if p.is_file() and p.name != "request.json"}
+    assert set(files) == {"environment.json", "results.csv", "tables.md", "benchmark.json"}
+    for name in files:
+        (run / name).unlink()
+    assert command_line("show", run.name, "--results", results).status == 0
+    assert {name: (run / name).read_text() for name in files} == files
+    assert json.loads(files["environment.json"])["frameworks"]["pytorch/default"]["build"] == {"build": "NumPy"}
+
+
+@pytest.mark.slow
+def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
+    results = tmp_path / "results"
+    with Bench(
+        "run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", results, cwd=tmp_path
+    ) as bench:
+        assert bench.end() == 0
+    run = next(results.iterdir())
+    (file,) = (run / store.RECORDS).iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
+        assert bench.end() == 0, bench.stdout + bench.stderr
+    assert f"{file.name} is left out: it is cut off or not JSON: its launch is measured again" in bench.stdout
+    records, problems = store.read(run)
+    assert (len(records), problems) == (1, [])
+
+
+@pytest.mark.slow
+def test_a_second_run_is_refused_or_waits(tmp_path, command_line):
+    results = tmp_path / "results"
+    command = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", results)
+    # Stopped, the first one lasts as long as it takes.
+    with Bench(*command, cwd=tmp_path) as first:
+        first.until(lambda: results.is_dir() and first.workers())
+        first.process.send_signal(signal.SIGSTOP)
+        second = command_line(*command)
+        assert second.status == 2
+        assert "another measurement is under way" in second.err
+        assert f"process {first.process.pid}" in second.err
+        assert len(list(results.iterdir())) == 1
+        with Bench(*command, "--wait", cwd=tmp_path) as third:
+            third.until(lambda: "Waiting for another measurement" in third.stdout)
+            first.process.send_signal(signal.SIGCONT)
+            assert first.end() == 0
+            assert third.end() == 0
+
+
+@pytest.mark.slow
+def test_launches_are_added_until_the_interval_is_narrow_or_the_time_is_over(tmp_path):
+    results = tmp_path / "results"
+    suite = suite_file(tmp_path)
+    command = ("run", "--suite", suite, "--backend", "pytorch", "--backend", "keras", "--results", results)
+    with Bench(*command, "--until", "95%", "--strict", cwd=tmp_path) as bench:
+        assert bench.end() == 1, "strict: there is a warning"
+    assert re.search(r"^Strict: [a-z, -]+\.$", bench.stdout, re.M), "few-launches, or on a busy machine that it is one"
+    (run,) = results.iterdir()
+    assert len({record.launch for record in store.read(run)[0]}) >= 2, "one launch has no interval"
+    with Bench(*command, "--until", "0.001%", "--max-time", "1s", cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    newest = max(results.iterdir(), key=os.path.getmtime)
+    assert {record.launch for record in store.read(newest)[0]} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "launches"), [((), LEAST_LAUNCHES), (("--launches", 5), 5)])
+def test_a_suites_time_ends_its_launches_but_neither_the_first_ones_nor_those_asked_for(tmp_path, options, launches):
+    suite = suite_file(tmp_path, launches=9)
+    suite.write_text(f"most_minutes = 0.001\n{suite.read_text()}")
+    results = tmp_path / "results"
+    with Bench("run", "--suite", suite, "--backend", "pytorch", "--results", results, *options, cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    (run,) = results.iterdir()
+    assert len(store.read(run)[0]) == launches

@@ -1,0 +1,200 @@
+"""One whole `bench run` with the real frameworks, looked at from all sides; and runs of arithmetic for the rest."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import psutil
+import pytest
+
+from backends.task import Variant
+from bench.analysis.costs import costs
+from bench.measure.run import case_id
+from bench.plan.request import Prepared, overridden_task
+from bench.records import store
+from bench.records.data_frame import COLUMNS
+from tests.bench.processes import Bench, living, suite_file, wait_until
+
+NAMES = ("pytorch", "tensorflow", "keras")
+REST_SECONDS = 3
+ROUNDS = 4
+
+
+class Run:
+    """A finished run: how it ended, what it printed, what it left, and what it cost while it rested."""
+
+    def __init__(self, folder) -> None:
+        self.results = folder / "results"
+        suite = suite_file(folder, rounds=ROUNDS, round_seconds=0.1)
+        real = {"REAL": "yes", "SHORT_WARMUP": "yes"}
+        with Bench("run", "--suite", suite, "--results", self.results, cwd=folder, **real) as bench:
+            bench.until(lambda: bench.stdout.count("pipeline rounds") == 3, 300)
+            bench.process.send_signal(signal.SIGSTOP)  # whoever holds the baton ends its round, and then all wait
+            tree = [psutil.Process(bench.process.pid), *bench.workers()]
+            self.processes = len(tree)
+            wait_until(lambda: self._at_rest(tree), 60)
+            before = self._cpu_seconds(tree)
+            time.sleep(REST_SECONDS)
+            self.rest_cpu_share = (self._cpu_seconds(tree) - before) / REST_SECONDS
+            bench.process.send_signal(signal.SIGCONT)
+            self.status = bench.end()
+            self.left_over = living(tree)
+        self.stdout, self.stderr = bench.stdout, bench.stderr
+        self.folder = next(self.results.iterdir())
+        self.records, self.problems = store.read(self.folder)
+
+    def _at_rest(self, tree) -> bool:
+        before = self._cpu_seconds(tree)
+        time.sleep(0.5)
+        return self._cpu_seconds(tree) == before
+
+    @staticmethod
+    def _cpu_seconds(tree) -> float:
+        return sum(p.cpu_times().user + p.cpu_times().system for p in tree)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    return Run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.slow
+def test_the_run_ends_well_and_leaves_nobody(run):
+    assert run.status == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    assert run.left_over == []
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+@pytest.mark.slow
+def test_the_folder_holds_everything_and_nothing_unfinished(run):
+    assert {path.name for path in run.folder.iterdir()} == {
+        "benchmark.json",
+        "results.csv",
+        "environment.json",
+        "tables.md",
+        "records",
+        "request.json",
+    }
+    assert len(list((run.folder / "records").iterdir())) == 3
+    assert run.problems == []
+    assert f"Results: {run.folder}" in run.stdout
+
+
+@pytest.mark.slow
+def test_the_three_do_the_same_fine_tune(run):
+    status = {record.backend: record.proof.status for record in run.records}
+    assert status == {"pytorch": "reference", "tensorflow": "proven", "keras": "proven"}
+    assert len({record.proof.weights_hash for record in run.records}) == 1
+    assert len({record.proof.order_hash for record in run.records}) == 1
+    for record in run.records:
+        if record.backend != "pytorch":
+            assert {"outcome", "predictions", "frozen after fine-tune"} <= {c.name for c in record.proof.checks}
+
+
+@pytest.mark.slow
+def test_the_records_hold_what_was_measured(run):
+    for record in run.records:
+        assert record.failure is None
+        assert len(record.pipeline.seconds) == len(record.compute.seconds) == ROUNDS
+        assert record.fine_tunes[0].train_images == 64
+        assert record.fine_tunes[0].correct is None, "random weights have no accuracy"
+        assert record.start_up.import_s > 0
+        assert record.memory.phase("training").peak > record.memory.phase("interpreter").peak > 0
+        assert record.memory.device_allocated is None
+        assert record.resolved["intra_op_threads"] == record.variant.threads
+    for kind in ("pipeline", "compute"):
+        assert len({getattr(record, kind).steps for record in run.records}) == 1, "all do the same steps"
+
+
+@pytest.mark.slow
+def test_the_parts_of_the_costs_add_up_to_the_wall_time(run):
+    for record in run.records:
+        whole = costs(record, record.fine_tunes[0], compute_share=0.9)
+        assert whole.parts == pytest.approx(whole.wall, rel=0.03)
+        assert min(whole.imported, whole.build, whole.first_step, whole.evaluation, whole.rest) > 0
+
+
+@pytest.mark.slow
+def test_the_csv_has_exactly_the_documented_columns(run):
+    rows = pd.read_csv(run.folder / "results.csv")
+    assert tuple(rows.columns) == COLUMNS
+    assert sorted(rows["backend"]) == sorted(NAMES)
+    assert (rows["images_per_second"] > 0).all()
+
+
+@pytest.mark.slow
+def test_the_environment_tells_what_was_run(run):
+    about = json.loads((run.folder / "environment.json").read_text())["run"]
+    assert about["suite"]["rounds"] == ROUNDS
+    assert about["interleaved"] is True
+    assert about["skipped"] == {}
+    assert "--suite" in about["command"]
+
+
+@pytest.mark.slow
+def test_show_prints_the_same_tables(run, command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = command_line("show", "--results", run.results)
+    assert shown.status == 0
+    assert len(shown.out) > 1000
+    assert shown.out.strip() in run.stdout
+
+
+@pytest.mark.slow
+def test_pytest_benchmark_compares_the_file(run, tmp_path):
+    command = [sys.executable, "-c", "from pytest_benchmark.cli import main; main()", "compare"]
+    done = subprocess.run(
+        [*command, str(run.folder / "benchmark.json")], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    for backend in NAMES:
+        assert f"{backend}-default-cifar10-resnet18" in done.stdout
+
+
+@pytest.mark.slow
+def test_waiting_workers_and_the_conductor_use_almost_no_cpu(run):
+    assert run.processes >= 4, "the conductor, three workers, and PyTorch's loader"
+    assert run.rest_cpu_share < 0.01, "of one core, all of them together"
+
+
+@pytest.mark.slow
+def test_one_backend_is_proven_against_a_reference_that_is_not_measured(tmp_path):
+    results = tmp_path / "results"
+    command = ("run", "--suite", suite_file(tmp_path), "--backend", "keras", "--results", results)
+    with Bench(*command, cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    records, _ = store.read(next(results.iterdir()))
+    assert [(record.backend, record.proof.status) for record in records] == [("keras", "proven")]
+    assert "pytorch-default-cifar10-resnet18" in bench.stdout, "its proof is said to be under way"
+    assert "pipeline rounds" in bench.stdout
+    assert not any(line.startswith("  pytorch-") and "rounds" in line for line in bench.out)
+
+
+@pytest.mark.slow
+def test_a_backend_without_its_package_is_skipped_and_said_to_be(tmp_path):
+    results = tmp_path / "results"
+    command = ("run", "--suite", suite_file(tmp_path, launches=2), "--isolated", "--results", results)
+    with Bench(*command, cwd=tmp_path, MISSING="tensorflow") as bench:
+        assert bench.end() == 0
+    text = " ".join(bench.stdout.split())
+    assert "Skipped: tensorflow: no_such_package not installed: pip install 'head-to-head[tensorflow]'" in text
+    run = next(results.iterdir())
+    assert "pip install 'head-to-head[tensorflow]'" in (run / "tables.md").read_text()
+    records, _ = store.read(run)
+    assert [(r.backend, r.launch) for r in records] == [("keras", 1), ("keras", 2), ("pytorch", 1), ("pytorch", 2)]
+    assert all(record.pipeline and record.proof.comparable for record in records)
+    assert [bool(record.fine_tunes) for record in records] == [True, False, True, False], "once is enough"
+
+
+def test_a_case_is_named_after_what_it_is():
+    task, changed = overridden_task("cifar10-resnet18", {})
+    plain = Prepared(task, changed, None, None, True)
+    assert case_id(plain, "keras", Variant()) == "keras-default-cifar10-resnet18"
+    task, changed = overridden_task("cifar10-resnet18", {"batch_size": 8})
+    other = Prepared(task, changed, None, None, True)
+    assert case_id(other, "keras", Variant()) == f"keras-default-cifar10-resnet18-{task.hash}"

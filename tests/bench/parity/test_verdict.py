@@ -1,0 +1,214 @@
+"""The verdict on made evidence: each check passes at its tolerance, fails above it, and names itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.parity import tolerances
+from bench.parity.verdict import prove
+from bench.plan.task_table import TASKS
+
+FROZEN, MOVING = TASKS["cifar10-resnet18"], TASKS["tutorial"]
+STAGE = FROZEN.model_copy(update={"trainable": "last-stage"})
+NONE = np.array([], dtype=str)
+STATISTICS = np.array(["bn1.running_mean", "bn1.running_var"])
+
+
+def evidence(moving: bool = False) -> dict[str, np.ndarray]:
+    drawn = np.random.default_rng(0)
+    head = {"kernel": drawn.normal(size=(6, 3)), "bias": drawn.normal(size=3)}
+    return {
+        "weights_hash": np.array("aa"),
+        "order_hash": np.array("bb"),
+        "inputs": drawn.uniform(-1, 1, (2, 4, 4, 3)),
+        "features": drawn.uniform(0, 1, (2, 6)),
+        "logits": drawn.normal(size=(2, 3)),
+        "loss": np.array(2.3),
+        **{f"gradient_{part}": array * 2 for part, array in head.items()},
+        "losses": drawn.uniform(1, 2, 5),
+        **{f"head_{part}": array for part, array in head.items()},
+        **{f"pipeline_{part}": array.copy() for part, array in head.items()},
+        "pipeline_loss": np.array(1.5),
+        **{f"statistic/{name}": drawn.uniform(1, 2, 4) for name in STATISTICS},
+        "altered_weights": NONE,
+        "altered_statistics": STATISTICS if moving else NONE,
+        "statistics": STATISTICS,
+    }
+
+
+def failed(mine, reference=None, task=FROZEN, outcome=None) -> list[str]:
+    proof = prove(mine, reference or evidence(task is MOVING), task, outcome)
+    names = [check.name for check in proof.checks if not check.passed]
+    assert (proof.status == "failed") == bool(names)
+    assert not names or proof.reason.startswith(names[0])
+    return names
+
+
+@pytest.mark.parametrize("task", [FROZEN, MOVING], ids=lambda task: task.batch_norm)
+def test_the_same_evidence_is_proven(task):
+    mine = evidence(task is MOVING)
+    proof = prove(mine, evidence(task is MOVING), task, None)
+    assert (proof.status, proof.reason, proof.comparable) == ("proven", "", True)
+    assert prove(mine, mine, task, None).status == "reference"
+
+
+def test_without_a_reference_nothing_is_proven_and_nothing_comparable():
+    proof = prove(evidence(), None, FROZEN, None)
+    assert (proof.status, proof.comparable) == ("unproven", False)
+    assert {check.name for check in proof.checks} == {"frozen", "frozen, statistics", "pipeline order"}
+
+
+def test_features_that_were_kept_are_held_against_those_that_the_case_computes():
+    mine = evidence()
+    assert failed(mine | {"cached_features": mine["features"] * (1 + tolerances.FORWARD / 2)}) == []
+    assert failed(mine | {"cached_features": mine["features"] * 1.01}) == ["cached features"]
+    assert failed(mine | {"cached_features": mine["features"][::-1]}) == ["cached features"]
+
+
+@pytest.mark.parametrize(
+    ("array", "check", "tolerance"),
+    [
+        ("features", "features", tolerances.FORWARD),
+        ("logits", "logits", tolerances.FORWARD),
+        ("loss", "first loss", tolerances.FIRST_STEP),
+        ("gradient_kernel", "first gradient", tolerances.FIRST_STEP),
+        ("gradient_bias", "first gradient", tolerances.FIRST_STEP),
+        ("losses", "losses", tolerances.TRAJECTORY),
+        ("pipeline_loss", "pipeline loss", tolerances.TRAJECTORY),
+    ],
+)
+def test_a_difference_is_relative_to_the_largest_reference_value(array, check, tolerance):
+    def shifted(share: float) -> dict[str, np.ndarray]:
+        made = evidence()
+        largest = np.abs(made[array]).max()
+        made[array] = made[array].copy()
+        made[array].flat[0] += share * tolerance * largest
+        return made
+
+    assert failed(shifted(0.9)) == []
+    assert failed(shifted(1.1)) == [check]
+
+
+@pytest.mark.parametrize("part", ["kernel", "bias"])
+def test_a_head_that_went_elsewhere_fails_the_trajectory(part):
+    made = evidence()
+    for name in (f"head_{part}", f"pipeline_{part}"):
+        made[name] = made[name] * (1 + 2 * tolerances.TRAJECTORY)
+    assert failed(made) == ["trajectory"]
+    alone = evidence()
+    alone[f"pipeline_{part}"] = alone[f"pipeline_{part}"] * (1 + 2 * tolerances.PIPELINE)
+    assert failed(alone) == ["pipeline order"]
+
+
+def test_inputs_are_compared_with_the_largest():
+    made = evidence()
+    largest = abs(made["inputs"]).max()
+    assert failed(made | {"inputs": made["inputs"] + 0.9 * tolerances.INPUTS * largest}) == []
+    assert failed(made | {"inputs": made["inputs"] + 1.1 * tolerances.INPUTS * largest}) == ["preprocessing"]
+
+
+def test_resized_inputs_may_differ_by_the_rounding_of_an_interpolation():
+    made, resized = evidence(), FROZEN.model_copy(update={"image_size": 64})
+    largest = abs(made["inputs"]).max()
+    assert failed(made | {"inputs": made["inputs"] + 0.9 * tolerances.INPUTS_RESIZED * largest}, task=resized) == []
+    found = failed(made | {"inputs": made["inputs"] + 1.1 * tolerances.INPUTS_RESIZED * largest}, task=resized)
+    assert found == ["preprocessing"]
+
+
+@pytest.mark.parametrize(("hash_", "check"), [("weights_hash", "weights"), ("order_hash", "order")])
+def test_other_weights_and_another_order_are_told_by_their_hashes(hash_, check):
+    assert failed(evidence() | {hash_: np.array("cc")}) == [check]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_what_is_not_finite_is_never_the_same(broken):
+    made = evidence()
+    made["logits"] = np.full_like(made["logits"], broken)
+    assert failed(made) == ["logits"]
+
+
+def test_another_shape_is_never_the_same():
+    made = evidence()
+    assert failed(made | {"losses": made["losses"][:-1]}) == ["losses"]
+
+
+def test_frozen_means_frozen():
+    assert failed(evidence() | {"altered_weights": np.array(["conv1.weight"])}) == ["frozen"]
+    assert failed(evidence() | {"altered_statistics": STATISTICS[:1]}) == ["frozen, statistics"]
+
+
+def test_in_batch_stats_every_statistic_has_to_move_and_to_the_same_place():
+    assert failed(evidence(True) | {"altered_statistics": STATISTICS[:1]}, task=MOVING) == ["frozen, statistics"]
+    made = evidence(True)
+    made["statistic/bn1.running_var"] = made["statistic/bn1.running_var"] * (1 + 2e-4)
+    assert failed(made, task=MOVING) == ["running statistics"]
+    assert failed(made, task=FROZEN) == ["frozen, statistics"]
+
+
+def outcome(wrong: int, differ: int = 0, images: int = 10_000) -> dict[str, np.ndarray]:
+    """Predictions of which `wrong` are wrong, and `differ` of the wrong ones are wrong in another way."""
+    labels = np.zeros(images, int)
+    predictions = labels.copy()
+    predictions[:wrong] = 1
+    predictions[:differ] = 2
+    kept = {"altered_weights": NONE, "altered_statistics": NONE, "statistics": STATISTICS}
+    return {"labels": labels, "predictions": predictions, **kept}
+
+
+def test_accuracy_may_differ_by_the_noise_of_the_test_set():
+    """At 70 % of 10,000: 1.96 * sqrt(2 * 0.7 * 0.3 / 10000) = 1.27 %. Predictions may differ on 0.5 %."""
+    near, far = outcome(3000 + 120), outcome(3000 + 135)
+    assert "outcome" not in failed(evidence(), outcome=(near, outcome(3000)))
+    assert "outcome" in failed(evidence(), outcome=(far, outcome(3000)))
+    assert failed(evidence(True), task=MOVING, outcome=(near | _moved(), outcome(3000) | _moved())) == []
+
+
+def test_frozen_predictions_agree_on_all_but_a_few_images():
+    assert failed(evidence(), outcome=(outcome(3000, 50), outcome(3000))) == []
+    assert failed(evidence(), outcome=(outcome(3000, 51), outcome(3000))) == ["predictions"]
+
+
+def test_a_weight_that_changes_late_is_found_after_the_fine_tune():
+    late = outcome(3000) | {"altered_weights": np.array(["fc.weight"])}
+    assert failed(evidence(), outcome=(late, outcome(3000))) == ["frozen after fine-tune"]
+
+
+def _trained(altered=STAGE.trained) -> dict[str, np.ndarray]:
+    """Evidence of a task that trains the last stage too; the last tensor has no gradient to speak of."""
+    drawn = np.random.default_rng(1)
+    below = {f"{part}/{name}": drawn.normal(size=4) for part in ("gradient", "moved") for name in STAGE.trained}
+    below[f"gradient/{STAGE.trained[-1]}"] = np.full(4, 1e-9)
+    return evidence() | below | {"altered_weights": np.array(altered)}
+
+
+def test_what_a_task_trains_has_to_move_and_to_the_same_place():
+    def failed(mine) -> list[str]:
+        return [check.name for check in prove(mine, _trained(), STAGE, None).checks if not check.passed]
+
+    assert failed(_trained()) == []
+    assert failed(_trained(STAGE.trained[1:])) == ["frozen, trained"]
+    assert failed(_trained(STAGE.trained[:-1])) == [], "what has no gradient may stand still"
+    assert failed(_trained((*STAGE.trained, "conv1.weight"))) == ["frozen"]
+    for part, check, tolerance in (
+        ("gradient", "first gradient below", tolerances.GRADIENT_BELOW["frozen"]),
+        ("moved", "trajectory below", tolerances.MOVED_BELOW),
+    ):
+        names = [f"{part}/{name}" for name in STAGE.trained]
+        for share, expected in ((0.9, []), (1.1, [check])):
+            off = {name: _trained()[name] * (1 + share * tolerance) for name in names}
+            assert failed(_trained() | off) == expected
+        made = _trained()
+        del made[names[3]]
+        assert failed(made) == [check], "a backend that leaves one out has not trained it"
+
+
+def test_losses_may_differ_by_more_where_more_is_trained():
+    made = _trained()
+    made["losses"] = made["losses"] * (1 + 5 * tolerances.TRAJECTORY)
+    assert not [check.name for check in prove(made, _trained(), STAGE, None).checks if not check.passed]
+    assert failed(evidence() | {"losses": made["losses"]}) == ["losses"]
+
+
+def _moved() -> dict[str, np.ndarray]:
+    return {"altered_statistics": STATISTICS}

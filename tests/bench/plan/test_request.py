@@ -1,0 +1,131 @@
+"""What was asked for becomes a plan, or falls back where nothing was asked for by name."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from dataclasses import replace
+
+import pytest
+
+from bench.errors import Unavailable, UserError
+from bench.plan import suite
+from bench.plan.request import Request, overridden_task, plan, usable_backends
+from bench.plan.task_table import TASKS
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """Nothing at home, and a network on which nobody answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HEADTOHEAD_CIFAR10_URL", f"http://127.0.0.1:{port}/cifar-10-python.tar.gz")
+    monkeypatch.setenv("HEADTOHEAD_WEIGHTS_MIRROR", f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.slow
+def test_without_data_the_offline_suite_takes_over_and_says_so(offline):
+    made = plan(Request())
+    assert made.suite.name == "offline"
+    assert made.banner.startswith("Offline suite: ")
+    assert "127.0.0.1" in made.banner, "it says what was tried"
+    assert [prepared.task.dataset for prepared in made.tasks] == ["digits", "digits"]
+    assert made.tasks[0].overridden == ("weights", "dataset")
+    assert made.tasks[0].fine_tune is False, "accuracy with random weights says nothing"
+    assert made.tasks[1].fine_tune is True
+
+
+@pytest.mark.slow
+def test_a_task_or_suite_that_was_asked_for_by_name_is_never_replaced(offline):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+        plan(Request(tasks=["cifar10-resnet18"]))
+    with pytest.raises(Unavailable):
+        plan(Request(suite="quick"))
+
+
+@pytest.mark.slow
+def test_an_option_that_the_offline_tasks_cannot_have_tells_what_could_not_be_had(offline):
+    for overrides in ({"train_limit": 5000}, {"weights": "IMAGENET1K_V1"}):
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+            plan(Request(overrides=overrides))
+
+
+@pytest.mark.parametrize("command", ["parity", "roofline", "tune"])
+def test_other_commands_say_that_other_tasks_stand_in_too(command, command_line, monkeypatch):
+    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, backends=["pytorch"]))
+    fallen = replace(made, banner="Offline suite: no network.", tasks=())
+    monkeypatch.setattr(f"bench.cli.{command}.plan", lambda _: fallen)
+    monkeypatch.setattr("bench.cli.parity.run_proof", lambda *_: iter(()))
+    said = command_line(command)
+    assert (said.status, said.out.count("Offline suite: no network.")) == (0, 1)
+
+
+def test_a_run_says_so_in_a_box_at_its_start_and_at_its_end(command_line, monkeypatch, tmp_path):
+    fallen = replace(plan(Request(tasks=["embedded"], overrides={"weights": "random"})), banner="Offline suite: here.")
+    monkeypatch.setattr("bench.cli.run.plan", lambda _: fallen)
+    monkeypatch.setattr("bench.cli.run.measure_launches", lambda *_: iter(()))
+    said = command_line("run", "--results", tmp_path / "results")
+    lines = [line for line in said.out.splitlines() if line]
+    assert said.status == 0
+    assert [("Offline suite: here." in line) for line in lines[:3]] == [False, True, False]
+    assert said.out.count("│ Offline suite: here.") == 2
+
+
+def test_ratios_may_be_to_a_case_that_is_measured():
+    case = {"tasks": ["embedded"], "overrides": {"weights": "random"}, "variants": ["default", "matched"]}
+    assert plan(Request(**case, relative_to="keras/matched")).relative_to == "keras/matched"
+    with pytest.raises(UserError, match="unknown backend or case 'keras/tuned'"):
+        plan(Request(**case, relative_to="keras/tuned"))
+
+
+def test_with_all_at_hand_there_is_no_banner():
+    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, launches=2, rounds=3))
+    assert made.banner is None
+    assert (made.suite.launches, made.suite.rounds) == (2, 3)
+    assert made.backends == ("pytorch", "tensorflow", "keras")
+    assert made.default.threads >= 1
+    assert [prepared.task.name for prepared in made.tasks] == ["embedded"]
+    assert made.tasks[0].overridden == ("weights",)
+
+
+def test_a_suite_limits_the_training_images_of_a_task_and_a_limit_of_ones_own_wins(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'description = "d"\nlaunches = 1\nrounds = 2\nround_seconds = 0.1\nmost_training_images = 100\n'
+        '[[entries]]\ntask = "embedded"\noverride = { weights = "random" }\n'
+    )
+    limited = plan(Request(suite=str(path))).tasks[0]
+    assert (limited.task.train_limit, len(limited.dataset.train_images)) == (100, 100)
+    assert len(limited.dataset.test_images) == 360
+    own = plan(Request(suite=str(path), overrides={"train_limit": 50})).tasks[0]
+    assert len(own.dataset.train_images) == 50
+
+
+def test_overrides_that_change_nothing_are_none():
+    task, changed = overridden_task("embedded", {"batch_size": 32, "epochs": 3})
+    assert changed == ("epochs",)
+    assert task.hash != TASKS["embedded"].hash
+    assert overridden_task("embedded", {"batch_size": 32})[0].hash == TASKS["embedded"].hash
+
+
+def test_backends_without_their_packages_are_skipped_with_the_way_out(monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "keras_hub" else real(name, *a))
+    usable, skipped = usable_backends(())
+    assert usable == ("pytorch",)
+    assert skipped == {
+        "tensorflow": "keras_hub not installed: pip install 'head-to-head[tensorflow]'",
+        "keras": "keras_hub not installed: pip install 'head-to-head[keras]'",
+    }
+    with pytest.raises(UserError, match="no backend can run here: keras: keras_hub not installed"):
+        usable_backends(["keras"])
+
+
+def test_backends_named_twice_run_once():
+    assert usable_backends(["keras", "pytorch", "keras"])[0] == ("keras", "pytorch")
+
+
+def test_the_suite_that_may_fall_back_exists_and_needs_data():
+    assert {entry.task for entry in suite.load(Request.suite).entries} == {"cifar10-resnet18"}

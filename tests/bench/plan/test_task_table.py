@@ -1,0 +1,82 @@
+"""The task table, and what a task refuses to be."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from backends.task import Task, Variant
+from bench.plan.task_table import TASKS
+
+BASE = {"name": "t", "backbone": "resnet18", "weights": "random", "dataset": "digits", "image_size": 32}
+
+
+def test_tasks_are_told_apart_by_content_and_not_by_name():
+    assert len({task.hash for task in TASKS.values()}) == len(TASKS)
+    task = TASKS["tutorial"]
+    assert task.model_copy(update={"name": "other"}).hash == task.hash
+    for field, value in (("seed", 1), ("batch_size", 8), ("last_batch", "dropped"), ("std", (1.0, 1.0, 1.0))):
+        assert task.model_copy(update={field: value}).hash != task.hash, field
+
+
+def test_a_task_comes_back_from_json_as_it_was():
+    for task in TASKS.values():
+        back = Task.model_validate_json(task.model_dump_json())
+        assert back == task
+        assert back.hash == task.hash
+
+
+def test_a_task_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        TASKS["tutorial"].seed = 3
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"backbone": "resnet19"}, "backbone 'resnet19' is not one of resnet18"),
+        ({"weights": "mine"}, "weights 'mine' do not exist for resnet18: use one of IMAGENET1K_V1, random"),
+        ({"image_size": 31}, "image size 31 is too small for resnet18: use 32 or more"),
+        ({"batch_norm": "batch_stats", "batch_size": 1}, "one value per channel at batch size 1 and 32 px"),
+        ({"dataset": "mnist"}, "dataset"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"seed": -1}, "seed"),
+        ({"batchsize": 4}, "batchsize"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(change, named):
+    with pytest.raises(ValidationError) as refused:
+        Task(**{**BASE, **change})
+    assert named in str(refused.value)
+
+
+def test_one_image_is_enough_where_its_map_has_more_than_one_pixel():
+    large = Task(**{**BASE, "image_size": 33, "batch_norm": "batch_stats", "batch_size": 1})
+    assert large.values_per_channel(1) == 4
+
+
+def test_what_is_trained_begins_with_a_stage_and_has_no_statistics():
+    task = Task(**{**BASE, "trainable": "last-stage"})
+    assert task.trained[0] == "layer4.0.conv1.weight"
+    assert task.trained[-1] == "layer4.1.bn2.bias"
+    assert not [name for name in task.trained if "running" in name]
+    lite = Task(**{**BASE, "backbone": "efficientnet_lite0", "image_size": 32, "trainable": "last-stage"})
+    assert {name.split(".")[0] for name in lite.trained} == {"blocks", "conv_head", "bn2"}
+    assert lite.trained[0] == "blocks.6.0.conv_pw.weight"
+    whole = Task(**{**BASE, "trainable": "all"})
+    assert len(whole.trained) == 60, "20 convolutions, 20 scales and 20 shifts"
+    assert len({task.hash, whole.hash, Task(**BASE).hash}) == 3
+    assert Task(**BASE).trained == ()
+
+
+def test_training_the_head_alone_is_not_written_for_readers_that_do_not_know_better():
+    assert "trainable" not in Task(**BASE).model_dump_json()
+    assert TASKS["embedded"].hash == "cdc17879295c", "as it was before there was such a field"
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU"])
+def test_a_device_is_cpu_or_cuda(device):
+    with pytest.raises(ValidationError):
+        Variant(device=device)
+    assert Variant(device="cuda:1").device == "cuda:1"

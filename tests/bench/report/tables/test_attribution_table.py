@@ -1,0 +1,65 @@
+"""Attribution: a difference is assigned to the kernels, the layers above them, or the training loop."""
+
+from __future__ import annotations
+
+import pytest
+
+from backends.task import Variant
+from bench.plan import suite
+from bench.plan.request import Request, plan
+from bench.records.record import Record
+from bench.report.tables import Table, tables
+from tests.bench.example_records import BROKEN, launches
+
+OPERATIONS = Variant(name="tf_ops", graph="tf_ops")
+
+
+def operations(**fields: object) -> list[Record]:
+    made = launches("tensorflow", 6, variant="tf_ops", noise=1e-3, **fields)
+    return [one.model_copy(update={"variant": OPERATIONS}) for one in made]
+
+
+def attribution(*records: Record) -> Table | None:
+    return next((table for table in tables(records) if table.title.startswith("Attribution")), None)
+
+
+DEFAULTS = [
+    *launches("pytorch", 6, step_ms=6.0, noise=1e-3),
+    *launches("tensorflow", 6, step_ms=4.0, noise=1e-3),
+    *launches("keras", 6, step_ms=4.0, noise=1e-3),
+]
+
+
+def test_each_part_is_what_changes_between_two_cases():
+    shown = attribution(*DEFAULTS, *operations(step_ms=3.0))
+    parts = {
+        row[0].text: [float(cell.text.split()[0]) for cell in row[2:] if cell.text[0].isdigit()] for row in shown.rows
+    }
+    assert parts["the kernels"] == pytest.approx([2, 2], rel=0.01)
+    assert parts["the layers above them"] == pytest.approx([0.75, 0.75], rel=0.01)
+    assert parts["all together"] == pytest.approx([1.5, 1.5], rel=0.01)
+    assert shown.notes[0] == "compute: the difference is the kernels (× 2.00), then the layers above them (× 0.75)"
+    loop = next(row for row in shown.rows if row[0].text == "the training loop")
+    assert "keras/default over tensorflow/default" in loop[1].text
+    assert all(cell.text.startswith(("no difference found", "1.00", "0.99")) for cell in loop[2:])
+
+
+def test_without_one_of_the_cases_there_is_no_table():
+    assert attribution(*DEFAULTS) is None
+    assert attribution(*DEFAULTS[6:], *operations()) is None
+
+
+def test_a_case_that_is_not_proven_gives_no_figure():
+    shown = attribution(*DEFAULTS, *operations(step_ms=3.0, proof=BROKEN))
+    kernels, *_, together = shown.rows
+    assert kernels[2].text.startswith("not comparable: the first step's loss differs")
+    assert together[2].text.startswith(("1.49", "1.50"))
+
+
+def test_the_suite_asks_for_the_four_cases_and_a_user_for_others():
+    made = plan(Request(suite="attribution", launches=1))
+    cases = [(backend, variant.name) for backend, variant in made.cases(made.tasks[0])]
+    assert cases == [("pytorch", "default"), ("tensorflow", "default"), ("keras", "default"), ("tensorflow", "tf_ops")]
+    own = plan(Request(suite="attribution", variants=["matched"]))
+    assert [variant.name for variant in own.variants] == ["matched"]
+    assert suite.load("standard").variants == ()

@@ -1,0 +1,150 @@
+"""The exporters: files that other programs read, read by those programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench import report
+from bench.errors import UserError
+from bench.machine.environment import environment
+from bench.report import Report, terminal
+from bench.report.benchmark_json import merged
+from bench.report.tables import Cell, Column, Table, tables
+from tests.bench.example_records import died, launches, record
+
+ABOUT = environment()
+RECORDS = [
+    each.model_copy(update={"about": ABOUT}) for each in (*launches("pytorch", 3), *launches("keras", 3, step_ms=7))
+]
+
+
+@pytest.fixture(scope="module")
+def made() -> Report:
+    return Report(records=RECORDS, tables=tables(RECORDS, banner="a caution"))
+
+
+def test_the_runs_folder_gets_one_file_a_format(made, tmp_path):
+    assert [p.name for p in report.write(tmp_path, made)] == [
+        "results.csv",
+        "tables.md",
+        "benchmark.json",
+        "environment.json",
+    ]
+    assert all(p.stat().st_size for p in tmp_path.iterdir())
+    with pytest.raises(UserError, match="unknown format 'markdwon': did you mean 'markdown'"):
+        report.write(tmp_path, made, ["markdwon"])
+
+
+def test_the_csv_reads_back_with_empty_device_columns(made):
+    text = report.export("csv", made)
+    back = pd.read_csv(io.StringIO(text))
+    assert back["images_per_second"].round().tolist() == [
+        round(r.pipeline.images / statistics.median(r.pipeline.seconds)) for r in RECORDS
+    ]
+    assert back["peak_device_mb"].isna().all()
+    assert "no GPU" not in text
+
+
+def test_pytest_benchmark_reads_the_merged_file_with_its_own_command(made, tmp_path):
+    path = tmp_path / "benchmark.json"
+    path.write_text(report.export("benchmark-json", made))
+    command = [sys.executable, "-c", "from pytest_benchmark.cli import main; main()", "compare", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": 2 tests") == 2
+    for kind in ("pipeline", "compute"):
+        assert f"test_{kind}[cifar10-resnet18/keras/default]" in done.stdout
+
+
+def test_launches_of_a_case_are_one_benchmark_with_true_statistics(made):
+    content = json.loads(report.export("benchmark-json", made))
+    assert list(content) == ["machine_info", "commit_info", "benchmarks", "datetime", "version"]
+    assert content["machine_info"]["node"] == ""
+
+    names = [entry["fullname"] for entry in content["benchmarks"]]
+    assert len(set(names)) == len(names) == 4
+    assert names[0] == "bench/worker/measure.py::test_pipeline[cifar10-resnet18/pytorch/default]"
+
+    entry = content["benchmarks"][0]
+    data = [s for r in RECORDS[:3] for s in r.pipeline.seconds]
+    assert entry["stats"]["data"] == data
+    assert entry["stats"]["rounds"] == 36
+    assert entry["stats"]["mean"] == pytest.approx(statistics.mean(data))
+    assert entry["stats"]["median"] == pytest.approx(statistics.median(data))
+    assert entry["stats"]["stddev"] == pytest.approx(statistics.stdev(data))
+    assert entry["stats"]["ops"] == pytest.approx(1 / statistics.mean(data))
+    assert entry["extra_info"] == {
+        "images": 160,
+        "steps": 40,
+        "launches": [0, 1, 2],
+        "rounds_by_launch": [12, 12, 12],
+    }
+
+
+def test_a_name_does_not_depend_on_what_else_was_measured():
+    alone = {entry["fullname"] for entry in merged(launches("keras", 1))}
+    assert alone < {entry["fullname"] for entry in merged(RECORDS)}
+
+
+def test_what_launches_disagree_on_is_listed_and_a_failed_one_left_out():
+    first, second = launches("keras", 2)
+    entry = {**second.benchmarks[0], "extra_info": {"images": 80, "steps": 40}}
+    second = second.model_copy(update={"benchmarks": (entry,)})
+    third = record("keras", 2).model_copy(update={"failure": died(record(), "parity", "x", []).failure})
+    info = merged([first, second])[0]["extra_info"]
+    assert (info["images"], info["steps"]) == ([160, 80], 40)
+    text = report.export("benchmark-json", Report(records=[first, second, third], tables=[]))
+    assert json.loads(text)["benchmarks"][0]["extra_info"]["launches"] == [0, 1]
+
+
+def test_markdown_survives_what_programs_print():
+    table = Table(
+        title="a | b",
+        columns=(Column("case", figures=False), Column("x")),
+        rows=((Cell("a|b\n<c>"), Cell("1*2", bold=True)),),
+        notes=("a note", "died, last lines:\n```\n| x"),
+    )
+    assert report.export("markdown", Report(records=[], tables=[table])) == (
+        "## a \\| b\n\n"
+        "| case           |        x |\n"
+        "| -------------- | -------: |\n"
+        "| a\\|b<br>&lt;c> | **1\\*2** |\n\n"
+        "- a note\n"
+        "- died, last lines:\n\n  ````\n  ```\n  | x\n  ````\n"
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_keeps_to_its_width_and_loses_nothing(made, width):
+    text = terminal.export(made, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    for table in made.tables:
+        for row in table.rows:
+            # A case's name is whole on a line; other cells may be wrapped, but only between words.
+            assert row[0].text in text
+            assert [word for cell in row for word in cell.text.split() if word not in text] == []
+    assert text.count("a caution") == len(made.tables)
+    assert "…" not in text
+
+
+def test_brackets_in_a_cell_are_text_and_not_style():
+    table = Table(title="[bold]x", columns=(Column("case"),), rows=((Cell("[red]1"),),))
+    console = Console(file=io.StringIO(), width=40)
+    terminal.show(Report(records=[], tables=[table]), console)
+    assert "[red]1" in console.file.getvalue()
+    assert "[bold]x" in console.file.getvalue()
+
+
+def test_exporters_and_pandas_are_loaded_when_they_are_asked_for():
+    late = {"pandas", "scipy", "rich", "bench.report.csv"}
+    code = f"import sys, bench.report; print({late} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"
