@@ -1,4 +1,4 @@
-"""The suites: which cases are measured, and how thoroughly. A suite is a TOML file in `bench/suites/`."""
+"""The suites: which cases are measured, and how thoroughly. A suite is a TOML file in `bench/plan/suites/`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.bench.gate.repository import git
 from tests.bench.gate.test_gate import edit
 from tests.bench.processes import PROJECT, arithmetic
 
-DOCUMENT = PROJECT / "bench/gate/README.md"
+DOCUMENT = PROJECT / "docs/gate.md"
 #: What needs the network, and the service's own steps.
 ELSEWHERE = re.compile(r"python -m pip ")
 

@@ -1,6 +1,6 @@
 """The tables: one golden Markdown file per outcome, so that a change of wording shows in review.
 
-After a change that is meant, `GOLDEN=write pytest tests/bench/test_tables.py` writes the files anew.
+After a change that is meant, `GOLDEN=write pytest tests/bench/report/tables` writes the files anew.
 """
 
 from __future__ import annotations
