@@ -11,6 +11,7 @@ import pytest
 from bench.worker import plugin, target_plugin
 from bench.worker.job import AnyJob, Job, SweepJob, TargetJob
 from bench.worker.lifeline import Lifeline
+from bench.worker.quick_save import QuickSave
 
 MEASUREMENTS = Path(__file__).with_name("measure.py")
 SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
@@ -30,7 +31,7 @@ def main(job_file: str) -> int:
         tests, root, worker = str(SWEEP if swept else MEASUREMENTS), Path(__file__).parents[2], plugin.Worker(job)
     lifeline = Lifeline(job.descriptor, job.scratch)
     try:
-        return pytest.main([tests, *_arguments(job, root)], plugins=[worker])
+        return pytest.main([tests, *_arguments(job, root)], plugins=[worker, QuickSave()])
     finally:
         lifeline.let_go()
 
