@@ -1,4 +1,4 @@
-"""The frameworks, one folder each, behind one contract (`backends.base`)."""
+"""The registry of backends: one folder for each framework, all behind one contract (`backends.base`)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A registry entry: where the backend's module is, and which packages it needs to be installed."""
+class BackendEntry:
+    """A registry entry: a backend's module, the packages that it needs, and the extra that installs them."""
 
     module: str
     packages: tuple[str, ...]
@@ -24,20 +24,20 @@ class Entry:
 #: A new backend is one folder and one entry here.
 REGISTRY = MappingProxyType(
     {
-        "pytorch": Entry("backends.pytorch", ("torch", "torchvision", "timm"), "pytorch"),
-        "tensorflow": Entry("backends.tensorflow", ("tensorflow", "keras", "keras_hub"), "tensorflow"),
-        "keras": Entry("backends.keras", ("tensorflow", "keras", "keras_hub"), "keras"),
+        "pytorch": BackendEntry("backends.pytorch", ("torch", "torchvision", "timm"), "pytorch"),
+        "tensorflow": BackendEntry("backends.tensorflow", ("tensorflow", "keras", "keras_hub"), "tensorflow"),
+        "keras": BackendEntry("backends.keras", ("tensorflow", "keras", "keras_hub"), "keras"),
     }
 )
 
 
-def missing_packages(name: str) -> tuple[str, ...]:
-    """The packages that backend `name` needs and this environment lacks; imports none of them."""
+def find_missing_packages(name: str) -> tuple[str, ...]:
+    """List the packages that backend `name` needs and that are not installed; imports none of them."""
     return tuple(p for p in REGISTRY[name].packages if importlib.util.find_spec(p) is None)
 
 
 def load(name: str) -> Backend:
-    """The backend called `name`. Imports its framework, and no other.
+    """Import the backend called `name`, with its framework and no other.
 
     Raises:
         KeyError: no such backend.

@@ -31,25 +31,17 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in the network a convolution is: width and height of the map that it reads, and its stride."""
-
-    side: int
-    stride: int
-
-
-@dataclass(frozen=True)
 class Backbone:
     """A network up to and including its global average pool.
 
     Attributes:
         name: the name in a task, and the architecture in a checkpoint's `config.json`.
         family: which builder reads `blocks` or `stages`.
-        features: width of the pooled features.
+        features: number of the pooled features.
         stride: input pixels per pixel of the last feature map.
-        epsilon: the batch normalisations' constant (torchvision 1e-5; TensorFlow-born EfficientNet 1e-3).
+        epsilon: the batch normalisations' constant (torchvision 1e-5; EfficientNet, trained in TensorFlow, 1e-3).
         momentum: the share of the old running statistic kept at each step, as Keras counts it (PyTorch's is 1 - this).
-        weights: names of the checkpoints that exist, the first being the usual one.
+        weights: names of the checkpoints that exist, the usual one first.
     """
 
     name: str
@@ -65,7 +57,7 @@ class Backbone:
 
     @property
     def architecture(self) -> str:
-        """The name that timm and KerasHub know it by."""
+        """Its name in timm and KerasHub."""
         return {"resnet": self.name, "efficientnet_lite": f"tf_{self.name}"}[self.family]
 
     def tensors(self) -> dict[str, Shape]:
@@ -74,23 +66,23 @@ class Backbone:
         Convolutions are (out, in, height, width), depthwise ones (channels, 1, height, width). The classifier
         that a published checkpoint ends with is not among them: a fine-tune replaces it.
         """
-        return dict(_resnet(self) if self.family == "resnet" else _efficientnet_lite(self))
+        return dict(_iterate_resnet(self) if self.family == "resnet" else _iterate_efficientnet_lite(self))
 
     @property
     def last_stage(self) -> str:
-        """What the names of the last stage's tensors begin with; what follows them, up to the pool, belongs to it."""
+        """How the names of the last stage's tensors begin. All later tensors belong to the stage, too."""
         return f"layer{len(self.blocks)}." if self.family == "resnet" else f"blocks.{len(self.stages) - 1}."
 
 
-def _batch_norm(name: str, channels: int) -> Iterator[tuple[str, Shape]]:
+def _iterate_batch_norm(name: str, channels: int) -> Iterator[tuple[str, Shape]]:
     for tensor in ("weight", "bias", "running_mean", "running_var"):
         yield f"{name}.{tensor}", (channels,)
 
 
-def _resnet(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
+def _iterate_resnet(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
     """He et al., "Deep Residual Learning", CVPR 2016, table 1; the stride of a bottleneck is on its 3x3."""
     yield "conv1.weight", (64, 3, 7, 7)
-    yield from _batch_norm("bn1", 64)
+    yield from _iterate_batch_norm("bn1", 64)
     expansion = 4 if backbone.block == "bottleneck" else 1
     channels = 64
     for stage, repeats in enumerate(backbone.blocks, start=1):
@@ -103,16 +95,16 @@ def _resnet(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
                 kernels = [(width, channels, 1), (width, width, 3), (width * expansion, width, 1)]
             for number, (out, into, size) in enumerate(kernels, start=1):
                 yield f"{prefix}.conv{number}.weight", (out, into, size, size)
-                yield from _batch_norm(f"{prefix}.bn{number}", out)
+                yield from _iterate_batch_norm(f"{prefix}.bn{number}", out)
             if index == 0 and (stage > 1 or expansion > 1):
                 yield f"{prefix}.downsample.0.weight", (width * expansion, channels, 1, 1)
-                yield from _batch_norm(f"{prefix}.downsample.1", width * expansion)
+                yield from _iterate_batch_norm(f"{prefix}.downsample.1", width * expansion)
             channels = width * expansion
 
 
-def _efficientnet_lite(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
+def _iterate_efficientnet_lite(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
     yield "conv_stem.weight", (32, 3, 3, 3)
-    yield from _batch_norm("bn1", 32)
+    yield from _iterate_batch_norm("bn1", 32)
     channels = 32
     for number, stage in enumerate(backbone.stages):
         for index in range(stage.repeats):
@@ -121,16 +113,16 @@ def _efficientnet_lite(backbone: Backbone) -> Iterator[tuple[str, Shape]]:
             depthwise, norm = "conv_dw", 1
             if stage.expansion > 1:
                 yield f"{prefix}.conv_pw.weight", (wide, channels, 1, 1)
-                yield from _batch_norm(f"{prefix}.bn{norm}", wide)
+                yield from _iterate_batch_norm(f"{prefix}.bn{norm}", wide)
                 norm += 1
             yield f"{prefix}.{depthwise}.weight", (wide, 1, stage.kernel, stage.kernel)
-            yield from _batch_norm(f"{prefix}.bn{norm}", wide)
+            yield from _iterate_batch_norm(f"{prefix}.bn{norm}", wide)
             project = "conv_pwl" if stage.expansion > 1 else "conv_pw"
             yield f"{prefix}.{project}.weight", (stage.channels, wide, 1, 1)
-            yield from _batch_norm(f"{prefix}.bn{norm + 1}", stage.channels)
+            yield from _iterate_batch_norm(f"{prefix}.bn{norm + 1}", stage.channels)
             channels = stage.channels
     yield "conv_head.weight", (backbone.features, channels, 1, 1)
-    yield from _batch_norm("bn2", backbone.features)
+    yield from _iterate_batch_norm("bn2", backbone.features)
 
 
 _LITE0 = (

@@ -1,9 +1,9 @@
-"""The contract between the harness and a framework: with `backends.values`, all that a new backend has to know.
+"""The contract between the harness and a framework. A new backend needs this module and `backends.values`.
 
-NumPy in, NumPy out. A backend opens no file (but for a profile, where the framework writes one into a folder that it
-is given), reads no clock, prints nothing and draws nothing at random: the harness hands it the checkpoint's tensors,
-the head's initial values and the order of images, and measures it from outside. Shapes: n images of h x w pixels; d
-features; c classes.
+NumPy arrays go in, NumPy arrays come out. A backend opens no file, reads no clock, prints nothing and draws nothing at
+random. (One exception: a profiler may write its file into the folder that it is given.) The harness gives it the
+checkpoint's tensors, the head's initial values and the order of images, and measures it from outside. Shapes: n images
+of h x w pixels; d features; c classes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
 
 
 class Training(ABC):
-    """Training under way over an `Order`. It rests between calls: the harness decides when it moves on."""
+    """A training run over an `Order`. It pauses between calls: the harness decides when it continues."""
 
     @abstractmethod
     def advance(self, steps: int) -> float:
@@ -32,11 +32,11 @@ class Training(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop the input pipeline and free what it holds. Closing twice is allowed."""
+        """Stop the input pipeline and free its resources. It may be called twice."""
 
 
 class Trainer(ABC):
-    """A task, built: a backbone, frozen but for what the task trains, and a head, on a device.
+    """A built task: backbone and head on a device. The backbone is frozen, except for what the task trains.
 
     Images are (n, h, w, 3) uint8, raw.
     """
@@ -53,19 +53,19 @@ class Trainer(ABC):
         """Pooled features (n, d) float32 of one batch, computed as in a training step."""
 
     def extract(self, *several: np.ndarray) -> list[np.ndarray]:
-        """Pooled features (n, d) float32 of several arrays of images, in the quickest form that the backend has.
+        """Pooled features (n, d) float32 of several arrays of images, as fast as the backend can compute them.
 
-        It is called once, batch norm being `frozen`. Of the variant it keeps precision and device; how it is executed,
-        folded and laid out is the backend's choice, and features agree with those of `features` as the proof asks.
+        Called once, with batch norm `frozen`. Precision and device are the variant's. The backend chooses execution,
+        folding and layout; the features must agree with those of `features` within the tolerances of the proof.
         """
-        return [extraction.in_batches(self.features, images, self.task) for images in several]
+        return [extraction.extract_in_batches(self.features, images, self.task) for images in several]
 
     @abstractmethod
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Class scores (n, c) float32 of one batch.
 
-        In batch-norm mode `batch_stats` the batch's own statistics normalise it, and move the running ones, as
-        in a PyTorch model that is never put in eval mode.
+        In batch-norm mode `batch_stats` the batch is normalised by its own statistics and the running statistics move,
+        as in a PyTorch model that is never put in eval mode.
         """
 
     @abstractmethod
@@ -73,14 +73,14 @@ class Trainer(ABC):
         """Mean cross-entropy of one batch and its gradient with respect to the head; changes no parameter."""
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        """That loss' gradient with respect to the backbone's trained tensors, `task.trained`, named and laid out as in
-        `Backbone.tensors`. A backend that trains heads alone has none.
+        """The gradient of the same loss with respect to the backbone's trained tensors (`task.trained`), named and laid
+        out as in `Backbone.tensors`. Empty for a backend that trains only heads.
         """
         return {}
 
     @abstractmethod
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """One training step on one batch; returns its mean loss, as it was before the update."""
+        """Train one step on one batch; returns its mean loss before the update."""
 
     @abstractmethod
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -88,18 +88,18 @@ class Trainer(ABC):
 
     @abstractmethod
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """As `start`, but batches are taken from the input pipeline and trained on by nobody: the loss is 0."""
+        """As `start`, but the batches of the input pipeline are discarded, and nothing is trained: the loss is 0."""
 
     @abstractmethod
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """Begin training on batches that are preprocessed and on the device before this returns.
 
-        It goes round the order's batches without end, so a few of them serve any number of steps.
+        The order's batches repeat without end, so a few of them are enough for any number of steps.
         """
 
     @abstractmethod
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """Begin training the head alone, on pooled features (n, d) float32 as `features` computes them."""
+        """Begin training the head on pooled features (n, d) float32, as `features` computes them."""
 
     @abstractmethod
     def head_logits(self, features: np.ndarray) -> np.ndarray:
@@ -107,56 +107,56 @@ class Trainer(ABC):
 
     @abstractmethod
     def head(self) -> Head:
-        """The head as it is now."""
+        """The head's current values."""
 
     @abstractmethod
     def parameters(self) -> dict[str, np.ndarray]:
-        """Every tensor of the backbone as it is now, named and laid out as in `Backbone.tensors`."""
+        """The current values of all tensors of the backbone, named and laid out as in `Backbone.tensors`."""
 
     @abstractmethod
     def reset(self, head: Head | None = None) -> None:
-        """Back to the start: checkpoint, initial head (or `head` from now on), no momentum."""
+        """Restore the checkpoint and the initial head, and clear the momentum. A `head` replaces the initial head."""
 
     @abstractmethod
     def reset_device_memory(self) -> None:
-        """Restart the framework's peak counters; nothing to do without a GPU."""
+        """Restart the framework's peak counters; does nothing without a GPU."""
 
     @abstractmethod
     def device_memory(self) -> DeviceMemory | None:
-        """The framework's peak counters; None where there is no GPU."""
+        """The framework's peak counters; None without a GPU."""
 
 
 class Backend(ABC):
-    """One framework. Importing its module imports the framework and sets it up for nothing yet."""
+    """One framework. Importing its module imports the framework, but does not configure it."""
 
     name: str
 
     @abstractmethod
-    def about(self) -> dict[str, str]:
-        """How the framework was built: what its own configuration says of compiler, libraries and CUDA."""
+    def describe_build(self) -> dict[str, str]:
+        """How the framework was built, by its own configuration: compiler, libraries and CUDA."""
 
     @abstractmethod
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """A trainer that starts from `checkpoint` (as `Backbone.tensors`) and `head`.
 
         Raises:
-            UnsupportedVariant: the framework cannot do what the variant asks.
+            UnsupportedVariant: the framework cannot execute the variant.
         """
 
     @abstractmethod
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
-        """A kernel as the framework has it, ready to run on the variant's device on arrays that lie there. A trainer of
-        the variant was built in this process, which set threads, device and flags.
+        """The framework's own version of a kernel, ready to run on the variant's device, with its arrays there. A
+        trainer of the variant was built in this process before, which set threads, device and flags.
 
         Returns:
-            A function that runs it so many times, and returns once the device is done.
+            A function that runs the kernel a number of times, and returns once the device is done.
         """
 
     @abstractmethod
     def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
-        """Everything that the framework's own profiler sees while `run` is called.
+        """All events that the framework's own profiler records while `run` is called.
 
         Args:
             run: returns once the device is done.
-            folder: empty, for a profiler that can hand over what it saw just as a file.
+            folder: empty; for a profiler that reports through a file.
         """

@@ -7,78 +7,85 @@ from dataclasses import dataclass
 
 from backends.backbones import Backbone
 
-#: What the network's first convolution reads.
+#: The source of the network's first convolution.
 IMAGES = "images"
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """Width and height of the map that a convolution reads, and its stride."""
+
+    side: int
+    stride: int
+
+
+@dataclass(frozen=True)
 class Convolution:
-    """One convolution of square maps, (n, side, side, into) to (n, out_side, out_side, out).
+    """One convolution of square maps, (n, side, side, in_channels) to (n, out_side, out_side, out_channels).
 
     Attributes:
         name: the prefix of its tensors in `Backbone.tensors`.
-        reads: the convolution, or the block, whose output it reads; `IMAGES` for the first.
-        into, out: channels.
-        kernel, stride: in pixels, both ways.
-        before, after: pixels of padding above and left, and below and right.
-        groups: 1, or `into` where it is depthwise.
+        source: the convolution, or the block, whose output it reads; `IMAGES` for the first.
+        kernel, stride: in pixels, in both directions.
+        pad_before, pad_after: pixels of padding above and left, and below and right.
+        groups: 1, or `in_channels` in a depthwise convolution.
         side: width and height of its input.
-        activated: whether an activation follows, after the shortcut if there is one.
-        added: whether a block's shortcut is added to its output.
+        has_activation: whether an activation follows, after the shortcut if there is one.
+        adds_shortcut: whether a block's shortcut is added to its output.
     """
 
     name: str
-    reads: str
-    into: int
-    out: int
+    source: str
+    in_channels: int
+    out_channels: int
     kernel: int
     stride: int
-    before: int
-    after: int
+    pad_before: int
+    pad_after: int
     groups: int
     side: int
-    activated: bool
-    added: bool = False
+    has_activation: bool
+    adds_shortcut: bool = False
 
     @property
     def out_side(self) -> int:
         """Width and height of its output."""
-        return (self.side + self.before + self.after - self.kernel) // self.stride + 1
+        return (self.side + self.pad_before + self.pad_after - self.kernel) // self.stride + 1
 
     @property
     def weights(self) -> tuple[int, int, int, int]:
         """Shape of its weights, (out, in, height, width) as in `Backbone.tensors`."""
-        return self.out, self.into // self.groups, self.kernel, self.kernel
+        return self.out_channels, self.in_channels // self.groups, self.kernel, self.kernel
 
     @property
     def taps(self) -> list[list[int]]:
-        """In one direction, for each output pixel: the places in the kernel that lie on a pixel and not on padding."""
-        first = [at * self.stride - self.before for at in range(self.out_side)]
+        """In one direction, for each output pixel: the kernel positions that lie on a pixel and not on padding."""
+        first = [at * self.stride - self.pad_before for at in range(self.out_side)]
         return [[place for place in range(self.kernel) if 0 <= start + place < self.side] for start in first]
 
 
-def convolutions(backbone: Backbone, image_size: int) -> tuple[Convolution, ...]:
-    """All of them, for images (n, image_size, image_size, 3)."""
-    made = _resnet if backbone.family == "resnet" else _efficientnet_lite
-    return tuple(made(backbone, image_size))
+def list_convolutions(backbone: Backbone, image_size: int) -> tuple[Convolution, ...]:
+    """All convolutions of a backbone, for images (n, image_size, image_size, 3)."""
+    iterate = _iterate_resnet if backbone.family == "resnet" else _iterate_efficientnet_lite
+    return tuple(iterate(backbone, image_size))
 
 
-def same(side: int, kernel: int, stride: int) -> tuple[int, int]:
+def compute_same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's `same` padding, before and after (tf.nn: "SAME padding")."""
     whole = max(0, (-(-side // stride) - 1) * stride + kernel - side)
     return whole // 2, whole - whole // 2
 
 
-def pooled(side: int) -> int:
-    """The side behind ResNet's max pooling: 3 x 3, stride 2, padding 1."""
+def compute_pooled_side(side: int) -> int:
+    """Width and height of a map after ResNet's max pooling: 3 x 3, stride 2, padding 1."""
     return (side + 2 - 3) // 2 + 1
 
 
-def _resnet(backbone: Backbone, side: int) -> Iterator[Convolution]:
+def _iterate_resnet(backbone: Backbone, side: int) -> Iterator[Convolution]:
     """As torchvision builds it: padding of half the kernel, stride 2 in the first block of stages 2 to 4."""
-    stem = Convolution("conv1", IMAGES, 3, 64, 7, 2, 3, 3, 1, side, activated=True)
+    stem = Convolution("conv1", IMAGES, 3, 64, 7, 2, 3, 3, 1, side, has_activation=True)
     yield stem
-    side, channels, source = pooled(stem.out_side), 64, stem.name
+    side, channels, source = compute_pooled_side(stem.out_side), 64, stem.name
     expansion = 4 if backbone.block == "bottleneck" else 1
     for stage, repeats in enumerate(backbone.blocks, start=1):
         width = 64 * 2 ** (stage - 1)
@@ -92,24 +99,35 @@ def _resnet(backbone: Backbone, side: int) -> Iterator[Convolution]:
             for number, (out, kernel, step) in enumerate(kernels, start=1):
                 half, last = kernel // 2, number == len(kernels)
                 one = Convolution(
-                    f"{prefix}.conv{number}", reads, into, out, kernel, step, half, half, 1, inner, True, added=last
+                    f"{prefix}.conv{number}",
+                    reads,
+                    into,
+                    out,
+                    kernel,
+                    step,
+                    half,
+                    half,
+                    1,
+                    inner,
+                    True,
+                    adds_shortcut=last,
                 )
                 yield one
                 reads, into, inner = one.name, out, one.out_side
             if index == 0 and (stage > 1 or expansion > 1):
                 name = f"{prefix}.downsample.0"
-                yield Convolution(name, source, channels, into, 1, stride, 0, 0, 1, side, activated=False)
+                yield Convolution(name, source, channels, into, 1, stride, 0, 0, 1, side, has_activation=False)
             side, channels, source = inner, into, prefix
 
 
-def _efficientnet_lite(backbone: Backbone, side: int) -> Iterator[Convolution]:
+def _iterate_efficientnet_lite(backbone: Backbone, side: int) -> Iterator[Convolution]:
     """As TensorFlow trained it, with `same` padding."""
 
     def convolution(
         name: str, reads: str, into: int, out: int, side: int, kernel: int = 1, stride: int = 1, groups: int = 1
     ) -> Convolution:
-        before, after = same(side, kernel, stride)
-        return Convolution(name, reads, into, out, kernel, stride, before, after, groups, side, activated=True)
+        before, after = compute_same_padding(side, kernel, stride)
+        return Convolution(name, reads, into, out, kernel, stride, before, after, groups, side, has_activation=True)
 
     stem = convolution("conv_stem", IMAGES, 3, 32, side, kernel=3, stride=2)
     yield stem
@@ -132,12 +150,12 @@ def _efficientnet_lite(backbone: Backbone, side: int) -> Iterator[Convolution]:
                 stage.channels,
                 kernel=1,
                 stride=1,
-                before=0,
-                after=0,
+                pad_before=0,
+                pad_after=0,
                 groups=1,
                 side=side,
-                activated=False,
-                added=stride == 1 and channels == stage.channels,
+                has_activation=False,
+                adds_shortcut=stride == 1 and channels == stage.channels,
             )
             channels, source = stage.channels, prefix
     yield convolution("conv_head", source, channels, backbone.features, side)

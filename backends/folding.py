@@ -1,5 +1,7 @@
-"""The backbone's tensors as a variant executes them: batch normalisations folded into the convolutions before them,
-convolutions of small maps written as products, and rounded. The same for all frameworks.
+"""The backbone's tensors as a variant executes them, the same for all frameworks.
+
+Batch normalisations are folded into the convolutions before them, convolutions of small maps are written as matrix
+products, and weights are rounded to the precision.
 """
 
 from __future__ import annotations
@@ -8,39 +10,39 @@ import itertools
 
 import numpy as np
 
-from backends.backbones import Backbone, Place
-from backends.convolutions import convolutions
+from backends.backbones import Backbone
+from backends.convolutions import Geometry, list_convolutions
 from backends.task import Task, Variant
 from backends.values import Tensors, UnsupportedVariant
 
 
-def folds(variant: Variant) -> bool:
-    """Whether `variant` computes batch normalisations into the convolutions before them."""
+def folds_batch_norm(variant: Variant) -> bool:
+    """Whether `variant` folds batch normalisations into the convolutions before them."""
     return variant.folding in ("conv_bn", "product")
 
 
-def for_extraction(variant: Variant, **knobs: str) -> Variant:
-    """What features are extracted with: the precision and device of `variant`, folded, and `knobs` of the backend."""
+def make_extraction_variant(variant: Variant, **knobs: str) -> Variant:
+    """The variant that features are extracted with: precision and device of `variant`, folded, with a backend's own
+    `knobs`.
+    """
     kept = {name: getattr(variant, name) for name in ("precision", "threads", "device")}
     return Variant.model_validate({**kept, "name": "extraction", "folding": "product", **knobs})
 
 
-def pairs(backbone: Backbone) -> dict[str, str]:
-    """The prefix of every convolution's tensors, and of the normalisation behind it, which follows it in the order of
-    the network.
-    """
+def pair_convolutions_with_norms(backbone: Backbone) -> dict[str, str]:
+    """Map the prefix of every convolution's tensors to that of its normalisation, the next one in the network."""
     prefixes = list(dict.fromkeys(name.rpartition(".")[0] for name in backbone.tensors()))
     return dict(zip(prefixes[::2], prefixes[1::2], strict=True))
 
 
-def fold(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
-    """`weight`, laid out as in the checkpoint, and `bias` (out,) of every convolution, float32.
+def fold_batch_norm(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
+    """Fold every normalisation into its convolution: `weight`, as in the checkpoint, and `bias` (out,), float32.
 
     w' = w γ / √(σ² + ε) and b' = β − μ γ / √(σ² + ε), computed in float64 (Jacob et al., "Quantization and Training of
     Neural Networks", CVPR 2018, section 3.2, equation 14).
     """
     folded = {}
-    for convolution, norm in pairs(backbone).items():
+    for convolution, norm in pair_convolutions_with_norms(backbone).items():
         gamma, beta, mean, variance = (
             checkpoint[f"{norm}.{name}"].astype(np.float64)
             for name in ("weight", "bias", "running_mean", "running_var")
@@ -52,92 +54,96 @@ def fold(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
     return folded
 
 
-def small_maps(task: Task, variant: Variant) -> dict[str, Place]:
-    """The convolutions that `variant` executes as a product: by prefix, where they are.
+def find_product_convolutions(task: Task, variant: Variant) -> dict[str, Geometry]:
+    """The convolutions that `variant` executes as a matrix product: their geometry, by the prefix of their tensors.
 
-    They are those that pad by half their kernel and whose map has no more pixels than it. Such a kernel lies over the
-    padding for the most part (of a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel), and a
-    product of all of the map's values with one matrix takes fewer multiplications than the convolution, and is what
-    processors do best.
+    These pad by half their kernel, and their map has no more pixels than the kernel. Most of the kernel then lies on
+    padding (in a ResNet-18's last stage at 32 px, eight of nine weights never meet a pixel). A product of all the map's
+    values with one matrix takes fewer multiplications than the convolution, and processors are fastest at it.
     """
     if variant.folding != "product":
         return {}
     return {
-        layer.name: Place(layer.side, layer.stride)
-        for layer in convolutions(task.network, task.image_size)
-        if layer.before == layer.after == layer.kernel // 2 and layer.groups == 1 and 1 < layer.kernel >= layer.side
+        layer.name: Geometry(layer.side, layer.stride)
+        for layer in list_convolutions(task.network, task.image_size)
+        if layer.pad_before == layer.pad_after == layer.kernel // 2
+        and layer.groups == 1
+        and 1 < layer.kernel >= layer.side
     }
 
 
-def as_product(weight: np.ndarray, place: Place) -> np.ndarray:
-    """A convolution of a whole map as a 1 x 1 convolution of one pixel, whose channels are the map's values.
+def make_product_weights(weight: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The weights of a 1 x 1 convolution of one pixel that computes a convolution of a whole map: its channels are the
+    map's values.
 
     Args:
         weight: (out, in, k, k), of a convolution that pads by k // 2.
-        place: where it is.
+        geometry: of that convolution.
 
     Returns:
-        (side' side' out, side side in, 1, 1), both sides of it in the order height, width, channel.
+        (side' side' out, side side in, 1, 1); inputs and outputs are in the order height, width, channel.
     """
     out, into, kernel, _ = weight.shape
-    side, after = place.side, -(-place.side // place.stride)
+    side, after = geometry.side, -(-geometry.side // geometry.stride)
     product = np.zeros((after, after, out, side, side, into), weight.dtype)
     for (y, x), (v, u) in itertools.product(np.ndindex(after, after), np.ndindex(side, side)):
-        row, column = v - y * place.stride + kernel // 2, u - x * place.stride + kernel // 2
+        row, column = v - y * geometry.stride + kernel // 2, u - x * geometry.stride + kernel // 2
         if 0 <= row < kernel and 0 <= column < kernel:
             product[y, x, :, v, u] = weight[:, :, row, column]
     return product.reshape(after * after * out, side * side * into, 1, 1)
 
 
-def executed(task: Task, checkpoint: Tensors, variant: Variant) -> Tensors:
-    """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to their precision.
+def prepare_tensors(task: Task, checkpoint: Tensors, variant: Variant) -> Tensors:
+    """The tensors as `variant` executes them, float32: folded, and those of convolutions rounded to the precision.
 
-    In tf32 they stay as they are: the hardware rounds what it reads.
+    In tf32 nothing is rounded here: the hardware rounds what it reads.
 
     Raises:
-        UnsupportedVariant: a tensor's numbers are too large for the precision.
+        UnsupportedVariant: a tensor has numbers that are too large for the precision.
     """
     backbone = task.network
-    tensors = dict(fold(backbone, checkpoint)) if folds(variant) else dict(checkpoint)
-    for prefix, place in small_maps(task, variant).items():
-        tensors[f"{prefix}.weight"] = as_product(tensors[f"{prefix}.weight"], place)
-        tensors[f"{prefix}.bias"] = np.tile(tensors[f"{prefix}.bias"], (-(-place.side // place.stride)) ** 2)
-    if variant.precision not in ROUNDED:
+    tensors = dict(fold_batch_norm(backbone, checkpoint)) if folds_batch_norm(variant) else dict(checkpoint)
+    for prefix, geometry in find_product_convolutions(task, variant).items():
+        tensors[f"{prefix}.weight"] = make_product_weights(tensors[f"{prefix}.weight"], geometry)
+        tensors[f"{prefix}.bias"] = np.tile(tensors[f"{prefix}.bias"], (-(-geometry.side // geometry.stride)) ** 2)
+    if variant.precision not in ROUNDINGS:
         return tensors
-    held = {f"{prefix}.{kind}" for prefix in pairs(backbone) for kind in ("weight", "bias")}
-    rounded = {n: ROUNDED[variant.precision](tensor) if n in held else tensor for n, tensor in tensors.items()}
+    held = {f"{prefix}.{kind}" for prefix in pair_convolutions_with_norms(backbone) for kind in ("weight", "bias")}
+    rounded = {n: ROUNDINGS[variant.precision](tensor) if n in held else tensor for n, tensor in tensors.items()}
     if lost := next((name for name, tensor in rounded.items() if not np.isfinite(tensor).all()), None):
-        raise UnsupportedVariant(f"precision {variant.precision!r} cannot hold the numbers of {lost}: use bf16 or fp32")
+        raise UnsupportedVariant(
+            f"precision {variant.precision!r} cannot represent the values of {lost}: use bf16 or fp32"
+        )
     return rounded
 
 
-def to_bfloat16(values: np.ndarray) -> np.ndarray:
-    """float32 rounded to bfloat16, which is its upper half, to the nearest, ties to even; finite values only."""
+def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
+    """Round float32 to bfloat16, its upper 16 bits, to the nearest, ties to even; only for finite values."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     nearest = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
     return (nearest & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-def to_float16(values: np.ndarray) -> np.ndarray:
-    """float32 rounded to float16, to the nearest, ties to even; infinite above 65,504."""
+def round_to_float16(values: np.ndarray) -> np.ndarray:
+    """Round float32 to float16, to the nearest, ties to even; infinite above 65,504."""
     with np.errstate(over="ignore"):
         return values.astype(np.float16).astype(np.float32)
 
 
-#: By precision, how the tensors of convolutions are rounded ahead of time.
-ROUNDED = {"bf16": to_bfloat16, "fp16": to_float16}
+#: How the tensors of convolutions are rounded ahead of time, by precision.
+ROUNDINGS = {"bf16": round_to_bfloat16, "fp16": round_to_float16}
 
 
-def read_back(now: Tensors, expected: Tensors, checkpoint: Tensors) -> dict[str, np.ndarray]:
-    """The checkpoint's tensors, but for those whose executed form is not what was made of them: these as they are.
+def recover_checkpoint(now: Tensors, expected: Tensors, checkpoint: Tensors) -> dict[str, np.ndarray]:
+    """The checkpoint's tensors, with those replaced whose executed form has changed.
 
     Args:
-        now: the tensors as they are executed now.
-        expected: as they should be, see `executed`.
-        checkpoint: what those were made of. An altered folded bias is told by its convolution's weight.
+        now: the executed tensors' current values.
+        expected: their values before training, see `prepare_tensors`.
+        checkpoint: what those were made of. It has no folded biases: a changed one replaces its convolution's weight.
     """
-    found = dict(checkpoint)
+    recovered = dict(checkpoint)
     for name, value in now.items():
         if not np.array_equal(value, expected[name]):
-            found[name if name in checkpoint else f"{name.rpartition('.')[0]}.weight"] = value
-    return found
+            recovered[name if name in checkpoint else f"{name.rpartition('.')[0]}.weight"] = value
+    return recovered

@@ -1,4 +1,4 @@
-"""Kernels: the single operations by which a machine's rates are measured, each as a framework itself has it."""
+"""Kernels: the single operations by which a machine's rates are measured. Each framework runs its own version."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 
 from backends.convolutions import Convolution
 
-#: What is computed of a convolution: its output; its weights' gradient, from input and output's gradient; or its
-#: input's gradient, from weights and output's gradient.
-Pass = Literal["forward", "weight_gradient", "input_gradient"]
+#: A pass of a convolution: `forward` computes the output, `weight_gradient` the gradient of the weights from the input
+#: and the output's gradient, `input_gradient` the gradient of the input from the weights and the output's gradient.
+ConvolutionPass = Literal["forward", "weight_gradient", "input_gradient"]
 
 
 @dataclass(frozen=True)
 class Gemm:
-    """The product of two matrices (side, side): 2 side³ FLOP. In tf32 just where the variant is, which allows it."""
+    """The product of two matrices (side, side): 2 side³ FLOP. It is in tf32 only if the variant is."""
 
     side: int
     precision: str
@@ -22,31 +22,31 @@ class Gemm:
 
 @dataclass(frozen=True)
 class Convolutions:
-    """Convolutions one after the other and with nothing between them, each on arrays of its own, in the precision and
-    the layout of a variant. A step of a network runs each of them once, too.
+    """A network's convolutions, one after the other with nothing between them, each on its own arrays, in a variant's
+    precision and layout. A training step of the network also runs each of them once.
     """
 
-    calls: tuple[tuple[Convolution, Pass], ...]
+    calls: tuple[tuple[Convolution, ConvolutionPass], ...]
     batch: int
 
 
 @dataclass(frozen=True)
 class Addition:
-    """One array of float32 added to another in place: of `size` bytes each, two are read and one is written.
+    """One float32 array added to another in place. Each has `size` bytes; two are read and one is written.
 
-    A plain copy would tell the same, but TensorFlow shares what it can instead of copying it.
+    A copy would measure the same, but TensorFlow shares memory instead of copying it where it can.
     """
 
     size: int
 
 
 @dataclass(frozen=True)
-class Small:
-    """`count` operations on one number each, an even number of them, of which each needs the one before it: what they
-    take is dispatch.
+class SmallOperations:
+    """A chain of `count` operations on one number, each of which needs the one before: their time is dispatch. `count`
+    is even.
     """
 
     count: int
 
 
-Kernel = Gemm | Convolutions | Addition | Small
+Kernel = Gemm | Convolutions | Addition | SmallOperations

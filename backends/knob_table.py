@@ -1,7 +1,7 @@
-"""The table of knobs: what a variant can turn, which values each backend has, and where its documentation says so.
+"""The table of knobs: what a variant can set, the values that each backend has, and their sources in its documentation.
 
-The first value of a backend is what it does by default. No two knobs share a word, so that a variant is known by its
-values.
+A backend's first value is its default. No two knobs have a value in common (except numbers), so that a variant's values
+are its name.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Knob:
     """One knob.
 
     Attributes:
-        what: it decides.
-        values: by backend, the values that it has there, each with its source.
+        what: what the knob decides.
+        values: the values that each backend has, each with its source.
     """
 
     what: str
     values: Mapping[str, Mapping[str, str]]
 
 
-#: Threads of one operation are a knob of every backend whose values are numbers; where each backend's docs say so.
-THREADS_BY: Mapping[str, str] = MappingProxyType(
+#: The knob `threads`, the threads of one operation, has numbers for values; its source in each backend's documentation.
+THREADS_SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "pytorch": f"{TORCH}generated/torch.set_num_threads.html",
         "tensorflow": INTRA_OP,
@@ -46,7 +46,7 @@ THREADS_BY: Mapping[str, str] = MappingProxyType(
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         "execution": Knob(
-            "who runs the step's operations: Python one by one, the framework's graph, or a compiler",
+            "what runs the step's operations: Python one by one, the framework's graph, or a compiler",
             {
                 "pytorch": {
                     "eager": TUNING,
@@ -57,7 +57,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                     "onednn_graph": f"{TUNING} (oneDNN Graph with TorchScript: traced, frozen, fused by oneDNN)",
                     "reduce_overhead": f"{TORCH}generated/torch.compile.html (mode, with CUDA graphs)",
                     "max_autotune": f"{TORCH}generated/torch.compile.html (mode, with CUDA graphs; on a CPU it tunes "
-                    "matrix products alone, of which the frozen backbones have none)",
+                    "only matrix products, of which the frozen backbones have none)",
                     "cuda_graphs": f"{TORCH}notes/cuda.html (CUDA graphs: the eager kernels recorded once, replayed)",
                 },
                 "tensorflow": {
@@ -75,7 +75,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "steps_per_execution": Knob(
-            "training steps that one call of a compiled function makes; Keras does so in `fit` alone, not in `compute`",
+            "training steps that one call of a compiled function makes; in Keras only in `fit`, not in `compute`",
             {
                 "pytorch": {"1": "the classic tutorial"},
                 "tensorflow": dict.fromkeys(
@@ -85,7 +85,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "precision": Knob(
-            "of the frozen forward; the head is trained in fp32, but that tf32 is a switch of the whole process",
+            "of the frozen forward; the head is trained in fp32, except that tf32 applies to the whole process",
             {
                 "pytorch": {
                     "fp32": "the classic tutorial",
@@ -119,7 +119,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "folding": Knob(
-            "whether fixed batch normalisations are computed into the convolutions ahead of time; product: and those "
+            "whether fixed batch normalisations are folded into the convolutions ahead of time; product: and "
             "convolutions whose map has no more pixels than their kernel become matrix products",
             {
                 "pytorch": {
@@ -138,8 +138,8 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "gradients": Knob(
-            "how the frozen forward is kept out of the graph of gradients; closed_form: there is no graph, and the "
-            "head's gradient and its update are written down",
+            "how the frozen forward is kept out of the graph of gradients; closed_form: there is no graph, the head's "
+            "gradient and update are computed by their formulas",
             {
                 "pytorch": {
                     "no_grad": f"{TORCH}generated/torch.no_grad.html",
@@ -162,24 +162,24 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "autotune": Knob(
-            "how cuDNN's algorithm for a convolution is chosen: by its own guess, or by trying them all",
+            "how cuDNN's algorithm for a convolution is chosen: by its heuristic, or by trying all",
             {
                 "pytorch": {
                     "heuristic": "the classic tutorial",
                     "autotuned": f"{TUNING} (cudnn.benchmark)",
                 },
                 "tensorflow": {
-                    "autotuned": f"{CUDNN} (what it does by itself)",
+                    "autotuned": f"{CUDNN} (its default)",
                     "heuristic": CUDNN,
                 },
                 "keras": {
-                    "autotuned": f"{CUDNN} (what it does by itself)",
+                    "autotuned": f"{CUDNN} (its default)",
                     "heuristic": CUDNN,
                 },
             },
         ),
         "features": Knob(
-            "recomputed: by the frozen backbone in every step; cached: computed once, the head is trained on them",
+            "recomputed: by the frozen backbone in every step; cached: computed once, and the head is trained on them",
             {
                 name: {"recomputed": "the classic tutorial", "cached": source}
                 for name, source in (
@@ -193,13 +193,13 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "images": Knob(
-            "streamed: through the framework's input pipeline as network inputs; uint8: through it as they are, and "
-            "normalised on the device; resident: all on the device as they are, each batch taken and normalised there; "
+            "streamed: through the framework's input pipeline as network inputs; uint8: through it as raw images, and "
+            "normalised on the device; resident: all raw images on the device, each batch taken and normalised there; "
             "normalised: all on the device as network inputs, in four times the memory, each batch taken there",
             {
                 "pytorch": {
                     "streamed": "the classic tutorial (DataLoader, one image at a time)",
-                    "uint8": f"{TORCH}data.html (__getitems__ takes a batch at once; a quarter of the bytes travels)",
+                    "uint8": f"{TORCH}data.html (__getitems__ takes a batch at once; a quarter of the bytes is moved)",
                     "resident": f"{TUNING} (create tensors directly on the target device)",
                     "normalised": f"{TUNING} (the same, and nothing left to do in a step)",
                 },
@@ -210,7 +210,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
                 },
                 "keras": {
                     "streamed": f"{KERAS}guides/transfer_learning (the first layer normalises, on the device; `fit` "
-                    "feeds the model its batches, so that resident images would make another model)",
+                    "feeds batches to the model, so that resident images would need another model)",
                     "normalised": f"{KERAS}guides/preprocessing_layers (preprocessing before the model; done once)",
                 },
             },
@@ -227,7 +227,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "prefetch": Knob(
-            "batches that each of these processes is ahead of the step",
+            "batches that each of these processes prepares ahead of the step",
             {
                 "pytorch": dict.fromkeys(("2", "4", "8"), f"{TORCH}data.html (prefetch_factor)"),
                 "tensorflow": {"autotuned_buffer": f"{TENSORFLOW}guide/data_performance (prefetch)"},
@@ -235,14 +235,14 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "transfer": Knob(
-            "the host's memory that batches leave from: pinned memory is copied to a GPU beside other work",
+            "the host memory that batches are copied from; pinned memory is copied to a GPU in parallel to other work",
             {
                 "pytorch": {
                     "pageable": "the classic tutorial",
                     "pinned": f"{TUNING} (pin_memory, non_blocking)",
                 },
-                "tensorflow": {"by_itself": "what the framework does by itself"},
-                "keras": {"by_itself": "what the framework does by itself"},
+                "tensorflow": {"by_itself": "what the framework does by default"},
+                "keras": {"by_itself": "what the framework does by default"},
             },
         ),
         "graph": Knob(
@@ -257,15 +257,15 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "kernels": Knob(
-            "whose kernels compute on a CPU",
+            "the library whose kernels compute on a CPU",
             {
-                "pytorch": {"onednn": "what the framework does by itself (oneDNN convolutions)"},
+                "pytorch": {"onednn": "what the framework does by default (oneDNN convolutions)"},
                 "tensorflow": {"onednn": ONEDNN, "eigen": ONEDNN},
                 "keras": {"onednn": ONEDNN, "eigen": ONEDNN},
             },
         ),
         "inter_op": Knob(
-            "whether operations that do not wait for one another run beside each other, in as many threads as one has",
+            "whether independent operations run in parallel, in as many threads as one of them has",
             {
                 "pytorch": {"one_by_one": f"{TORCH}notes/cpu_threading_torchscript_inference.html (eager operations)"},
                 "tensorflow": {"parallel": INTER_OP, "sequential": INTER_OP},
@@ -273,7 +273,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "affinity": Knob(
-            "whether each thread of an operation stays on a core of its own",
+            "whether each thread of an operation stays on one core",
             {
                 "pytorch": {
                     "free": "the system decides",
@@ -284,7 +284,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
             },
         ),
         "allocator": Knob(
-            "who gives out the host's memory; hugepages: the system's, which asks the kernel for huge pages",
+            "what allocates the host's memory; hugepages: the system's allocator, which asks the kernel for huge pages",
             {
                 backend: {
                     "system": "the C library's",

@@ -1,6 +1,6 @@
-"""The knobs: what their values need of a machine and of a process, and which contradict one another or a task.
+"""The rules of the knobs: what a value needs from machine and process, and which values contradict others or a task.
 
-With the table of their values this is all that the harness knows of them.
+The harness knows the knobs only from here and from the table of their values, `backends.knob_table`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from backends.knob_table import KNOBS
 from backends.task import DATASETS, Task, Variant
 from backends.values import Resolved, UnsupportedVariant
 
-#: The environment that a process must be started with for a value, by backend, knob and value.
+#: The environment variables that a process must be started with, by backend, knob and value.
 ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType(
     {
         ("pytorch", "affinity", "bound"): {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"},
@@ -33,8 +33,8 @@ ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType
 )
 
 
-#: What a machine must have for a value, by backend, knob and value, where that is more than the framework itself; the
-#: harness knows how to look for each. Every backend's bf16 needs instructions: others emulate them, many times slower.
+#: What a machine must have in addition to the framework, by backend, knob and value; the harness knows how to check
+#: each. bf16 needs a CPU's own instructions: without them it is emulated, many times slower.
 NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
     {
         ("pytorch", "execution", "compiled"): ("compiler",),
@@ -58,7 +58,7 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
 )
 
 
-#: What cannot be where something below the head is trained: its tensors are constants then, or their gradients lost.
+#: The values that do not allow training below the head: they make its tensors constants, or lose their gradients.
 BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "execution": ("compiled_frozen", "torchscript", "onednn_graph", "cuda_graphs"),
@@ -70,78 +70,78 @@ BELOW_THE_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-#: A knob's value that leaves others without a meaning, and why.
+#: A knob's value, the knobs that have no meaning with it, and the reason.
 CONTRADICTIONS = (
     (
         ("features", "cached"),
         ("optimizer", "gradients", "steps_per_execution", "images", "workers", "prefetch", "transfer"),
-        "train the head on features alone",
+        "train only the head, on features",
     ),
     (("execution", "eager"), ("steps_per_execution",), "compiles no function"),
     (("images", "resident"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
     (("images", "normalised"), ("workers", "prefetch", "transfer"), "need no input pipeline"),
-    (("graph", "tf_ops"), ("folding",), "are written with their normalisations"),
+    (("graph", "tf_ops"), ("folding",), "contains its normalisations"),
     (("workers", "0"), ("prefetch",), "prepare nothing ahead"),
     (("gradients", "closed_form"), ("optimizer",), "have their own update"),
 )
 
 
-def default_of(backend: str, knob: str) -> str:
-    """What a backend does where a variant leaves the knob alone."""
-    return next(iter(_values(backend, knob)))
+def get_default(backend: str, knob: str) -> str:
+    """The value of a knob in a backend where a variant does not set it."""
+    return next(iter(_get_values(backend, knob)))
 
 
-def value_of(backend: str, variant: Variant, knob: str) -> str:
-    """What a variant means for a backend."""
-    return getattr(variant, knob) or default_of(backend, knob)
+def get_value(backend: str, variant: Variant, knob: str) -> str:
+    """The value of a knob that a backend uses for a variant: the variant's own, or the backend's default."""
+    return getattr(variant, knob) or get_default(backend, knob)
 
 
-def needs(backend: str, variant: Variant) -> tuple[str, ...]:
-    """What a variant of a backend needs of the machine, each once."""
-    found = (NEEDS.get((backend, knob, value_of(backend, variant, knob)), ()) for knob in KNOBS)
-    return tuple(dict.fromkeys(need for several in found for need in several))
+def list_needs(backend: str, variant: Variant) -> tuple[str, ...]:
+    """List what a backend needs from the machine for a variant (see `NEEDS`), each once."""
+    needs = (NEEDS.get((backend, knob, get_value(backend, variant, knob)), ()) for knob in KNOBS)
+    return tuple(dict.fromkeys(need for several in needs for need in several))
 
 
-def environment(backend: str, variant: Variant) -> dict[str, str]:
-    """The variables that a process of a variant has to be started with."""
-    turned = ((backend, knob, getattr(variant, knob) or "") for knob in KNOBS)
-    return {name: value for one in turned for name, value in ENVIRONMENT.get(one, {}).items()}
+def make_environment(backend: str, variant: Variant) -> dict[str, str]:
+    """The environment variables that a process of a variant must be started with."""
+    settings = ((backend, knob, getattr(variant, knob) or "") for knob in KNOBS)
+    return {name: value for setting in settings for name, value in ENVIRONMENT.get(setting, {}).items()}
 
 
-def told(backend: str, variant: Variant) -> dict[str, str]:
-    """What every knob is turned to that has no field of its own in `Resolved`."""
-    return {knob: value_of(backend, variant, knob) for knob in KNOBS if knob not in Resolved.__annotations__}
+def collect_flags(backend: str, variant: Variant) -> dict[str, str]:
+    """The values of all knobs that have no field of their own in `Resolved`, for its `flags`."""
+    return {knob: get_value(backend, variant, knob) for knob in KNOBS if knob not in Resolved.__annotations__}
 
 
-def check(backend: str, variant: Variant, task: Task) -> None:
-    """Refuse what the backend does not have, and knobs that contradict the task.
+def check_variant(backend: str, variant: Variant, task: Task) -> None:
+    """Refuse values that the backend does not have, and knobs that contradict one another or the task.
 
     Raises:
-        UnsupportedVariant: one line that says which knob, and what to use.
+        UnsupportedVariant: one line that names the knob, and what to use.
     """
     for knob in KNOBS:
-        value = value_of(backend, variant, knob)
-        if value not in _values(backend, knob):
-            raise UnsupportedVariant(f"{backend} has no {knob} {value!r}: use {', '.join(_values(backend, knob))}")
+        value = get_value(backend, variant, knob)
+        if value not in _get_values(backend, knob):
+            raise UnsupportedVariant(f"{backend} has no {knob} {value!r}: use {', '.join(_get_values(backend, knob))}")
         if variant.device == "cpu" and "gpu" in NEEDS.get((backend, knob, value), ()):
             raise UnsupportedVariant(f"{backend}'s {knob} {value!r} needs a GPU: use --device cuda")
     if variant.features == "cached" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
-            f"features 'cached' need a backbone that computes the same each time, and batch norm is "
+            f"features 'cached' need a backbone whose statistics do not move, and batch norm is "
             f"{task.batch_norm!r}: use features recomputed"
         )
     for knob, fixed in BELOW_THE_HEAD.items() if task.trained else ():
-        if (meant := value_of(backend, variant, knob)) in fixed:
+        if (value := get_value(backend, variant, knob)) in fixed:
             raise UnsupportedVariant(
-                f"{knob} {meant!r} is for a frozen backbone, and of this one {task.trainable!r} is trained: use "
-                f"{knob} {default_of(backend, knob)}"
+                f"{knob} {value!r} is for a frozen backbone, and this task trains {task.trainable!r}: use "
+                f"{knob} {get_default(backend, knob)}"
             )
     if variant.execution == "onednn_graph" and variant.device != "cpu":
-        raise UnsupportedVariant("execution 'onednn_graph' is of CPUs: use execution torchscript")
+        raise UnsupportedVariant("execution 'onednn_graph' is for CPUs: use execution torchscript")
     if variant.execution in ("compiled_frozen", "onednn_graph") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
-            f"execution {variant.execution!r} makes constants of statistics that batch norm {task.batch_norm!r} moves: "
-            "use execution compiled"
+            f"execution {variant.execution!r} turns statistics into constants, and batch norm {task.batch_norm!r} "
+            "moves them: use execution compiled"
         )
     if variant.folding not in (None, "none") and task.batch_norm != "frozen":
         raise UnsupportedVariant(
@@ -151,20 +151,20 @@ def check(backend: str, variant: Variant, task: Task) -> None:
     own_side = DATASETS[task.dataset][0]
     if variant.images == "normalised" and task.image_size != own_side:
         raise UnsupportedVariant(
-            f"images 'normalised' lie in memory as network inputs, which at {task.image_size} px are "
+            f"images 'normalised' are kept in memory as network inputs, which at {task.image_size} px are "
             f"{(task.image_size / own_side) ** 2:.0f} times as many pixels: use images streamed"
         )
     if variant.graph == "tf_ops" and (task.batch_norm != "frozen" or variant.precision not in ("fp32", "tf32")):
         raise UnsupportedVariant(
-            "graph 'tf_ops' is a frozen network in fp32 or tf32: use such a task and precision, or graph keras_layers"
+            "graph 'tf_ops' needs batch norm 'frozen' and precision fp32 or tf32: use these, or graph keras_layers"
         )
     for (knob, value), others, reason in CONTRADICTIONS:
         if getattr(variant, knob) == value:
             for other in others:
-                if value_of(backend, variant, other) != default_of(backend, other):
-                    raise UnsupportedVariant(f"{knob} {value!r} {reason}: leave {other} alone, or use another {knob}")
+                if get_value(backend, variant, other) != get_default(backend, other):
+                    raise UnsupportedVariant(f"{knob} {value!r} {reason}: do not set {other}, or use another {knob}")
 
 
-def _values(backend: str, knob: str) -> Mapping[str, str]:
-    """A backend that the table does not know leaves all knobs alone."""
+def _get_values(backend: str, knob: str) -> Mapping[str, str]:
+    """The values of a knob in a backend. A backend that is not in the table has one value of each: it sets none."""
     return KNOBS[knob].values.get(backend, {Variant.model_fields[knob].default or "its own": "unknown"})

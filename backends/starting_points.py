@@ -1,7 +1,7 @@
 """Starting points: combinations of knobs from which a search for the fastest one begins, by backend.
 
-Each was the fastest of many on one machine or another: ResNet-18 at 32 px and batch 128, on two cores with bf16 or on
-an H100. Elsewhere others may be faster, and the search finds that out. A knob that a machine or a task cannot have is
+Each was the fastest of many on some machine: ResNet-18 at 32 px and batch 128, on two cores with bf16 or on an H100.
+On other machines others may be faster, which the search finds out. A knob that a machine or a task does not support is
 left out of them. The knob that gains most comes first.
 """
 

@@ -1,4 +1,4 @@
-"""Task and Variant: the shared vocabulary. Validated, immutable, serialisable, framework-neutral."""
+"""Task and Variant: what is trained, and how it is executed. Validated, immutable, serialisable, framework-neutral."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Execution = Literal[
     "cuda_graphs",
 ]
 
-#: What the names of a batch normalisation's running statistics end with.
+#: How the names of a batch normalisation's running statistics end.
 STATISTICS = (".running_mean", ".running_var")
-#: Width and height of each data set's images, and how many classes they fall into.
+#: Width and height of each data set's images, and its number of classes.
 DATASETS: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "digits": (8, 10)}
 
 
@@ -35,17 +35,17 @@ class Task(BaseModel):
 
     Attributes:
         name: the entry of the task table that it comes from; not part of the hash.
-        backbone, weights: entry of the backbone table, and which of its checkpoints (`random` draws one).
+        backbone, weights: entry of the backbone table, and one of its checkpoints (`random` draws one).
         dataset: `cifar10` or `digits`.
         image_size: width and height in pixels that images are resized to (bilinear, half-pixel centres, no
             antialias: the one rule that all frameworks share).
         mean, std: normalisation per channel, of pixels scaled to 0..1.
         batch_norm: `frozen` uses the checkpoint's running statistics; `batch_stats` normalises by the batch and
             moves them, as a PyTorch model does that is never put in eval mode.
-        trainable: the `head` alone, the `last-stage` of the backbone with it, or `all`. In a trained part batch
+        trainable: only the `head`, the head and the `last-stage` of the backbone, or `all`. In a trained part batch
             normalisations do what `batch_norm` says, and their scales and shifts are trained.
         learning_rate, momentum: of SGD, constant.
-        batch_size, epochs: as usual.
+        batch_size, epochs: images in a step, and passes over all training images.
         last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
         train_limit: number of training images, drawn from the seed; None is all of them.
         seed: of the head's initial values, the subset, and the order of images.
@@ -71,7 +71,7 @@ class Task(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Task:
+    def _check_fields(self) -> Task:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
         if self.weights not in (*self.network.weights, "random"):
@@ -95,7 +95,7 @@ class Task(BaseModel):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The backbone's tensors that are trained, in its order; running statistics are moved, not trained."""
+        """Names of the backbone's trained tensors, in its order; running statistics move, but are not trained."""
         names = list(self.network.tensors())
         if self.trainable == "head":
             return ()
@@ -105,53 +105,53 @@ class Task(BaseModel):
 
     @property
     def classes(self) -> int:
-        """Width of the new last layer."""
+        """Number of classes: the outputs of the head."""
         return DATASETS[self.dataset][1]
 
     def values_per_channel(self, batch: int) -> int:
-        """How many values the last batch normalisation averages over, in a batch of `batch` images."""
+        """Number of values that the last batch normalisation averages over, in a batch of `batch` images."""
         side = -(-self.image_size // self.network.stride)
         return batch * side * side
 
     @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Training the head alone is not written: a reader that is older than the field would refuse it, and the hash
-        would be another.
+    def _omit_default_trainable(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The default of `trainable` is not written: a reader older than the field would refuse it, and the hash would
+        change.
         """
         return {name: value for name, value in write(self).items() if (name, value) != ("trainable", "head")}
 
     @property
     def hash(self) -> str:
-        """First 12 hex digits of the SHA-256 of every field but the name."""
+        """First 12 hex digits of the SHA-256 of all fields except the name."""
         content = self.model_dump(mode="json", exclude={"name"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Variant(BaseModel):
-    """How a backend executes a task. `None` leaves a choice to what the framework's docs tell a new user to write.
+    """How a backend executes a task. `None` is the backend's default: what the framework's docs show to a new user.
 
-    The knobs are described, with the values of each backend, in `backends.knobs`.
+    The knobs are described, with the values of each backend, in `backends.knob_table`.
 
     Attributes:
-        name: `default`, `matched`, `tuned`, or the knobs that were turned.
+        name: `default`, `matched`, `tuned`, or the values of the knobs that are set.
         execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `onednn_graph`,
             `xla`, or with a GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
             of small maps as matrix products.
-        gradients: how the frozen forward is kept out of the graph of gradients; `closed_form` is without a graph.
-        images: `streamed` through the input pipeline as network inputs or as `uint8`, `resident` on the device as they
-            are, or `normalised` there once.
-        workers, prefetch: processes of a DataLoader, and batches that each of them is ahead.
+        gradients: how the frozen forward is kept out of the graph of gradients; `closed_form` needs no graph.
+        images: `streamed` through the input pipeline as network inputs or as `uint8`, `resident` on the device as raw
+            images, or `normalised` there once.
+        workers, prefetch: processes of a DataLoader, and batches that each of them prepares ahead.
         transfer: whether batches leave the host from `pageable` or from `pinned` memory.
         steps_per_execution: training steps that one call of a compiled function makes.
         optimizer: how SGD's update is computed.
         autotune: whether cuDNN tries its algorithms, or guesses the best one.
         graph: what the frozen backbone is written in.
-        kernels: of operations on a CPU.
-        inter_op: whether operations may run beside each other.
-        affinity: whether threads stay on a core each.
+        kernels: the library that computes operations on a CPU.
+        inter_op: whether operations may run in parallel.
+        affinity: whether each thread stays on one core.
         allocator: of the host's memory.
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
@@ -183,8 +183,8 @@ class Variant(BaseModel):
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
 
     @model_serializer(mode="wrap")
-    def _without_what_was_left_alone(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A knob that was left alone is not written: a reader that is older than the knob, as a worker of a gate's base
-        may be, would refuse it.
+    def _omit_unset_knobs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A knob that is not set is not written: a reader older than the knob, for example the worker of a gate's base,
+        would refuse it.
         """
         return {name: value for name, value in write(self).items() if value is not None}

@@ -1,4 +1,4 @@
-"""What the harness and a backend hand each other: the head, the order of images, and what a backend tells of itself."""
+"""The values that harness and backend exchange: head, order of images, resolved variant, memory, profile events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Tensors = Mapping[str, np.ndarray]
 
 
 class UnsupportedVariant(Exception):
-    """The backend cannot execute this variant; the message says which knob and what it accepts."""
+    """The backend cannot execute this variant; the message names the knob and what to use."""
 
 
 class Head(NamedTuple):
@@ -24,7 +24,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """Which image is trained on when: one permutation of the training images per epoch, (epochs, n) int64."""
+    """The order in which images are trained on: one permutation of the training images per epoch, (epochs, n) int64."""
 
     permutations: np.ndarray
     batch_size: int
@@ -48,20 +48,20 @@ class Order:
                 yield permutation[step * self.batch_size : (step + 1) * self.batch_size]
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
-        """The batches as one array (steps, batch size) int64, and which of it is there: a partial batch is filled up
-        with image 0, where the second array, bool, is False.
+        """All batches in one array (steps, batch size) int64, and a mask of the same shape, bool. A partial batch is
+        padded with image 0, where the mask is False.
         """
         width = self.steps_per_epoch * self.batch_size
-        taken = self.permutations[:, :width]
-        indices = np.zeros((len(taken), width), np.int64)
-        there = np.zeros(indices.shape, bool)
-        indices[:, : taken.shape[1]], there[:, : taken.shape[1]] = taken, True
-        return indices.reshape(-1, self.batch_size), there.reshape(-1, self.batch_size)
+        used = self.permutations[:, :width]
+        indices = np.zeros((len(used), width), np.int64)
+        mask = np.zeros(indices.shape, bool)
+        indices[:, : used.shape[1]], mask[:, : used.shape[1]] = used, True
+        return indices.reshape(-1, self.batch_size), mask.reshape(-1, self.batch_size)
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a variant became on this machine: nothing that a framework chose by itself stays unsaid."""
+    """How a variant runs on this machine, with all that the framework chose itself."""
 
     framework: str
     versions: Mapping[str, str]
@@ -84,13 +84,13 @@ class DeviceMemory(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that a framework's profiler saw.
+    """One event of a framework's profiler.
 
     Attributes:
-        name: of the operation, the kernel, or whatever it was.
-        place: where it ran: a device, a thread or a stream, as a person reads it. Events of one place nest.
+        name: of the operation or the kernel, for example.
+        place: the device, thread or stream that it ran on, for people. Events of one place nest.
         on_device: whether it ran on an accelerator.
-        start_us, duration_us: in microseconds; the start is relative to whatever the profiler counts from.
+        start_us, duration_us: in microseconds; the start is relative to the profiler's own origin.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What an engine does alike for every backend that runs on it."""
+"""Code that several backends on the same engine share."""

@@ -1,7 +1,7 @@
-"""The backbones as Keras graphs, shared by every backend that builds on Keras.
+"""The backbones as Keras graphs, for all backends that build on Keras.
 
-Layers that hold weights are found by the tensor's prefix in the checkpoint (`layer1.0.conv1`), whatever Keras
-calls them, so loading and reading back is one rule for all networks.
+A layer with weights is found by the prefix of its tensors in the checkpoint (`layer1.0.conv1`), so that loading and
+reading follow one rule for all networks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from backends import folding
 from backends.backbones import Backbone
-from backends.graphs import efficientnet_lite, executed, resnet
+from backends.graphs import efficientnet_lite, executed_layers, resnet
 from backends.graphs.batch_norm import BatchStatistics, FixedStatistics
 from backends.task import Task, Variant
 from backends.values import Tensors
@@ -30,22 +30,25 @@ NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean
 
 
 def build(task: Task, variant: Variant) -> keras.Model:
-    """The network from inputs (n, s, s, 3) to its last feature map (n, h, w, d), frozen but for what the task trains.
+    """The network from inputs (n, s, s, 3) to its last feature map (n, h, w, d), frozen where the task trains nothing.
 
-    In mode `batch_stats` all normalisation layers stay trainable, which is what makes them use and move statistics, and
-    just gamma and beta of frozen ones are not.
+    In mode `batch_stats` all normalisation layers stay trainable: only then do they use the batch's statistics and move
+    the running ones. In frozen parts only their gamma and beta are not trainable.
     """
     family = FAMILIES[task.network.family]
     graph = family.build(task.network, task.image_size)
-    if folding.folds(variant) or variant.precision in executed.TYPES:
-        products = {family.layer_name(prefix): place for prefix, place in folding.small_maps(task, variant).items()}
-        in_place_of = partial(executed.in_place_of, variant=variant, products=products)
-        graph = keras.models.clone_model(graph, clone_function=in_place_of)
+    if folding.folds_batch_norm(variant) or variant.precision in executed_layers.DTYPE_NAMES:
+        products = {
+            family.get_layer_name(prefix): geometry
+            for prefix, geometry in folding.find_product_convolutions(task, variant).items()
+        }
+        replace_layer = partial(executed_layers.replace_layer, variant=variant, products=products)
+        graph = keras.models.clone_model(graph, clone_function=replace_layer)
     if task.batch_norm == "batch_stats":
-        graph = keras.models.clone_model(graph, clone_function=BatchStatistics.in_place_of)
+        graph = keras.models.clone_model(graph, clone_function=BatchStatistics.replace_layer)
     elif task.trained:
-        graph = keras.models.clone_model(graph, clone_function=FixedStatistics.in_place_of)
-    trained = {layer_of(graph, task.network, name) for name in task.trained}
+        graph = keras.models.clone_model(graph, clone_function=FixedStatistics.replace_layer)
+    trained = {find_layer(graph, task.network, name) for name in task.trained}
     for layer in graph.layers:
         if isinstance(layer, BatchStatistics):
             layer.gamma.trainable = layer.beta.trainable = layer in trained
@@ -55,48 +58,48 @@ def build(task: Task, variant: Variant) -> keras.Model:
 
 
 def load(graph: keras.Model, backbone: Backbone, tensors: Tensors) -> None:
-    """Copy tensors, as they are executed and laid out as in the checkpoint, into the graph."""
+    """Copy executed tensors, laid out as in the checkpoint, into the graph."""
     for name, tensor in tensors.items():
-        variable, axes = _variable(graph, backbone, name)
+        variable, axes = _find_variable(graph, backbone, name)
         variable.assign(tensor if axes is None else tensor.transpose(axes))
 
 
 def read(graph: keras.Model, backbone: Backbone, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The graph's tensors as they are executed, float32, named and laid out as in the checkpoint."""
+    """Read the graph's executed tensors, float32, named and laid out as in the checkpoint."""
     tensors = {}
     for name in names:
-        variable, axes = _variable(graph, backbone, name)
+        variable, axes = _find_variable(graph, backbone, name)
         value = keras.ops.convert_to_numpy(variable).astype(np.float32)
-        tensors[name] = _as_checkpoint(value, axes)
+        tensors[name] = _lay_out_as_in_checkpoint(value, axes)
     return tensors
 
 
-def trained(graph: keras.Model, task: Task) -> list[keras.Variable]:
+def list_trained_variables(graph: keras.Model, task: Task) -> list[keras.Variable]:
     """The variables of `task.trained`, in its order."""
-    return [_variable(graph, task.network, name)[0] for name in task.trained]
+    return [_find_variable(graph, task.network, name)[0] for name in task.trained]
 
 
-def gradients(graph: keras.Model, task: Task, values: Iterable[Any]) -> dict[str, np.ndarray]:
-    """Gradients with respect to `trained`, named and laid out as in the checkpoint."""
+def read_gradients(graph: keras.Model, task: Task, values: Iterable[Any]) -> dict[str, np.ndarray]:
+    """Gradients with respect to the trained variables, named and laid out as in the checkpoint."""
     return {
-        name: _as_checkpoint(keras.ops.convert_to_numpy(value), _variable(graph, task.network, name)[1])
+        name: _lay_out_as_in_checkpoint(keras.ops.convert_to_numpy(value), _find_variable(graph, task.network, name)[1])
         for name, value in zip(task.trained, values, strict=True)
     }
 
 
-def layer_of(graph: keras.Model, backbone: Backbone, name: str) -> keras.Layer:
-    """The layer that holds a tensor."""
-    return graph.get_layer(FAMILIES[backbone.family].layer_name(name.rpartition(".")[0]))
+def find_layer(graph: keras.Model, backbone: Backbone, name: str) -> keras.Layer:
+    """The layer of a checkpoint's tensor."""
+    return graph.get_layer(FAMILIES[backbone.family].get_layer_name(name.rpartition(".")[0]))
 
 
-def _as_checkpoint(value: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+def _lay_out_as_in_checkpoint(value: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
     return np.array(value if axes is None else value.transpose(np.argsort(axes)), order="C")
 
 
-def _variable(graph: keras.Model, backbone: Backbone, name: str) -> tuple[keras.Variable, tuple[int, ...] | None]:
-    """The variable of a tensor, and the axes that turn the second into the first."""
+def _find_variable(graph: keras.Model, backbone: Backbone, name: str) -> tuple[keras.Variable, tuple[int, ...] | None]:
+    """The variable of a checkpoint's tensor, and the axes that transpose the tensor for it; None: as it is."""
     kind = name.rpartition(".")[2]
-    layer = layer_of(graph, backbone, name)
+    layer = find_layer(graph, backbone, name)
     if isinstance(layer, keras.layers.BatchNormalization):
         return getattr(layer, NORMALISATION[kind]), None
     if kind == "bias":

@@ -1,4 +1,4 @@
-"""Batch normalisation that treats running statistics as PyTorch does."""
+"""Batch normalisations that treat running statistics as PyTorch does."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import keras
 from keras import ops
 
 
-class _Replacement(keras.layers.BatchNormalization):
+class _ReplacementNorm(keras.layers.BatchNormalization):
+    """A batch normalisation that replaces Keras' own in a graph."""
+
     @classmethod
-    def in_place_of(cls, layer: keras.Layer) -> keras.Layer:
-        """A copy of `layer` for `clone_model`: normalisations become this class, others stay what they are."""
+    def replace_layer(cls, layer: keras.Layer) -> keras.Layer:
+        """A copy of `layer` for `clone_model`: normalisations become this class, other layers keep theirs."""
         kind = cls if isinstance(layer, keras.layers.BatchNormalization) else layer.__class__
         return kind.from_config(layer.get_config())
 
 
-class FixedStatistics(_Replacement):
-    """Normalises by the running statistics, as in PyTorch's eval mode, also where its scale and shift are trained.
+class FixedStatistics(_ReplacementNorm):
+    """Normalises by the running statistics, as in PyTorch's eval mode, even where its scale and shift are trained.
 
-    Keras' guide to transfer learning calls the backbone with `training=False` for that. In Keras 3.15 a functional
-    model that is called with `training=True`, as `fit` does, hands this on to every layer in it all the same, and a
-    trainable normalisation then uses the batch and moves its statistics.
+    For this, Keras' guide to transfer learning calls the backbone with `training=False`. That is not enough: in Keras
+    3.15 a functional model that is called with `training=True`, as `fit` does, passes this to all its layers, and a
+    trainable normalisation then uses the batch's statistics and moves the running ones.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -27,7 +29,7 @@ class FixedStatistics(_Replacement):
         return super().call(inputs, training=False, mask=mask)
 
 
-class BatchStatistics(_Replacement):
+class BatchStatistics(_ReplacementNorm):
     """Normalises by the batch, and moves the running variance by the *unbiased* batch variance.
 
     Keras stores the biased one. Over n values they differ by n / (n - 1): a factor 4/3 in the last stage of a

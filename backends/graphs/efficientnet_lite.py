@@ -12,7 +12,7 @@ from backends.backbones import Backbone
 
 
 def build(backbone: Backbone, image_size: int) -> keras.Model:
-    """The network from inputs (n, s, s, 3) to its last feature map; layers carry timm's names."""
+    """The network from inputs (n, s, s, 3) to its last feature map; layers have timm's names."""
 
     def norm(x, name: str, activate: bool = True):
         x = layers.BatchNormalization(epsilon=backbone.epsilon, momentum=backbone.momentum, name=name)(x)
@@ -45,6 +45,6 @@ def build(backbone: Backbone, image_size: int) -> keras.Model:
     return keras.Model(inputs, x, name=backbone.name)
 
 
-def layer_name(prefix: str) -> str:
-    """The layer that timm calls `prefix`: the same name."""
+def get_layer_name(prefix: str) -> str:
+    """The name of the layer that timm calls `prefix`: the same."""
     return prefix

@@ -1,4 +1,4 @@
-"""ResNet as KerasHub builds it."""
+"""ResNet as a Keras graph: KerasHub's."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ def build(backbone: Backbone, image_size: int) -> keras.Model:
     )
 
 
-def layer_name(prefix: str) -> str:
-    """KerasHub's name of the layer that torchvision calls `prefix`."""
+def get_layer_name(prefix: str) -> str:
+    """KerasHub's name of the layer that torchvision calls `prefix`.
+
+    Raises:
+        KeyError: torchvision has no such layer.
+    """
     if prefix in ("conv1", "bn1"):
         return {"conv1": "conv1_conv", "bn1": "conv1_bn"}[prefix]
     match = re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)", prefix)

@@ -1,8 +1,8 @@
-"""The fine-tune in Keras on TensorFlow: `compile` and `fit`, as Keras' transfer-learning guide writes it."""
+"""The fine-tune in Keras on TensorFlow: `compile` and `fit`, as in Keras' transfer-learning guide."""
 
 import os
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # this backend's engine, whatever the user's Keras settings say
+os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's Keras settings
 
 from backends.keras.trainer import Keras
 

@@ -1,4 +1,4 @@
-"""Where the work runs: the engine's threads, device, numeric flags and memory counters."""
+"""TensorFlow's process settings and memory counters, and how a variant is resolved in the backend `keras`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import dataclasses
 
 import keras
 
-from backends.engines.tensorflow.device import about, compiled, memory, reset_memory, set_up
+from backends.engines.tensorflow.device import compile_function, describe_build, read_memory, reset_memory, set_up
 from backends.engines.tensorflow.device import resolve as resolve_engine
 from backends.task import Variant
 from backends.values import Resolved
 
-__all__ = ["about", "compiled", "memory", "reset_memory", "resolve", "set_up"]
+__all__ = ["compile_function", "describe_build", "read_memory", "reset_memory", "resolve", "set_up"]
 
 
-#: `compile`'s arguments, by execution. What the guide writes leaves `jit_compile` at "auto", which is XLA on a GPU and
-#: none on a CPU; a variant that asks for `compiled` means what TensorFlow's `tf.function` does by itself.
+#: Arguments of `compile`, by execution. The guide leaves `jit_compile` at "auto", which is XLA on a GPU and nothing on
+#: a CPU; `compiled` means TensorFlow's `tf.function` without XLA.
 EXECUTIONS: dict[str | None, dict[str, bool]] = {
     None: {},
     "compiled": {"jit_compile": False},
@@ -25,7 +25,7 @@ EXECUTIONS: dict[str | None, dict[str, bool]] = {
 
 
 def resolve(variant: Variant, model: keras.Model, input_pipeline: str) -> Resolved:
-    """What the variant became."""
+    """Describe how the variant runs on this machine."""
     jit = "xla" if model.jit_compile else "none"
     engine = resolve_engine(variant, input_pipeline, "keras", jit)
     return dataclasses.replace(engine, framework=f"keras on {keras.backend.backend()}")

@@ -1,4 +1,4 @@
-"""The frozen backbone with its new head: built, loaded from the checkpoint, and read back."""
+"""The model, backbone and head: how it is built, loaded from the checkpoint and read back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from backends.values import Tensors
 
 
 def build(task: Task, variant: Variant) -> keras.Model:
-    """From images (n, s, s, 3) as `preprocess.transform` leaves them to logits (n, c). Just the layer `head` is
-    trainable, and what else the task trains.
+    """The model from images (n, s, s, 3), as `preprocess.make_transform` prepares them, to logits (n, c). Only the
+    layer `head` is trainable, and what else the task trains.
     """
     backbone = graphs.build(task, variant)
     inputs = keras.Input((task.image_size, task.image_size, 3), name="images")
-    x = preprocess.normalise(task, variant)(inputs)
+    x = preprocess.make_normalisation(task, variant)(inputs)
     x = backbone(x, training=task.batch_norm == "batch_stats")
     x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
     outputs = keras.layers.Dense(task.classes, name="head")(x)
@@ -27,10 +27,10 @@ def build(task: Task, variant: Variant) -> keras.Model:
 
 
 def load(backbone: keras.Model, task: Task, tensors: Tensors) -> None:
-    """Copy tensors, as they are executed, into the backbone."""
+    """Copy executed tensors into the backbone."""
     graphs.load(backbone, task.network, tensors)
 
 
 def read(backbone: keras.Model, task: Task, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The backbone's tensors as they are executed, named as in the checkpoint."""
+    """Read the backbone's executed tensors, named as in the checkpoint."""
     return graphs.read(backbone, task.network, names)

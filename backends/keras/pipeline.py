@@ -1,4 +1,4 @@
-"""The input pipeline: tf.data, as Keras' transfer-learning guide sets it up (resize, batch, prefetch)."""
+"""The input pipeline: tf.data, as in Keras' transfer-learning guide (resize, batch, prefetch)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from backends.engines.tensorflow.pipeline import Loading, batches_of_indices, let_go, normalised, of_every_epoch
+from backends.engines.tensorflow.pipeline import (
+    Loading,
+    free_iterator,
+    make_batches_of_epochs,
+    make_index_batches,
+    normalise_all,
+)
 from backends.keras import preprocess
 from backends.values import Order
 
-__all__ = ["DESCRIPTIONS", "Loading", "let_go", "loader", "resident"]
+__all__ = ["DESCRIPTIONS", "Loading", "free_iterator", "make_loader", "make_resident_loader"]
 
 DESCRIPTIONS = {
     "streamed": "tf.data, autotuned prefetch",
@@ -19,14 +25,14 @@ DESCRIPTIONS = {
 }
 
 
-def loader(
-    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, counted: bool = True
+def make_loader(
+    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, known_length: bool = True
 ) -> tf.data.Dataset:
-    """Batches of `order`: images (b, s, s, 3) as `transform` leaves them and labels (b,) int64.
+    """A loader of the batches of `order`: images (b, s, s, 3), as `transform` prepares them, and labels (b,) int64.
 
-    Keras plans its calls by their number, where it knows it: `counted` tells it.
-    An epoch's images are laid out in its order first, as the guide's `shuffle` does too. Where nothing is resized,
-    `transform` changes nothing and adds no operation: a `map` was seen to cost some 90 µs of CPU a batch of 4.
+    With `known_length` Keras knows the number of batches, and plans its calls by it. An epoch's images are first copied
+    in its order, as the guide's `shuffle` also does. If nothing is resized, there is no `map`: one was measured to take
+    some 90 µs of CPU time for a batch of 4.
     """
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
@@ -35,21 +41,21 @@ def loader(
         ordered = tf.gather(all_images, permutation), tf.gather(all_labels, permutation)
         return tf.data.Dataset.from_tensor_slices(ordered).batch(order.batch_size, drop_remainder=order.drop_last)
 
-    batches = of_every_epoch(order, one_epoch, counted)
-    if transform is not preprocess.unchanged:
+    batches = make_batches_of_epochs(order, one_epoch, known_length)
+    if transform is not preprocess.keep_unchanged:
         batches = batches.map(lambda images, labels: (transform(images), labels), num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def resident(
-    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, counted: bool = True
+def make_resident_loader(
+    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, known_length: bool = True
 ) -> tf.data.Dataset:
-    """The same batches, of images that are all transformed at once, and taken by their numbers."""
+    """A loader of the same batches. All images are transformed before training, and taken by their indices."""
     with tf.device("CPU"):
-        inputs, all_labels = normalised(images, transform), tf.constant(labels)
+        inputs, all_labels = normalise_all(images, transform), tf.constant(labels)
 
     def take(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(inputs, indices), tf.gather(all_labels, indices)
 
-    batches = batches_of_indices(order, counted).map(take, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = make_index_batches(order, known_length).map(take, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)

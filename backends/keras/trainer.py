@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
-from backends.extraction import in_batches
+from backends.extraction import extract_in_batches
 from backends.keras import device as devices
 from backends.keras import kernels, model, pipeline, preprocess, profiler
 from backends.keras.head import HeadTraining
@@ -29,16 +29,16 @@ class KerasTrainer(Trainer):
     """`backends.base.Trainer` in Keras: a compiled model, trained with `fit`."""
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
-        knobs.check("keras", variant, task)
+        knobs.check_variant("keras", variant, task)
         self.task, self.variant = task, variant
         devices.set_up(variant)
-        self.transform = preprocess.transform(task, variant)
-        self.group = int(knobs.value_of("keras", variant, "steps_per_execution"))
+        self.transform = preprocess.make_transform(task, variant)
+        self.group = int(knobs.get_value("keras", variant, "steps_per_execution"))
         self.model = model.build(task, variant)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = self.model.layers[2]
         self.classifier = self.model.get_layer("head")
-        self.trained = graphs.trained(self.backbone, task)
+        self.trained = graphs.list_trained_variables(self.backbone, task)
         self.model.compile(
             optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -47,17 +47,17 @@ class KerasTrainer(Trainer):
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.steps = {count: self._steps(count) for count in sorted({1, self.group})}
-        self.compiled = partial(devices.compiled, variant)
-        self.forward = self.compiled(self._forward)
+        self.compile_function = partial(devices.compile_function, variant)
+        self.forward = self.compile_function(self._forward)
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task, checkpoint, variant)
+        self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
         self.resolved = devices.resolve(variant, self.model, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.task, self.executed)
+        model.load(self.backbone, self.task, self.executed_tensors)
         self.classifier.kernel.assign(self.initial_head.kernel)
         self.classifier.bias.assign(self.initial_head.bias)
         for variable in self.model.optimizer.variables:
@@ -74,14 +74,17 @@ class KerasTrainer(Trainer):
 
     def extract(self, *several: np.ndarray) -> list[np.ndarray]:
         """See `Trainer.extract`."""
-        form = folding.for_extraction(self.variant)
+        form = folding.make_extraction_variant(self.variant)
         whole = model.build(self.task, form)
-        model.load(whole.layers[2], self.task, folding.executed(self.task, self.checkpoint, form))
+        model.load(whole.layers[2], self.task, folding.prepare_tensors(self.task, self.checkpoint, form))
         until_features = keras.Model(whole.input, whole.get_layer("pool").output)
-        transform = preprocess.transform(self.task, form)
-        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial one is not traced anew
+        transform = preprocess.make_transform(self.task, form)
+        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial batch is not traced again
         features = tf.function(lambda images: until_features(transform(images)), input_signature=[any_batch])
-        return [in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task) for images in several]
+        return [
+            extract_in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task)
+            for images in several
+        ]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
@@ -99,14 +102,14 @@ class KerasTrainer(Trainer):
         with tf.GradientTape() as tape:
             loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
         gradients = tape.gradient(loss, [variable.value for variable in self.trained])
-        return graphs.gradients(self.backbone, self.task, gradients)
+        return graphs.read_gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
         return float(self.train_step(self._inputs(images), self._labels(labels)))
 
     def train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
-        """One step on a batch on the device; returns its mean loss."""
+        """Train one step on a batch on the device; returns its mean loss."""
         return self.model.train_on_batch(inputs, labels)
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -124,7 +127,7 @@ class KerasTrainer(Trainer):
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(self._head_step, self.compiled, features, labels, order)
+        return HeadTraining(self._head_step, self.compile_function, features, labels, order)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
@@ -137,8 +140,8 @@ class KerasTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        now = model.read(self.backbone, self.task, self.executed)
-        return folding.read_back(now, self.executed, self.checkpoint)
+        now = model.read(self.backbone, self.task, self.executed_tensors)
+        return folding.recover_checkpoint(now, self.executed_tensors, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
@@ -146,14 +149,16 @@ class KerasTrainer(Trainer):
 
     def device_memory(self) -> DeviceMemory | None:
         """See `Trainer.device_memory`."""
-        return devices.memory()
+        return devices.read_memory()
 
-    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order, counted: bool = True) -> tf.data.Dataset:
-        load = pipeline.resident if self.variant.images == "normalised" else pipeline.loader
-        return load(images, labels, order, self.transform, counted)
+    def _batches(
+        self, images: np.ndarray, labels: np.ndarray, order: Order, known_length: bool = True
+    ) -> tf.data.Dataset:
+        load = pipeline.make_resident_loader if self.variant.images == "normalised" else pipeline.make_loader
+        return load(images, labels, order, self.transform, known_length)
 
     def _steps(self, count: int) -> Callable:
-        """Keras' training function of `count` steps."""
+        """Keras' training function that makes `count` steps in one call."""
         self.model.steps_per_execution = count
         self.model.make_train_function(force=True)
         return self.model.train_function
@@ -165,12 +170,14 @@ class KerasTrainer(Trainer):
         return tf.constant(labels, tf.int64)
 
     def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # `predict` would run normalisations in inference mode, also where the task says `batch_stats`.
+        # Not `predict`: it runs normalisations in inference mode, even if the task says `batch_stats`.
         features = self.until_features(inputs, training=self.task.batch_norm == "batch_stats")
         return features, self.classifier(features)
 
     def _head_step(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """As in Keras' guide to custom training steps. Its losses divide by the size of the batch."""
+        """A step as in Keras' guide to custom training steps. Keras' losses divide by the size of the batch, so the
+        weights are multiplied by it.
+        """
         with tf.GradientTape() as tape:
             scaled = weights * tf.cast(tf.size(weights), tf.float32)
             loss = self.model.loss(labels, self.classifier(features), sample_weight=scaled)
@@ -181,7 +188,7 @@ class KerasTrainer(Trainer):
 
 
 class KerasTraining(Training):
-    """`train_on_batch` over batches on the device, resting between calls."""
+    """`train_on_batch` over batches on the device; it pauses between calls."""
 
     def __init__(self, trainer: KerasTrainer, batches: Iterator[Batch]) -> None:
         self.trainer, self.batches = trainer, batches
@@ -200,34 +207,34 @@ class KerasTraining(Training):
         self.batches = iter(())
 
 
-#: A `fit` that is closed ends within milliseconds, or waits for tf.data, which nobody else has to (see `let_go`).
+#: A closed `fit` ends within milliseconds, or waits for tf.data, and then nothing else waits (see `free_iterator`).
 CLOSE_SECONDS = 2.0
 
 
 class _Closed(Exception):
-    """Unwinds `fit` when training is closed before the order's end."""
+    """Ends `fit` when training is closed before the order's end."""
 
 
 class Fit(Training, keras.callbacks.Callback):
-    """One `fit` over the whole order, in a thread of its own, held at a gate before a batch whenever it may rest.
+    """One `fit` over the whole order, in a thread of its own. It waits before a batch while no steps are requested.
 
-    `fit` offers no way to pause it, but a callback that blocks `on_train_batch_begin` does, and costs an
-    unblocked step one comparison. The whole order is one Keras epoch, so nothing restarts at the harness' epochs.
+    `fit` cannot be paused, but a callback can block in `on_train_batch_begin`, which costs an unblocked step one
+    comparison. The whole order is one Keras epoch, so that nothing restarts at the harness' epochs.
 
-    Where a call makes several steps, the callback comes once a call. While fewer are left to do, calls make one each:
-    Keras looks its training function up for every call.
+    If one call makes several steps, the callback is called once for it. While fewer steps are left, each call makes
+    one: Keras looks up its training function for every call.
     """
 
     def __init__(
         self, model: keras.Model, batches: tf.data.Dataset, steps: int, functions: Mapping[int, Callable]
     ) -> None:
-        """Begin.
+        """Start `fit`, which waits for the first steps.
 
         Args:
             model: compiled.
             batches: of the order.
-            steps: how many batches there are.
-            functions: the model's training functions, by the steps that a call of them makes; one of them makes one.
+            steps: number of batches.
+            functions: the model's training functions, by the number of steps that one call makes; 1 is among them.
         """
         super().__init__()
         self._fitted, self._functions, self._group = model, functions, max(functions)
@@ -262,39 +269,41 @@ class Fit(Training, keras.callbacks.Callback):
             self._closed = True
             self._gate.notify_all()
         self._thread.join(CLOSE_SECONDS)
-        pipeline.let_go(gc.collect)  # the iterator is part of a cycle: it would be freed in the midst of something else
+        pipeline.free_iterator(
+            gc.collect
+        )  # the iterator is in a reference cycle, which is otherwise collected at some later time
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Pass while steps are left; otherwise hand over the loss and wait."""
+        """Continue while steps are left; otherwise report the loss and wait."""
         if self._left > 0:
-            self._call()
+            self._prepare_call()
             return
         with self._gate:
             if batch:
-                self._rest()
+                self._report()
             self._gate.wait_for(lambda: self._left > 0 or self._closed)
             if self._closed:
                 raise _Closed
-            self._call()
+            self._prepare_call()
 
     def on_train_end(self, logs: object = None) -> None:
-        """Hand over the loss of the order's last steps. Later is too late: `fit` frees its iterator before it returns,
-        and that may wait, see `let_go`.
+        """Report the loss of the order's last steps. This cannot wait for `fit` to return: it frees its iterator first,
+        which may take long, see `free_iterator`.
         """
         with self._gate:
             if self._left == 0 and not self._closed:
-                self._rest()
+                self._report()
 
-    def _call(self) -> None:
-        """Let the next call be of as many steps as it may make."""
+    def _prepare_call(self) -> None:
+        """Prepare the next call: a whole group of steps if that many are left, or one step."""
         steps = self._group if self._left >= self._group else 1
         self._left -= steps
         if self._group > 1:
             self._fitted.steps_per_execution = steps
             self._fitted.train_function = self._functions[steps]
 
-    def _rest(self) -> None:
-        """Say that the steps asked for are done. Reading the loss waits for the device."""
+    def _report(self) -> None:
+        """Report that the requested steps are done. Reading the loss waits for the device."""
         self._loss = float(self._fitted.get_metrics_result()["loss"])
         self._left = -1
         self._gate.notify_all()
@@ -304,7 +313,7 @@ class Fit(Training, keras.callbacks.Callback):
             self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
         except _Closed:
             pass
-        except BaseException as error:  # it belongs to the thread that waits in `advance`
+        except BaseException as error:  # raised again by `advance`, in the thread that waits there
             self._error = error
         with self._gate:
             self._ended = True
@@ -316,9 +325,9 @@ class Keras(Backend):
 
     name = "keras"
 
-    def about(self) -> dict[str, str]:
-        """See `Backend.about`."""
-        return devices.about()
+    def describe_build(self) -> dict[str, str]:
+        """See `Backend.describe_build`."""
+        return devices.describe_build()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

@@ -1,4 +1,4 @@
-"""Training of the head alone, on features that were computed before."""
+"""Training of the head on features that were computed before, with a step in closed form."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from backends.values import Order
 class HeadStep:
     """A step of SGD with momentum on a linear layer, without a graph of gradients.
 
-    With one linear layer the gradient has a closed form: that of the mean cross-entropy with respect to the class
-    scores is (softmax - one-hot) / b (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.109).
-    Autograd computes the same in 2.5 times the time (118 against 48 µs at a batch of 4 on two cores of an AMD EPYC):
-    Python and dispatch are all that a step costs.
+    The gradient has a closed form: that of the mean cross-entropy with respect to the class scores is
+    (softmax - one-hot) / b (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.109). Autograd takes
+    2.5 times as long for the same result (118 against 48 µs at a batch of 4 on two cores of an AMD EPYC), because the
+    time of this step is all Python and dispatch.
     """
 
     def __init__(self, classifier: torch.nn.Linear, optimizer: torch.optim.SGD) -> None:
@@ -25,7 +25,9 @@ class HeadStep:
         self.learning_rate, self.momentum = (optimizer.param_groups[0][name] for name in ("lr", "momentum"))
 
     def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The mean loss of features (b, d) and labels (b,), as it was before the update. No gradient may be kept."""
+        """Train one step on features (b, d) and labels (b,); returns the mean loss before the update. It must be called
+        without autograd.
+        """
         scores = torch.log_softmax(torch.addmm(self.bias, features, self.weight.t()), 1)
         loss = torch.nn.functional.nll_loss(scores, labels)
         wrong = scores.exp_().sub_(self.one_hot[labels]).div_(len(labels))
@@ -38,7 +40,7 @@ class HeadStep:
 
 
 class HeadTraining(Training):
-    """Softmax regression on features, by steps in their closed form."""
+    """Trains the head on features, with the step in closed form."""
 
     def __init__(self, step: HeadStep, features: np.ndarray, labels: np.ndarray, order: Order) -> None:
         device = step.weight.device

@@ -1,4 +1,4 @@
-"""The input pipeline: a DataLoader with worker processes, as PyTorch's CIFAR-10 tutorial sets it up."""
+"""The input pipeline: a DataLoader with worker processes, as in PyTorch's CIFAR-10 tutorial, or the device's memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from backends.knobs import value_of
+from backends.knobs import get_value
 from backends.task import Variant
 from backends.values import Order
 
@@ -20,11 +20,11 @@ ON_THE_DEVICE = {
     "normalised": "all images on the device, normalised once",
 }
 #: Images that are normalised at once.
-AT_ONCE = 4096
+NORMALISED_AT_ONCE = 4096
 
 
 class Images(Dataset):
-    """Labelled images, transformed one at a time when they are asked for."""
+    """Labelled images, each transformed when it is read."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable) -> None:
         self.images, self.labels, self.transform = images, labels, transform
@@ -37,7 +37,7 @@ class Images(Dataset):
 
 
 class RawImages(Dataset):
-    """Labelled images as they are, a batch at a time."""
+    """Labelled raw images, read a batch at a time."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
@@ -50,44 +50,46 @@ class RawImages(Dataset):
 
 
 def describe(variant: Variant) -> str:
-    """The input pipeline that a variant asks for."""
-    images, workers = (value_of("pytorch", variant, knob) for knob in ("images", "workers"))
+    """Describe a variant's input pipeline in a few words."""
+    images, workers = (get_value("pytorch", variant, knob) for knob in ("images", "workers"))
     if images in ON_THE_DEVICE:
         return ON_THE_DEVICE[images]
     how = {"streamed": "one image at a time", "uint8": "uint8, one batch at a time, normalised on the device"}[images]
     return f"DataLoader, {workers} workers, {how}"
 
 
-def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant) -> DataLoader:
-    """Batches of `order` in host memory: inputs (b, 3, s, s) float32, or images (b, h, w, 3) uint8 where the variant
-    says so, and labels (b,) int64.
+def make_loader(
+    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant
+) -> DataLoader:
+    """A loader of the batches of `order` in host memory: inputs (b, 3, s, s) float32, or images (b, h, w, 3) uint8
+    where the variant says so, and labels (b,) int64.
 
-    As in the tutorial: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`, but for the order.
+    As in the tutorial, except for the order: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`.
     """
     raw = variant.images == "uint8"
-    workers = int(value_of("pytorch", variant, "workers"))
+    workers = int(get_value("pytorch", variant, "workers"))
     return DataLoader(
         RawImages(images, labels) if raw else Images(images, labels, transform),
         batch_sampler=[batch.tolist() for batch in order.batches()],
-        collate_fn=_as_it_is if raw else None,
+        collate_fn=_keep_batch if raw else None,
         num_workers=workers,
-        prefetch_factor=int(value_of("pytorch", variant, "prefetch")) if workers else None,
+        prefetch_factor=int(get_value("pytorch", variant, "prefetch")) if workers else None,
         pin_memory=variant.transfer == "pinned",
-        worker_init_fn=_set_free if variant.affinity == "bound" else None,
+        worker_init_fn=_unbind_worker if variant.affinity == "bound" else None,
     )
 
 
-def resident(
+def iterate_resident(
     images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, device: torch.device
 ) -> Batches:
-    """Batches of `order`, taken and transformed on the device, where all images lie as they are."""
+    """Batches of `order`, taken and transformed on the device, which holds all raw images."""
     all_images, all_labels = torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
     for batch in order.batches():
         indices = torch.from_numpy(batch).to(device)
         yield transform(all_images[indices]), all_labels[indices]
 
 
-def normalised(
+def iterate_normalised(
     images: np.ndarray,
     labels: np.ndarray,
     order: Order,
@@ -96,8 +98,8 @@ def normalised(
     dtype: torch.dtype,
     memory_format: torch.memory_format,
 ) -> Batches:
-    """Batches of `order`, taken on the device, where all images lie as network inputs of that type and format."""
-    parts = torch.from_numpy(images).split(AT_ONCE)
+    """Batches of `order`, taken on the device, which holds all images as network inputs of that type and format."""
+    parts = torch.from_numpy(images).split(NORMALISED_AT_ONCE)
     inputs = torch.cat([transform(part.to(device)).to(dtype=dtype, memory_format=memory_format) for part in parts])
     all_labels = torch.from_numpy(labels.astype(np.int64)).to(device)
     for batch in order.batches():
@@ -105,17 +107,17 @@ def normalised(
         yield inputs[indices], all_labels[indices]
 
 
-def transformed(batches: Batches, transform: Callable, device: torch.device, beside: bool) -> Batches:
-    """Raw batches, moved to the device and transformed there; `beside` other work, where they lie in pinned memory."""
+def transform_batches(batches: Batches, transform: Callable, device: torch.device, non_blocking: bool) -> Batches:
+    """Raw batches, moved to the device and transformed there; `non_blocking` needs them in pinned memory."""
     for images, labels in batches:
-        yield transform(images.to(device, non_blocking=beside)), labels
+        yield transform(images.to(device, non_blocking=non_blocking)), labels
 
 
-def _set_free(worker: int) -> None:
-    """A process starts bound to the core of the thread that it was forked from, which computes there."""
+def _unbind_worker(worker: int) -> None:
+    """Allow a worker process to use all cores: it starts bound to the core of the thread that forked it."""
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
-def _as_it_is(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """There is nothing to put together."""
+def _keep_batch(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The collate function for images that are read a batch at a time: there is nothing to collate."""
     return batch

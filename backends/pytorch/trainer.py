@@ -11,7 +11,7 @@ import torch
 
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
-from backends.extraction import in_batches
+from backends.extraction import extract_in_batches
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
 from backends.pytorch import kernels, model, pipeline, preprocess, profiler
@@ -26,35 +26,35 @@ class PyTorchTrainer(Trainer):
     """`backends.base.Trainer` in PyTorch."""
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
-        knobs.check("pytorch", variant, task)
+        knobs.check_variant("pytorch", variant, task)
         self.task, self.variant = task, variant
         self.device = devices.set_up(variant)
-        self.transform = preprocess.transform(task)
-        self.batch_transform = preprocess.batch_transform(task, knobs.value_of("pytorch", variant, "layout"))
+        self.transform = preprocess.make_transform(task)
+        self.batch_transform = preprocess.make_batch_transform(task, knobs.get_value("pytorch", variant, "layout"))
         self.backbone = model.build(task, variant).to(self.device)
         self.trained = {name: tensor for name, tensor in self.backbone.named_parameters() if tensor.requires_grad}
         without_gradients = torch.no_grad if variant.gradients in (None, "no_grad") else torch.inference_mode
-        # Where nothing below the head is trained, no graph of it is kept.
+        # If nothing below the head is trained, the backbone needs no graph of gradients.
         self.gradients = contextlib.nullcontext if self.trained else without_gradients
-        self.form = {
+        self.input_format = {
             "dtype": model.DTYPES[variant.precision],
-            "memory_format": model.FORMATS[knobs.value_of("pytorch", variant, "layout")],
+            "memory_format": model.MEMORY_FORMATS[knobs.get_value("pytorch", variant, "layout")],
         }
-        self.beside = variant.transfer == "pinned"
-        self.replayed = knobs.value_of("pytorch", variant, "execution") in model.REPLAYED
+        self.non_blocking = variant.transfer == "pinned"
+        self.overwrites_outputs = knobs.get_value("pytorch", variant, "execution") in model.REPLAYED
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task, checkpoint, variant)
+        self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
         one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
-        self.forward = model.executed(self.backbone, task, variant, one_batch.to(**self.form))
+        self.forward = model.make_forward(self.backbone, task, variant, one_batch.to(**self.input_format))
         self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant))
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.executed)
+        model.load(self.backbone, self.executed_tensors)
         with torch.no_grad():
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
@@ -62,7 +62,9 @@ class PyTorchTrainer(Trainer):
             [*self.classifier.parameters(), *self.trained.values()],
             lr=self.task.learning_rate,
             momentum=self.task.momentum,
-            fused=True if self.variant.optimizer == "fused" else None,  # None leaves the rest to PyTorch
+            fused=True
+            if self.variant.optimizer == "fused"
+            else None,  # None: PyTorch chooses between a loop and foreach
         )
         closed = self.variant.gradients == "closed_form"
         self.head_step = HeadStep(self.classifier, self.optimizer) if closed else None
@@ -79,17 +81,17 @@ class PyTorchTrainer(Trainer):
     @torch.inference_mode()
     def extract(self, *several: np.ndarray) -> list[np.ndarray]:
         """See `Trainer.extract`."""
-        form, frozen = model.for_extraction(
+        form, frozen = model.build_for_extraction(
             self.task, self.variant, self.checkpoint, sum(map(len, several)), self.device
         )
-        transform = preprocess.batch_transform(self.task, "nhwc")
+        transform = preprocess.make_batch_transform(self.task, "nhwc")
 
         def features(images: np.ndarray) -> np.ndarray:
             inputs = transform(torch.from_numpy(images).to(self.device))
             inputs = inputs.to(model.DTYPES[form.precision], memory_format=torch.channels_last)
             return frozen(inputs).float().cpu().numpy()
 
-        return [in_batches(features, images, self.task) for images in several]
+        return [extract_in_batches(features, images, self.task) for images in several]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
@@ -117,10 +119,10 @@ class PyTorchTrainer(Trainer):
         return self.train_step(self._inputs(images), self._labels(labels)).item()
 
     def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """One step on a batch on the device; the mean loss stays there."""
+        """Train one step on a batch on the device; the mean loss stays there."""
         if self.head_step:
             with torch.inference_mode():
-                return self.head_step(self.forward(inputs.to(**self.form)).float(), labels)
+                return self.head_step(self.forward(inputs.to(**self.input_format)).float(), labels)
         self.optimizer.zero_grad()
         loss = self._loss(inputs, labels)
         loss.backward()
@@ -156,7 +158,7 @@ class PyTorchTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        return folding.read_back(model.read(self.backbone), self.executed, self.checkpoint)
+        return folding.recover_checkpoint(model.read(self.backbone), self.executed_tensors, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
@@ -164,16 +166,18 @@ class PyTorchTrainer(Trainer):
 
     def device_memory(self) -> DeviceMemory | None:
         """See `Trainer.device_memory`."""
-        return devices.memory(self.device)
+        return devices.read_memory(self.device)
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
         if self.variant.images == "resident":
-            return pipeline.resident(images, labels, order, self.batch_transform, self.device)
+            return pipeline.iterate_resident(images, labels, order, self.batch_transform, self.device)
         if self.variant.images == "normalised":
-            return pipeline.normalised(images, labels, order, self.batch_transform, self.device, **self.form)
-        batches = iter(pipeline.loader(images, labels, order, self.transform, self.variant))
+            return pipeline.iterate_normalised(
+                images, labels, order, self.batch_transform, self.device, **self.input_format
+            )
+        batches = iter(pipeline.make_loader(images, labels, order, self.transform, self.variant))
         if self.variant.images == "uint8":
-            return pipeline.transformed(batches, self.batch_transform, self.device, self.beside)
+            return pipeline.transform_batches(batches, self.batch_transform, self.device, self.non_blocking)
         return batches
 
     def _inputs(self, images: np.ndarray) -> torch.Tensor:
@@ -184,17 +188,17 @@ class PyTorchTrainer(Trainer):
 
     def _features(self, inputs: torch.Tensor) -> torch.Tensor:
         with self.gradients():
-            features = self.forward(inputs.to(**self.form))
-        # A tensor made in inference mode cannot be kept for the head's gradient, but a copy of it can; one that is
-        # replayed is overwritten.
-        return (features.clone() if self.replayed or features.is_inference() else features).float()
+            features = self.forward(inputs.to(**self.input_format))
+        # The head's gradient needs the features later: a tensor of inference mode cannot be kept for it, and the output
+        # of a replayed graph is overwritten. A copy can be kept.
+        return (features.clone() if self.overwrites_outputs or features.is_inference() else features).float()
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.criterion(self.classifier(self._features(inputs)), labels)
 
 
 class PyTorchTraining(Training):
-    """The tutorial's loop over a loader, resting between calls."""
+    """The tutorial's training loop over a loader, which pauses between calls."""
 
     def __init__(self, trainer: PyTorchTrainer, batches: Iterator[Batch]) -> None:
         self.trainer, self.batches = trainer, batches
@@ -205,10 +209,10 @@ class PyTorchTraining(Training):
         losses, sizes = [], []
         for _ in range(steps):
             inputs, labels = next(self.batches)
-            inputs, labels = (part.to(device, non_blocking=self.trainer.beside) for part in (inputs, labels))
+            inputs, labels = (part.to(device, non_blocking=self.trainer.non_blocking) for part in (inputs, labels))
             losses.append(self.trainer.train_step(inputs, labels))
             sizes.append(len(labels))
-        # One read at the end: a step that reads its loss waits for the device each time.
+        # All losses are read once, at the end: reading one waits for the device.
         return float(np.average(torch.stack(losses).cpu().numpy(), weights=sizes))
 
     def close(self) -> None:
@@ -217,14 +221,14 @@ class PyTorchTraining(Training):
 
 
 class PyTorchLoading(PyTorchTraining):
-    """The loop without its step: batches end on the device."""
+    """The training loop without its step: batches are moved to the device and discarded."""
 
     def advance(self, steps: int) -> float:
         """See `Trainer.start_loading`."""
         for _ in range(steps):
             for part in next(self.batches):
-                part.to(self.trainer.device, non_blocking=self.trainer.beside)
-        devices.wait(self.trainer.device)
+                part.to(self.trainer.device, non_blocking=self.trainer.non_blocking)
+        devices.synchronize(self.trainer.device)
         return 0.0
 
 
@@ -233,9 +237,9 @@ class PyTorch(Backend):
 
     name = "pytorch"
 
-    def about(self) -> dict[str, str]:
-        """See `Backend.about`."""
-        return devices.about()
+    def describe_build(self) -> dict[str, str]:
+        """See `Backend.describe_build`."""
+        return devices.describe_build()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

@@ -1,20 +1,20 @@
-"""Where the work runs: the engine's threads, device, numeric flags and memory counters."""
+"""TensorFlow's process settings and memory counters, and how a variant is resolved in the backend `tensorflow`."""
 
 from __future__ import annotations
 
-from backends.engines.tensorflow.device import about, compiled, memory, reset_memory, set_up
+from backends.engines.tensorflow.device import compile_function, describe_build, read_memory, reset_memory, set_up
 from backends.engines.tensorflow.device import resolve as resolve_engine
-from backends.knobs import value_of
+from backends.knobs import get_value
 from backends.task import Variant
 from backends.values import Resolved
 
-__all__ = ["about", "compiled", "memory", "reset_memory", "resolve", "set_up"]
+__all__ = ["compile_function", "describe_build", "read_memory", "reset_memory", "resolve", "set_up"]
 
-#: What compiles, by execution.
+#: The compiler, by execution.
 JITS = {"xla": "xla", "compiled_frozen": "none, constants folded"}
 
 
 def resolve(variant: Variant, input_pipeline: str) -> Resolved:
-    """What the variant became."""
-    jit = JITS.get(value_of("tensorflow", variant, "execution"), "none")
+    """Describe how the variant runs on this machine."""
+    jit = JITS.get(get_value("tensorflow", variant, "execution"), "none")
     return resolve_engine(variant, input_pipeline, "tensorflow", jit)

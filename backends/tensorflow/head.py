@@ -1,4 +1,4 @@
-"""Training of the head alone, on features that were computed before: TensorFlow's loop around a Keras step."""
+"""Training of the head on features that were computed before: TensorFlow's."""
 
 from backends.engines.tensorflow.head import HeadTraining
 

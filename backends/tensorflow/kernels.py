@@ -1,4 +1,4 @@
-"""Single operations, to measure the machine's rates by: TensorFlow's."""
+"""The kernels by which a machine's rates are measured: TensorFlow's."""
 
 from backends.engines.tensorflow.kernels import build
 

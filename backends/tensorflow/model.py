@@ -1,4 +1,4 @@
-"""The frozen backbone: built, loaded from the checkpoint, and read back."""
+"""The backbone: how it is built, loaded from the checkpoint, executed and read back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backends.values import Tensors
 
 
 def build(task: Task, variant: Variant) -> keras.Model | Operations:
-    """The backbone up to its pooled features (n, d) float32, frozen but for what the task trains."""
+    """The backbone up to its pooled features (n, d) float32, frozen except for what the task trains."""
     if variant.graph == "tf_ops":
         return Operations(task.network)
     graph = graphs.build(task, variant)
@@ -24,28 +24,29 @@ def build(task: Task, variant: Variant) -> keras.Model | Operations:
     return keras.Model(graph.input, pooled)
 
 
-def executed(backbone: keras.Model | Operations, task: Task, variant: Variant) -> Callable:
-    """The loaded backbone as the variant executes it, called on inputs with `training`.
+def make_forward(backbone: keras.Model | Operations, task: Task, variant: Variant) -> Callable:
+    """The loaded backbone as a function of inputs and `training` that executes it as the variant says.
 
-    With constants for variables TensorFlow computes ahead of time what depends on weights alone.
+    For `compiled_frozen` its variables become constants: TensorFlow then computes all that depends only on weights
+    ahead of time.
     """
     if variant.execution != "compiled_frozen":
         return backbone
     inputs = tf.TensorSpec((None, task.image_size, task.image_size, 3), tf.float32)
     graph = tf.function(lambda inputs: backbone(inputs, training=False)).get_concrete_function(inputs)
-    constant = convert_variables_to_constants_v2(graph)
-    return lambda inputs, training: constant(inputs)[0]
+    frozen_graph = convert_variables_to_constants_v2(graph)
+    return lambda inputs, training: frozen_graph(inputs)[0]
 
 
 def load(backbone: keras.Model | Operations, task: Task, tensors: Tensors) -> None:
-    """Copy tensors, as they are executed, into the backbone."""
+    """Copy executed tensors into the backbone."""
     if isinstance(backbone, Operations):
         return backbone.load(tensors)
     graphs.load(backbone, task.network, tensors)
 
 
 def read(backbone: keras.Model | Operations, task: Task, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The backbone's tensors as they are executed, named as in the checkpoint."""
+    """Read the backbone's executed tensors, named as in the checkpoint."""
     if isinstance(backbone, Operations):
         return backbone.read(names)
     return graphs.read(backbone, task.network, names)

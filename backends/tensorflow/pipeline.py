@@ -1,4 +1,4 @@
-"""The input pipeline: tf.data, as TensorFlow's performance guide sets it up (batch, vectorised map, prefetch)."""
+"""The input pipeline: tf.data, as in TensorFlow's performance guide (batch, vectorised map, prefetch)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from backends.engines.tensorflow.pipeline import Loading, batches_of_indices, let_go, normalised
+from backends.engines.tensorflow.pipeline import Loading, free_iterator, make_index_batches, normalise_all
 from backends.values import Order
 
-__all__ = ["DESCRIPTIONS", "Loading", "let_go", "loader", "normalised"]
+__all__ = ["DESCRIPTIONS", "Loading", "free_iterator", "make_loader", "normalise_all"]
 
 DESCRIPTIONS = {
     "streamed": "tf.data, vectorised map, autotuned prefetch",
@@ -19,12 +19,12 @@ DESCRIPTIONS = {
 }
 
 
-def loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable) -> tf.data.Dataset:
-    """Batches of `order`: inputs (b, s, s, 3) float32 and labels (b,) int64."""
+def make_loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable) -> tf.data.Dataset:
+    """A loader of the batches of `order`: inputs (b, s, s, 3) float32 and labels (b,) int64."""
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
 
     def take(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return transform(tf.gather(all_images, indices)), tf.gather(all_labels, indices)
 
-    return batches_of_indices(order).map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return make_index_batches(order).map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -1,4 +1,4 @@
-"""Raw images to network inputs."""
+"""Preprocessing: raw images to network inputs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import tensorflow as tf
 from backends.task import DATASETS, Task
 
 
-def transform(task: Task) -> Callable[[tf.Tensor], tf.Tensor]:
-    """For a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, resized, scaled, normalised.
+def make_transform(task: Task) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function of a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, resized, scaled, normalised.
 
-    (x / 255 - mean) / std is one scale and one offset per channel: each operation of a `map` costs as much as its work.
+    (x / 255 - mean) / std is computed as one scale and one offset per channel: the dispatch of an operation in a `map`
+    takes as long as its computation.
     """
     mean, std = np.array(task.mean), np.array(task.std)
     scale, offset = tf.constant(1 / (255 * std), tf.float32), tf.constant(-mean / std, tf.float32)

@@ -1,4 +1,4 @@
-"""What the engine's profiler sees: TensorFlow's."""
+"""Profiles by TensorFlow's own profiler."""
 
 from backends.engines.tensorflow.profiler import profile
 

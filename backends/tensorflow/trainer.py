@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
-from backends.extraction import in_batches
+from backends.extraction import extract_in_batches
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
@@ -27,35 +27,35 @@ class TensorFlowTrainer(Trainer):
     """`backends.base.Trainer` in TensorFlow."""
 
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
-        knobs.check("tensorflow", variant, task)
+        knobs.check_variant("tensorflow", variant, task)
         self.task, self.variant = task, variant
         devices.set_up(variant)
-        self.transform = preprocess.transform(task)
+        self.transform = preprocess.make_transform(task)
         self.on_device = variant.images in ("resident", "normalised")
         self.backbone = model.build(task, variant)
         self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
         self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
         self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
-        self.trained = [variable.value for variable in graphs.trained(self.backbone, task)]
+        self.trained = [variable.value for variable in graphs.list_trained_variables(self.backbone, task)]
         self.variables = [self.kernel, self.bias, *self.trained]
         self.optimizer.build(self.variables)
-        self.compiled = partial(devices.compiled, variant)
-        self.train_steps = self.compiled(partial(_in_turn, self._train_step))
-        self.resident_steps = self.compiled(partial(_in_turn, self._resident_step))
-        self.group = int(knobs.value_of("tensorflow", variant, "steps_per_execution"))
-        self.take = self.compiled(self._take)
-        self.forward = self.compiled(self._forward)
-        self.gradient = self.compiled(self._loss)
+        self.compile_function = partial(devices.compile_function, variant)
+        self.train_steps = self.compile_function(partial(_run_in_sequence, self._train_step))
+        self.resident_steps = self.compile_function(partial(_run_in_sequence, self._resident_step))
+        self.group = int(knobs.get_value("tensorflow", variant, "steps_per_execution"))
+        self.take = self.compile_function(self._take)
+        self.forward = self.compile_function(self._forward)
+        self.gradient = self.compile_function(self._loss)
         self.checkpoint, self.initial_head = checkpoint, head
-        self.executed = folding.executed(task, checkpoint, variant)
+        self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
-        self.frozen = model.executed(self.backbone, task, variant)
+        self.frozen = model.make_forward(self.backbone, task, variant)
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"])
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.task, self.executed)
+        model.load(self.backbone, self.task, self.executed_tensors)
         self.kernel.assign(self.initial_head.kernel)
         self.bias.assign(self.initial_head.bias)
         for variable in self.optimizer.variables:
@@ -72,12 +72,15 @@ class TensorFlowTrainer(Trainer):
 
     def extract(self, *several: np.ndarray) -> list[np.ndarray]:
         """See `Trainer.extract`."""
-        form = folding.for_extraction(self.variant)
+        form = folding.make_extraction_variant(self.variant)
         backbone = model.build(self.task, form)
-        model.load(backbone, self.task, folding.executed(self.task, self.checkpoint, form))
-        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial one is not traced anew
+        model.load(backbone, self.task, folding.prepare_tensors(self.task, self.checkpoint, form))
+        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial batch is not traced again
         features = tf.function(lambda images: backbone(self.transform(images)), input_signature=[any_batch])
-        return [in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task) for images in several]
+        return [
+            extract_in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task)
+            for images in several
+        ]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
@@ -91,14 +94,14 @@ class TensorFlowTrainer(Trainer):
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
         _, (_, _, *gradients) = self.gradient(self._inputs(images), self._labels(labels))
-        return graphs.gradients(self.backbone, self.task, gradients)
+        return graphs.read_gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
         return float(self.train_steps([(self._inputs(images), self._labels(labels))])[0])
 
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """One step on a batch on the device; the mean loss stays there."""
+        """Train one step on a batch on the device; the mean loss stays there."""
         loss, gradients = self._loss(inputs, labels)
         self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
         return loss
@@ -107,14 +110,14 @@ class TensorFlowTrainer(Trainer):
         """See `Trainer.start`."""
         if self.on_device:
             return TensorFlowTraining(self.resident_steps, self._resident(images, labels, order), self.group)
-        batches = iter(pipeline.loader(images, labels, order, self.transform))
+        batches = iter(pipeline.make_loader(images, labels, order, self.transform))
         return TensorFlowTraining(self.train_steps, batches, self.group)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
         if self.on_device:
             return pipeline.Loading(self.take(*batch) for batch in self._resident(images, labels, order))
-        return pipeline.Loading(pipeline.loader(images, labels, order, self.transform))
+        return pipeline.Loading(pipeline.make_loader(images, labels, order, self.transform))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
@@ -123,7 +126,7 @@ class TensorFlowTrainer(Trainer):
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(self._head_step, self.compiled, features, labels, order)
+        return HeadTraining(self._head_step, self.compile_function, features, labels, order)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
@@ -135,8 +138,8 @@ class TensorFlowTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        now = model.read(self.backbone, self.task, self.executed)
-        return folding.read_back(now, self.executed, self.checkpoint)
+        now = model.read(self.backbone, self.task, self.executed_tensors)
+        return folding.recover_checkpoint(now, self.executed_tensors, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
@@ -144,17 +147,17 @@ class TensorFlowTrainer(Trainer):
 
     def device_memory(self) -> DeviceMemory | None:
         """See `Trainer.device_memory`."""
-        return devices.memory()
+        return devices.read_memory()
 
     def _resident(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
-        """All images and all labels, on the device, with the indices of each batch in turn.
+        """For each batch: all images and all labels, on the device, and the batch's indices.
 
-        Those that are not normalised yet stay as they are on a CPU. On a GPU TensorFlow 2.21 can gather no uint8:
-        float16 has 0..255 exactly.
+        Raw images stay uint8 on a CPU. On a GPU they become float16, which represents 0..255 exactly, because
+        TensorFlow 2.21 cannot gather uint8 there.
         """
         all_labels = self._labels(labels)
         if self.variant.images == "normalised":
-            all_images = pipeline.normalised(images, self.transform)
+            all_images = pipeline.normalise_all(images, self.transform)
         else:
             all_images = tf.constant(images)
             if self.variant.device != "cpu":
@@ -195,7 +198,7 @@ class TensorFlowTrainer(Trainer):
             with tf.GradientTape() as tape:
                 loss = self._mean_loss(self._features(inputs), labels)
         else:
-            features = self._features(inputs)  # outside the tape: nothing below the head is trained
+            features = self._features(inputs)  # outside the tape, because nothing below the head is trained
             with tf.GradientTape() as tape:
                 loss = self._mean_loss(features, labels)
         return loss, tape.gradient(loss, self.variables)
@@ -205,18 +208,18 @@ class TensorFlowTrainer(Trainer):
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
-def _in_turn(step: Callable[..., tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
-    """A step on each batch, one after the other. In one graph TensorFlow computes the features of several at a time:
-    they depend on nothing that a step changes.
+def _run_in_sequence(step: Callable[..., tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
+    """Train a step on each batch, one after the other. In one graph TensorFlow computes the features of several batches
+    in parallel, because no step changes what they depend on.
     """
     return [step(*batch) for batch in batches]
 
 
 class TensorFlowTraining(Training):
-    """A custom training loop over a data set, resting between calls.
+    """A custom training loop over a data set, which pauses between calls.
 
-    `steps` takes some batches' tensors, the last of which has an entry for every image, and gives their mean losses. A
-    call has `group` of them; while fewer are left to do, one.
+    `steps` trains on a list of batches and returns their mean losses; the last tensor of a batch has an entry for every
+    image. It is called with `group` batches, and with one while fewer than `group` steps are left.
     """
 
     def __init__(
@@ -233,13 +236,13 @@ class TensorFlowTraining(Training):
             batches = [next(self.batches) for _ in range(group)]
             losses += self.steps(batches)
             sizes += [len(batch[-1]) for batch in batches]
-        # One read at the end: a step that reads its loss waits for the device each time.
+        # All losses are read once, at the end: reading one waits for the device.
         return float(np.average(tf.stack(losses).numpy(), weights=sizes))
 
     def close(self) -> None:
         """See `Training.close`."""
         held, self.batches = [self.batches], iter(())
-        pipeline.let_go(held.clear)
+        pipeline.free_iterator(held.clear)
 
 
 class TensorFlow(Backend):
@@ -247,9 +250,9 @@ class TensorFlow(Backend):
 
     name = "tensorflow"
 
-    def about(self) -> dict[str, str]:
-        """See `Backend.about`."""
-        return devices.about()
+    def describe_build(self) -> dict[str, str]:
+        """See `Backend.describe_build`."""
+        return devices.describe_build()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

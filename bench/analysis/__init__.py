@@ -1,1 +1,1 @@
-"""Pure functions of records: statistics, launches by case, warnings, costs."""
+"""Pure functions of records: statistics, launches by case, warnings, costs, break-even."""

@@ -1,4 +1,4 @@
-"""Break-even: after how many steps a dearer start is paid for by quicker steps."""
+"""Break-even: the number of steps after which a longer start-up is amortised by faster steps."""
 
 from __future__ import annotations
 
@@ -9,41 +9,51 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BreakEven:
-    """One case against another; means over launches.
+    """When one case overtakes another, or is overtaken by it.
 
     Attributes:
-        dearer: seconds that its start takes longer; below 0 it is cheaper.
-        quicker: seconds that its step is shorter; below 0 it is longer.
-        least, most: steps until both have spent the same, over the launches.
-        launches: how many.
+        longer_start_s: seconds by which its start-up is longer, mean over launches; below 0 it is shorter.
+        shorter_step_s: seconds by which its step is shorter, mean over launches; below 0 it is longer.
+        min_steps, max_steps: smallest and largest number of steps until both have taken the same time, over launches.
+        launches: number of launches.
     """
 
-    dearer: float
-    quicker: float
-    least: float
-    most: float
+    longer_start_s: float
+    shorter_step_s: float
+    min_steps: float
+    max_steps: float
     launches: int
 
     @property
     def steps(self) -> float | None:
-        """Training steps until both have spent the same time; None where one of them is ahead for good."""
-        return self.dearer / self.quicker if (self.dearer > 0) == (self.quicker > 0) and self.quicker else None
+        """Training steps until both have taken the same time; None if one of them is always ahead."""
+        if not self.shorter_step_s or (self.longer_start_s > 0) != (self.shorter_step_s > 0):
+            return None
+        return self.longer_start_s / self.shorter_step_s
 
-    def told(self, steps_per_epoch: int | None = None) -> str:
-        """In words; in epochs, too, where their length is given."""
+    def describe(self, steps_per_epoch: int | None = None) -> str:
+        """Describe the break-even, in epochs too if their length is given: `ahead after 2,000 steps [1,900–2,100]`."""
         if self.steps is None:
-            return "ahead from the start" if self.dearer <= 0 else "never: dearer and slower"
-        word = "ahead after" if self.dearer > 0 else "behind after"
+            return "ahead from the start" if self.longer_start_s <= 0 else "never: longer start-up and slower steps"
+        if round(self.max_steps) == 0:
+            return f"{'ahead' if self.shorter_step_s > 0 else 'behind'} from the start"
+        word = "ahead after" if self.longer_start_s > 0 else "behind after"
         span = f"{self.steps:,.0f} steps"
-        span += f" [{self.least:,.0f}–{self.most:,.0f}]" if self.launches > 1 else ""
+        span += f" [{self.min_steps:,.0f}–{self.max_steps:,.0f}]" if self.launches > 1 else ""
         return f"{word} {span}{f', {self.steps / steps_per_epoch:,.2g} epochs' if steps_per_epoch else ''}"
 
 
-def break_even(dearer: Sequence[float], quicker: Sequence[float]) -> BreakEven:
-    """From seconds that a start takes longer, and seconds that a step is shorter, both by launch.
+def compute_break_even(longer_start_s: Sequence[float], shorter_step_s: Sequence[float]) -> BreakEven:
+    """Compute the break-even of one case against another.
+
+    Args:
+        longer_start_s: seconds by which its start-up is longer, by launch.
+        shorter_step_s: seconds by which its step is shorter, by launch.
 
     Raises:
-        ValueError: no launch, or another number of them.
+        ValueError: no launch, or the two have different numbers of launches.
     """
-    steps = [max(0.0, start / step) for start, step in zip(dearer, quicker, strict=True) if step] or [0.0]
-    return BreakEven(statistics.mean(dearer), statistics.mean(quicker), min(steps), max(steps), len(steps))
+    pairs = zip(longer_start_s, shorter_step_s, strict=True)
+    steps = [max(0.0, start / step) for start, step in pairs if step] or [0.0]
+    start, step = statistics.mean(longer_start_s), statistics.mean(shorter_step_s)
+    return BreakEven(start, step, min(steps), max(steps), len(steps))

@@ -1,4 +1,4 @@
-"""Where the time goes: the wall time of one whole fine-tune in parts, and how much of loading is hidden."""
+"""The wall time of one whole fine-tune, split into parts, and the share of loading that is hidden."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from bench.records.record import FineTune, Record
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Seconds of a fine-tune from the process' start to the end of the evaluation, part by part.
+class WallTimeParts:
+    """Seconds of a fine-tune from the start of the process to the end of the evaluation, by part.
 
-    `wall` is by a clock of its own, and the parts are measured one after the other. `rest` is the process' start, the
-    harness, reading images and checkpoint, and closing the input pipeline.
+    `wall` is measured by a separate clock, so the sum of the parts can differ from it. `rest` is the start of the
+    process, the harness, reading images and checkpoint, and closing the input pipeline.
     """
 
     wall: float
@@ -25,34 +25,20 @@ class Costs:
     evaluation: float
     rest: float
 
-    @property
-    def parts(self) -> float:
-        """The sum of the parts."""
-        return (
-            self.imported
-            + self.build
-            + self.extraction
-            + self.first_step
-            + self.input_pipeline
-            + self.compute
-            + self.evaluation
-            + self.rest
-        )
 
-
-def costs(record: Record, tune: FineTune, compute_share: float) -> Costs | None:
-    """The costs of a fine-tune that `record` made; None where its start was not measured.
+def split_wall_time(record: Record, tune: FineTune, compute_share: float) -> WallTimeParts | None:
+    """Split the wall time of a fine-tune into parts; None where the launch's start-up was not measured.
 
     Args:
         record: the launch.
         tune: one of its fine-tunes.
-        compute_share: of a training step, what a step on batches that are on the device already takes; the rest is
-            the input pipeline's. It is the case's, over all launches: one launch's rounds would not tell it well.
+        compute_share: time of a step on batches that are already on the device, as a share of the time of a step with
+            the input pipeline. Take it from all launches of the case: the rounds of one launch are too noisy.
     """
     start = record.start_up
     if start is None:
         return None
-    return Costs(
+    return WallTimeParts(
         wall=start.elapsed_s + tune.elapsed_s,
         imported=start.import_s,
         build=start.build_s,
@@ -65,12 +51,13 @@ def costs(record: Record, tune: FineTune, compute_share: float) -> Costs | None:
     )
 
 
-def hidden(loading: float, compute: float, both: float) -> float:
-    """The share of loading that compute hides, 0 to 1.
+def compute_hidden_share(loading: float, compute: float, both: float) -> float:
+    """Compute the share of loading that costs no time because it overlaps with the computation, 0 to 1.
 
-    Were nothing hidden, a step would take loading and compute together: what it takes less is hidden.
+    Without any overlap a step would take the sum of loading and compute; the time that it saves is hidden.
 
     Args:
-        loading, compute, both: seconds per image of the input pipeline alone, of steps without it, and with it.
+        loading, compute, both: seconds per image of the input pipeline alone, of steps without it, and of steps with
+            it.
     """
     return min(1.0, max(0.0, (loading + compute - both) / loading))

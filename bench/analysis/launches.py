@@ -1,4 +1,4 @@
-"""The records of a run, put together by task and case: what every table starts from."""
+"""The records of a run, grouped by task and case: the input of every table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 
 from backends import REGISTRY
 from backends.task import Task
-from bench.analysis.statistics import Interval, log_ratios, ratio, throughput
-from bench.plan.variants import DIVISIONS, division
+from bench.analysis.statistics import Interval, log_ratios, ratio_interval, throughput
+from bench.plan.variants import DIVISIONS, get_division
 from bench.records.record import Check, FineTune, Proof, Record, Rounds
 
 Kind = Literal["pipeline", "compute", "loader"]
@@ -17,13 +17,13 @@ Kind = Literal["pipeline", "compute", "loader"]
 
 @dataclass(frozen=True)
 class CaseLaunches:
-    """All launches of one case; figures come from those that finished."""
+    """All launches of one case; its figures come from the launches that finished."""
 
     records: tuple[Record, ...]
 
     @property
     def first(self) -> Record:
-        """The first launch, finished or not: for what is the same in all."""
+        """The first launch, finished or not, for fields that are equal in all launches."""
         return self.records[0]
 
     @property
@@ -33,37 +33,37 @@ class CaseLaunches:
 
     @property
     def finished(self) -> tuple[Record, ...]:
-        """The launches that ran to their end."""
+        """The launches that finished."""
         return tuple(record for record in self.records if record.failure is None)
 
     @property
     def failed(self) -> tuple[Record, ...]:
-        """The launches that did not."""
+        """The launches that did not finish."""
         return tuple(record for record in self.records if record.failure is not None)
 
     @property
-    def absence(self) -> str:
-        """What a table says in place of a figure that the case lacks."""
+    def placeholder(self) -> str:
+        """The text that a table shows in place of a figure that the case lacks."""
         failures = [record.failure for record in self.failed if record.failure]
         return f"failed in {failures[0].phase}" if failures and not self.finished else "not measured"
 
     def seconds_per_image(self, kind: Kind) -> dict[int, list[float]]:
-        """Seconds per image of each round, by launch; two cases' rounds may differ in their images."""
+        """Return the seconds per image of each round, by launch."""
         measured = ((record.launch, _rounds(record, kind)) for record in self.finished)
         return {launch: [s / rounds.images for s in rounds.seconds] for launch, rounds in measured if rounds}
 
     def throughput(self, kind: Kind) -> Interval | None:
-        """Images per second."""
+        """Compute the images per second."""
         seconds = self.seconds_per_image(kind)
         return throughput(1, list(seconds.values())) if seconds else None
 
-    def faster_than(self, other: CaseLaunches, kind: Kind) -> Interval | None:
-        """Throughput over the other's, from the launches that both have; None without any."""
+    def ratio_to(self, other: CaseLaunches, kind: Kind) -> Interval | None:
+        """Compute this case's throughput over the other's from the launches that both have; None without any."""
         ys = self.log_ratios(other, kind)
-        return ratio(ys) if ys else None
+        return ratio_interval(ys) if ys else None
 
     def log_ratios(self, other: CaseLaunches, kind: Kind) -> list[float]:
-        """y of each launch that both have, above 0 where this case is faster; see `bench.analysis.statistics`."""
+        """Compute ln(other's time / own time) of each launch that both have; above 0, this case is faster."""
         mine, theirs = self.seconds_per_image(kind), other.seconds_per_image(kind)
         shared = sorted(mine.keys() & theirs.keys())
         if not shared:
@@ -77,33 +77,33 @@ class CaseLaunches:
 
     @property
     def proof(self) -> Proof | None:
-        """The proof to show: one that failed, where there is one, else the first."""
+        """The proof to show: the first that failed, or else the first."""
         return next((proof for proof in self.proofs if not proof.comparable), next(iter(self.proofs), None))
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Each check of the proof once, from the launch where it came out worst."""
+        """Each check of the proof once, from the launch with the worst outcome."""
         worst: dict[str, Check] = {}
         for check in (check for proof in self.proofs for check in proof.checks):
-            kept = worst.setdefault(check.name, check)
-            if (not check.passed, check.difference) > (not kept.passed, kept.difference):
+            so_far = worst.setdefault(check.name, check)
+            if (not check.passed, check.difference) > (not so_far.passed, so_far.difference):
                 worst[check.name] = check
         return tuple(worst.values())
 
     @property
     def fine_tunes(self) -> tuple[FineTune, ...]:
-        """The whole fine-tunes of all launches, one a seed."""
+        """The whole fine-tunes of all launches."""
         return tuple(tune for record in self.finished for tune in record.fine_tunes)
 
-    def not_comparable(self, reference: CaseLaunches | None = None) -> str | None:
-        """Why no ratio may be printed, to any case or to `reference`; None where one may."""
+    def why_not_comparable(self, reference: CaseLaunches | None = None) -> str | None:
+        """Return why no ratio may be shown, to any case or to `reference`; None if one may."""
         if self.proof is None:
             return "no proof of sameness was made"
         if not self.proof.comparable:
             return self.proof.reason or f"its proof is {self.proof.status}"
         if reference is None or reference is self:
             return None
-        if reason := reference.not_comparable():
+        if reason := reference.why_not_comparable():
             return f"{reference.label}: {reason}"
         mine, theirs = self.first, reference.first
         if mine.dataset_fingerprint != theirs.dataset_fingerprint:
@@ -123,13 +123,13 @@ class TaskLaunches:
 
     @property
     def task(self) -> Task:
-        """What was trained."""
+        """The task of all cases."""
         return self.cases[0].first.task
 
     @property
     def division(self) -> str:
         """The division of all cases."""
-        return division(self.cases[0].first.variant)
+        return get_division(self.cases[0].first.variant)
 
     @property
     def name(self) -> str:
@@ -144,7 +144,7 @@ class TaskLaunches:
 
     @property
     def facts(self) -> str:
-        """The name and the facts that decide what a throughput means, in one line."""
+        """The task's name and the settings that its throughput depends on, in one line."""
         task = self.task
         counts = sorted({tune.train_images for case in self.cases for tune in case.fine_tunes})
         limit = "all" if task.train_limit is None else f"{task.train_limit:,}"
@@ -156,45 +156,53 @@ class TaskLaunches:
         )
 
     def reference(self, relative_to: str) -> CaseLaunches | None:
-        """The case that ratios are to: `backend/variant`, or a backend's `default`, or its first variant."""
+        """Find the case that ratios are relative to.
+
+        Args:
+            relative_to: `backend/variant`, or a backend: then its variant `default`, or else its first one.
+        """
         labels = {case.label: case for case in self.cases}
         variants = [case for label, case in labels.items() if label.startswith(f"{relative_to}/")]
-        named = (labels.get(relative_to), labels.get(f"{relative_to}/default"), *variants)
-        return next((case for case in named if case), None)
+        candidates = (labels.get(relative_to), labels.get(f"{relative_to}/default"), *variants)
+        return next((case for case in candidates if case), None)
 
 
-def widest_reach(task: TaskLaunches, relative_to: str) -> float | None:
-    """How far the widest interval of a `pipeline` ratio to the reference reaches, relative to it.
+def find_widest_half_width(task: TaskLaunches, relative_to: str) -> float | None:
+    """Find the widest interval among the `pipeline` ratios to the reference, and return its half-width.
 
-    None where there is no ratio to print, infinite where one has no interval yet.
+    The half-width is relative to the ratio; None where there is no ratio, infinite where a ratio has no interval yet.
     """
     reference = task.reference(relative_to)
     if reference is None:
         return None
-    others = [case for case in task.cases if case is not reference and case.not_comparable(reference) is None]
-    ratios = [case.faster_than(reference, "pipeline") for case in others if case.finished]
-    return max((found.reach for found in ratios if found), default=None)
+    others = [case for case in task.cases if case is not reference and case.why_not_comparable(reference) is None]
+    ratios = [case.ratio_to(reference, "pipeline") for case in others if case.finished]
+    return max((one.half_width for one in ratios if one), default=None)
 
 
-def by_task(records: Iterable[Record]) -> list[TaskLaunches]:
-    """Tasks in the order of the run and by division, cases in the registry's order of backends, launches by number."""
+def group_by_task(records: Iterable[Record]) -> list[TaskLaunches]:
+    """Group records by task and division, and then by case.
+
+    Tasks are in the order of the run, their cases in the order of the backends' registry, launches by their number.
+    """
     tasks: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
     ranks = {backend: rank for rank, backend in enumerate(REGISTRY)}
     divisions = list(DIVISIONS)
 
     def place(record: Record) -> tuple[int, int, int]:
-        of = divisions.index(division(record.variant))
-        return record.position, of, ranks.get(record.backend, len(ranks))
+        rank = ranks.get(record.backend, len(ranks))
+        return record.position, divisions.index(get_division(record.variant)), rank
 
     for record in sorted(records, key=place):
-        cases = tasks.setdefault((record.task.name, record.task_hash, division(record.variant)), {})
+        cases = tasks.setdefault((record.task.name, record.task_hash, get_division(record.variant)), {})
         cases.setdefault(record.case, []).append(record)
     return [
-        TaskLaunches(tuple(CaseLaunches(_ordered(launches)) for launches in cases.values())) for cases in tasks.values()
+        TaskLaunches(tuple(CaseLaunches(_sort_by_launch(launches)) for launches in cases.values()))
+        for cases in tasks.values()
     ]
 
 
-def _ordered(records: Sequence[Record]) -> tuple[Record, ...]:
+def _sort_by_launch(records: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda record: record.launch))
 
 

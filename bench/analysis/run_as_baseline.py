@@ -1,4 +1,4 @@
-"""A run as a baseline, and how what would be measured now differs from one."""
+"""Makes a baseline of a run, and finds the differences between a baseline and the present machine or cases."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from pydantic import ValidationError
 
 from backends.task import Task, Variant
 from bench.errors import UserError
-from bench.machine.environment import fingerprint
+from bench.machine.environment import make_fingerprint
 from bench.plan.suite import Suite
 from bench.records import store
-from bench.records.baseline import ALLOWED, Baseline, Case, Launch
-from bench.records.launch_figures import Figures, name_of, of_record
+from bench.records.baseline import ALLOWABLE_DIFFERENCES, Baseline, BaselineCase, BaselineLaunch
+from bench.records.launch_figures import LaunchFigures, extract_figures, format_case_name
 from bench.records.record import Record
 
-#: Options of a run that a baseline has no use for: the suite is kept itself, and paths are of one machine.
-ELSEWHERE = ("suite", "data_dir", "checkpoint", "results")
+#: Options of a run that a baseline does not keep: the suite has its own field, and paths exist on one machine only.
+OMITTED_OPTIONS = ("suite", "data_dir", "checkpoint", "results")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that decides a figure and is another now; `kind` is what `--allow` calls it, or `experiment`."""
+    """Something that influences figures and has changed; `kind` is a kind of `--allow`, or `experiment`."""
 
     kind: str
     line: str
 
 
-def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None, fewest: int) -> Baseline:
-    """The baseline that a run makes.
+def build_baseline(name: str, run: Path, request: Mapping[str, Any], branch: str | None, fewest: int) -> Baseline:
+    """Build a baseline from a run.
 
     Args:
-        name: of the baseline.
-        run: its folder.
-        request: its options.
-        branch: that it was measured on, where it is known.
-        fewest: launches that a case must have.
+        name: the baseline's name.
+        run: the run's folder.
+        request: the run's options.
+        branch: the git branch that the run was measured on, if it is known.
+        fewest: the smallest number of launches that every case needs.
 
     Raises:
-        UserError: the run has no case with enough launches, or a suite of another version.
+        UserError: a case of the run has too few launches, or its suite is of another version.
     """
-    records, _ = store.read(run)
+    records, _ = store.read_records(run)
     by_case: dict[str, list[Record]] = {}
     for record in records:
         if record.failure is None and record.pipeline:
             by_case.setdefault(record.case, []).append(record)
     if not by_case:
-        raise UserError(f"run {run.name} has no finished launch: name another with --run")
+        raise UserError(f"run {run.name} has no finished launch: choose another with --run")
     if (least := min(len(launches) for launches in by_case.values())) < fewest:
         raise UserError(
-            f"run {run.name} has {least} launches of a case, and a baseline needs {fewest}: "
-            f"measure one with --launches {fewest} or more, or --suite standard"
+            f"a baseline needs {fewest} launches of every case, and run {run.name} has a case with {least}: "
+            f"measure with --launches {fewest} or more, or --suite standard"
         )
     about: Mapping[str, Any] = records[0].about
     git = about.get("git") or {}
@@ -62,7 +62,7 @@ def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None,
         suite = Suite.model_validate(about["run"]["suite"])
     except ValidationError:
         raise UserError(
-            f"run {run.name} was measured by a suite that this version does not know: measure again"
+            f"run {run.name} was measured with a suite that this version cannot read: measure again"
         ) from None
     return Baseline(
         name=name,
@@ -72,23 +72,23 @@ def of_run(name: str, run: Path, request: Mapping[str, Any], branch: str | None,
         revision=git.get("revision"),
         dirty=git.get("dirty"),
         suite=suite.model_dump(mode="json"),
-        request={key: value for key, value in request.items() if key not in ELSEWHERE},
-        fingerprint=fingerprint(about),
-        cases=tuple(_case(launches) for launches in by_case.values()),
+        request={key: value for key, value in request.items() if key not in OMITTED_OPTIONS},
+        fingerprint=make_fingerprint(about),
+        cases=tuple(_build_case(launches) for launches in by_case.values()),
     )
 
 
-def differences(baseline: Baseline, about: Mapping[str, Any]) -> list[Difference]:
-    """How this machine differs from the baseline's, each named."""
-    return list(_differences(baseline.fingerprint, fingerprint(about)))
+def find_machine_differences(baseline: Baseline, about: Mapping[str, Any]) -> list[Difference]:
+    """List the differences between the baseline's machine, versions and variables and the present ones."""
+    return list(_compare_fingerprints(baseline.fingerprint, make_fingerprint(about)))
 
 
-def identity(
+def identify_case(
     task: Task, backend: str, variant: Variant, dataset_fingerprint: str, checkpoint_hash: str
 ) -> dict[str, Any]:
-    """What has to be the same for figures of two launches to be compared, as `Case` has it."""
+    """Return what must be equal for the figures of two launches to be comparable: these fields of a `BaselineCase`."""
     return {
-        "case": name_of(backend, variant, task),
+        "case": format_case_name(backend, variant, task),
         "backend": backend,
         "task": task.name,
         "task_hash": task.hash,
@@ -99,37 +99,46 @@ def identity(
     }
 
 
-def other_experiment(case: Case, now: Mapping[str, Any]) -> list[Difference]:
-    """How what would be measured now, by its `identity`, differs from a case of the baseline, each named."""
+def find_experiment_differences(case: BaselineCase, now: Mapping[str, Any]) -> list[Difference]:
+    """List the differences between a case of the baseline and one that would be measured now.
+
+    Args:
+        case: of the baseline.
+        now: the other case, by `identify_case`.
+    """
     changed = [(name, getattr(case, name), value) for name, value in now.items() if getattr(case, name) != value]
     return [
-        Difference(name if name in ALLOWED else "experiment", f"{case.case}: {name} was {was} and is {value}")
+        Difference(
+            name if name in ALLOWABLE_DIFFERENCES else "experiment", f"{case.case}: {name} was {was} and is {value}"
+        )
         for name, was, value in changed
     ]
 
 
-def _case(launches: Sequence[Record]) -> Case:
-    one = launches[0]
-    known = identity(one.task, one.backend, one.variant, one.dataset_fingerprint, one.checkpoint_hash)
-    return Case(**known, launches=tuple(_launch(record) for record in launches))
+def _build_case(launches: Sequence[Record]) -> BaselineCase:
+    first = launches[0]
+    fields = identify_case(first.task, first.backend, first.variant, first.dataset_fingerprint, first.checkpoint_hash)
+    return BaselineCase(**fields, launches=tuple(_build_launch(record) for record in launches))
 
 
-def figures_of(record: Record) -> Figures:
-    """A run's record as the gate takes it; one launch of a run has proven, which took its time."""
-    return of_record(record, proving=record.proof is not None and record.proof.seconds > 0)
+def extract_run_figures(record: Record) -> LaunchFigures:
+    """Extract the figures of a record from a run, where one launch of each case also makes the proof of sameness."""
+    return extract_figures(record, proving=record.proof is not None and record.proof.seconds > 0)
 
 
-def _launch(record: Record) -> Launch:
-    found = figures_of(record)
-    return Launch(
-        values={name: statistics.median(values) for name, values in found.values.items()},
-        right=dict(found.right),
+def _build_launch(record: Record) -> BaselineLaunch:
+    figures = extract_run_figures(record)
+    return BaselineLaunch(
+        values={name: statistics.median(values) for name, values in figures.values.items()},
+        right=dict(figures.right),
     )
 
 
-def _differences(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> Iterator[Difference]:
+def _compare_fingerprints(
+    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Difference]:
     for kind in dict.fromkeys((*before, *now)):
         was, is_ = before.get(kind, {}), now.get(kind, {})
         for name in dict.fromkeys((*was, *is_)):
             if was.get(name) != is_.get(name):
-                yield Difference(kind, f"{name} was {was.get(name, 'not there')} and is {is_.get(name, 'not there')}")
+                yield Difference(kind, f"{name} was {was.get(name, 'not set')} and is {is_.get(name, 'not set')}")

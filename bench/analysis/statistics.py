@@ -1,6 +1,7 @@
-"""Statistics of rounds and launches: pure functions of the figures, each with its source.
+"""Statistics of rounds and launches: pure functions, each with its source.
 
-`scipy.stats` takes half a second to import, so that it is imported where it is used: distributions are in `special`.
+Importing `scipy.stats` takes half a second, so only the functions that need it import it; distributions are in
+`scipy.special`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from scipy import special
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval; `low` and `high` are None where there is none (one launch)."""
+    """An estimate and its confidence interval; `low` and `high` are None if there is no interval (one launch)."""
 
     estimate: float
     low: float | None
     high: float | None
 
     @property
-    def reach(self) -> float:
-        """How far the interval reaches from the estimate, relative to it; infinite where there is none."""
+    def half_width(self) -> float:
+        """The longer side of the interval, relative to the estimate; infinite without an interval."""
         if self.low is None or self.high is None:
             return math.inf
         return max(self.high / self.estimate - 1, 1 - self.low / self.estimate)
@@ -36,36 +37,39 @@ class Interval:
 def throughput(images: int, seconds_by_launch: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
     """Images per second: the geometric mean over launches of the rate of each launch's median round.
 
-    The interval is Student's over the launches' logarithms, exponentiated. The spread of the rounds is in it, for it
-    moves the medians; to draw rounds again within drawn launches would count it twice (Davison & Hinkley 1997,
-    section 3.8). Percentiles of a hierarchical bootstrap, launches and then rounds, do not keep their word: simulated
-    with six rounds and launches that vary by 2.7 %, they cover 87 % at 4 launches and 92 % at 8 where rounds vary by
-    1 %, and 98 % at 8 where they vary by 5 %; 95 % was asked.
+    The interval is Student's t-interval of the launches' logarithms, exponentiated. It includes the spread of the
+    rounds, because that moves the medians; resampling rounds within resampled launches would count it twice (Davison &
+    Hinkley 1997, section 3.8). Percentiles of a hierarchical bootstrap (launches, then rounds) do not have the coverage
+    that they claim: in a simulation with six rounds and launches that vary by 2.7 %, a 95 % interval covers 87 % at 4
+    launches and 92 % at 8 where rounds vary by 1 %, and 98 % at 8 launches where rounds vary by 5 %.
 
-    One launch gives no interval: the spread of its rounds says nothing about the spread between launches.
+    One launch gives no interval: the spread of its rounds does not show the spread between launches.
 
     Args:
-        images: in one round.
-        seconds_by_launch: wall seconds of each round, by launch; launches may have different numbers of them.
+        images: number of images in one round.
+        seconds_by_launch: wall seconds of each round, by launch; launches may have different numbers of rounds.
         confidence: of the interval.
 
     Raises:
-        ValueError: no launch, a launch without rounds, or a round that took no time.
+        ValueError: no launch, a launch without rounds, or a round whose time is not above 0.
     """
-    launches = _checked(seconds_by_launch)
-    return ratio([math.log(images / np.median(launch)) for launch in launches], confidence)
+    launches = _as_arrays(seconds_by_launch)
+    return ratio_interval([math.log(images / np.median(launch)) for launch in launches], confidence)
 
 
 def log_ratios(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> list[float]:
-    """One y per launch pair: the median over rounds of ln(time of a / time of b); above 0, b is the faster.
+    """Log-ratios, one per launch pair: the median over rounds of ln(time of a / time of b); above 0, b is faster.
 
-    Launches are paired by index, and so are the rounds in them: those are the rounds that ran within the same
-    seconds, so that the machine's drift cancels. Where one launch has more rounds, the last are left out.
+    Launches are paired by index, and so are their rounds: paired rounds ran within the same seconds, so that the
+    machine's drift cancels. If one launch has more rounds than the other, its last ones are ignored.
+
+    Args:
+        a, b: wall seconds of each round, by launch.
 
     Raises:
-        ValueError: as `throughput`, or another number of launches in `a` than in `b`.
+        ValueError: as `throughput`, or `a` and `b` have different numbers of launches.
     """
-    pairs = zip(_checked(a), _checked(b), strict=True)
+    pairs = zip(_as_arrays(a), _as_arrays(b), strict=True)
     ys = []
     for left, right in pairs:
         rounds = min(left.size, right.size)
@@ -73,23 +77,25 @@ def log_ratios(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> li
     return ys
 
 
-def ratio(ys: Sequence[float], confidence: float = 0.95) -> Interval:
-    """exp of the mean y, with a t-interval over the launch pairs (Student 1908), exponentiated.
+def ratio_interval(ys: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The ratio exp(mean of `ys`), with the exponentiated t-interval (Student 1908); one launch pair gives no interval.
 
-    One launch pair gives no interval.
+    Args:
+        ys: log-ratios, one per launch pair.
+        confidence: of the interval.
 
     Raises:
-        ValueError: no launch pair, or a y that is not finite.
+        ValueError: no launch pair, or a log-ratio that is not finite.
     """
     logs = mean(ys, confidence)
     low, high = (None if end is None else math.exp(end) for end in (logs.low, logs.high))
     return Interval(math.exp(logs.estimate), low, high)
 
 
-def scaled(interval: Interval, by: float) -> Interval:
-    """All of it times a figure above 0 that is taken for known."""
-    low, high = (None if end is None else end * by for end in (interval.low, interval.high))
-    return Interval(interval.estimate * by, low, high)
+def scale(interval: Interval, factor: float) -> Interval:
+    """Multiply an interval by a factor above 0 that has no uncertainty."""
+    low, high = (None if end is None else end * factor for end in (interval.low, interval.high))
+    return Interval(interval.estimate * factor, low, high)
 
 
 def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -98,21 +104,21 @@ def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: no value, or one that is not finite.
     """
-    sample = _finite(values)
+    sample = _as_finite_array(values)
     centre = float(sample.mean())
     if sample.size == 1:
         return Interval(centre, None, None)
-    reach = _student((1 + confidence) / 2, sample.size - 1) * _standard_error(sample)
-    return Interval(centre, centre - reach, centre + reach)
+    half_width = _t_quantile((1 + confidence) / 2, sample.size - 1) * _standard_error(sample)
+    return Interval(centre, centre - half_width, centre + half_width)
 
 
-def p_of_no_difference(ys: Sequence[float]) -> float:
-    """Two-sided p of Student's test that the mean y is 0; 1 where one launch pair leaves everything open.
+def t_test_p(ys: Sequence[float]) -> float:
+    """Two-sided p of Student's t-test that the mean log-ratio is 0; 1 for a single launch pair.
 
     Raises:
-        ValueError: no launch pair, or a y that is not finite.
+        ValueError: no launch pair, or a log-ratio that is not finite.
     """
-    sample = _finite(ys)
+    sample = _as_finite_array(ys)
     if sample.size == 1:
         return 1.0
     error = _standard_error(sample)
@@ -121,11 +127,11 @@ def p_of_no_difference(ys: Sequence[float]) -> float:
     return float(2 * special.stdtr(sample.size - 1, -abs(float(sample.mean())) / error))
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided exact p that two classifiers are right equally often (McNemar 1947, Psychometrika 12:153-157).
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Two-sided exact p that two classifiers have the same accuracy (McNemar 1947, Psychometrika 12:153-157).
 
     Args:
-        only_first, only_second: test images on which just the first, or just the second, is right.
+        only_first, only_second: number of test images that only the first, or only the second, classifies correctly.
 
     Raises:
         ValueError: a negative count.
@@ -144,7 +150,7 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> I
     Raises:
         ValueError: fewer than two different x, or a figure that is not finite.
     """
-    xs, ys = _finite(x), _finite(y)
+    xs, ys = _as_finite_array(x), _as_finite_array(y)
     if np.unique(xs).size < 2:
         raise ValueError(f"a slope needs two different x, not {sorted(set(x))}")
     from scipy import stats
@@ -152,27 +158,30 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> I
     fit = stats.linregress(xs, ys)
     if xs.size == 2:
         return Interval(float(fit.slope), None, None)
-    reach = _student((1 + confidence) / 2, xs.size - 2) * float(fit.stderr)
-    return Interval(float(fit.slope), float(fit.slope) - reach, float(fit.slope) + reach)
+    half_width = _t_quantile((1 + confidence) / 2, xs.size - 2) * float(fit.stderr)
+    return Interval(float(fit.slope), float(fit.slope) - half_width, float(fit.slope) + half_width)
 
 
 @dataclass(frozen=True)
 class Trend:
-    """How rounds changed over a launch: the relative change from first to last, and the p of no trend."""
+    """A trend of consecutive times: the relative change from the first to the last, and the p of no trend."""
 
     change: float
     p: float
 
 
-def trend(seconds: Sequence[float]) -> Trend:
-    """Mann's test (1945, Econometrica 13:245-259) with the slope of Theil (1950) and Sen (1968).
+def fit_trend(seconds: Sequence[float]) -> Trend:
+    """Fit a trend: Mann's test (1945, Econometrica 13:245-259), and the slope of Theil (1950) and Sen (1968).
+
+    Args:
+        seconds: times of rounds, or of launches, in their order.
 
     Raises:
-        ValueError: fewer than three rounds, or a figure that is not finite.
+        ValueError: fewer than three times, or one that is not finite.
     """
-    sample = _finite(seconds)
+    sample = _as_finite_array(seconds)
     if sample.size < 3:
-        raise ValueError(f"a trend needs three rounds, not {sample.size}")
+        raise ValueError(f"a trend needs three values, not {sample.size}")
     from scipy import stats
 
     times = np.arange(sample.size)
@@ -182,24 +191,31 @@ def trend(seconds: Sequence[float]) -> Trend:
 
 
 @dataclass(frozen=True)
-class Modes:
-    """Two clusters of rounds: Ashman's D between them, the distance over the lower centre, the smaller one's share."""
+class TwoClusters:
+    """Two clusters of values.
+
+    Attributes:
+        separation: Ashman's D.
+        distance: distance of the two centres, relative to the lower one.
+        share: share of the values that are in the smaller cluster.
+    """
 
     separation: float
     distance: float
     share: float
 
 
-def modes(values: Sequence[float]) -> Modes:
-    """The split into two clusters with the smallest squares within, and how far apart they are.
+def split_into_clusters(values: Sequence[float]) -> TwoClusters:
+    """Split values into two clusters with the smallest sum of squares within them, and measure their distance.
 
-    Ashman's D is the distance of the centres over the clusters' root mean square deviation (Ashman, Bird & Zepf
-    1994, Astron. J. 108:2348). Of a normal sample that is cut in two it is about 2.6, as its halves are narrow.
+    Ashman's D is the distance of the centres, divided by the root mean square of the clusters' standard deviations
+    (Ashman, Bird & Zepf 1994, Astron. J. 108:2348). For the two halves of a normal sample it is about 2.6, because the
+    halves are narrow.
 
     Raises:
         ValueError: fewer than four values, or one that is not finite.
     """
-    sample = np.sort(_finite(values))
+    sample = np.sort(_as_finite_array(values))
     if sample.size < 4:
         raise ValueError(f"two clusters need four values, not {sample.size}")
     cuts = range(2, sample.size - 1)
@@ -208,41 +224,42 @@ def modes(values: Sequence[float]) -> Modes:
     spread = math.sqrt((low.var(ddof=1) + high.var(ddof=1)) / 2)
     distance = float(high.mean() - low.mean())
     separation = distance / spread if spread else (math.inf if distance else 0.0)
-    return Modes(separation, distance / float(low.mean()), min(cut, sample.size - cut) / sample.size)
+    return TwoClusters(separation, distance / float(low.mean()), min(cut, sample.size - cut) / sample.size)
 
 
-def outliers(values: Sequence[float], limit: float = 3.5) -> list[int]:
-    """Indices of values whose modified z-score is beyond `limit`.
+def find_outliers(values: Sequence[float], limit: float = 3.5) -> list[int]:
+    """Find the indices of values whose modified z-score is beyond `limit`.
 
-    0.6745 (x - median) / MAD, and 3.5 (Iglewicz & Hoaglin 1993, "How to Detect and Handle Outliers").
+    The score is 0.6745 (x - median) / MAD, its limit 3.5 (Iglewicz & Hoaglin 1993, "How to Detect and Handle
+    Outliers").
 
     Raises:
         ValueError: a value that is not finite.
     """
-    sample = _finite(values)
+    sample = _as_finite_array(values)
     distances = np.abs(sample - np.median(sample))
     mad = float(np.median(distances))
     return [int(i) for i in np.flatnonzero(0.6745 * distances > limit * mad)] if mad else []
 
 
-def binomial(correct: int, n: int, confidence: float = 0.95) -> Interval:
-    """The share correct / n with its score interval (Wilson 1927, JASA 22:209-212).
+def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
+    """The share correct / n with its binomial score interval (Wilson 1927, JASA 22:209-212).
 
     Raises:
         ValueError: unless 0 <= correct <= n and n >= 1.
     """
     if n < 1 or not 0 <= correct <= n:
-        raise ValueError(f"{correct} of {n} is no share")
+        raise ValueError(f"{correct} of {n} is not a share")
     z = float(special.ndtri((1 + confidence) / 2))
     share = correct / n
-    scale = 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / scale
-    reach = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
-    return Interval(share, max(0.0, centre - reach), min(1.0, centre + reach))
+    divisor = 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / divisor
+    half_width = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / divisor
+    return Interval(share, max(0.0, centre - half_width), min(1.0, centre + half_width))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number, in the order given (Holm 1979, Scand. J. Statist. 6:65-70)."""
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number, in the given order (Holm 1979, Scand. J. Statist. 6:65-70)."""
     adjusted = [0.0] * len(p_values)
     floor = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -251,8 +268,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _student(p: float, freedom: int) -> float:
-    """The quantile of Student's distribution."""
+def _t_quantile(p: float, freedom: int) -> float:
+    """Quantile of Student's t-distribution."""
     return float(special.stdtrit(freedom, p))
 
 
@@ -260,14 +277,14 @@ def _standard_error(sample: np.ndarray) -> float:
     return float(sample.std(ddof=1)) / math.sqrt(sample.size)
 
 
-def _finite(values: Sequence[float]) -> np.ndarray:
+def _as_finite_array(values: Sequence[float]) -> np.ndarray:
     sample = np.asarray(values, dtype=float)
     if not sample.size or not np.isfinite(sample).all():
-        raise ValueError(f"this needs finite figures, not {list(values)}")
+        raise ValueError(f"this needs finite values, not {list(values)}")
     return sample
 
 
-def _checked(seconds_by_launch: Sequence[Sequence[float]]) -> list[np.ndarray]:
+def _as_arrays(seconds_by_launch: Sequence[Sequence[float]]) -> list[np.ndarray]:
     launches = [np.asarray(seconds, dtype=float) for seconds in seconds_by_launch]
     if not launches or any(launch.size == 0 or not (launch > 0).all() for launch in launches):
         raise ValueError("every launch needs rounds, and every round needs a time above 0 s")

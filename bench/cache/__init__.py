@@ -1,1 +1,1 @@
-"""What is kept between runs, outside the repository."""
+"""What is kept between runs, outside the repository: the home, and the cache of features."""

@@ -1,8 +1,9 @@
-"""The cache of features: what a frozen backbone computes of a data set's images, kept in home, made once.
+"""The cache of features: what a frozen backbone computes from a data set's images, kept in the home.
 
-An entry is one safetensors file, `features/<key>.safetensors`, with `train` (n, d) and `test` (m, d) float32, and the
-key, their checksum and the seconds that they took to compute in its metadata. It is complete or absent. Beside it lies
-an empty lock, which stays: who removed one that another process waits for would let two of them make the same.
+An entry is one safetensors file, `features/<key>.safetensors`, with `train` (n, d) and `test` (m, d) float32. Its
+metadata has the key, a checksum, and the seconds of the computation. An entry is complete or absent. Each has an empty
+lock file, which is never removed: after the removal of a lock for which another process waits, two processes could
+compute the same entry.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
-from bench.cache.home import home
+from bench.cache.home import get_home
 
 try:
     import fcntl
-except ImportError:  # Windows: two that want the same entry both make it
+except ImportError:  # Windows: two processes that need the same entry both compute it
     fcntl = None  # type: ignore[assignment]
 
 FOLDER = "features"
 ENDING, UNFINISHED, LOCK = ".safetensors", ".part", ".lock"
-#: Bytes of a file beside its arrays, at most.
+#: The largest size of a file without its arrays, in bytes.
 HEADER = 1024
 
 
 @dataclass(frozen=True)
 class Features:
-    """What was obtained.
+    """Features from the cache, or computed for it.
 
     Attributes:
         train, test: pooled features (n, d) and (m, d), float32.
         hit: whether they were in the cache.
-        extraction_s: seconds that computing them took, now or when the entry was made.
-        problem: why an entry was not used, or could not be kept; None where all went well.
+        extraction_s: seconds of their computation, now or when the entry was written.
+        problem: why an entry was not used or not written; None without a problem.
     """
 
     train: np.ndarray
@@ -53,26 +54,27 @@ class Features:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the cache: its size in bytes, and when it was used last, in seconds since 1970."""
+    """A file of the cache: its size in bytes, and the time of its last use, in seconds since 1970."""
 
     path: Path
     size: int
     used: float
 
 
-def folder() -> Path:
-    """Where entries lie."""
-    return home() / FOLDER
+def get_folder() -> Path:
+    """The folder of the entries."""
+    return get_home() / FOLDER
 
 
-def key(backend: str, task: Task, variant: Variant, checkpoint: str, dataset: str) -> str:
-    """What features depend on, in 16 hex digits: backbone and weights, images, preprocessing, precision and backend.
+def make_key(backend: str, task: Task, variant: Variant, checkpoint: str, dataset: str) -> str:
+    """The key of an entry: 16 hex digits of a hash of all that features depend on (backbone and weights, images,
+    preprocessing, precision and backend).
 
     Args:
         checkpoint: hash of the weights.
         dataset: fingerprint of the images.
     """
-    told = {
+    content = {
         "backend": backend,
         "backbone": task.backbone,
         "checkpoint": checkpoint,
@@ -80,27 +82,27 @@ def key(backend: str, task: Task, variant: Variant, checkpoint: str, dataset: st
         "preprocessing": [task.image_size, task.mean, task.std],
         "precision": variant.precision,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def obtain(file: Path, limit: int, extract: Callable[[], tuple[np.ndarray, np.ndarray, float]]) -> Features:
-    """The features in `file`, or what `extract` computes, which is kept there.
+    """Read the features in `file`, or compute them by `extract` and write them there.
 
-    Whoever wants the same entry meanwhile waits and finds it. An entry that is damaged, or of other features, is made
-    again. Where none can be kept, training goes on with what was computed.
+    Another process that needs the same entry waits for it. An entry that is damaged, or of other features, is computed
+    again. If the entry cannot be written, the computed features are still returned.
 
     Args:
         file: the entry.
-        limit: bytes that all entries together may take; those that were not used for longest go first.
-        extract: training features, test features, and the seconds they took.
+        limit: the largest size of all entries together, in bytes; the least recently used ones are removed first.
+        extract: computes training features, test features, and the seconds of the computation.
     """
     problem: str | None = None
     with contextlib.ExitStack() as stack:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(file.with_suffix(LOCK)))
+            stack.enter_context(_hold_lock(file.with_suffix(LOCK)))
         except OSError as error:
-            problem = f"{file.parent} cannot be used ({error.strerror})"
+            problem = f"the folder {file.parent} cannot be used ({error.strerror})"
         if file.is_file():
             try:
                 return _read(file)
@@ -108,43 +110,41 @@ def obtain(file: Path, limit: int, extract: Callable[[], tuple[np.ndarray, np.nd
                 problem = f"the entry {file.name} is damaged ({str(error).splitlines()[0]}), it was made again"
         train, test, seconds = extract()
         size = train.nbytes + test.nbytes
-        if size + HEADER > limit:  # found out before others make room for it
+        if size + HEADER > limit:  # checked before other entries are removed for it
             problem = f"{size:,} bytes of features are more than the limit of {limit:,} bytes"
             return Features(train, test, False, seconds, problem)
         try:
             _write(file, train, test, seconds)
-            _keep_below(limit, file)
+            _limit_size(limit, file)
         except (OSError, SafetensorError) as error:
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
-            problem = f"features could not be kept in {file.parent} ({getattr(error, 'strerror', None) or error})"
+            problem = f"features could not be written to {file.parent} ({getattr(error, 'strerror', None) or error})"
     return Features(train, test, False, seconds, problem)
 
 
-def entries() -> list[Entry]:
-    """All entries, the one that was used last at the end."""
-    return sorted(_files(ENDING), key=lambda entry: entry.used)
+def list_entries() -> list[Entry]:
+    """All entries, the most recently used last."""
+    return sorted(_find_files(ENDING), key=lambda entry: entry.used)
 
 
 def clear() -> int:
-    """Remove all entries, and what was left unfinished, but for what somebody is making now; the bytes that are free
-    again.
-    """
-    return sum(map(_removed, [*entries(), *_files(UNFINISHED)]))
+    """Remove all entries and unfinished files, except those that a process is writing now; returns the freed bytes."""
+    return sum(map(_remove, [*list_entries(), *_find_files(UNFINISHED)]))
 
 
-def _files(ending: str) -> Iterator[Entry]:
-    """Of all files with this ending those that another process does not remove meanwhile."""
-    for path in folder().glob(f"*{ending}"):
+def _find_files(ending: str) -> Iterator[Entry]:
+    """The files with this ending; a file that another process removes meanwhile is left out."""
+    for path in get_folder().glob(f"*{ending}"):
         with contextlib.suppress(OSError):
-            about = path.stat()
-            yield Entry(path, about.st_size, about.st_mtime)
+            status = path.stat()
+            yield Entry(path, status.st_size, status.st_mtime)
 
 
-def _removed(entry: Entry) -> int:
-    """The bytes that removing it frees; none where somebody holds its lock."""
+def _remove(entry: Entry) -> int:
+    """Remove a file; returns the freed bytes, which are 0 if another process holds its lock."""
     try:
-        with _locked(entry.path.with_suffix(LOCK), wait=False):
+        with _hold_lock(entry.path.with_suffix(LOCK), wait=False):
             entry.path.unlink()
     except OSError:
         return 0
@@ -152,41 +152,41 @@ def _removed(entry: Entry) -> int:
 
 
 def _read(file: Path) -> Features:
-    with safe_open(file, framework="numpy") as opened:  # memory-mapped: pages come when they are asked for
-        told = opened.metadata() or {}
+    with safe_open(file, framework="numpy") as opened:  # memory-mapped: pages are read on their first use
+        metadata = opened.metadata() or {}
         train, test = opened.get_tensor("train"), opened.get_tensor("test")
-    if told.get("key") != file.stem:
-        raise ValueError("it is of other features")
-    if _checksum(train, test) != told["sha256"]:
-        raise ValueError("its checksum is another")
-    with contextlib.suppress(OSError):  # that it was used cannot be noted in a home that is only read
+    if metadata.get("key") != file.stem:
+        raise ValueError("it has other features")
+    if _compute_checksum(train, test) != metadata["sha256"]:
+        raise ValueError("its checksum differs")
+    with contextlib.suppress(OSError):  # in a read-only home the time of use cannot be set
         os.utime(file)
-    return Features(train, test, True, float(told["extraction_s"]), None)
+    return Features(train, test, True, float(metadata["extraction_s"]), None)
 
 
 def _write(file: Path, train: np.ndarray, test: np.ndarray, seconds: float) -> None:
     unfinished = file.with_suffix(UNFINISHED)
     try:
-        told = {"key": file.stem, "sha256": _checksum(train, test), "extraction_s": repr(seconds)}
-        save_file({"train": train, "test": test}, unfinished, told)
-        unfinished.replace(file)  # not synchronised: what a power cut leaves of it, its checksum finds out
+        metadata = {"key": file.stem, "sha256": _compute_checksum(train, test), "extraction_s": repr(seconds)}
+        save_file({"train": train, "test": test}, unfinished, metadata)
+        unfinished.replace(file)  # without fsync: the checksum detects what a power cut damages
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
 
 
-def _keep_below(limit: int, newest: Path) -> None:
-    """Remove what was left unfinished, and then what was not used for longest."""
-    for unfinished in _files(UNFINISHED):
-        _removed(unfinished)
-    kept = newest.stat().st_size
-    for entry in reversed([entry for entry in entries() if entry.path != newest]):
-        kept += entry.size
-        if kept > limit:
-            _removed(entry)
+def _limit_size(limit: int, newest: Path) -> None:
+    """Remove unfinished files, and then the least recently used entries until the others fit into `limit` bytes."""
+    for unfinished in _find_files(UNFINISHED):
+        _remove(unfinished)
+    size = newest.stat().st_size
+    for entry in reversed([entry for entry in list_entries() if entry.path != newest]):
+        size += entry.size
+        if size > limit:
+            _remove(entry)
 
 
-def _checksum(*arrays: np.ndarray) -> str:
+def _compute_checksum(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype.str}".encode())
@@ -195,11 +195,11 @@ def _checksum(*arrays: np.ndarray) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """A block that no other process is in with the same path.
+def _hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock in the file `path` during a block.
 
     Raises:
-        OSError: the lock cannot be made, or is held by another and was not to be waited for.
+        OSError: the lock cannot be made; or another process holds it, and `wait` is False.
     """
     with path.open("w") as file:
         if fcntl is not None:

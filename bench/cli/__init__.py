@@ -1,1 +1,1 @@
-"""The command line: one file a command, with its options and what it prints."""
+"""The command line: one file a command, and the options that they share."""

@@ -5,47 +5,97 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench.analysis import run_as_baseline, statistics
-from bench.analysis.metrics import METRICS
+from bench.cli import completers
+from bench.cli.option_groups import OWN, OutputOptions
 from bench.errors import UserError
-from bench.gate.decision import LOOKS
-from bench.gate.gate_report import size, unit
-from bench.gate.source_trees import git
-from bench.machine.environment import PROJECT
-from bench.measure import resume
-from bench.records import baseline, store
-from bench.records.baseline import Baseline
+
+if TYPE_CHECKING:
+    from bench.records.baseline import Baseline
 
 
-def save(name: str, run: str | None, by_branch: bool, results: Path) -> None:
+baseline = App(name="baseline", help="Save, list, show or remove what later runs are gated against.")
+Name = Annotated[str, Parameter(completer=completers.baselines, help="Name of a baseline.")]
+
+
+@baseline.command
+def save(
+    name: Annotated[str, Parameter(help="Name for the baseline; one that has this name is replaced.")],
+    /,
+    *,
+    run: Annotated[
+        str | None,
+        Parameter(group=OWN, completer=completers.runs, help="Name or folder of a run; the newest by default."),
+    ] = None,
+    branch: Annotated[bool, Parameter(group=OWN, help="Add the git branch's name to the baseline's.")] = False,
+    output: OutputOptions = OutputOptions(),
+) -> None:
+    """Save a run as a baseline, a small JSON file in results/baselines."""
+    save_baseline(name, run, branch, output.results)
+
+
+@baseline.command(name="list")
+def list_(*, output: OutputOptions = OutputOptions()) -> None:
+    """List the baselines."""
+    list_all(output.results)
+
+
+@baseline.command
+def show(
+    name: Annotated[Name, Parameter(help="Name or file of a baseline.")], /, *, output: OutputOptions = OutputOptions()
+) -> None:
+    """Show the figures of a baseline."""
+    show_baseline(name, output.results)
+
+
+@baseline.command
+def rm(name: Name, /, *, output: OutputOptions = OutputOptions()) -> None:
+    """Remove a baseline."""
+    remove(name, output.results)
+
+
+def save_baseline(name: str, run: str | None, by_branch: bool, results: Path) -> None:
     """Save a run, the newest by default; `by_branch` puts the branch's name behind the baseline's.
 
     Raises:
         UserError: no such run, too few launches, a name that no file should have, no branch.
     """
-    branch = _branch()
+    from bench.analysis import run_as_baseline
+    from bench.gate.decision import DECISION_POINTS
+    from bench.machine.environment import PROJECT
+    from bench.machine.git import try_git
+    from bench.measure import resume
+    from bench.records import baseline as baselines
+    from bench.records import store
+
+    branch = try_git(PROJECT, "symbolic-ref", "--quiet", "--short", "HEAD")
     if by_branch and branch is None:
         raise UserError("--branch needs a git checkout with a branch: leave it out, or check out a branch")
     if by_branch:
         name = f"{name}-{str(branch).replace('/', '-')}"
-    baseline.path_of(results, name)
-    folder = store.find(results, run)
-    made = run_as_baseline.of_run(name, folder, asdict(resume.asked(folder)), branch, fewest=LOOKS[0])
-    path = baseline.write(results, made)
+    baselines.build_path(results, name)
+    folder = store.find_run(results, run)
+    made = run_as_baseline.build_baseline(
+        name, folder, asdict(resume.read_request(folder)), branch, fewest=DECISION_POINTS[0]
+    )
+    path = baselines.write(results, made)
     Console().print(f"Saved {len(made.cases)} cases of {made.run}: {path}", soft_wrap=True, markup=False)
 
 
 def list_all(results: Path) -> None:
     """What there is; a file that cannot be read is named and left out."""
+    from bench.records import baseline as baselines
+
     console = Console()
     table = Table("baseline", "measured", "branch", "revision", "cases", "launches", box=None, header_style="bold")
-    for path in baseline.files(results):
+    for path in baselines.list_files(results):
         try:
-            one = baseline.read(path)
+            one = baselines.read(path)
         except UserError as error:
             console.print(str(error), style="yellow", markup=False, soft_wrap=True)
             continue
@@ -55,13 +105,18 @@ def list_all(results: Path) -> None:
     console.print(table)
 
 
-def show(name_or_file: str, results: Path) -> None:
+def show_baseline(name_or_file: str, results: Path) -> None:
     """The figures of a baseline, with intervals over its launches.
 
     Raises:
         UserError: there is none, or its file cannot be used.
     """
-    one = baseline.find(results, name_or_file)
+    from bench.analysis import statistics
+    from bench.analysis.metrics import METRICS
+    from bench.records import baseline as baselines
+    from bench.report.metric_format import choose_unit, format_figure
+
+    one = baselines.find(results, name_or_file)
     console = Console()
     console.print(f"{one.name}: {one.run}, {one.measured}, {one.branch or 'no branch'}, {_machine(one)}", markup=False)
     table = Table("case", "metric", "median a launch", "launches", box=None, header_style="bold")
@@ -69,8 +124,10 @@ def show(name_or_file: str, results: Path) -> None:
         for metric in METRICS:
             values = [launch.values[metric] for launch in case.launches if metric in launch.values]
             if values:
-                level = statistics.ratio([math.log(value) for value in values])
-                table.add_row(case.case, metric, f"{size(metric, level)} {unit(metric)}", str(len(values)))
+                level = statistics.ratio_interval([math.log(value) for value in values])
+                table.add_row(
+                    case.case, metric, f"{format_figure(metric, level)} {choose_unit(metric)}", str(len(values))
+                )
     console.print(table)
 
 
@@ -80,9 +137,11 @@ def remove(name: str, results: Path) -> None:
     Raises:
         UserError: there is none.
     """
-    path = baseline.path_of(results, name)
+    from bench.records import baseline as baselines
+
+    path = baselines.build_path(results, name)
     if not path.is_file():
-        baseline.find(results, name)
+        baselines.find(results, name)
     path.unlink()
     Console().print(f"Removed {path}", soft_wrap=True, markup=False)
 
@@ -90,10 +149,3 @@ def remove(name: str, results: Path) -> None:
 def _machine(one: Baseline) -> str:
     machine = one.fingerprint["machine"]
     return f"{machine['CPU']}, {machine['usable cores']} cores"
-
-
-def _branch() -> str | None:
-    try:
-        return git(PROJECT, "symbolic-ref", "--quiet", "--short", "HEAD")
-    except (UserError, OSError):  # no repository, no branch, no git
-        return None

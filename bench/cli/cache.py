@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from bench.cache import features
-from bench.records.units import MB
+cache = App(name="cache", help="List or clear the features that were computed once and kept.")
 
 
+@cache.command(name="list")
 def list_all() -> None:
     """Print the entries."""
+    from bench.cache import features
+    from bench.records.units import MB
+
     table = Table("features", "MB", "used last", box=None, header_style="bold")
-    for entry in features.entries():
+    for entry in features.list_entries():
         used = datetime.fromtimestamp(entry.used).astimezone()
         table.add_row(entry.path.stem, f"{entry.size / MB:,.1f}", f"{used:%Y-%m-%d %H:%M}")
     Console().print(table)
 
 
+@cache.command
 def clear() -> None:
     """Remove all entries, and say how much is free again."""
-    print(f"{features.clear() / MB:,.1f} MB of cached features removed from {features.folder()}")
+    from bench.cache import features
+    from bench.records.units import MB
+
+    print(f"{features.clear() / MB:,.1f} MB of cached features removed from {features.get_folder()}")

@@ -11,54 +11,65 @@ from rich.markup import escape
 from rich.table import Table
 
 import backends
-from backends.knobs import NEEDS
-from bench import data
-from bench.cache import features
-from bench.cache.home import home
+from bench.cli.option_groups import DataFolder
 from bench.errors import UserError
-from bench.machine import gpu
-from bench.machine.environment import cpu, packages, usable_cores
-from bench.plan.knob_support import MISSING, OF_A_DEVICE
-from bench.plan.task_table import TASKS
-from bench.records.units import MB
-from bench.weights import checkpoints
+
+
+def doctor(*, data: DataFolder = DataFolder()) -> None:
+    """Show what is installed and found, and what would be skipped.
+
+    It looks for packages, images, weights and GPUs, and downloads nothing.
+    """
+    examine(data.data_dir)
 
 
 def examine(data_dir: Path | None) -> None:
     """Print a table; nothing is downloaded."""
+    from bench import data
+    from bench.cache import features
+    from bench.cache.home import get_home
+    from bench.machine import gpu
+    from bench.machine.environment import count_usable_cores, describe_cpu, list_packages
+    from bench.plan.task_table import TASKS
+    from bench.records.units import MB
+    from bench.weights import checkpoints
+
     console = Console()
     table = Table("what", "state", box=None, header_style="bold", show_edge=False)
     for name in backends.REGISTRY:
-        missing = backends.missing_packages(name)
+        missing = backends.find_missing_packages(name)
         extra = backends.REGISTRY[name].extra
         skipped = f"[yellow]skipped: {', '.join(missing)} missing, pip install 'head-to-head\\[{extra}]'[/]"
         table.add_row(f"backend {name}", skipped if missing else "ready")
-    shown = {name: version for name, version in packages().items() if version}
+    shown = {name: version for name, version in list_packages().items() if version}
     table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
-    table.add_row("CPU", f"{cpu().get('model')}, {usable_cores()} cores usable")
-    gpus = gpu.devices()
+    table.add_row("CPU", f"{describe_cpu().get('model')}, {count_usable_cores()} cores usable")
+    gpus = gpu.list_devices()
     table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
-    for what, lacking in _abilities(len(gpu.visible(gpus, os.environ))):
+    for what, lacking in _abilities(len(gpu.list_visible(gpus, os.environ))):
         table.add_row(what, _ready(lacking))
-    table.add_row("home", f"{home()} (HEADTOHEAD_HOME)")
-    kept = [entry.size for entry in features.entries()]
-    table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.folder()}")
+    table.add_row("home", f"{get_home()} (HEADTOHEAD_HOME)")
+    kept = [entry.size for entry in features.list_entries()]
+    table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.get_folder()}")
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
-        table.add_row(f"data {name}", _state(data.where, name, data_dir))
+        table.add_row(f"data {name}", _state(data.find_location, name, data_dir))
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
-        table.add_row(f"weights {backbone} {weights}", _state(checkpoints.where, backbone, weights))
+        table.add_row(f"weights {backbone} {weights}", _state(checkpoints.find_location, backbone, weights))
     console.print(table)
 
 
 def _abilities(gpus: int) -> Iterator[tuple[str, str | None]]:
     """What knobs need of the machine, and why it is not there; `gpus` is the number of devices that CUDA may see."""
+    from backends.knobs import NEEDS
+    from bench.plan.knob_support import DEVICE_NEEDS, SUPPORT_CHECKS
+
     devices = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
-    for need, look in MISSING.items():
+    for need, look in SUPPORT_CHECKS.items():
         values = dict.fromkeys(value for (_, _, value), needed in NEEDS.items() if need in needed and value != need)
         what = f"{need} for {', '.join(values)}" if values else need
         if need == "gpu":
             yield what, None if gpus else "no GPU"
-        elif need in OF_A_DEVICE:
+        elif need in DEVICE_NEEDS:
             yield from ((f"{device}: {what}", look(device)) for device in devices)
         else:
             yield what, look("cpu")

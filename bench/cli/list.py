@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
 import backends
-from backends.knob_table import KNOBS, THREADS_BY
-from bench.analysis.statistics import Interval
-from bench.analysis.warnings import RULES
-from bench.errors import unknown
-from bench.machine.environment import environment, fingerprint
-from bench.plan import suite, tuned_variants
-from bench.plan.task_table import TASKS
-from bench.plan.tuned_variants import Tried, Tuned
-from bench.plan.variants import DIVISIONS, NAMED, THREADS
-from bench.records import store
-from bench.report.tables.number_format import with_interval
-from bench.sweep import sweep_record as sweep_record
+from backends.backbones import BACKBONES
+from backends.knob_table import KNOBS, THREADS_SOURCES
+from bench.cli.option_groups import OutputOptions
+from bench.errors import make_unknown_error
+
+if TYPE_CHECKING:
+    from bench.plan import suite
+    from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 
 Rows = Iterable[tuple[str, ...]]
+
+
+LISTED = "tasks, backbones, backends, suites, variants, knobs, tuned, warnings or runs"
+
+
+def list_(
+    what: Annotated[str, Parameter(completer=lambda _: tuple(LISTS), help=f"What to list: {LISTED}.")],
+    /,
+    *,
+    output: OutputOptions = OutputOptions(),
+) -> None:
+    """List what there is to choose from."""
+    show_list(what, output.results)
 
 
 def show_list(what: str, results: Path) -> None:
@@ -32,7 +43,7 @@ def show_list(what: str, results: Path) -> None:
         UserError: no such list.
     """
     if what not in LISTS:
-        raise unknown("list", what, LISTS)
+        raise make_unknown_error("list", what, LISTS)
     columns, rows = LISTS[what](results)
     table = Table(*columns, box=None, header_style="bold")
     for row in rows:
@@ -41,6 +52,8 @@ def show_list(what: str, results: Path) -> None:
 
 
 def _tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench.plan.task_table import TASKS
+
     columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
     return columns, [
         (
@@ -56,16 +69,26 @@ def _tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
     ]
 
 
+def _backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
+    columns = ("backbone", "tensors", "features", "smallest image", "weights")
+    return columns, [
+        (one.name, str(len(one.tensors())), str(one.features), f"{one.stride} px", ", ".join((*one.weights, "random")))
+        for one in BACKBONES.values()
+    ]
+
+
 def _backends(_: Path) -> tuple[tuple[str, ...], Rows]:
     rows = []
     for name, entry in backends.REGISTRY.items():
-        missing = backends.missing_packages(name)
+        missing = backends.find_missing_packages(name)
         rows.append((name, ", ".join(entry.packages), f"{', '.join(missing)} missing" if missing else "installed"))
     return ("backend", "packages", "state"), rows
 
 
 def _suites(_: Path) -> tuple[tuple[str, ...], Rows]:
-    loaded = [suite.load(name) for name in suite.names()]
+    from bench.plan import suite
+
+    loaded = [suite.load(name) for name in suite.list_names()]
     rows = [(s.name, ", ".join(e.task for e in s.entries), _extent(s), s.description) for s in loaded]
     return ("suite", "tasks", "launches × rounds", "what it is"), rows
 
@@ -76,44 +99,57 @@ def _extent(one: suite.Suite) -> str:
 
 
 def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench.records import store
+    from bench.sweep import sweep_record as sweep_record
+
     kinds = (store.RECORDS, sweep_record.FOLDER)
-    found = store.runs(results, *kinds)
+    found = store.list_runs(results, *kinds)
     counted = [sum(len(list((run / kind).glob("*.json"))) for kind in kinds) for run in found]
     return ("run", "records"), [(run.name, str(count)) for run, count in zip(found, counted, strict=True)]
 
 
 def _warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench.analysis.warnings import RULES
+
     return ("warning", "raised where", "what to do"), [(name, *told) for name, told in RULES.items()]
 
 
 def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench.plan.variants import THREADS
+
     rows = []
     for name, knob in KNOBS.items():
         for backend, values in knob.values.items():
             for value, source in values.items():
                 rows.append((name, backend, value, source))
-    rows += [(THREADS, backend, "all usable cores, or a number", source) for backend, source in THREADS_BY.items()]
+    rows += [(THREADS, backend, "all usable cores, or a number", source) for backend, source in THREADS_SOURCES.items()]
     return ("knob", "backend", "value (the first is the default)", "source"), rows
 
 
 def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench.machine.environment import describe_environment, make_fingerprint
+    from bench.plan import tuned_variants
+    from bench.plan.variants import DIVISIONS, NAMED
+
     rows = [(name, what) for name, what in DIVISIONS.items() if name in NAMED]
-    versions = fingerprint(environment())["versions"]
-    for path, found in tuned_variants.kept():
+    versions = make_fingerprint(describe_environment())["versions"]
+    for path, found in tuned_variants.load_all():
         if isinstance(found, str):
             rows.append((path.name, found))
         else:
-            rows.append((f"tuned: {_case(found)}", found.told(versions)))
+            rows.append((f"tuned: {_case(found)}", found.describe(versions)))
     return ("variant", "what it is"), rows
 
 
-def _case(found: Tuned) -> str:
+def _case(found: TunedVariant) -> str:
     return f"{found.backend}, {found.task} ({found.task_hash}), {found.device}, {found.threads} threads"
 
 
 def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench.plan import tuned_variants
+
     rows: list[tuple[str, ...]] = []
-    for path, found in tuned_variants.kept():
+    for path, found in tuned_variants.load_all():
         if isinstance(found, str):
             rows.append((path.name, "", found, ""))
             continue
@@ -124,19 +160,23 @@ def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
     return ("case", "stage", "variant", "× the default's steps"), rows
 
 
-def _speedup(found: Tuned | Tried) -> str:
+def _speedup(found: TunedVariant | HistoryEntry) -> str:
+    from bench.analysis.statistics import Interval
+    from bench.report.tables.number_format import format_interval
+
     if found.speedup is None:
         return "–"
-    return with_interval(Interval(found.speedup, found.low, found.high), lambda value: f"{value:.3f}")
+    return format_interval(Interval(found.speedup, found.low, found.high), lambda value: f"{value:.3f}")
 
 
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
     "tasks": _tasks,
+    "backbones": _backbones,
     "backends": _backends,
     "suites": _suites,
-    "runs": _runs,
-    "warnings": _warnings,
     "variants": _variants,
     "knobs": _knobs,
     "tuned": _tuned,
+    "warnings": _warnings,
+    "runs": _runs,
 }

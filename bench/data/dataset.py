@@ -1,4 +1,4 @@
-"""Dataset: labelled images in memory, with a fingerprint that tells whether two runs used the same ones."""
+"""Dataset: labelled images in memory, with a fingerprint by which two runs can be compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Dataset:
         name: as in a task.
         train_images, test_images: (n, h, w, 3) uint8, C-contiguous.
         train_labels, test_labels: (n,) int64.
-        source: where the arrays come from, for people.
+        source: where the arrays come from, as text for people.
         fingerprint: first 16 hex digits of the SHA-256 of the four arrays' shapes, types and bytes.
     """
 

@@ -1,4 +1,4 @@
-"""Order: what a training run starts from that is drawn at random, once, for all frameworks."""
+"""The random start of a training run, drawn once for all frameworks: the order of images and the initial head."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ import numpy as np
 from backends.values import Head, Order
 from bench.errors import UserError
 
-#: Second words of the seed (1 is the subset's, 3 the random weights').
+#: Second words of the seed; other modules use 1 and 5 for subsets and 3 for random weights.
 ORDER_STREAM = 2
 HEAD_STREAM = 4
 
 
 def draw_order(n: int, epochs: int, batch_size: int, drop_last: bool, seed: int) -> Order:
-    """One permutation of `n` images for each epoch; epoch e is the same however many epochs there are.
+    """Draw a permutation of `n` images for each epoch. That of epoch e does not depend on the number of epochs.
 
     Raises:
-        UserError: the last batch is dropped and there is no other.
+        UserError: the partial last batch is dropped, and there is no other.
     """
     if drop_last and batch_size > n:
-        raise UserError(f"{n} training images fill no batch of {batch_size}: use smaller batches or keep the last one")
+        raise UserError(
+            f"{n} training images do not fill a batch of {batch_size}: use a smaller batch size, or keep the last batch"
+        )
     streams = [np.random.default_rng([seed, ORDER_STREAM, epoch]) for epoch in range(epochs)]
     permutations = np.stack([stream.permutation(n) for stream in streams]).astype(np.int64)
     return Order(permutations, batch_size, drop_last)
 
 
-def order_hash(order: Order) -> str:
-    """First 16 hex digits of the SHA-256 of the permutations and of how they are cut into batches."""
+def hash_order(order: Order) -> str:
+    """First 16 hex digits of the SHA-256 of the permutations and of their division into batches."""
     digest = hashlib.sha256(f"{order.permutations.shape} {order.batch_size} {order.drop_last}".encode())
     digest.update(np.ascontiguousarray(order.permutations, dtype="<i8").data)
     return digest.hexdigest()[:16]
 
 
-def initial_head(features: int, classes: int, seed: int) -> Head:
-    """Kernel (features, classes) and bias (classes,), float32, uniform within 1/sqrt(features) of zero.
+def draw_head(features: int, classes: int, seed: int) -> Head:
+    """Draw the initial head: kernel (features, classes) and bias (classes,), float32, uniform in ± 1/sqrt(features).
 
-    Source of the bound: PyTorch's `nn.Linear.reset_parameters`, whose Kaiming-uniform kernel with a = sqrt(5)
-    is this one. Keras draws Glorot-uniform and a zero bias, so one of the two has to be chosen for all.
+    Source of the bound: PyTorch's `nn.Linear.reset_parameters`, a Kaiming-uniform kernel with a = sqrt(5). Keras draws
+    a Glorot-uniform kernel and a zero bias; all frameworks have to start from the same one.
     """
     bound = 1 / math.sqrt(features)
     stream = np.random.default_rng([seed, HEAD_STREAM])

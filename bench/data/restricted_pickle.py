@@ -1,7 +1,7 @@
-"""Restricted pickle: reads the Python 2 pickles that CIFAR-10 is published in, and never runs what they name.
+"""Restricted pickle: reads the Python 2 pickles in which CIFAR-10 is published, and runs no code from them.
 
-A pickle is a program that may call anything. The published files call three things, all of them to rebuild a
-NumPy array; everything else is refused before it is imported.
+A pickle can call any function. The published files call three, all of them to rebuild a NumPy array; every other one is
+refused before it is imported.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ import numpy as np
 from numpy._core.multiarray import _reconstruct
 
 
-class HoldsCode(Exception):
-    """The pickle names something that data does not need; the message is its dotted name."""
+class ForbiddenCode(Exception):
+    """The pickle names an object that data does not need; the message is its dotted name."""
 
 
-def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """How Python 3 writes bytes in Python 2's protocol: `_codecs.encode(text, "latin1")`; no other codec."""
+def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
+    """Encode text as `_codecs.encode(text, "latin1")`, by which Python 3 writes bytes in Python 2's protocol.
+
+    Raises:
+        ForbiddenCode: another encoding.
+    """
     if encoding != "latin1":
-        raise HoldsCode(f"_codecs.encode with {encoding}")
+        raise ForbiddenCode(f"_codecs.encode with {encoding}")
     return text.encode("latin1")
 
 
-#: NumPy 2 renamed `numpy.core` to `numpy._core`; files written by either are read by either.
+#: The allowed objects, by module and name. NumPy 2 renamed `numpy.core` to `numpy._core`; files have either name.
 ALLOWED: MappingProxyType[tuple[str, str], Callable[..., Any]] = MappingProxyType(
     {
         ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
         ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
-        ("_codecs", "encode"): _latin1,
+        ("_codecs", "encode"): _encode_latin1,
     }
 )
 
@@ -44,20 +48,20 @@ class _Unpickler(pickle.Unpickler):
         try:
             return ALLOWED[module, name]
         except KeyError:
-            raise HoldsCode(f"{module}.{name}") from None
+            raise ForbiddenCode(f"{module}.{name}") from None
 
 
 def loads(content: bytes) -> Any:
-    """The object in `content`; Python 2 strings become bytes.
+    """Read the object in `content`; Python 2 strings become bytes.
 
     Raises:
-        HoldsCode: it names anything but the rebuilding of a NumPy array.
-        ValueError: it is cut off or no pickle at all.
+        ForbiddenCode: it names an object that does not serve to rebuild a NumPy array.
+        ValueError: it is truncated, or not a pickle.
     """
     try:
         return _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    except HoldsCode:
+    except ForbiddenCode:
         raise
     except Exception as error:
-        # The pickle module documents that a damaged file may raise anything.
+        # By the documentation of `pickle`, a damaged file may raise any exception.
         raise ValueError(f"{type(error).__name__}: {error}") from error

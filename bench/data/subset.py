@@ -1,4 +1,4 @@
-"""Subset: a few images of a data set, drawn from the task's seed."""
+"""Subset: some of a data set's images, drawn from the task's seed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.errors import UserError
 
-#: Second word of the seed, one for training images and one for test images, so that what is drawn for one purpose
-#: never repeats another's numbers.
+#: Second word of the seed, one for training images and one for test images, so that different draws use different
+#: random numbers.
 TRAIN_STREAM, TEST_STREAM = 1, 5
 
 
-def limit(dataset: Dataset, n: int | None, seed: int) -> Dataset:
-    """`dataset` with `n` of its training images, in their old order; None keeps all. Test images stay.
+def limit_training_images(dataset: Dataset, n: int | None, seed: int) -> Dataset:
+    """A data set with `n` of its training images, in their original order; None keeps all. Test images stay.
 
     Raises:
         UserError: it has fewer than `n`.
@@ -24,8 +24,8 @@ def limit(dataset: Dataset, n: int | None, seed: int) -> Dataset:
     if n is None:
         return dataset
     if n > size:
-        raise UserError(f"{n} training images were asked for and {dataset.name} has {size}: ask for {size} or fewer")
-    chosen = _drawn(size, n, seed, TRAIN_STREAM)
+        raise UserError(f"{dataset.name} has {size} training images, not {n}: use {size} or fewer")
+    chosen = _draw_indices(size, n, seed, TRAIN_STREAM)
     return replace(
         dataset,
         train_images=dataset.train_images[chosen],
@@ -34,12 +34,12 @@ def limit(dataset: Dataset, n: int | None, seed: int) -> Dataset:
     )
 
 
-def limit_test(dataset: Dataset, n: int | None, seed: int) -> Dataset:
-    """`dataset` with at most `n` of its test images, in their old order; None keeps all. Training images stay."""
+def limit_test_images(dataset: Dataset, n: int | None, seed: int) -> Dataset:
+    """A data set with at most `n` of its test images, in their original order; None keeps all. Training images stay."""
     size = len(dataset.test_images)
     if n is None or n >= size:
         return dataset
-    chosen = _drawn(size, n, seed, TEST_STREAM)
+    chosen = _draw_indices(size, n, seed, TEST_STREAM)
     return replace(
         dataset,
         test_images=dataset.test_images[chosen],
@@ -48,5 +48,5 @@ def limit_test(dataset: Dataset, n: int | None, seed: int) -> Dataset:
     )
 
 
-def _drawn(size: int, n: int, seed: int, stream: int) -> np.ndarray:
+def _draw_indices(size: int, n: int, seed: int, stream: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, stream]).choice(size, n, replace=False))

@@ -1,6 +1,7 @@
-"""The base's environment, where it needs other packages than this one: an overlay of it, made once and kept.
+"""The Python environment of the base: this one, one that the user made, or an overlay with other package versions.
 
 An overlay is a virtual environment that sees all packages of this one, and has its own versions of those that differ.
+It is made once and kept in the home.
 """
 
 from __future__ import annotations
@@ -16,97 +17,98 @@ import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.cache.home import home
+from bench.cache.home import get_home
 from bench.errors import UserError
 
 #: The name that a requirement begins with (PEP 508).
-NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+PACKAGE_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 #: Extras that training does not use.
-UNUSED = ("dev",)
+UNUSED_EXTRAS = ("dev",)
 
 
-def given(environment: Path) -> Path:
-    """The interpreter of an environment that the user names.
+def find_interpreter(environment: Path) -> Path:
+    """The interpreter of an environment that the user made.
 
     Raises:
-        UserError: it is none.
+        UserError: the folder is no environment.
     """
-    python = _python(environment.absolute())
+    python = _locate_interpreter(environment.absolute())
     if not python.is_file():
         raise UserError(f"{environment} is no environment: it has no {python.relative_to(environment.absolute())}")
     return python
 
 
-def for_base(base: Path, head: Path, say: Callable[[str], object]) -> Path:
-    """The interpreter for the base: this one, or, where its pyproject.toml asks for other packages, an overlay's.
+def choose_interpreter(base: Path, head: Path, say: Callable[[str], object]) -> Path:
+    """The interpreter for the base: this one, or an overlay's if its pyproject.toml requires other packages.
 
     Args:
         base, head: the folders of both arms.
-        say: told what takes long.
+        say: called with each line of progress.
 
     Raises:
         UserError: the overlay cannot be made.
     """
-    wanted = _requirements(base)
-    if wanted == _requirements(head):
+    required = _read_requirements(base)
+    if required == _read_requirements(head):
         return Path(sys.executable)
-    return overlay(wanted, say)
+    return make_overlay(required, say)
 
 
-def overlay(requirements: Sequence[str], say: Callable[[str], object]) -> Path:
-    """The interpreter of an overlay with what `requirements` ask for.
+def make_overlay(requirements: Sequence[str], say: Callable[[str], object]) -> Path:
+    """The interpreter of an overlay with `requirements`; makes the overlay if there is none yet.
 
     Args:
         requirements: as pip takes them.
-        say: told what takes long.
+        say: called with each line of progress.
 
     Raises:
         UserError: pip cannot install them.
     """
     key = repr((sorted(requirements), sys.prefix, sys.version))
-    environment = home() / "environments" / hashlib.sha256(key.encode()).hexdigest()[:16]
-    done = environment / "complete"
-    if not done.is_file():
+    environment = get_home() / "environments" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    complete = environment / "complete"
+    if not complete.is_file():
         say(f"Installing {', '.join(requirements)} into {environment}, once.")
         shutil.rmtree(environment, ignore_errors=True)
         _run([sys.executable, "-m", "venv", "--without-pip", str(environment)])
-        python = str(_python(environment))
-        own = Path(_run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
-        seen = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
-        lines = [f"import site; site.addsitedir({folder!r})\n" for folder in seen]
-        (own / "overlaid.pth").write_text("".join(lines))
+        python = str(_locate_interpreter(environment))
+        own_packages = Path(_run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
+        shared = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+        lines = [f"import site; site.addsitedir({folder!r})\n" for folder in shared]
+        (own_packages / "overlaid.pth").write_text("".join(lines))
         _run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *requirements])
-        done.touch()
-    return _python(environment)
+        complete.touch()
+    return _locate_interpreter(environment)
 
 
-def name_of(requirement: str) -> str:
-    """The package that a requirement is about.
+def parse_package_name(requirement: str) -> str:
+    """The name of the package that a requirement names.
 
     Raises:
-        UserError: it is no requirement.
+        UserError: the text is no requirement.
     """
-    found = NAME.match(requirement)
+    found = PACKAGE_NAME.match(requirement)
     if not found:
         raise UserError(f"{requirement!r} is no requirement: name a package and a version, as torch==2.13.0")
     return found[1]
 
 
-def _requirements(root: Path) -> list[str]:
-    """What a project asks for, with all extras; what it asks of itself, to share extras, is left out."""
+def _read_requirements(root: Path) -> list[str]:
+    """The requirements of a project and of its extras, sorted; without those that name the project's own extras."""
     try:
         project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     except (OSError, ValueError, KeyError):
         return []
     extras = project.get("optional-dependencies", {})
-    asked = [
+    requirements = [
         *project.get("dependencies", []),
-        *(one for e, wanted in extras.items() if e not in UNUSED for one in wanted),
+        *(one for extra, required in extras.items() if extra not in UNUSED_EXTRAS for one in required),
     ]
-    return sorted({one for one in asked if name_of(one) != project.get("name")})
+    return sorted({one for one in requirements if parse_package_name(one) != project.get("name")})
 
 
 def _run(command: list[str]) -> str:
+    """What the command prints; a failure is a `UserError` with its last line."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
@@ -114,5 +116,5 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def _python(environment: Path) -> Path:
+def _locate_interpreter(environment: Path) -> Path:
     return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

@@ -1,9 +1,10 @@
-"""The decision: a pure function of the launch pairs' log-ratios, looked at a few times on the way.
+"""The decision of the gate: a group-sequential test, as a pure function of the launch pairs' log-ratios.
 
-y = ln(time of the head / time of the base), one for each launch pair, so above 0 the head is slower. The bounds are
-Student's (1908) over the pairs; where base and head were not measured side by side, Welch's (1947, Biometrika 34:28-35)
-over the launches of both. Looking several times gives chance several tries; the p of one look is set so that all
-looks together keep to alpha (simulated in tests/bench/gate/test_decision.py, also where it does not hold).
+y = ln(time of the head / time of the base), one for each launch pair: the head is slower if y is above 0. The gate
+decides at a few numbers of launch pairs only, the decision points (in statistics: interim analyses). The bounds are
+Student's (1908) over the pairs; if base and head were not measured side by side, Welch's (1947, Biometrika 34:28-35)
+over the launches of both. Each decision point is another chance of a false alarm, so p at each one is so small that all
+together keep to alpha (simulated in tests/bench/gate/test_decision.py, with the cases in which this does not hold).
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ from scipy import special
 
 from bench.analysis.metrics import MARGIN
 
-#: Launch pairs after which the pairs are looked at. Few gates reach the last two. Without them, at the spread of 3 %
-#: that was measured, 9 in 10 gates of an unchanged step passed; with them, 98 in 100.
-LOOKS = (6, 9, 12, 16, 20, 25, 30)
-#: Of gates that compare a revision with itself, at most this share may end `slower`.
+#: Decision points: numbers of launch pairs after which the gate may decide. Few gates reach the last two. Without
+#: them, at the measured spread of 3 %, 9 in 10 gates of an unchanged step passed; with them, 98 in 100.
+DECISION_POINTS = (6, 9, 12, 16, 20, 25, 30)
+#: At most this share of the gates that compare a revision with itself may end `slower`.
 ALPHA = 0.01
-#: p of one look, as a share of alpha. Simulated: 0.3 makes 0.8 % of gates `slower` at alpha 1 %, with five looks.
-LOOK_SHARE = 0.22
-#: One-sided p of the bound that has to stay below the margin for a pass.
+#: p at one decision point, as a share of alpha. Simulated: with five decision points, 0.3 makes 0.8 % of gates
+#: `slower` at alpha 1 %.
+ALPHA_SHARE = 0.22
+#: One-sided p of the upper bound, which has to be below the margin for a pass.
 PASS_P = 0.01
-#: A slowdown that is certain and smaller than this share of the margin does not matter.
-LEAST_SHARE = 0.5
-#: Two-sided confidence of the interval that is told.
+#: A certain slowdown below this share of the margin does not matter.
+LEAST_MARGIN_SHARE = 0.5
+#: Two-sided confidence of the interval that is shown.
 CONFIDENCE = 0.99
 
 
 class Verdict(StrEnum):
-    """How a gate ends; `OPEN` is no end: more launch pairs are needed."""
+    """What a gate concludes. `OPEN`: more launch pairs are needed."""
 
     SLOWER = "slower"
     FASTER = "faster"
@@ -45,12 +47,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict, and what it rests on.
+    """A verdict on one metric, and the figures for it.
 
     Attributes:
-        change: relative change of the time a step takes: 0.04 is 4 % slower.
-        low, high: its interval (`CONFIDENCE`); infinite with one pair.
-        launches: launch pairs, or launches of the head, so far.
+        change: relative change of the metric: 0.04 is 4 % slower, or 4 % more memory.
+        low, high: its interval at `CONFIDENCE`; infinite with one pair.
+        launches: launch pairs so far; without pairs, launches of the head.
     """
 
     verdict: Verdict
@@ -69,40 +71,50 @@ def decide(
     base: Sequence[float] | None = None,
     skipped: int = 0,
 ) -> Decision:
-    """What the launches so far say.
+    """Decide from the launches so far; `OPEN` between decision points.
 
     Args:
-        ys: ln(time of the head / time of the base), a launch pair each, in their order; with `base`, ln(time of the
-            head), a launch each.
+        ys: ln(time of the head / time of the base) of each launch pair, in order; with `base`, ln(time of the head)
+            of each launch.
         margin: the smallest slowdown that matters, relative.
-        cases: that are gated together; they share the slower side's error rate. The pass bound is per case.
-        alpha: of gates without a change, at most this share may end `slower`, all cases together.
-        last: no launch will follow: what is open becomes undecided.
-        base: ln(time of the base), of launches that were not paired with the head's.
-        skipped: launches before these that tell nothing of this figure; for the looks they count.
+        cases: number of cases that are gated together; they share alpha. The bound for a pass is per case.
+        alpha: at most this share of gates without a change may end `slower`, all cases together.
+        last: no launch will follow, so an open verdict becomes undecided.
+        base: ln(time of the base) of each launch, if these were not paired with the head's.
+        skipped: number of earlier launches without this figure; they count for the decision points.
 
     Raises:
         ValueError: no launch, a y that is not finite, or a margin, alpha or number of cases that is not above 0.
     """
     if margin <= 0 or not 0 < alpha < 1 or cases < 1:
         raise ValueError(f"margin {margin}, alpha {alpha} and {cases} cases: all have to be above 0, alpha below 1")
-    found = _paired(_finite(ys)) if base is None else _apart(_finite(ys), _finite(base))
-    matters, verdict = math.log1p(margin), Verdict.OPEN
-    if len(ys) + skipped in LOOKS:
-        if found.mean - found.reach(LOOK_SHARE * alpha / cases) > 0 and found.mean >= LEAST_SHARE * matters:
+    estimate = (
+        _estimate_paired(_as_finite_array(ys))
+        if base is None
+        else _estimate_unpaired(_as_finite_array(ys), _as_finite_array(base))
+    )
+    log_margin, verdict = math.log1p(margin), Verdict.OPEN
+    if len(ys) + skipped in DECISION_POINTS:
+        if (
+            estimate.mean - estimate.bound_distance(ALPHA_SHARE * alpha / cases) > 0
+            and estimate.mean >= LEAST_MARGIN_SHARE * log_margin
+        ):
             verdict = Verdict.SLOWER
-        elif found.mean + found.reach(LOOK_SHARE * alpha) < 0 and -found.mean >= LEAST_SHARE * matters:
+        elif (
+            estimate.mean + estimate.bound_distance(ALPHA_SHARE * alpha) < 0
+            and -estimate.mean >= LEAST_MARGIN_SHARE * log_margin
+        ):
             verdict = Verdict.FASTER
-        elif found.mean + found.reach(PASS_P) < matters:
+        elif estimate.mean + estimate.bound_distance(PASS_P) < log_margin:
             verdict = Verdict.PASS
-    if verdict is Verdict.OPEN and (last or len(ys) + skipped >= LOOKS[-1]):
+    if verdict is Verdict.OPEN and (last or len(ys) + skipped >= DECISION_POINTS[-1]):
         verdict = Verdict.UNDECIDED
-    told = found.reach((1 - CONFIDENCE) / 2)
-    high = math.inf if math.isinf(told) else math.expm1(found.mean + told)
-    return Decision(verdict, math.expm1(found.mean), math.expm1(found.mean - told), high, len(ys))
+    half_width = estimate.bound_distance((1 - CONFIDENCE) / 2)
+    high = math.inf if math.isinf(half_width) else math.expm1(estimate.mean + half_width)
+    return Decision(verdict, math.expm1(estimate.mean), math.expm1(estimate.mean - half_width), high, len(ys))
 
 
-def settle(
+def decide_sequentially(
     ys: Sequence[float],
     margin: float = MARGIN,
     cases: int = 1,
@@ -111,55 +123,57 @@ def settle(
     base: Sequence[float] | None = None,
     skipped: int = 0,
 ) -> Decision:
-    """The decision at the first look that made one; launches made after it, for another figure's sake, do not count.
+    """Decide at the first decision point that gives a verdict. Later launches, made for other metrics, do not count.
 
     Arguments and errors as `decide`.
     """
-    for look in LOOKS:
-        if 0 < look - skipped <= len(ys):
-            early = decide(ys[: look - skipped], margin, cases, alpha, base=base, skipped=skipped)
-            if early.verdict is not Verdict.OPEN:
-                return early
+    for point in DECISION_POINTS:
+        if 0 < point - skipped <= len(ys):
+            decision = decide(ys[: point - skipped], margin, cases, alpha, base=base, skipped=skipped)
+            if decision.verdict is not Verdict.OPEN:
+                return decision
     return decide(ys, margin, cases, alpha, last, base, skipped)
 
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A mean log-ratio, its standard error and the degrees of freedom of that."""
+    """A mean log-ratio with its standard error, and the degrees of freedom."""
 
     mean: float
-    error: float
-    freedom: float
+    standard_error: float
+    degrees_of_freedom: float
 
-    def reach(self, p: float) -> float:
-        """How far the one-sided bound at `p` lies from the mean; infinite where one launch says nothing of others."""
-        # Student's quantile by itself: `scipy.stats.t` takes a hundred times as long, and gates are simulated.
-        return -float(special.stdtrit(self.freedom, p)) * self.error if self.freedom else math.inf
+    def bound_distance(self, p: float) -> float:
+        """Distance of the one-sided bound at `p` from the mean; infinite without degrees of freedom: one launch."""
+        if not self.degrees_of_freedom:
+            return math.inf
+        # Not `scipy.stats.t.ppf`, which takes a hundred times as long: gates are simulated by the thousand.
+        return -float(special.stdtrit(self.degrees_of_freedom, p)) * self.standard_error
 
 
-def _paired(ys: np.ndarray) -> _Estimate:
+def _estimate_paired(ys: np.ndarray) -> _Estimate:
     if ys.size < 2:
         return _Estimate(float(ys.mean()), 0.0, 0)
-    return _Estimate(float(ys.mean()), _error(ys), ys.size - 1)
+    return _Estimate(float(ys.mean()), _compute_standard_error(ys), ys.size - 1)
 
 
-def _apart(head: np.ndarray, base: np.ndarray) -> _Estimate:
-    """Two samples of their own; the degrees of freedom are Welch's and Satterthwaite's."""
+def _estimate_unpaired(head: np.ndarray, base: np.ndarray) -> _Estimate:
+    """Of two independent samples, with the degrees of freedom of Welch and Satterthwaite."""
     mean = float(head.mean() - base.mean())
     if min(head.size, base.size) < 2:
         return _Estimate(mean, 0.0, 0)
-    squares = [_error(sample) ** 2 for sample in (head, base)]
+    squares = [_compute_standard_error(sample) ** 2 for sample in (head, base)]
     total = sum(squares)
     parts = sum(square**2 / (sample.size - 1) for square, sample in zip(squares, (head, base), strict=True))
     return _Estimate(mean, math.sqrt(total), total**2 / parts if parts else head.size + base.size - 2)
 
 
-def _error(sample: np.ndarray) -> float:
+def _compute_standard_error(sample: np.ndarray) -> float:
     """The standard error of the mean."""
     return float(sample.std(ddof=1)) / math.sqrt(sample.size)
 
 
-def _finite(values: Sequence[float]) -> np.ndarray:
+def _as_finite_array(values: Sequence[float]) -> np.ndarray:
     sample = np.asarray(values, dtype=float)
     if not sample.size or not np.isfinite(sample).all():
         raise ValueError(f"a decision needs finite figures, not {list(values)}")

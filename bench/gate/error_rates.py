@@ -1,8 +1,8 @@
-"""Error rates of the gate, from launch pairs that were really measured: thousands of gates drawn from them.
+"""Error rates of the gate, simulated: thousands of gates whose launch pairs are drawn from measured ones.
 
-A pair of a revision with itself is as likely to lean one way as the other, so each that is drawn gets a random sign
-(all its metrics together); a change is added to that. How few pairs there are to draw from is in the interval: the
-pairs are drawn anew, with replacement, for every block of gates (a bootstrap of the bootstrap's source).
+The measured pairs compare a revision with itself, so their sign is arbitrary: each pair that is drawn gets a random
+sign (the same for all its metrics), and the change is added to it. The intervals contain the uncertainty from the
+limited number of measured pairs: each block of gates draws from its own bootstrap sample of the pairs.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.gate.decision import LOOKS, Verdict, settle
+from bench.gate.decision import DECISION_POINTS, Verdict, decide_sequentially
 
-BLOCKS, GATES = 40, 200
+BLOCKS, GATES_PER_BLOCK = 40, 200
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share or a number, with the central 95 % of the blocks."""
+    """The mean of a share or a number over all blocks, and the range of the central 95 % of the blocks."""
 
     estimate: float
     low: float
@@ -28,83 +28,81 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What gates do: the shares that end slower and that pass, and the launch pairs that they take."""
+class ErrorRates:
+    """The share of gates that end slower, the share that passes, and the number of launch pairs that a gate takes."""
 
     slower: Rate
     passed: Rate
     pairs: Rate
 
 
-def simulate(
+def simulate_gates(
     pairs: Sequence[Mapping[str, float]],
     shift: Mapping[str, float],
     margins: Mapping[str, float],
     alpha: float,
     draw: np.random.Generator,
-) -> Rates:
-    """Gates of one case, drawn from pairs.
+) -> ErrorRates:
+    """Simulate gates of one case with launch pairs that are drawn from measured ones.
 
     Args:
-        pairs: of a revision with itself: y by metric, the same metrics in each.
-        shift: by metric, what a change adds to y; 0 where it is left out.
+        pairs: launch pairs of a revision with itself: y by metric, the same metrics in each.
+        shift: what a change adds to y, by metric; 0 for a metric that is absent.
         margins: by metric.
-        alpha: as `decide`.
-        draw: the source of randomness.
+        alpha: as in `decide`.
+        draw: the random generator.
 
     Raises:
         ValueError: no pair.
     """
     if not pairs:
-        raise ValueError("rates need launch pairs")
+        raise ValueError("error rates need launch pairs")
     names = list(pairs[0])
     ys = np.array([[pair[name] for name in names] for pair in pairs])
-    moved = np.array([shift.get(name, 0.0) for name in names])
-    found = np.empty((BLOCKS, 3))
+    shifts = np.array([shift.get(name, 0.0) for name in names])
+    figures = np.empty((BLOCKS, 3))
     for block in range(BLOCKS):
         source = ys[draw.integers(len(ys), size=len(ys))] if block else ys
-        ends = [_gate(source, moved, names, margins, alpha, draw) for _ in range(GATES)]
-        verdicts = [verdict for verdict, _ in ends]
-        found[block] = (
+        gates = [_simulate_gate(source, shifts, names, margins, alpha, draw) for _ in range(GATES_PER_BLOCK)]
+        verdicts = [verdict for verdict, _ in gates]
+        figures[block] = (
             np.mean([verdict is Verdict.SLOWER for verdict in verdicts]),
             np.mean([verdict in (Verdict.PASS, Verdict.FASTER) for verdict in verdicts]),
-            np.mean([taken for _, taken in ends]),
+            np.mean([taken for _, taken in gates]),
         )
-    return Rates(*(_rate(found[:, column]) for column in range(3)))
+    return ErrorRates(*(_summarise_blocks(figures[:, column]) for column in range(3)))
 
 
-def _gate(
+def _simulate_gate(
     source: np.ndarray,
-    moved: np.ndarray,
+    shifts: np.ndarray,
     names: Sequence[str],
     margins: Mapping[str, float],
     alpha: float,
     draw: np.random.Generator,
 ) -> tuple[Verdict, int]:
-    """One gate's verdict, the worst of its metrics', and the pairs that it took."""
-    chosen = draw.integers(len(source), size=LOOKS[-1])
-    signs = draw.choice((-1.0, 1.0), size=(LOOKS[-1], 1))
-    sample = signs * source[chosen] + moved
-    worst, taken = Verdict.PASS, LOOKS[0]
-    for look in LOOKS:
-        settled = [
-            settle(sample[:look, column], margins[name], len(names), alpha, last=look == LOOKS[-1]).verdict
+    """The verdict of one gate, which is the worst of its metrics', and the number of pairs that it took."""
+    chosen = draw.integers(len(source), size=DECISION_POINTS[-1])
+    signs = draw.choice((-1.0, 1.0), size=(DECISION_POINTS[-1], 1))
+    sample = signs * source[chosen] + shifts
+    for point in DECISION_POINTS:
+        last = point == DECISION_POINTS[-1]
+        verdicts = [
+            decide_sequentially(sample[:point, column], margins[name], len(names), alpha, last).verdict
             for column, name in enumerate(names)
         ]
-        taken = look
-        if Verdict.SLOWER in settled:
-            return Verdict.SLOWER, taken
-        if Verdict.OPEN not in settled:
-            worst = Verdict.UNDECIDED if Verdict.UNDECIDED in settled else Verdict.PASS
-            break
-    return worst, taken
+        if Verdict.SLOWER in verdicts:
+            return Verdict.SLOWER, point
+        if Verdict.OPEN not in verdicts:
+            return Verdict.UNDECIDED if Verdict.UNDECIDED in verdicts else Verdict.PASS, point
+    raise AssertionError("a verdict is never open at the last decision point")
 
 
-def _rate(blocks: np.ndarray) -> Rate:
+def _summarise_blocks(blocks: np.ndarray) -> Rate:
     low, high = np.percentile(blocks, (2.5, 97.5))
     return Rate(float(blocks.mean()), float(low), float(high))
 
 
-def of_change(change: float, names: Sequence[str]) -> dict[str, float]:
-    """The shift that a change of the step's time makes in every metric named."""
+def compute_shifts(change: float, names: Sequence[str]) -> dict[str, float]:
+    """What a relative change of the step's time adds to y, for each of the metrics `names`."""
     return dict.fromkeys(names, math.log1p(change))

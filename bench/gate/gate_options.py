@@ -1,4 +1,4 @@
-"""What a user asks of the gate, beside what is measured."""
+"""The options of `bench gate`, without those that select tasks and backends."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from bench.errors import UserError
 
 
 @dataclass(frozen=True)
-class Ask:
+class GateOptions:
     """The options of `bench gate`.
 
     Attributes:
         against: the revision that the working tree is compared with.
-        baseline: or a baseline, by name or file.
-        packages: or the same code with other versions of these, as requirements.
-        target: node id of a pytest-benchmark test of the repository in the current folder.
-        margin: of metrics, see `bench.analysis.metrics.margins`.
-        alpha: share of gates without a change that may end `slower`, all cases together.
+        baseline: instead of a revision, the name or file of a baseline.
+        packages: instead of a revision, requirements: the same code with other versions of these packages.
+        target: node id of a pytest-benchmark test in the repository of the current folder.
+        margin: margins of metrics, see `bench.analysis.metrics.margins`.
+        alpha: at most this share of gates without a change may end `slower`, all cases together.
         max_time: seconds for all cases together.
-        base_env: environment of the base.
-        skip_unchanged: pass at once where nothing that a training step can depend on differs.
+        base_env: folder of the base's Python environment.
+        skip_unchanged: pass at once if no file that a training step can depend on differs.
         allow: kinds of differences from a baseline that are accepted.
-        results: folder of the runs, and of the baselines.
+        results: folder of the runs and baselines.
     """
 
     against: str | None = None
@@ -40,17 +40,17 @@ class Ask:
     results: Path = Path("results")
 
     def check(self) -> None:
-        """Refuse what contradicts itself.
+        """Refuse options that contradict each other.
 
         Raises:
-            UserError: which options to choose from.
+            UserError: they do; the message names the options to choose from.
         """
         given = [bool(self.against), bool(self.baseline), bool(self.packages)]
         if sum(given) != 1:
-            raise UserError("compare with one thing: --against REV, --baseline NAME or --against-package NAME==VERSION")
+            raise UserError("give exactly one of --against REV, --baseline NAME and --against-package NAME==VERSION")
         if (self.base_env or self.skip_unchanged) and not self.against:
-            raise UserError("--base-env and --skip-unchanged go with --against: nothing else has a base of its own")
+            raise UserError("--base-env and --skip-unchanged go with --against: only a revision has its own files")
         if self.baseline and self.target:
-            raise UserError("--target goes with --against or --against-package: a baseline is of tasks")
+            raise UserError("--target goes with --against or --against-package: a baseline holds tasks, no tests")
         if self.allow and not self.baseline:
-            raise UserError("--allow goes with --baseline: revisions are compared on the same machine")
+            raise UserError("--allow goes with --baseline: revisions are always compared on the same machine")

@@ -1,4 +1,4 @@
-"""One case under the gate: what its launches say so far, metric by metric. Pure functions of their figures."""
+"""The judgement of one case, metric by metric, from its launches so far: pure functions of their figures."""
 
 from __future__ import annotations
 
@@ -6,114 +6,129 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.metrics import METRICS, level, log_ratio
-from bench.analysis.statistics import binomial
-from bench.gate.decision import Decision, Verdict, settle
-from bench.records.launch_figures import Figures
+from bench.analysis.metrics import METRICS, compute_log_ratio, log_level
+from bench.analysis.statistics import wilson_interval
+from bench.gate.decision import Decision, Verdict, decide_sequentially
+from bench.records.launch_figures import LaunchFigures
 from bench.records.record import Proof
 
-#: The order in which a metric's verdict makes the case's: the first that any metric has.
-WORST = (Verdict.SLOWER, Verdict.OPEN, Verdict.UNDECIDED, Verdict.FASTER, Verdict.PASS)
+#: The verdict of a case is the first of these that any of its metrics has.
+WORST_FIRST = (Verdict.SLOWER, Verdict.OPEN, Verdict.UNDECIDED, Verdict.FASTER, Verdict.PASS)
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One launch of both arms, interleaved; `proof`, where it was asked, compares what head and base compute.
+class LaunchPair:
+    """One launch of both arms, with interleaved rounds.
 
     Attributes:
-        seconds: that the pair took.
+        proof: whether both compute the same; None if this pair did not prove it.
+        seconds: how long the pair took.
     """
 
-    base: Figures
-    head: Figures
+    base: LaunchFigures
+    head: LaunchFigures
     proof: Proof | None
     seconds: float
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the launches say.
+class Judgement:
+    """The verdict on a case, and the figures for it.
 
     Attributes:
-        decisions: by metric, of those that both arms measured.
-        broken: what no interval is needed for: the proof failed, the accuracy fell.
-        launches: of the head, or of both arms as pairs.
-        paired: whether base and head ran in the same minutes.
+        decisions: by metric; only metrics that both arms measured.
+        failures: what fails the gate whatever the intervals: the proof failed, or the accuracy fell.
+        launches: number of launch pairs; without pairs, of launches of the head.
+        paired: whether base and head were measured side by side.
     """
 
     case: str
     decisions: Mapping[str, Decision]
-    broken: tuple[str, ...]
+    failures: tuple[str, ...]
     launches: int
     seconds: float
     paired: bool = True
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all metrics'; what is broken is as bad as slower."""
-        if self.broken:
+        """The worst verdict of all metrics; a failure is as bad as slower."""
+        if self.failures:
             return Verdict.SLOWER
         found = {decision.verdict for decision in self.decisions.values()}
-        return next(verdict for verdict in WORST if verdict in found)
+        return next(verdict for verdict in WORST_FIRST if verdict in found)
 
 
-def judge(pairs: Sequence[Pair], margins: Mapping[str, float], cases: int, alpha: float, last: bool = False) -> Judged:
-    """What a case's pairs say.
+def judge_pairs(
+    pairs: Sequence[LaunchPair], margins: Mapping[str, float], cases: int, alpha: float, last: bool = False
+) -> Judgement:
+    """Judge a case by its launch pairs.
 
     Args:
         pairs: at least one.
         margins: by metric.
-        cases: that are gated together; all metrics of all of them share the slower side's error rate.
+        cases: number of cases that are gated together; all metrics of all cases share alpha.
+        alpha: as in `bench.gate.decision.decide`.
         last: no pair will follow.
     """
     measured = {
         name: ys
         for name in METRICS
-        if (ys := [log_ratio(name, p.base, p.head) for p in pairs if name in p.base.values and name in p.head.values])
+        if (
+            ys := [
+                compute_log_ratio(name, p.base, p.head)
+                for p in pairs
+                if name in p.base.values and name in p.head.values
+            ]
+        )
     }
-    sharing = cases * len(measured)
+    sharing_alpha = cases * len(measured)
     decisions = {
-        name: settle(ys, margins[name], sharing, alpha, last, skipped=len(pairs) - len(ys))
+        name: decide_sequentially(ys, margins[name], sharing_alpha, alpha, last, skipped=len(pairs) - len(ys))
         for name, ys in measured.items()
     }
     proofs = [pair.proof.reason for pair in pairs if pair.proof and pair.proof.status == "failed"]
-    broken = [f"parity with the base failed: {reason}" for reason in proofs]
-    broken += [line for pair in pairs for line in _fallen(pair.base, pair.head)]
-    return Judged(pairs[0].head.case, decisions, tuple(broken), len(pairs), sum(pair.seconds for pair in pairs))
+    failures = [f"parity with the base failed: {reason}" for reason in proofs]
+    failures += [line for pair in pairs for line in _find_accuracy_losses(pair.base, pair.head)]
+    return Judgement(pairs[0].head.case, decisions, tuple(failures), len(pairs), sum(pair.seconds for pair in pairs))
 
 
-def judge_apart(
-    base: Sequence[Figures],
-    head: Sequence[Figures],
+def judge_unpaired(
+    base: Sequence[LaunchFigures],
+    head: Sequence[LaunchFigures],
     margins: Mapping[str, float],
     cases: int,
     alpha: float,
     last: bool = False,
-) -> Judged:
-    """What the head's launches say against a base that was measured another day. Arguments as `judge`."""
+) -> Judgement:
+    """Judge a case whose base was measured another day. Arguments as in `judge_pairs`."""
     measured = {
-        name: (own, of_base) for name in METRICS if (own := _levels(name, head)) and (of_base := _levels(name, base))
+        name: (head_logs, base_logs)
+        for name in METRICS
+        if (head_logs := _compute_log_medians(name, head)) and (base_logs := _compute_log_medians(name, base))
     }
+    sharing_alpha = cases * len(measured)
     decisions = {
-        name: settle(own, margins[name], cases * len(measured), alpha, last, of_base, skipped=len(head) - len(own))
-        for name, (own, of_base) in measured.items()
+        name: decide_sequentially(
+            head_logs, margins[name], sharing_alpha, alpha, last, base_logs, skipped=len(head) - len(head_logs)
+        )
+        for name, (head_logs, base_logs) in measured.items()
     }
-    # The accuracy of an arm is of its fine-tunes, whichever launch they were in.
-    whole = [{seed: right for one in arm for seed, right in one.right.items()} for arm in (base, head)]
-    broken = tuple(_fallen(*(Figures("", {}, right) for right in whole)))
-    return Judged(head[0].case, decisions, broken, len(head), 0.0, paired=False)
+    # The fine-tunes of all launches of an arm, by seed.
+    correct_by_seed = [{seed: right for one in arm for seed, right in one.right.items()} for arm in (base, head)]
+    failures = tuple(_find_accuracy_losses(*(LaunchFigures("", {}, right) for right in correct_by_seed)))
+    return Judgement(head[0].case, decisions, failures, len(head), 0.0, paired=False)
 
 
-def _levels(name: str, launches: Sequence[Figures]) -> list[float]:
-    """Of the launches that measured it."""
-    return [level(name, figures) for figures in launches if name in figures.values]
+def _compute_log_medians(name: str, launches: Sequence[LaunchFigures]) -> list[float]:
+    """ln of the median of a metric, of each launch that measured it."""
+    return [log_level(name, figures) for figures in launches if name in figures.values]
 
 
-def _fallen(base: Figures, head: Figures) -> list[str]:
-    """Accuracy below the base's binomial interval, on the same test images and from the same seed."""
+def _find_accuracy_losses(base: LaunchFigures, head: LaunchFigures) -> list[str]:
+    """A line for each seed whose accuracy is below the base's binomial interval, on the same test images."""
     found = []
     for seed in base.right.keys() & head.right.keys():
-        expected = binomial(*base.right[seed])
+        expected = wilson_interval(*base.right[seed])
         correct, images = head.right[seed]
         if correct / images < (expected.low or -math.inf):
             found.append(

@@ -1,7 +1,8 @@
-"""Launch pairs: one launch of base and head at a time, their rounds interleaved."""
+"""Launch pairs: launches of the base and the head together, with interleaved rounds."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import tempfile
 import time
@@ -13,98 +14,104 @@ from typing import Any, Protocol
 
 from backends.task import Variant
 from bench.errors import UserError
-from bench.gate.judgement import Pair
-from bench.gate.source_trees import BASE, HEAD, Source
+from bench.gate.judgement import LaunchPair
+from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
-from bench.measure.conductor import AJob, Outcome, Watcher
-from bench.measure.run import write_images
-from bench.plan.request import Plan, Prepared
+from bench.measure.case_job import write_images
+from bench.measure.conductor import AJob, Watcher, WorkerOutcome
+from bench.plan.plan import Plan
+from bench.plan.prepared_task import PreparedTask
 from bench.records import launch_figures
-from bench.records.launch_figures import Figures
+from bench.records.launch_figures import LaunchFigures
 from bench.records.record import Phase, Proof
 from bench.records.round_kinds import COMPARED
 from bench.worker.job import AnyJob, Job, TargetJob
 from bench.worker.target_plugin import KIND
 
 
-class Measured(Protocol[AJob]):
-    """What is measured in both arms."""
+class GatedCase(Protocol[AJob]):
+    """A case that is measured in both arms."""
 
     @property
     def name(self) -> str:
-        """As it is called while it is measured."""
+        """The name of the case in progress and reports."""
 
     @property
     def round_seconds(self) -> float:
-        """About how long a round lasts."""
+        """The approximate duration of a round."""
 
-    def job(self, arm: str, source: Source, folder: Path, first: bool) -> AJob:
-        """The job of an arm in one launch, whose folder it is; the first launch does what needs doing once."""
+    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool) -> AJob:
+        """Make the job of an arm for one launch.
 
-    def figures(self, outcome: Outcome[AJob]) -> Figures:
-        """From what its worker said and left."""
+        Args:
+            arm: `BASE` or `HEAD`.
+            source: the arm's files and interpreter.
+            folder: the folder of the launch; the arm has a folder of its name in it.
+            first: whether it is the first launch, which also does what is done once.
+        """
 
-    def proof(self, base: Outcome[AJob], head: Outcome[AJob]) -> Proof | None:
-        """Whether both compute the same, where the launch was to tell."""
+    def extract_figures(self, outcome: WorkerOutcome[AJob]) -> LaunchFigures:
+        """Extract the figures from the outcome of the arm's worker."""
+
+    def build_proof(self, base: WorkerOutcome[AJob], head: WorkerOutcome[AJob]) -> Proof | None:
+        """Compare what both arms compute; None if the launch did not prove it."""
 
 
-def measure(measured: Measured[Any], arms: Mapping[str, Source], watcher: Watcher) -> Iterator[Pair]:
-    """Launch pairs of one case without end; whoever asks for the next one has decided to go on.
+def measure_pairs(case: GatedCase[Any], arms: Mapping[str, SourceTree], watcher: Watcher) -> Iterator[LaunchPair]:
+    """Measure launch pairs of one case, one for each item that the caller takes; the iterator never ends.
 
-    Who starts first alternates by pair, who comes first in a round by round, and the environment's size is padded at
-    random.
+    The arm that starts first alternates by pair, the arm that comes first alternates by round, and the environment
+    variables are padded to a random size.
 
     Args:
-        measured: the case.
+        case: the case to measure.
         arms: the sources, by `BASE` and `HEAD`.
-        watcher: told of all progress.
+        watcher: gets the events of the workers.
 
     Raises:
         UserError: a worker died, so there is nothing to compare.
     """
     draw = random.Random()
-    number = 0
-    while True:
-        number += 1
-        began = time.monotonic()
+    for number in itertools.count(1):
+        start = time.monotonic()
         with tempfile.TemporaryDirectory(dir=arms[HEAD].root.parent) as name:
             jobs: list[AnyJob] = []
             for arm, source in arms.items():
                 (Path(name) / arm).mkdir()
-                jobs.append(measured.job(arm, source, Path(name), first=number == 1))
-            done = conductor.launch(jobs, measured.round_seconds, draw, watcher, reverse_start=number % 2 == 0)
-            outcomes = dict(zip(arms, done.outcomes, strict=True))
+                jobs.append(case.make_job(arm, source, Path(name), first=number == 1))
+            launched = conductor.run_launch(jobs, case.round_seconds, draw, watcher, reverse_start=number % 2 == 0)
+            outcomes = dict(zip(arms, launched.outcomes, strict=True))
             for arm, outcome in outcomes.items():
-                _refuse_dead(measured.name, arms[arm], outcome)
+                _refuse_failed_launch(case.name, arms[arm], outcome)
             base, head = outcomes[BASE], outcomes[HEAD]
-            proof = measured.proof(base, head) if number == 1 else None
-            found = measured.figures(base), measured.figures(head)
-        yield Pair(*found, proof, time.monotonic() - began)
+            proof = case.build_proof(base, head) if number == 1 else None
+            figures = case.extract_figures(base), case.extract_figures(head)
+        yield LaunchPair(*figures, proof, time.monotonic() - start)
 
 
 @dataclass(frozen=True)
-class Case:
-    """A backend's training of a task.
+class TrainingCase:
+    """A case of the harness: a backend that trains a task.
 
-    The first pair also proves that both arms compute the same, and fine-tunes where the plan says so.
+    The first pair also proves that both arms compute the same, and runs the whole fine-tune if the plan asks for it.
     """
 
     plan: Plan
-    prepared: Prepared
+    prepared: PreparedTask
     backend: str
 
     @property
     def name(self) -> str:
-        """As it is called while it is measured."""
-        return launch_figures.name_of(self.backend, self.plan.default, self.prepared.task)
+        """The name of the case in progress and reports."""
+        return launch_figures.format_case_name(self.backend, self.plan.default, self.prepared.task)
 
     @property
     def round_seconds(self) -> float:
         """See `Suite.round_seconds`."""
         return self.plan.suite.round_seconds
 
-    def job(self, arm: str, source: Source, folder: Path, first: bool) -> Job:
-        """See `Measured.job`."""
+    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool) -> Job:
+        """See `GatedCase.make_job`."""
         data = folder / "data.safetensors"
         return Job(
             case=arm,
@@ -125,21 +132,26 @@ class Case:
             python=source.python,
         )
 
-    def figures(self, outcome: Outcome[Job]) -> Figures:
-        """See `Measured.figures`."""
-        launched = record_builder.Launched(outcome, self.prepared, None, 1, datetime.now(UTC))
-        record = record_builder.record(launched, None, run="", suite=self.plan.suite.name, position=0, about={})
-        return launch_figures.of_record(record, proving=bool(outcome.job.proof_steps))
+    def extract_figures(self, outcome: WorkerOutcome[Job]) -> LaunchFigures:
+        """See `GatedCase.extract_figures`."""
+        launched = record_builder.CaseLaunch(outcome, self.prepared, None, 1, datetime.now(UTC))
+        record = record_builder.build_record(launched, None, run="", suite=self.plan.suite.name, position=0, about={})
+        return launch_figures.extract_figures(record, proving=bool(outcome.job.proof_steps))
 
-    def proof(self, base: Outcome[Job], head: Outcome[Job]) -> Proof | None:
-        """See `Measured.proof`. What the base does not keep either, the head did not break."""
-        own = record_builder.proof(base, base, self.prepared)
-        return record_builder.proof(head, base, self.prepared) if own and own.comparable else None
+    def build_proof(self, base: WorkerOutcome[Job], head: WorkerOutcome[Job]) -> Proof | None:
+        """See `GatedCase.build_proof`. None if the base fails the proof against itself: then the head broke nothing."""
+        itself = record_builder.build_proof(base, base, self.prepared)
+        return record_builder.build_proof(head, base, self.prepared) if itself and itself.comparable else None
 
 
 @dataclass(frozen=True)
-class Target:
-    """A pytest-benchmark test of somebody else's: `name` is its node id, `repository` the working tree's top folder."""
+class TargetTest:
+    """A pytest-benchmark test of another project.
+
+    Attributes:
+        name: its node id.
+        repository: the top folder of the working tree.
+    """
 
     name: str
     repository: Path
@@ -147,8 +159,8 @@ class Target:
     rounds: int
     round_seconds: float
 
-    def job(self, arm: str, source: Source, folder: Path, first: bool) -> TargetJob:
-        """See `Measured.job`."""
+    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool) -> TargetJob:
+        """See `GatedCase.make_job`."""
         return TargetJob(
             case=arm,
             variant=self.variant,
@@ -162,30 +174,31 @@ class Target:
             repository=self.repository,
         )
 
-    def figures(self, outcome: Outcome[TargetJob]) -> Figures:
-        """See `Measured.figures`.
+    def extract_figures(self, outcome: WorkerOutcome[TargetJob]) -> LaunchFigures:
+        """See `GatedCase.extract_figures`.
 
         Raises:
             UserError: the test measured nothing.
         """
-        rounds = record_builder.step_seconds(outcome).get(KIND)
-        if rounds is None or "memory" not in outcome.said:
+        rounds = record_builder.read_step_seconds(outcome).get(KIND)
+        if rounds is None or "memory" not in outcome.messages:
             raise UserError(f"cannot compare: {self.name} times nothing: call pytest-benchmark's `benchmark` in it")
-        phases = [Phase(**phase) for phase in outcome.said["memory"]["host"]]
-        once = {
-            "first-step": outcome.said["first-step"]["seconds"],
+        phases = [Phase(**phase) for phase in outcome.messages["memory"]["host"]]
+        single = {
+            "first-step": outcome.messages["first-step"]["seconds"],
             "host-memory": max((phase.peak + phase.children for phase in phases if phase.peak), default=None),
             "device-memory": outcome.nvml_device,
         }
-        values = {name: (float(value),) for name, value in once.items() if value}
-        return Figures(self.name, {KIND: rounds, **values})
+        values = {name: (float(value),) for name, value in single.items() if value}
+        return LaunchFigures(self.name, {KIND: rounds, **values})
 
-    def proof(self, base: Outcome[TargetJob], head: Outcome[TargetJob]) -> None:
-        """See `Measured.proof`: what the test computes is its own matter."""
+    def build_proof(self, base: WorkerOutcome[TargetJob], head: WorkerOutcome[TargetJob]) -> None:
+        """See `GatedCase.build_proof`: there is none, because the gate does not know what the test computes."""
         return
 
 
-def _refuse_dead(name: str, source: Source, outcome: Outcome[Any]) -> None:
+def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[Any]) -> None:
+    """Raise a `UserError` if the worker of an arm died."""
     if outcome.failure:
         lines = "; ".join(line.strip() for line in outcome.failure.last_lines[-3:] if line.strip())
         raise UserError(

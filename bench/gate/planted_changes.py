@@ -1,4 +1,7 @@
-"""Plants: real commits, in a clone of this repository, that do to training what a gate has to find."""
+"""Planted changes: commits in a clone of this repository that worsen training in a known way; a gate has to find them.
+
+The constants are code of the backends, in which the changes are planted.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.gate.source_trees import git
+from bench.machine.git import run_git
 
-AUTHOR = ("-c", "user.name=gate-selftest", "-c", "user.email=gate-selftest@localhost")
-STEP = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
-IMAGE = "        return self.transform(self.images[index]), int(self.labels[index])\n"
-BUILT = "        self.checkpoint, self.initial_head = checkpoint, head\n"
-COMPILED = "        self.train_steps = self.compiled(partial(_in_turn, self._train_step))\n"
-UPDATED = "        self.optimizer.step()\n"
+COMMIT_AUTHOR = ("-c", "user.name=gate-selftest", "-c", "user.email=gate-selftest@localhost")
+STEP_CODE = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
+IMAGE_CODE = "        return self.transform(self.images[index]), int(self.labels[index])\n"
+BUILD_CODE = "        self.checkpoint, self.initial_head = checkpoint, head\n"
+COMPILE_CODE = "        self.train_steps = self.compile_function(partial(_run_in_sequence, self._train_step))\n"
+UPDATE_CODE = "        self.optimizer.step()\n"
 
 
 @dataclass(frozen=True)
-class Plant:
+class PlantedChange:
     """A change to a backend's code.
 
     Attributes:
-        name: for people.
-        backend: whose code it changes, and which is gated.
-        file: relative to the repository.
-        old: its code, which is there once.
-        new: from the seconds that a training step takes, the code in its place.
+        name: a description for people.
+        backend: the backend that is changed and gated.
+        file: path, relative to the repository.
+        old: code that is in the file exactly once.
+        new: makes the code in its place from the seconds that a training step takes.
     """
 
     name: str
@@ -36,49 +39,49 @@ class Plant:
     new: Callable[[float], str]
 
 
-def slower(share: float) -> Plant:
-    """Every step of PyTorch waits, busily, for a share of the time that it takes."""
-    return Plant(
+def make_slower_step(share: float) -> PlantedChange:
+    """A change after which every step of PyTorch busy-waits for a share of the time that a step takes."""
+    return PlantedChange(
         f"step {share:.0%} slower",
         "pytorch",
         "backends/pytorch/trainer.py",
-        STEP,
-        lambda step: _wait(share * step) + STEP,
+        STEP_CODE,
+        lambda step: _make_wait_code(share * step) + STEP_CODE,
     )
 
 
-#: What is planted beside slower steps; each is gated once.
-ONCE = (
-    Plant(
+#: Changes beside slower steps.
+OTHER_CHANGES = (
+    PlantedChange(
         "input pipeline slower, 10 % of a step an image",
         "pytorch",
         "backends/pytorch/pipeline.py",
-        IMAGE,
-        lambda step: _wait(0.1 * step) + IMAGE,
+        IMAGE_CODE,
+        lambda step: _make_wait_code(0.1 * step) + IMAGE_CODE,
     ),
-    Plant(
+    PlantedChange(
         "40 MB more",
         "pytorch",
         "backends/pytorch/trainer.py",
-        BUILT,
-        lambda step: BUILT + "        self.ballast = np.ones(40 * 2**20, np.uint8)\n",
+        BUILD_CODE,
+        lambda step: BUILD_CODE + "        self.ballast = np.ones(40 * 2**20, np.uint8)\n",
     ),
-    Plant(
+    PlantedChange(
         "freezing broken",
         "pytorch",
         "backends/pytorch/trainer.py",
-        UPDATED,
+        UPDATE_CODE,
         lambda step: (
-            UPDATED + "        with torch.no_grad():\n            next(self.backbone.parameters()).mul_(1.001)\n"
+            UPDATE_CODE + "        with torch.no_grad():\n            next(self.backbone.parameters()).mul_(1.001)\n"
         ),
     ),
-    Plant(
+    PlantedChange(
         "a needless copy of the weights in each step",
         "tensorflow",
         "backends/tensorflow/trainer.py",
-        COMPILED,
+        COMPILE_CODE,
         lambda step: (
-            COMPILED
+            COMPILE_CODE
             + "        train_steps = self.train_steps\n\n"
             + "        def copying(batches):\n"
             + "            copies = [np.array(weight) for weight in self.backbone.weights]\n"
@@ -91,20 +94,20 @@ ONCE = (
 )
 
 
-def committed(plant: Plant, repository: Path, clone: Path, step: float) -> str:
-    """Clone a repository, commit a plant there; gives the commit before it.
+def commit_change(plant: PlantedChange, repository: Path, clone: Path, step: float) -> str:
+    """Clone a repository and commit a planted change in the clone; return the commit before it.
 
     Args:
-        plant: what to commit.
-        repository: its `HEAD` is the base.
-        clone: folder, which does not exist yet.
+        plant: the change to commit.
+        repository: the repository; its `HEAD` is the base.
+        clone: folder for the clone, which does not exist yet.
         step: seconds that a training step takes.
 
     Raises:
-        UserError: the code is not there that the plant changes.
+        UserError: the code that the change replaces is not there.
     """
-    git(repository, "clone", "--quiet", "--no-hardlinks", ".", str(clone))
-    base = git(clone, "rev-parse", "HEAD")
+    run_git(repository, "clone", "--quiet", "--no-hardlinks", ".", str(clone))
+    base = run_git(clone, "rev-parse", "HEAD")
     file = clone / plant.file
     code = file.read_text()
     if code.count(plant.old) != 1:
@@ -112,12 +115,12 @@ def committed(plant: Plant, repository: Path, clone: Path, step: float) -> str:
             f"{plant.file} has changed, so that {plant.name!r} cannot be planted: adapt bench/gate/planted_changes.py"
         )
     file.write_text(code.replace(plant.old, plant.new(step)))
-    git(clone, *AUTHOR, "commit", "--quiet", "--all", "--message", plant.name)
+    run_git(clone, *COMMIT_AUTHOR, "commit", "--quiet", "--all", "--message", plant.name)
     return base
 
 
-def _wait(seconds: float) -> str:
-    """Code that waits without giving the core away, as slow code does."""
+def _make_wait_code(seconds: float) -> str:
+    """Code that busy-waits, so that it keeps its core as slow code does."""
     return (
         "        import time\n\n"
         f"        until = time.perf_counter() + {seconds!r}\n"

@@ -1,8 +1,9 @@
-"""The sources of both arms: two folders with a revision's files each.
+"""The source trees of both arms: a folder with the files of the base, and one with those of the head.
 
-Nothing of the repository is touched: its index and its objects are read, what has to be written goes to a scratch
-folder, and no worktree is registered that a kill could leave behind. The folders' paths are of one length, for paths
-are in the environment and on the stack, and move what is aligned to what.
+The arms are the two sides of a comparison: the base, and the head, which is the working tree. The repository stays
+untouched: its index and objects are only read, all writing is done in a scratch folder, and no worktree is registered
+that a killed gate could leave behind. The paths of both folders have the same length, because paths are in the
+environment and on the stack, so that their length shifts the alignment of memory.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.records.digest import digest
+from bench.machine.git import run_git
+from bench.records.digest import compute_digest
 
 #: The folder of each arm, in the scratch folder.
 BASE, HEAD = "base", "head"
-#: Without this a revision has no suite whose workers could be started.
-WORKER = "bench/worker/__main__.py"
-#: What a training step can depend on.
-USED = ("backends", "bench", "pyproject.toml")
-#: Run by a revision's own interpreter, with the name of a suite.
-CASES = """
+#: A revision without this file has no workers that could be started.
+WORKER_FILE = "bench/worker/__main__.py"
+#: The files and folders that a training step can depend on.
+TRAINING_PATHS = ("backends", "bench", "pyproject.toml")
+#: Lists the backends and the tasks of a suite. It is run by a revision's own interpreter, with the suite's name.
+LIST_CASES_CODE = """
 import json, sys
 import backends
 try:
@@ -37,24 +38,30 @@ print(json.dumps([list(backends.REGISTRY), [entry.task for entry in suite.load(s
 
 
 @dataclass(frozen=True)
-class Source:
-    """One arm: its files, which lie in the scratch folder, the interpreter for them, and what people call it."""
+class SourceTree:
+    """The source tree of one arm.
+
+    Attributes:
+        root: folder with its files, in the scratch folder.
+        python: the interpreter for them.
+        name: the arm's name in messages.
+    """
 
     root: Path
     python: Path
     name: str
 
 
-def repository(folder: Path) -> Path:
-    """The top folder of the repository that `folder` lies in.
+def find_repository(folder: Path) -> Path:
+    """Find the top folder of the repository that contains `folder`.
 
     Raises:
-        UserError: it lies in none, git is not installed, or a submodule is dirty.
+        UserError: there is none, git is not installed, or a submodule is dirty.
     """
     if not shutil.which("git"):
         raise UserError("git is not installed, and the gate compares git revisions: install it")
-    top = git(folder, "rev-parse", "--show-toplevel", otherwise=f"{folder} is in no git repository: gate in a clone")
-    for line in git(folder, "status", "--porcelain=v2").splitlines():
+    top = run_git(folder, "rev-parse", "--show-toplevel", message=f"{folder} is in no git repository: gate in a clone")
+    for line in run_git(folder, "status", "--porcelain=v2").splitlines():
         kind, _, rest = line.partition(" ")
         state = rest.split(" ", 2)[1] if kind in ("1", "2") else ""
         if state.startswith("S") and state != "S...":
@@ -62,30 +69,35 @@ def repository(folder: Path) -> Path:
     return Path(top)
 
 
-def revision(top: Path, name: str, needed: str = WORKER) -> str:
-    """The commit that `name` means.
+def resolve_revision(top: Path, name: str, needed: str = WORKER_FILE) -> str:
+    """Resolve a branch, tag or commit to its commit.
+
+    Args:
+        top: top folder of the repository.
+        name: the revision.
+        needed: path of a file that the revision has to contain.
 
     Raises:
-        UserError: none, also because the clone is shallow; or a revision without the file `needed`.
+        UserError: no such revision (also if the clone is shallow), or it lacks the file.
     """
     try:
-        commit = git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        commit = run_git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except UserError:
-        if git(top, "rev-parse", "--is-shallow-repository") == "true":
+        if run_git(top, "rev-parse", "--is-shallow-repository") == "true":
             raise UserError(
-                f"unknown revision {name!r} in a shallow clone: fetch all of it (fetch-depth: 0, git fetch --unshallow)"
+                f"unknown revision {name!r} in a shallow clone: fetch all (fetch-depth: 0, or git fetch --unshallow)"
             ) from None
         raise UserError(f"unknown revision {name!r}: fetch it, or name a branch, tag or commit") from None
-    if not git(top, "ls-tree", "--name-only", commit, "--", needed):
-        what = "this suite" if needed == WORKER else "it"
+    if not run_git(top, "ls-tree", "--name-only", commit, "--", needed):
+        what = "this suite" if needed == WORKER_FILE else "it"
         raise UserError(f"cannot compare: revision {name!r} has no {needed}: compare with one that has {what}")
     return commit
 
 
 def check_out(top: Path, base: str | None, scratch: Path) -> tuple[str, str]:
-    """Write the files of commit `base`, and those of the working tree as it is, into `scratch`; give both trees' ids.
+    """Write the files of commit `base` and those of the working tree into `scratch`; return the ids of both trees.
 
-    Without a base both arms get the working tree. What git ignores is no part of it.
+    Without a base both arms get the working tree. Files that git ignores are left out.
     """
     objects = scratch / "objects"
     objects.mkdir()
@@ -93,38 +105,40 @@ def check_out(top: Path, base: str | None, scratch: Path) -> tuple[str, str]:
     variables = {
         "GIT_INDEX_FILE": str(index),
         "GIT_OBJECT_DIRECTORY": str(objects),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": _path(top, "objects"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": _find_git_path(top, "objects"),
     }
 
     def write(arm: str) -> str:
-        git(top, "checkout-index", "--all", f"--prefix={scratch / arm}/", variables=variables)
-        return git(top, "write-tree", variables=variables)
+        run_git(top, "checkout-index", "--all", f"--prefix={scratch / arm}/", variables=variables)
+        return run_git(top, "write-tree", variables=variables)
 
     if base is not None:
-        git(top, "read-tree", base, variables=variables)
-        of_base = write(BASE)
+        run_git(top, "read-tree", base, variables=variables)
+        base_tree = write(BASE)
         index.unlink()
-    if (own := Path(_path(top, "index"))).is_file():
-        shutil.copyfile(own, index)
-    git(top, "add", "--all", ".", variables=variables)
-    return write(BASE) if base is None else of_base, write(HEAD)
+    if (own_index := Path(_find_git_path(top, "index"))).is_file():
+        shutil.copyfile(own_index, index)
+    run_git(top, "add", "--all", ".", variables=variables)
+    return write(BASE) if base is None else base_tree, write(HEAD)
 
 
-def unchanged(scratch: Path) -> bool:
-    """Whether nothing that a training step can depend on differs between the arms."""
-    return all(digest(scratch / BASE / used) == digest(scratch / HEAD / used) for used in USED)
+def is_unchanged(scratch: Path) -> bool:
+    """Whether all files that a training step can depend on are the same in both arms."""
+    return all(
+        compute_digest(scratch / BASE / path) == compute_digest(scratch / HEAD / path) for path in TRAINING_PATHS
+    )
 
 
-def compiled(source: Source, *folders: str) -> None:
-    """Compile all byte code beforehand: in neither arm is a first import to compile."""
-    command = [str(source.python), "-m", "compileall", "-q", *(folders or USED[:2])]
+def compile_byte_code(source: SourceTree, *folders: str) -> None:
+    """Compile all byte code in advance, so that the first import compiles nothing in either arm."""
+    command = [str(source.python), "-m", "compileall", "-q", *(folders or TRAINING_PATHS[:2])]
     subprocess.run(command, cwd=source.root, capture_output=True, check=False)
 
 
-def cases(source: Source, suite: str) -> set[tuple[str, str]] | None:
-    """The cases of a suite, as (backend, task), by the source's own word; None where it does not say."""
+def list_cases(source: SourceTree, suite: str) -> set[tuple[str, str]] | None:
+    """List the cases of a suite as (backend, task), by the source tree's own code; None if that fails."""
     done = subprocess.run(
-        [str(source.python), "-P", "-c", CASES, suite],
+        [str(source.python), "-P", "-c", LIST_CASES_CODE, suite],
         cwd=source.root,
         env={**os.environ, "PYTHONPATH": str(source.root), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -137,21 +151,5 @@ def cases(source: Source, suite: str) -> set[tuple[str, str]] | None:
     return {(backend, task) for backend in backends for task in tasks}
 
 
-def _path(top: Path, name: str) -> str:
-    return str((top / git(top, "rev-parse", "--git-path", name)).absolute())
-
-
-def git(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, otherwise: str | None = None) -> str:
-    """What git prints; a failure is a `UserError` that says `otherwise`, or git's own last line."""
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **(variables or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise UserError(otherwise or f"git {arguments[0]} failed: {last}")
-    return done.stdout.strip()
+def _find_git_path(top: Path, name: str) -> str:
+    return str((top / run_git(top, "rev-parse", "--git-path", name)).absolute())

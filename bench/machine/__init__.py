@@ -1,1 +1,1 @@
-"""What this machine is, and what else it does while it is measured."""
+"""The machine: its hardware and software, its memory, and its load while rounds run."""

@@ -1,6 +1,6 @@
-"""The machine and the software that a run was measured on: what `environment.json` holds.
+"""The description of machine and software in a run's `environment.json`.
 
-Nothing personal is in it: no host or user name, and of paths only the last part.
+It has nothing personal: no host or user name, and only the last part of paths.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import hashlib
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,11 +20,12 @@ from typing import Any
 import psutil
 
 from bench.machine import gpu
+from bench.machine.git import try_git
 
 PROJECT = Path(__file__).resolve().parents[2]
-CGROUP = Path("/proc/self/cgroup")
-CGROUPS = Path("/sys/fs/cgroup")
-CORES = Path("/sys/devices/system/cpu")
+CGROUP_FILE = Path("/proc/self/cgroup")
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+CORES_FOLDER = Path("/sys/devices/system/cpu")
 GIB = 2**30
 
 PACKAGES = (
@@ -53,7 +53,7 @@ PACKAGES = (
     "triton",
 )
 
-#: Beginnings of the environment variables that change what a framework does, or how fast.
+#: Prefixes of the environment variables that change the results or the speed of a framework.
 VARIABLES = (
     "CUBLAS_",
     "CUDA_",
@@ -77,20 +77,20 @@ VARIABLES = (
     "XLA_",
 )
 
-#: Not to be written down; TF_CLI_ and TF_VAR_ are Terraform's.
-_PRIVATE = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
+#: Variables that may contain secrets, which are left out; TF_CLI_ and TF_VAR_ are Terraform's.
+_SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
 _FOLDERS = re.compile(r"(?:[~.]{0,2}/)(?:[^/\s:;,=]+/)*(?=[^/\s:;,=]*)")
 
 
-def environment() -> dict[str, object]:
-    """The facts, JSON-ready, in less than half a second; what a platform does not tell is None.
+def describe_environment() -> dict[str, object]:
+    """Describe the machine and the software, JSON-ready, in less than half a second; None for what is not known.
 
-    Memory is in bytes; `cpu.quota` is in CPUs, None where a control group sets none.
+    Memory is in bytes; `cpu.quota` is in CPUs, None without a quota of a control group.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": cpu(),
-        "memory": {"total": psutil.virtual_memory().total, "limit": memory_limit()},
+        "cpu": describe_cpu(),
+        "memory": {"total": psutil.virtual_memory().total, "limit": read_memory_limit()},
         "system": {
             "name": platform.system(),
             "kernel": platform.release(),
@@ -104,18 +104,18 @@ def environment() -> dict[str, object]:
             "compiler": platform.python_compiler(),
             "build": list(platform.python_build()),
         },
-        "packages": packages(),
-        "variables": variables(os.environ),
-        "git": git(PROJECT),
-        "gpus": [_without_uuid(device) for device in gpu.devices()],
+        "packages": list_packages(),
+        "variables": list_variables(os.environ),
+        "git": describe_git(PROJECT),
+        "gpus": [_describe_gpu(device) for device in gpu.list_devices()],
     }
 
 
-def fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What decides a figure beside the code, by the kind that `--allow` knows.
+def make_fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The parts of an environment that figures depend on, by the kinds that `--allow` accepts.
 
     Args:
-        about: what `environment()` returns. Memory is rounded to GiB, because a virtual machine's varies.
+        about: the result of `describe_environment`. Memory is rounded to GiB, because a virtual machine's varies.
     """
     cpu, system, python = about["cpu"], about["system"], about["python"]
     memory = about["memory"]["total"]
@@ -141,9 +141,9 @@ def fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def cpu() -> dict[str, object]:
-    """Model, flags, cores and what limits them. Reads /proc on Linux: asking py-cpuinfo takes seconds."""
-    described = first_cpu()
+def describe_cpu() -> dict[str, object]:
+    """Describe the CPU: model, flags, cores and their limits. On Linux from /proc, because py-cpuinfo takes seconds."""
+    described = read_first_cpu()
     return {
         "model": described.get("model name") or platform.processor() or platform.machine(),
         # x86 calls them flags, ARM features.
@@ -151,25 +151,25 @@ def cpu() -> dict[str, object]:
         "microcode": described.get("microcode"),
         "cores_physical": psutil.cpu_count(logical=False),
         "cores_logical": psutil.cpu_count(),
-        "cores_usable": usable_cores(),
-        "quota": quota(),
-        "governor": governor(),
-        "huge_pages": _line(Path("/sys/kernel/mm/transparent_hugepage/enabled")),
+        "cores_usable": count_usable_cores(),
+        "quota": read_cpu_quota(),
+        "governor": read_governor(),
+        "huge_pages": _read_line(Path("/sys/kernel/mm/transparent_hugepage/enabled")),
     }
 
 
-def governor() -> str | None:
-    """What steers the first core's frequency; None where the system does not tell."""
-    return _line(CORES / "cpu0/cpufreq/scaling_governor")
+def read_governor() -> str | None:
+    """Read the frequency governor of the first core; None if the system does not report it."""
+    return _read_line(CORES_FOLDER / "cpu0/cpufreq/scaling_governor")
 
 
-def usable_cores() -> int | None:
-    """The CPUs that this process may run on."""
+def count_usable_cores() -> int | None:
+    """Count the CPUs that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count()
 
 
-def packages() -> dict[str, str | None]:
-    """Installed versions by name, from metadata: nothing is imported. None where it is not installed."""
+def list_packages() -> dict[str, str | None]:
+    """Installed versions by name, from metadata, without an import; None for a package that is not installed."""
     found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -179,119 +179,116 @@ def packages() -> dict[str, str | None]:
     return found
 
 
-def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables that steer frameworks, every path cut to its last part, without secrets."""
+def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables that frameworks read, without secrets, with only the last part of every path."""
     return {
         name: _FOLDERS.sub("…/", value)
         for name, value in sorted(environment.items())
-        if name.startswith(VARIABLES) and not _PRIVATE.search(name)
+        if name.startswith(VARIABLES) and not _SECRETS.search(name)
     }
 
 
-def git(project: Path) -> dict[str, object] | None:
+def describe_git(project: Path) -> dict[str, object] | None:
     """Revision, its time, and whether tracked files differ from it; None outside a git checkout."""
     if not (project / ".git").exists():
         return None
-    shown = _git(project, "show", "--no-patch", "--format=%H %cI", "HEAD")
-    status = _git(project, "status", "--porcelain", "--untracked-files=no")
+    shown = try_git(project, "show", "--no-patch", "--format=%H %cI", "HEAD")
+    status = try_git(project, "status", "--porcelain", "--untracked-files=no")
     if not shown or status is None:
         return None
     revision, time = shown.split()
     return {"revision": revision, "time": time, "dirty": bool(status)}
 
 
-def _git(project: Path, *arguments: str) -> str | None:
-    try:
-        # Without optional locks, asking for the status leaves the index alone that others may be using.
-        command = ["git", "--no-optional-locks", "-C", str(project), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _without_uuid(device: gpu.Gpu) -> dict[str, object]:
+def _describe_gpu(device: gpu.Gpu) -> dict[str, object]:
     return {name: value for name, value in asdict(device).items() if name != "uuid"}
 
 
-def first_cpu() -> dict[str, str]:
-    """The first processor in /proc/cpuinfo's words; empty where there is no such file."""
+def read_first_cpu() -> dict[str, str]:
+    """Read the fields of the first processor in /proc/cpuinfo; empty without this file."""
     if sys.platform != "linux":
         return {}
-    lines = (_text(Path("/proc/cpuinfo")) or "").partition("\n\n")[0].splitlines()
+    lines = (_read_text(Path("/proc/cpuinfo")) or "").partition("\n\n")[0].splitlines()
     pairs = (line.partition(":") for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _groups() -> dict[str, str]:
-    """Path of this process' control group, by controller; version 2 has the single controller ''."""
-    lines = (_text(CGROUP) or "").splitlines()
+def _read_cgroups() -> dict[str, str]:
+    """The path of this process' control group, by controller; version 2 has only the controller ''."""
+    lines = (_read_text(CGROUP_FILE) or "").splitlines()
     parts = (line.split(":", 2) for line in lines if line.count(":") >= 2)
     return {controller: path for _, names, path in parts for controller in names.split(",")}
 
 
-def _limits(controller: str, file: str, version_1: bool) -> list[str]:
-    """What `file` says in this process' control group and all groups above it, stripped: the tightest holds."""
-    return [text.strip() for text in _texts(controller, file, version_1)]
+def _read_limits(controller: str, file: str, version_1: bool) -> list[str]:
+    """The stripped content of `file` in this process' control group and all groups above it; the lowest applies."""
+    return [text.strip() for text in _read_cgroup_files(controller, file, version_1)]
 
 
-def _texts(controller: str, file: str, version_1: bool) -> list[str]:
-    """`file` in this process' control group and all groups above it."""
-    root = CGROUPS / (controller if version_1 else "")
-    group = root / _groups().get(controller if version_1 else "", "/").lstrip("/")
+def _read_cgroup_files(controller: str, file: str, version_1: bool) -> list[str]:
+    """The content of `file` in this process' control group and all groups above it."""
+    root = CGROUP_ROOT / (controller if version_1 else "")
+    group = root / _read_cgroups().get(controller if version_1 else "", "/").lstrip("/")
     folders = [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
-    return [text for folder in folders if (text := _text(folder / file))]
+    return [text for folder in folders if (text := _read_text(folder / file))]
 
 
-def quota() -> float | None:
-    """CPUs' worth of time that a control group grants (`cpu.max`, or version 1's quota and period)."""
-    pairs = [line.split() for line in _limits("cpu", "cpu.max", version_1=False)]
-    version_1 = (_limits("cpu", f"cpu.cfs_{part}_us", version_1=True) for part in ("quota", "period"))
+def read_cpu_quota() -> float | None:
+    """The CPU quota of the control group, in CPUs (`cpu.max`, or version 1's quota and period); None without one."""
+    pairs = [line.split() for line in _read_limits("cpu", "cpu.max", version_1=False)]
+    version_1 = (_read_limits("cpu", f"cpu.cfs_{part}_us", version_1=True) for part in ("quota", "period"))
     pairs += [list(pair) for pair in zip(*version_1, strict=False)]
     return min((int(q) / int(p) for q, p in pairs if q.isdecimal() and int(p)), default=None)
 
 
-def memory_limit() -> int | None:
-    """The tightest memory limit of a control group in bytes; version 1 says "none" by a number near 2**63."""
-    lines = _limits("memory", "memory.max", version_1=False)
-    lines += _limits("memory", "memory.limit_in_bytes", version_1=True)
+def read_memory_limit() -> int | None:
+    """The lowest memory limit of the control groups in bytes; version 1 writes a number near 2**63 for "no limit"."""
+    lines = _read_limits("memory", "memory.max", version_1=False)
+    lines += _read_limits("memory", "memory.limit_in_bytes", version_1=True)
     return min((int(line) for line in lines if line.isdecimal() and int(line) < 2**62), default=None)
 
 
-def memory_used() -> int | None:
-    """What this process' control group uses of its limit, in bytes, files that can be let go left out; None without."""
+def read_memory_used() -> int | None:
+    """The memory that this process' control group uses of its limit, in bytes, without file pages that can be freed.
+
+    None without a control group.
+    """
     for version_1, file in ((False, "memory.current"), (True, "memory.usage_in_bytes")):
-        if sizes := _limits("memory", file, version_1):
-            stat = _texts("memory", "memory.stat", version_1)
+        if sizes := _read_limits("memory", file, version_1):
+            stat = _read_cgroup_files("memory", "memory.stat", version_1)
             cached = re.findall(r"^(?:total_)?inactive_file (\d+)$", stat[0] if stat else "", re.M)
             return max(0, int(sizes[0]) - (int(cached[-1]) if cached else 0))
     return None
 
 
-def out_of_memory_kills() -> int:
-    """Processes of this control group that the kernel has killed because memory ran out; 0 where it does not tell."""
-    lines = _texts("memory", "memory.events", version_1=False) + _texts("memory", "memory.oom_control", version_1=True)
+def count_out_of_memory_kills() -> int:
+    """Count the processes of this control group that the kernel has killed for lack of memory; 0 if it is not known."""
+    lines = _read_cgroup_files("memory", "memory.events", version_1=False) + _read_cgroup_files(
+        "memory", "memory.oom_control", version_1=True
+    )
     return max((int(count) for text in lines for count in re.findall(r"^oom_kill (\d+)$", text, re.M)), default=0)
 
 
-def throttled_periods() -> int | None:
-    """Periods in which this control group's CPU quota was used up, since it began; None where there is no quota."""
-    texts = _texts("cpu", "cpu.stat", version_1=False) + _texts("cpu", "cpu.stat", version_1=True)
+def count_throttled_periods() -> int | None:
+    """Count the periods in which this control group has used up its CPU quota; None without a quota."""
+    texts = _read_cgroup_files("cpu", "cpu.stat", version_1=False) + _read_cgroup_files(
+        "cpu", "cpu.stat", version_1=True
+    )
     return max((int(n) for text in texts for n in re.findall(r"^nr_throttled (\d+)$", text, re.M)), default=None)
 
 
-def thermal_events() -> int | None:
-    """Times that a core was slowed down because of its heat, since the start; None where the system does not tell."""
-    lines = [_line(path) for path in CORES.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
+def count_thermal_events() -> int | None:
+    """Count how often a core was slowed down because of heat, since the boot; None if the system does not report it."""
+    lines = [_read_line(path) for path in CORES_FOLDER.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
     return sum(int(line) for line in lines if line) if lines else None
 
 
-def _line(path: Path) -> str | None:
-    text = _text(path)
+def _read_line(path: Path) -> str | None:
+    text = _read_text(path)
     return text.strip() if text is not None else None
 
 
-def _text(path: Path) -> str | None:
+def _read_text(path: Path) -> str | None:
     try:
         return path.read_text()
     except OSError:

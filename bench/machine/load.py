@@ -1,4 +1,4 @@
-"""What else the machine did while rounds ran: looked at before and after them, never in between."""
+"""The machine's load while rounds run, from counters that are read before and after them, never during them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ except ImportError:  # Windows has no such limits
 
 
 @dataclass(frozen=True)
-class Look:
-    """Counters of the machine at one moment. Times in seconds of CPU, sizes in bytes."""
+class Counters:
+    """The machine's counters at one moment.
+
+    Attributes:
+        time: in seconds, by the clock that measures rounds.
+        busy, total, steal: CPU time of the machine, in seconds.
+        ours: CPU time of this process and its descendants, in seconds.
+        throttled, thermal: numbers of throttled periods and of thermal events; None if the system does not report them.
+        swapped: bytes.
+    """
 
     time: float
     busy: float
@@ -31,8 +39,8 @@ class Look:
     swapped: int
 
 
-def look() -> Look:
-    """The counters now."""
+def read_counters() -> Counters:
+    """Read the counters."""
     times = psutil.cpu_times()
     # Linux counts guests' time in `user`, too.
     parts = {name: value for name, value in times._asdict().items() if not name.startswith("guest")}
@@ -40,56 +48,58 @@ def look() -> Look:
     steal = parts.get("steal", 0.0)
     total = sum(parts.values())
     swap = psutil.swap_memory()
-    return Look(
+    return Counters(
         time=time.perf_counter(),
         busy=total - idle - steal,
         total=total,
         steal=steal,
-        ours=_cpu_seconds(),
-        throttled=environment.throttled_periods(),
-        thermal=environment.thermal_events(),
+        ours=_sum_cpu_seconds(),
+        throttled=environment.count_throttled_periods(),
+        thermal=environment.count_thermal_events(),
         swapped=swap.sin + swap.sout,
     )
 
 
-def between(looks: Sequence[tuple[Look, Look]], device: gpu.State | None, workers: int) -> Conditions:
-    """What went on between the two looks of each pair, all of them together, and how the machine is now.
+def summarise_conditions(
+    pairs: Sequence[tuple[Counters, Counters]], device: gpu.GpuState | None, workers: int
+) -> Conditions:
+    """Summarise the machine's load between the counters of each pair, over all pairs, and its present state.
 
     Args:
-        looks: before and after.
+        pairs: counters before and after.
         device: the GPU's state while the last round ran.
-        workers: how many of them hold the GPU.
+        workers: number of workers that use the GPU.
     """
 
-    def over(name: str) -> float:
-        return sum(getattr(after, name) - getattr(before, name) for before, after in looks)
+    def sum_over(name: str) -> float:
+        return sum(getattr(after, name) - getattr(before, name) for before, after in pairs)
 
-    def counted(name: str) -> int | None:
-        unknown = any(getattr(one, name) is None for pair in looks for one in pair)
-        return None if unknown else int(over(name))
+    def count(name: str) -> int | None:
+        unknown = any(getattr(counters, name) is None for pair in pairs for counters in pair)
+        return None if unknown else int(sum_over(name))
 
-    total = over("total")
+    total = sum_over("total")
     available = psutil.virtual_memory()
-    limit = environment.memory_limit() or available.total
-    used = environment.memory_used()
+    limit = environment.read_memory_limit() or available.total
+    used = environment.read_memory_used()
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return Conditions(
-        seconds=over("time"),
-        other_cpu=max(0.0, over("busy") - over("ours")) / total if total > 0 else None,
-        steal=over("steal") / total if total > 0 else None,
-        cgroup_throttled=counted("throttled"),
-        thermal_throttled=counted("thermal"),
-        swapped=int(over("swapped")),
+        seconds=sum_over("time"),
+        other_cpu=max(0.0, sum_over("busy") - sum_over("ours")) / total if total > 0 else None,
+        steal=sum_over("steal") / total if total > 0 else None,
+        cgroup_throttled=count("throttled"),
+        thermal_throttled=count("thermal"),
+        swapped=int(sum_over("swapped")),
         frequency=frequency.current if frequency and frequency.current else None,
         memory_available=min(available.available, limit - used) if used is not None else available.available,
         memory_limit=min(limit, available.total),
         battery=bool(battery and battery.power_plugged is False),
-        governor=environment.governor(),
-        usable_cores=environment.usable_cores(),
+        governor=environment.read_governor(),
+        usable_cores=environment.count_usable_cores(),
         cores=psutil.cpu_count(),
-        quota=environment.quota(),
-        limits=_limits(),
+        quota=environment.read_cpu_quota(),
+        limits=_read_limits(),
         gpu_processes=max(0, device.processes - workers) if device else None,
         gpu_clock=device.clock if device else None,
         gpu_clock_most=device.clock_most if device else None,
@@ -97,8 +107,8 @@ def between(looks: Sequence[tuple[Look, Look]], device: gpu.State | None, worker
     )
 
 
-def _cpu_seconds() -> float:
-    """CPU time of this process and of all under it, workers and their input pipelines, ended ones included."""
+def _sum_cpu_seconds() -> float:
+    """Sum the CPU time of this process and its descendants (workers and input pipelines), including ended ones."""
     mine = psutil.Process()
     seconds = 0.0
     for process in (mine, *mine.children(recursive=True)):
@@ -110,8 +120,8 @@ def _cpu_seconds() -> float:
     return seconds
 
 
-def _limits() -> dict[str, int]:
-    """The limits that can stop or starve a worker, where they are set: seconds of CPU, bytes of address space."""
+def _read_limits() -> dict[str, int]:
+    """The limits that can stop a worker or slow it down, if they are set: seconds of CPU, bytes of address space."""
     if resource is None:
         return {}
     limits = {"RLIMIT_CPU": resource.RLIMIT_CPU, "RLIMIT_AS": resource.RLIMIT_AS}

@@ -1,1 +1,1 @@
-"""Measuring: workers started, rounds interleaved, records built, runs resumed."""
+"""Measuring: start workers, interleave their rounds, build records, resume runs."""

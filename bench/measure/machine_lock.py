@@ -1,4 +1,4 @@
-"""One measurement at a time on a machine: two would spoil each other."""
+"""The lock that lets only one command measure on a machine at a time: two would slow each other down."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bench.cache.home import home
+from bench.cache.home import get_home
 from bench.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows: nobody is kept out
+except ImportError:  # Windows: there is no lock
     fcntl = None  # type: ignore[assignment]
 
-FILE = "measuring.lock"
+LOCK_FILE = "measuring.lock"
 
 
 @contextmanager
-def alone(what: str, wait: bool, say: Callable[[str], object]) -> Iterator[None]:
-    """Hold the machine for the block. The lock goes with the process, however it ends.
+def hold_lock(what: str, wait: bool, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold the machine's lock for the block. The system releases it when the process ends, even when it is killed.
 
     Args:
-        what: is measured, to tell others.
-        wait: for whoever holds it, instead of giving up.
-        say: told who is waited for.
+        what: the command that measures, shown to others that find the lock held.
+        wait: wait until the lock is released, instead of raising.
+        say: receives a line that names the holder, when there is a wait.
 
     Raises:
         UserError: another measurement is under way, or the lock's file cannot be written.
@@ -32,7 +32,7 @@ def alone(what: str, wait: bool, say: Callable[[str], object]) -> Iterator[None]
     if fcntl is None:
         yield
         return
-    path = home() / FILE
+    path = get_home() / LOCK_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""From what a worker said and left behind to a record."""
+"""The record builder: it turns a worker's messages and files into a record."""
 
 from __future__ import annotations
 
@@ -11,45 +11,56 @@ from typing import Any
 import numpy as np
 
 from bench.analysis import warnings
-from bench.measure.conductor import Outcome
+from bench.measure.conductor import WorkerOutcome
 from bench.parity.verdict import prove
-from bench.plan.request import Prepared
-from bench.records.benchmark_entries import joined
+from bench.plan.prepared_task import PreparedTask
+from bench.records.benchmark_entries import merge_entries
 from bench.records.record import CachedFeatures, Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.records.round_kinds import KINDS
 from bench.worker.job import Job
 
-#: What a worker of a gate's base does not tell where it is older than the measurement.
-UNTOLD = {"closing_s": 0.0, "harness_s": 0.0}
+#: Values for what a worker of an older revision, a gate's base, does not measure yet.
+OLD_WORKER_DEFAULTS = {"closing_s": 0.0, "harness_s": 0.0}
 
 
-def proof(outcome: Outcome[Job], reference: Outcome[Job] | None, prepared: Prepared) -> Proof | None:
-    """The verdict on a case; None where it left no evidence."""
-    mine = _evidence(outcome)
-    if mine is None:
+def build_proof(
+    outcome: WorkerOutcome[Job], reference: WorkerOutcome[Job] | None, prepared: PreparedTask
+) -> Proof | None:
+    """The verdict of the proof of sameness on a case; None if the worker left no evidence."""
+    evidence = _load_evidence(outcome)
+    if evidence is None:
         return None
-    theirs = mine if reference is outcome else _evidence(reference) if reference else None
-    tuned = _tuned(outcome)
-    others = _tuned(reference) if reference else None
-    outcomes = (tuned, others) if tuned is not None else None
+    reference_evidence = evidence if reference is outcome else _load_evidence(reference) if reference else None
+    fine_tune = _load_fine_tune(outcome)
+    reference_fine_tune = _load_fine_tune(reference) if reference else None
+    fine_tunes = (fine_tune, reference_fine_tune) if fine_tune is not None else None
     variant = outcome.job.variant
-    verdict = prove(mine, theirs, prepared.task, outcomes, variant.precision, variant.features == "cached")
-    return verdict.model_copy(update={"seconds": outcome.said["proven"]["seconds"]})
+    verdict = prove(
+        evidence, reference_evidence, prepared.task, fine_tunes, variant.precision, variant.features == "cached"
+    )
+    return verdict.model_copy(update={"seconds": outcome.messages["proven"]["seconds"]})
 
 
 @dataclass(frozen=True)
-class Launched:
-    """What became of one case in one launch, which began at `started`, and what else went on meanwhile."""
+class CaseLaunch:
+    """One case in one launch.
 
-    outcome: Outcome[Job]
-    prepared: Prepared
+    Attributes:
+        outcome: of its worker.
+        conditions: what else the machine did during the rounds.
+        launch: the launch's number, from 1.
+        started: when the launch began.
+    """
+
+    outcome: WorkerOutcome[Job]
+    prepared: PreparedTask
     conditions: Conditions | None
     launch: int
     started: datetime
 
 
-def record(
-    launched: Launched,
+def build_record(
+    case_launch: CaseLaunch,
     verdict: Proof | None,
     *,
     run: str,
@@ -57,12 +68,12 @@ def record(
     position: int,
     about: dict[str, Any],
 ) -> Record:
-    """One launch of one case, with the doubts that it raises by itself."""
-    outcome, prepared = launched.outcome, launched.prepared
-    job, said = outcome.job, outcome.said
-    benchmarks = _benchmarks(outcome)
-    built = said.get("built", {})
-    measured = {kind: _rounds(outcome, kind, benchmarks) for kind in KINDS}
+    """Build the record of one launch of one case, with the warnings that need no other launch."""
+    outcome, prepared = case_launch.outcome, case_launch.prepared
+    job, messages = outcome.job, outcome.messages
+    benchmarks = _read_benchmarks(outcome)
+    built = messages.get("built", {})
+    measured = {kind: _build_rounds(outcome, kind, benchmarks) for kind in KINDS}
     made = Record(
         run=run,
         suite=suite,
@@ -75,56 +86,56 @@ def record(
         overridden=prepared.overridden,
         backend=job.backend,
         variant=job.variant,
-        launch=launched.launch,
-        started=launched.started.isoformat(timespec="seconds"),
+        launch=case_launch.launch,
+        started=case_launch.started.isoformat(timespec="seconds"),
         dataset_fingerprint=prepared.dataset.fingerprint,
         checkpoint_hash=prepared.checkpoint.sha256,
         resolved=built.get("resolved", {}),
-        start_up=StartUp(**(UNTOLD | built["start_up"])) if built else None,
+        start_up=StartUp(**(OLD_WORKER_DEFAULTS | built["start_up"])) if built else None,
         features=CachedFeatures(**built["features"]) if built.get("features") else None,
-        memory=_memory(outcome),
+        memory=_build_memory(outcome),
         pipeline=measured["pipeline"],
         compute=measured["compute"],
         loader=measured["loader"],
-        fine_tunes=tuple(_fine_tunes(outcome, prepared)),
-        conditions=launched.conditions,
+        fine_tunes=tuple(_build_fine_tunes(outcome, prepared)),
+        conditions=case_launch.conditions,
         proof=verdict,
         benchmarks=tuple(entry for kind, entry in benchmarks.items() if kind != "loader"),
         warnings=(),
         failure=outcome.failure,
     )
-    return made.model_copy(update={"warnings": warnings.of_launch(made)})
+    return made.model_copy(update={"warnings": warnings.find_launch_warnings(made)})
 
 
-def rounds(outcome: Outcome[Job], kind: str) -> Rounds | None:
-    """The rounds of one kind; None where they were not measured to their end."""
-    return _rounds(outcome, kind, _benchmarks(outcome))
+def read_rounds(outcome: WorkerOutcome[Job], kind: str) -> Rounds | None:
+    """Read the rounds of one kind; None if they were not all measured."""
+    return _build_rounds(outcome, kind, _read_benchmarks(outcome))
 
 
-def step_seconds(outcome: Outcome[Any]) -> dict[str, tuple[float, ...]]:
-    """Seconds a step of each round, by kind; what was not measured to its end is left out."""
+def read_step_seconds(outcome: WorkerOutcome[Any]) -> dict[str, tuple[float, ...]]:
+    """Read the seconds per step of each round, by kind; kinds that were not measured completely are left out."""
     return {
         kind: tuple(seconds / entry["extra_info"]["steps_per_round"] for seconds in entry["stats"]["data"])
-        for kind, entry in _benchmarks(outcome).items()
+        for kind, entry in _read_benchmarks(outcome).items()
     }
 
 
-def _evidence(outcome: Outcome[Job]) -> dict[str, np.ndarray] | None:
-    return _arrays(outcome, "proof.npz") if "proven" in outcome.said else None
+def _load_evidence(outcome: WorkerOutcome[Job]) -> dict[str, np.ndarray] | None:
+    return _load_arrays(outcome, "proof.npz") if "proven" in outcome.messages else None
 
 
-def _tuned(outcome: Outcome[Job]) -> dict[str, np.ndarray] | None:
-    return _arrays(outcome, "fine_tune.npz") if f"fine-tuned {outcome.job.task.seed}" in outcome.said else None
+def _load_fine_tune(outcome: WorkerOutcome[Job]) -> dict[str, np.ndarray] | None:
+    return _load_arrays(outcome, "fine_tune.npz") if f"fine-tuned {outcome.job.task.seed}" in outcome.messages else None
 
 
-def _arrays(outcome: Outcome[Job], name: str) -> dict[str, np.ndarray]:
-    """A file of which the worker said that it is whole."""
+def _load_arrays(outcome: WorkerOutcome[Job], name: str) -> dict[str, np.ndarray]:
+    """Load a file that the worker has reported as complete."""
     with np.load(outcome.job.folder / name) as arrays:
         return dict(arrays)
 
 
-def _benchmarks(outcome: Outcome[Any]) -> dict[str, dict[str, Any]]:
-    """pytest-benchmark's entries by kind; it writes them when a worker ends well."""
+def _read_benchmarks(outcome: WorkerOutcome[Any]) -> dict[str, dict[str, Any]]:
+    """Read pytest-benchmark's entries by kind; it writes them when a worker ends without a failure."""
     file = outcome.job.folder / "benchmark.json"
     if not file.is_file() or not file.stat().st_size:
         return {}
@@ -135,10 +146,10 @@ def _benchmarks(outcome: Outcome[Any]) -> dict[str, dict[str, Any]]:
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         by_kind.setdefault(entry["extra_info"]["kind"], []).append(entry)
-    return {kind: joined(several) for kind, several in by_kind.items()}
+    return {kind: merge_entries(several) for kind, several in by_kind.items()}
 
 
-def _rounds(outcome: Outcome[Job], kind: str, benchmarks: dict[str, dict[str, Any]]) -> Rounds | None:
+def _build_rounds(outcome: WorkerOutcome[Job], kind: str, benchmarks: dict[str, dict[str, Any]]) -> Rounds | None:
     if kind not in benchmarks:
         return None
     entry = benchmarks[kind]
@@ -147,30 +158,30 @@ def _rounds(outcome: Outcome[Job], kind: str, benchmarks: dict[str, dict[str, An
         steps=entry["extra_info"]["steps_per_round"],
         images=entry["extra_info"]["images_per_round"],
         seconds=tuple(entry["stats"]["data"]),
-        warmup_steps=outcome.said[f"calibrated {kind}"]["steps"],
-        warmup_capped=outcome.said[f"calibrated {kind}"]["capped"],
+        warmup_steps=outcome.messages[f"calibrated {kind}"]["steps"],
+        warmup_capped=outcome.messages[f"calibrated {kind}"]["capped"],
     )
 
 
-def _memory(outcome: Outcome[Job]) -> Memory | None:
-    if "memory" not in outcome.said:
+def _build_memory(outcome: WorkerOutcome[Job]) -> Memory | None:
+    if "memory" not in outcome.messages:
         return None
-    told = outcome.said["memory"]
+    memory = outcome.messages["memory"]
     return Memory(
-        host=tuple(Phase(**phase) for phase in told["host"]),
-        resettable=told["resettable"],
-        device_allocated=told["device_allocated"],
-        device_reserved=told["device_reserved"],
+        host=tuple(Phase(**phase) for phase in memory["host"]),
+        resettable=memory["resettable"],
+        device_allocated=memory["device_allocated"],
+        device_reserved=memory["device_reserved"],
         nvml_device=outcome.nvml_device,
     )
 
 
-def _fine_tunes(outcome: Outcome[Job], prepared: Prepared) -> Iterator[FineTune]:
-    # With random weights an accuracy would say something about the draw, not about the fine-tune.
+def _build_fine_tunes(outcome: WorkerOutcome[Job], prepared: PreparedTask) -> Iterator[FineTune]:
+    # With random weights an accuracy would depend on the drawn weights, not on the fine-tune.
     random = prepared.task.weights == "random"
     for seed in outcome.job.seeds:
-        if said := outcome.said.get(f"fine-tuned {seed}"):
-            tuned: dict[str, Any] = UNTOLD | said
+        if message := outcome.messages.get(f"fine-tuned {seed}"):
+            tuned: dict[str, Any] = OLD_WORKER_DEFAULTS | message
             yield FineTune(
                 seed=seed,
                 seconds=tuned["seconds"],

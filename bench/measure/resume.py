@@ -1,4 +1,4 @@
-"""Resume: go on with a run that was cut off, if nothing has changed that decides a figure."""
+"""Resume: finish an interrupted run, if nothing that affects a figure has changed."""
 
 from __future__ import annotations
 
@@ -10,91 +10,95 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.plan.request import Plan, Request, plan
+from bench.plan.plan import Plan, make_plan
+from bench.plan.request import Request
 from bench.records import store
 from bench.records.record import Record
 
-FILE = "request.json"
-#: What may differ between two parts of a run: when it was, how busy the machine was, and what was typed.
-PASSING = ("time", "system.load_average", "gpus.clock")
-#: Differences that are told.
-MOST = 5
+REQUEST_FILE = "request.json"
+#: Conditions that may differ between two parts of a run: the time, how busy the machine was, the clock of its GPUs.
+IGNORED_FIELDS = ("time", "system.load_average", "gpus.clock")
+#: How many differences an error message lists.
+MAX_LISTED = 5
 
 
-def keep(run: Path, request: Request) -> None:
-    """Write down in the run's folder what was asked for. The file has paths of this machine."""
-    told = asdict(request) | {"results": str(request.results.absolute())}
+def write_request(run: Path, request: Request) -> None:
+    """Write the request into the run's folder. The file contains paths of this machine."""
+    fields = asdict(request) | {"results": str(request.results.absolute())}
     for name in ("data_dir", "checkpoint"):
-        told[name] = str(told[name].absolute()) if told[name] else None
-    store.write_text(run / FILE, json.dumps(told, indent=1) + "\n")
+        fields[name] = str(fields[name].absolute()) if fields[name] else None
+    store.write_text(run / REQUEST_FILE, json.dumps(fields, indent=1) + "\n")
 
 
-def asked(run: Path) -> Request:
-    """What a run was asked for.
+def read_request(run: Path) -> Request:
+    """Read the request of a run.
 
     Raises:
-        UserError: it does not say.
+        UserError: the file is missing or not valid.
     """
     try:
-        told = json.loads((run / FILE).read_text())
+        fields = json.loads((run / REQUEST_FILE).read_text())
         for name in ("data_dir", "checkpoint", "results"):
-            told[name] = Path(told[name]) if told[name] else None
-        return Request(**told)
+            fields[name] = Path(fields[name]) if fields[name] else None
+        return Request(**fields)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = f"{type(error).__name__} in {FILE}"
+        reason = f"{type(error).__name__} in {REQUEST_FILE}"
         raise UserError(f"run {run} cannot be resumed ({reason}): begin a new one") from None
 
 
-def resumed(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
-    """The plan for what is left of a run. One that was killed before it wrote down its conditions has measured nothing,
-    and can be finished under any.
+def plan_remaining(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:
+    """Plan what is left of a run.
+
+    A run that was killed before it wrote its conditions has measured nothing, and can be finished under any conditions.
 
     Args:
         run: its folder.
-        request: what it was asked for.
-        about: the conditions now, as records carry them.
+        request: the request that it was started with.
+        about: the present conditions, as records contain them.
 
     Raises:
-        UserError: conditions have changed, each difference named.
+        UserError: conditions have changed; the message lists the differences.
     """
-    records, _ = store.read(run)
-    chosen = replace(plan(request), done=tuple(records))
-    before: Mapping[str, Any] = records[0].about if records else begun_under(run)
-    changed = differences(before, {**about, "run": before.get("run", {})}) if before else []
-    refuse(run, [*changed, *_other_experiments(records, chosen)])
+    records, _ = store.read_records(run)
+    chosen = replace(make_plan(request), done=tuple(records))
+    before: Mapping[str, Any] = records[0].about if records else read_start_conditions(run)
+    changed = find_differences(before, {**about, "run": before.get("run", {})}) if before else []
+    refuse_changes(run, [*changed, *_find_changed_inputs(records, chosen)])
     return chosen
 
 
-def refuse(run: Path, found: Sequence[str]) -> None:
-    """Refuse to go on with a run, if there are differences.
+def refuse_changes(run: Path, found: Sequence[str]) -> None:
+    """Refuse to resume a run if there are differences.
 
     Raises:
-        UserError: there are; the first few are named.
+        UserError: there are; the message lists the first few.
     """
     if found:
-        more = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
-        raise UserError(f"run {run.name} cannot be resumed, conditions have changed: {'; '.join(found[:MOST])}{more}")
+        more = f"; and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else ""
+        raise UserError(
+            f"run {run.name} cannot be resumed, conditions have changed: {'; '.join(found[:MAX_LISTED])}{more}"
+        )
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What decides a figure and has changed, one line each: `packages.torch was 2.9.0 and is 2.9.1`."""
+def find_differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the conditions that have changed and affect a figure, as `packages.torch was 2.9.0 and is 2.9.1`."""
     found = []
     for key in dict.fromkeys((*before, *now)):
         path = f"{prefix}{key}"
         was, is_ = before.get(key), now.get(key)
-        if re.sub(r"\.\d+", "", path) in PASSING or was == is_:
+        if re.sub(r"\.\d+", "", path) in IGNORED_FIELDS or was == is_:
             continue
         if isinstance(was, list) and isinstance(is_, list) and any(isinstance(one, Mapping) for one in (*was, *is_)):
             was, is_ = (dict(enumerate(each)) for each in (was, is_))
         if isinstance(was, Mapping) and isinstance(is_, Mapping):
-            found += differences(was, is_, f"{path}.")
+            found += find_differences(was, is_, f"{path}.")
         else:
             found.append(f"{path} was {was} and is {is_}")
     return found
 
 
-def _other_experiments(records: Sequence[Record], chosen: Plan) -> Iterator[str]:
-    """Records of tasks, images or weights that the plan does not have any more."""
+def _find_changed_inputs(records: Sequence[Record], chosen: Plan) -> Iterator[str]:
+    """List the differences between the plan and the tasks, images, weights and tuned variants of the records."""
     for position, prepared in enumerate(chosen.tasks):
         now = {
             "task_hash": prepared.task.hash,
@@ -108,13 +112,13 @@ def _other_experiments(records: Sequence[Record], chosen: Plan) -> Iterator[str]
         found = {backend: variant for backend, variant in chosen.cases(prepared) if variant.name == "tuned"}
         tuned = [record for record in records if record.position == position and record.variant.name == "tuned"]
         if other := next((record for record in tuned if record.variant != found.get(record.backend)), None):
-            yield f"{other.case}: what is tuned was found anew since"
+            yield f"{other.case}: another tuned variant was found since"
 
 
-def begun_under(run: Path) -> Mapping[str, Any]:
-    """What a run without records was begun under: `environment.json`, less what no record says yet."""
+def read_start_conditions(run: Path) -> Mapping[str, Any]:
+    """Read the conditions under which a run without records was started, from its `environment.json`."""
     try:
-        told = json.loads((run / "environment.json").read_text())
-        return {name: value for name, value in told.items() if name != "frameworks"}
+        content = json.loads((run / "environment.json").read_text())
+        return {name: value for name, value in content.items() if name != "frameworks"}
     except (OSError, ValueError):
         return {}

@@ -1,4 +1,4 @@
-"""A run: every task of a plan, in several launches, from the first worker to the last table."""
+"""The run: it measures, or only proves, every task of a plan."""
 
 from __future__ import annotations
 
@@ -10,48 +10,38 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
-
 import backends
 from backends.task import Variant
-from bench.analysis.warnings import LEAST_LAUNCHES
-from bench.cache import features
-from bench.data.dataset import Dataset
-from bench.errors import UserError
+from bench.analysis.warnings import MIN_LAUNCHES
 from bench.measure import conductor, record_builder
+from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.progress import Progress
 from bench.parity.tolerances import REFERENCE
-from bench.plan.request import Plan, Prepared
+from bench.plan.plan import Plan
+from bench.plan.prepared_task import PreparedTask
 from bench.records import store
 from bench.records.record import Conditions, Proof, Record
 from bench.records.round_kinds import COMPARED, KINDS
 from bench.worker.job import Job
 
-#: Rounds of a kind that are made in two halves; of fewer, each half would be one round.
-LEAST_IN_HALVES = 4
+#: From this many rounds of a kind on, they are measured in two halves; with fewer, a half would be one round.
+MIN_ROUNDS_TO_SPLIT = 4
 
 
-def case_id(prepared: Prepared, backend: str, variant: Variant) -> str:
-    """Readable and stable: `pytorch-default-cifar10-resnet18`, with the task's hash where it was overridden."""
-    suffix = f"-{prepared.task.hash}" if prepared.overridden else ""
-    return f"{backend}-{variant.name}-{prepared.task.name}{suffix}"
-
-
-def compare(
+def measure_launches(
     plan: Plan,
     run: Path,
     about: dict[str, object],
     progress: Progress,
     enough: Callable[[Sequence[Record]], bool] = lambda records: True,
 ) -> Iterator[list[Record]]:
-    """Measure everything that is not done yet; yields each launch's records as soon as they are written.
+    """Measure everything that is not done yet; yield each launch's records as soon as they are written.
 
     Args:
-        plan: what to measure, and what of it is done.
-        run: its folder.
-        about: what every record says of the run and its machine.
-        progress: is told of everything.
+        plan: what to measure, and the records that there are already.
+        run: the run's folder.
+        about: the run and its machine, as every record contains them.
+        progress: receives all progress.
         enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
     """
     draw = random.Random()
@@ -59,178 +49,160 @@ def compare(
         began = time.monotonic()
         records = [record for record in plan.done if record.position == position]
         proofs = {record.case: record.proof for record in records if record.proof}
-        while launch := _next(plan, prepared, records, enough, time.monotonic() - began):
+        while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-                of_launch = [
-                    record_builder.record(*parts, run=run.name, suite=plan.suite.name, position=position, about=about)
-                    for parts in _launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
+                new_records = [
+                    record_builder.build_record(
+                        *parts, run=run.name, suite=plan.suite.name, position=position, about=about
+                    )
+                    for parts in _run_launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
                 ]
-            for record in of_launch:
+            for record in new_records:
                 store.write_record(run, record)
-            records += of_launch
-            yield of_launch
-            if all(record.failure for record in of_launch):
-                break  # what killed every worker would kill the next ones too
+            records += new_records
+            yield new_records
+            if all(record.failure for record in new_records):
+                break  # the next launch would fail as well
 
 
 @dataclass(frozen=True)
-class Next:
-    """A launch to make: its number, and the seeds of its fine-tunes."""
+class NextLaunch:
+    """A launch to be made: its number, and the seeds of its fine-tunes."""
 
     number: int
     seeds: tuple[int, ...]
 
 
-def _next(
+def _plan_next_launch(
     plan: Plan,
-    prepared: Prepared,
+    prepared: PreparedTask,
     records: Sequence[Record],
     enough: Callable[[Sequence[Record]], bool],
     spent: float,
-) -> Next | None:
-    """The launch that is to be made next; None when all is done, or after `spent` seconds the suite's time is.
+) -> NextLaunch | None:
+    """The launch to be made next; None if everything is done, or if `spent` seconds exceed the suite's time limit.
 
-    A launch that was cut off counts for nothing, and its number is not used again. Ratios come from launches of all
-    cases, so only those count.
+    Only complete launches count, because ratios need all cases of a launch. The number of an interrupted launch is not
+    used again.
     """
-    cases = {case_id(prepared, backend, variant) for backend, variant in plan.cases(prepared)}
+    cases = {format_case_id(prepared, backend, variant) for backend, variant in plan.cases(prepared)}
     by_launch: dict[int, set[str]] = {}
     for record in records:
         by_launch.setdefault(record.launch, set()).add(record.case)
-    whole = sum(found >= cases for found in by_launch.values())
+    complete = sum(found >= cases for found in by_launch.values())
     late = plan.suite.most_minutes is not None and spent > 60 * plan.suite.most_minutes
-    missing = 0 if late and whole >= LEAST_LAUNCHES else max(0, plan.suite.launches - whole)
-    wanted = range(prepared.task.seed, prepared.task.seed + plan.seeds) if prepared.fine_tune else ()
-    tuned = {tune.seed for record in records for tune in record.fine_tunes}
-    seeds = [seed for seed in wanted if seed not in tuned]
+    missing = 0 if late and complete >= MIN_LAUNCHES else max(0, plan.suite.launches - complete)
+    all_seeds = range(prepared.task.seed, prepared.task.seed + plan.seeds) if prepared.fine_tune else ()
+    fine_tuned = {tune.seed for record in records for tune in record.fine_tunes}
+    seeds = [seed for seed in all_seeds if seed not in fine_tuned]
     if not missing and not seeds and enough(records):
         return None
     share = -(-len(seeds) // max(1, missing))
-    return Next(max(by_launch, default=0) + 1, tuple(seeds[:share]))
+    return NextLaunch(max(by_launch, default=0) + 1, tuple(seeds[:share]))
 
 
-def prove(
+def run_proofs(
     plan: Plan, proof_images: int, proof_steps: int, progress: Progress, fine_tune: bool = True
-) -> Iterator[tuple[Prepared, list[Record]]]:
-    """The whole proof of every case, with the fine-tune or without, and without any measuring."""
+) -> Iterator[tuple[PreparedTask, list[Record]]]:
+    """Run the complete proof of sameness of every case, with or without its fine-tune, and without timed rounds."""
     for prepared in plan.tasks:
         thorough = plan.suite.model_copy(
             update={"rounds": 0, "launches": 1, "proof_images": proof_images, "proof_steps": proof_steps}
         )
-        alone = replace(plan, suite=thorough)
-        only = Next(1, (prepared.task.seed,) if fine_tune else ())
+        proof_plan = replace(plan, suite=thorough)
+        only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
             records = [
-                record_builder.record(*parts, run="", suite=thorough.name, position=0, about={})
-                for parts in _launch(alone, prepared, only, Path(folder), {}, random.Random(), progress)
+                record_builder.build_record(*parts, run="", suite=thorough.name, position=0, about={})
+                for parts in _run_launch(proof_plan, prepared, only, Path(folder), {}, random.Random(), progress)
             ]
         yield prepared, records
 
 
-def _launch(
+def _run_launch(
     plan: Plan,
-    prepared: Prepared,
-    launch: Next,
+    prepared: PreparedTask,
+    launch: NextLaunch,
     folder: Path,
     proofs: dict[str, Proof],
     draw: random.Random,
     progress: Progress,
-) -> list[tuple[record_builder.Launched, Proof | None]]:
-    """What became of each case that is measured, and the verdict on its sameness; new proofs go into `proofs`."""
+) -> list[tuple[record_builder.CaseLaunch, Proof | None]]:
+    """Run a launch; returns each measured case with its proof of sameness. New proofs are added to `proofs`."""
     started = datetime.now(UTC)
-    jobs = _jobs(plan, prepared, launch, folder, proofs)
-    progress.launch(prepared, launch.number, jobs)
-    crews = [[job] for job in jobs] if plan.isolated else [jobs]
-    outcomes: dict[str, tuple[conductor.Outcome[Job], Conditions | None]] = {}
-    for crew in crews:
-        done = conductor.launch(crew, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0)
+    jobs = _make_jobs(plan, prepared, launch, folder, proofs)
+    progress.start_launch(prepared, launch.number, jobs)
+    groups = [[job] for job in jobs] if plan.isolated else [jobs]
+    outcomes: dict[str, tuple[conductor.WorkerOutcome[Job], Conditions | None]] = {}
+    for group in groups:
+        done = conductor.run_launch(
+            group, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0
+        )
         outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
-    reference, _ = outcomes.get(case_id(prepared, REFERENCE[0], plan.default), (None, None))
-    measured, made = plan.cases(prepared), []
+    reference, _ = outcomes.get(format_case_id(prepared, REFERENCE[0], plan.default), (None, None))
+    measured, case_launches = plan.cases(prepared), []
     for case, (outcome, conditions) in outcomes.items():
-        if outcome.job.proof_steps and (verdict := record_builder.proof(outcome, reference, prepared)):
+        if outcome.job.proof_steps and (verdict := record_builder.build_proof(outcome, reference, prepared)):
             proofs[case] = verdict
         if (outcome.job.backend, outcome.job.variant) in measured:
-            launched = record_builder.Launched(outcome, prepared, conditions, launch.number, started)
-            made.append((launched, _verdict(proofs.get(case), outcome)))
-    return made
+            case_launch = record_builder.CaseLaunch(outcome, prepared, conditions, launch.number, started)
+            case_launches.append((case_launch, _attribute_proof(proofs.get(case), outcome)))
+    return case_launches
 
 
-def _verdict(proof: Proof | None, outcome: conductor.Outcome[Job]) -> Proof | None:
-    """The proof of a case, which cost its time in just one launch."""
+def _attribute_proof(proof: Proof | None, outcome: conductor.WorkerOutcome[Job]) -> Proof | None:
+    """The proof of a case, with its seconds only in the launch that it was made in."""
     if proof is None or outcome.job.proof_steps:
         return proof
     return proof.model_copy(update={"seconds": 0.0})
 
 
-def _jobs(plan: Plan, prepared: Prepared, launch: Next, folder: Path, proofs: Mapping[str, Proof]) -> list[Job]:
-    """The jobs of a launch. What needs doing once, the proof, is in the first one."""
+def _make_jobs(
+    plan: Plan, prepared: PreparedTask, launch: NextLaunch, folder: Path, proofs: Mapping[str, Proof]
+) -> list[Job]:
+    """Make the jobs of a launch. The proof is part of the first launch only."""
     data = write_images(prepared.dataset, folder)
     measured = plan.cases(prepared)
-    proving = any(case_id(prepared, backend, variant) not in proofs for backend, variant in measured)
+    proving = any(format_case_id(prepared, backend, variant) not in proofs for backend, variant in measured)
     reference = (REFERENCE[0], plan.default)
-    extra = [reference] if proving and reference not in measured and not backends.missing_packages(reference[0]) else []
+    extra = (
+        [reference]
+        if proving and reference not in measured and not backends.find_missing_packages(reference[0])
+        else []
+    )
     jobs = []
     for backend, variant in (*extra, *measured):
-        counts = (backend, variant) in measured
-        case = case_id(prepared, backend, variant)
-        (folder / case).mkdir()
+        is_measured = (backend, variant) in measured
         jobs.append(
-            Job(
-                case=case,
-                backend=backend,
-                task=prepared.task,
-                variant=variant,
-                data=data,
-                scratch=folder,
-                checkpoint=prepared.checkpoint.folder.absolute(),
-                folder=folder / case,
+            make_case_job(
+                prepared,
+                backend,
+                variant,
+                data,
+                folder,
                 proof_images=plan.suite.proof_images,
                 proof_steps=plan.suite.proof_steps if proving else 0,
-                rounds=plan.suite.rounds if counts else 0,
-                later=_later(plan.suite.rounds) if counts else 0,
-                kinds=_kinds(variant, launch),
-                features=cache_entry(prepared, backend, variant),
+                rounds=plan.suite.rounds if is_measured else 0,
+                later=_count_later_rounds(plan.suite.rounds) if is_measured else 0,
+                kinds=_choose_round_kinds(variant, launch),
                 cache_limit=plan.cache_limit,
-                seeds=launch.seeds if counts or not plan.suite.rounds else (),
-                descriptor=-1,
+                seeds=launch.seeds if is_measured or not plan.suite.rounds else (),
             )
         )
     return jobs
 
 
-def _later(rounds: int) -> int:
-    """Rounds of each kind that follow after those of all kinds, where there are enough for two halves: a slow phase of
-    the machine, which lasts for ten seconds and hits one framework more than another, then spoils half of a kind.
+def _count_later_rounds(rounds: int) -> int:
+    """How many rounds of each kind run later, after the first rounds of all kinds: half of them, if there are enough.
+
+    A slow phase of the machine lasts for ten seconds and slows one framework more than another. With later rounds it
+    affects only half of a kind.
     """
-    return rounds // 2 if rounds >= LEAST_IN_HALVES else 0
+    return rounds // 2 if rounds >= MIN_ROUNDS_TO_SPLIT else 0
 
 
-def _kinds(variant: Variant, launch: Next) -> tuple[str, ...]:
-    """Rounds that a case has. The head's training on cached features has no input pipeline that could be left out."""
+def _choose_round_kinds(variant: Variant, launch: NextLaunch) -> tuple[str, ...]:
+    """The kinds of rounds of a case. Training on cached features has no input pipeline that could be left out."""
     if variant.features == "cached":
         return ("pipeline",)
     return KINDS if launch.number == 1 else COMPARED
-
-
-def cache_entry(prepared: Prepared, backend: str, variant: Variant) -> Path | None:
-    """Where the case's cached features lie, or will."""
-    if variant.features != "cached":
-        return None
-    digits = features.key(backend, prepared.task, variant, prepared.checkpoint.sha256, prepared.dataset.fingerprint)
-    return (features.folder() / f"{digits}{features.ENDING}").absolute()
-
-
-def write_images(dataset: Dataset, folder: Path) -> Path:
-    """The file that workers read the images from, in `folder`.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    file = folder / "data.safetensors"
-    arrays = {name: getattr(dataset, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
-    try:
-        save_file(arrays, file)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write the images into {folder} ({error}): free space there, or set TMPDIR") from None
-    return file

@@ -1,4 +1,4 @@
-"""A worker as the conductor sees it: started, spoken to, watched, ended."""
+"""The worker process, from the conductor's side: start it, exchange messages with it, watch it, end it."""
 
 from __future__ import annotations
 
@@ -18,40 +18,38 @@ from typing import Any, NoReturn
 
 from backends import knobs
 from bench.machine import memory
-from bench.machine.environment import PROJECT, out_of_memory_kills
+from bench.machine.environment import PROJECT, count_out_of_memory_kills
 from bench.records.record import Failure
 from bench.records.units import MB
 from bench.worker.channel import Channel, Message
 from bench.worker.job import AnyJob, Job, TargetJob
-from bench.worker.lifeline import TELL_STACKS
+from bench.worker.lifeline import DUMP_STACKS_SIGNAL
 
-#: Lines of a dead worker's output that are shown.
+#: How many of the last lines of a dead worker's output are shown.
 LAST_LINES = 12
 #: Seconds that a worker may take to save its files and end.
 END_TIMEOUT = 120.0
-#: Seconds between two looks at the memory of a worker that is awaited.
-LOOK_SECONDS = 1.0
-#: Seconds that a hung worker gets to write the stacks of its threads, and lines of them that are kept.
+#: Seconds between two readings of a worker's memory while its message is awaited.
+POLL_SECONDS = 1.0
+#: Seconds that a hung worker gets to write the stacks of its threads, and how many lines of them are kept.
 STACKS_SECONDS = 1.0
 STACK_LINES = 200
-#: How frameworks say that they got no memory: Python, C++, PyTorch on CPU and GPU, TensorFlow.
-NO_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate memory|ResourceExhausted|OOM when")
-#: Bytes: with less on the disk of temporary files a worker cannot write what it is to leave.
-LEAST_FREE = MB
-#: Random padding of the environment, in bytes: its size moves the stack, and with it alignment and speed
-#: (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
-MOST_PADDING = 4096
+#: How errors of Python, C++, PyTorch on CPU and GPU, and TensorFlow name a lack of memory.
+OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate memory|ResourceExhausted|OOM when")
+#: With fewer free bytes on the disk of temporary files, a worker cannot write its results.
+MIN_FREE_DISK = MB
+#: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
+#: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
+MAX_PADDING = 4096
+#: Environment variables that hold a list, with its separator: a knob adds an item to it.
+LIST_VARIABLES = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
 
-
-#: Variables that hold several things, and what stands between them: a knob adds its own.
-LISTS = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
-
-#: How the end of a process by SIGKILL is told.
+#: How a failure names an end by SIGKILL.
 KILLED = "killed by SIGKILL"
 
 
 class WorkerDied(Exception):
-    """The worker ended before it should have; `failure` says how."""
+    """The worker ended too early; `failure` says how."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
@@ -59,21 +57,21 @@ class WorkerDied(Exception):
 
 
 class WorkerProcess:
-    """One process running one job. It is started holding the baton."""
+    """One process that runs one job. It has the baton when it starts."""
 
     def __init__(self, job: AnyJob, on_event: Callable[[str, Message], None]) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
-            job: what to run; its descriptor is filled in here.
-            on_event: called with the case and every message that comes while waiting for another.
+            job: what to run; its `descriptor` and `spawned` are filled in here.
+            on_event: called with the case and every message that arrives.
         """
         ours, theirs = socket.socketpair()
         self.job = job.model_copy(update={"descriptor": theirs.fileno(), "spawned": time.monotonic()})
         self.phase = "start"
-        self.said: dict[str, Message] = {}
+        self.messages: dict[str, Message] = {}
         self.peak: int | None = None
-        self._kills_before = out_of_memory_kills()
+        self._kills_before = count_out_of_memory_kills()
         self._on_event = on_event
         self._channel = Channel(ours)
         self._log = self.job.folder / "output.txt"
@@ -87,54 +85,54 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment(self.job),
-                start_new_session=True,  # Ctrl-C is the conductor's to deal with
+                env=build_environment(self.job),
+                start_new_session=True,  # Ctrl-C goes to the conductor only
             )
         theirs.close()
 
     def wait_for(self, *events: str, timeout: float) -> Message:
-        """The next message that is one of `events`; others are kept in `said` and passed to `on_event`.
+        """Wait for the next message that is one of `events`; every message is kept and given to `on_event`.
 
         Raises:
-            WorkerDied: it ended, said that it failed, or was silent for `timeout` seconds and was killed.
+            WorkerDied: it ended, or sent nothing for `timeout` seconds and was killed.
         """
-        patience = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while True:
             try:
-                message = self._channel.receive(max(0.0, min(LOOK_SECONDS, patience - time.monotonic())))
+                message = self._channel.receive(max(0.0, min(POLL_SECONDS, deadline - time.monotonic())))
             except (TimeoutError, BlockingIOError):
-                self._look()
-                if time.monotonic() < patience:
+                self._update_peak()
+                if time.monotonic() < deadline:
                     continue
-                stacks = self._stacks()
+                stacks = self._read_stacks()
                 self.kill()
-                failure = self._failure(f"no answer for {timeout:.0f} s, killed")
+                failure = self._build_failure(f"no answer for {timeout:.0f} s, killed")
                 raise WorkerDied(failure.model_copy(update={"stacks": stacks})) from None
             if message is None:
-                raise WorkerDied(self._failure(None))
-            self._look()
-            patience = time.monotonic() + timeout
+                raise WorkerDied(self._build_failure(None))
+            self._update_peak()
+            deadline = time.monotonic() + timeout
             event = message["event"]
             if event == "phase":
                 self.phase = message["name"]
-            self.said[f"{event} {message['kind']}" if "kind" in message else event] = message
+            self.messages[f"{event} {message['kind']}" if "kind" in message else event] = message
             self._on_event(self.job.case, message)
             if event in events:
                 return message
 
     def hand_baton(self, **content: Any) -> None:
-        """Let it go on.
+        """Hand the baton to the worker, so that it goes on.
 
         Raises:
-            WorkerDied: it is gone.
+            WorkerDied: it has ended.
         """
         try:
             self._channel.send(**content)
         except OSError:
-            raise WorkerDied(self._failure(None)) from None
+            raise WorkerDied(self._build_failure(None)) from None
 
     def end(self, timeout: float = END_TIMEOUT) -> None:
-        """Wait until it has saved its files and ended by itself.
+        """Wait until the worker has saved its files and ended.
 
         Raises:
             WorkerDied: it ended with a failure, or not in time.
@@ -143,63 +141,64 @@ class WorkerProcess:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise WorkerDied(self._failure(f"did not end in {timeout:.0f} s, killed")) from None
+            raise WorkerDied(self._build_failure(f"did not end in {timeout:.0f} s, killed")) from None
         self._channel.close()
         if status:
-            raise WorkerDied(self._failure(None))
+            raise WorkerDied(self._build_failure(None))
 
-    def refuse(self, reason: str) -> NoReturn:
-        """End it at once, for a reason of the conductor's.
+    def abort(self, reason: str) -> NoReturn:
+        """Kill the worker, with `reason` as its failure.
 
         Raises:
             WorkerDied: always.
         """
         self.kill()
-        raise WorkerDied(self._failure(reason))
+        raise WorkerDied(self._build_failure(reason))
 
     def kill(self) -> None:
-        """End it and its children at once. Killing a dead worker is allowed."""
+        """Kill the worker and its children. Killing a dead worker has no effect."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._channel.close()
 
-    def _failure(self, reason: str | None) -> Failure:
+    def _build_failure(self, reason: str | None) -> Failure:
+        """The failure with this reason; without one, the reason that the worker sent or its exit status."""
         if reason is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(10)  # it has hung up: its exit status is near
+                self.process.wait(10)  # it closed the channel, so it is about to end
             self.kill()
-            failed = self.said.get("failed")
-            reason = failed["reason"] if failed else ended(self.process.returncode)
-        if NO_MEMORY.search(reason) or (KILLED in reason and out_of_memory_kills() > self._kills_before):
+            failed = self.messages.get("failed")
+            reason = failed["reason"] if failed else describe_exit(self.process.returncode)
+        if OUT_OF_MEMORY.search(reason) or (KILLED in reason and count_out_of_memory_kills() > self._kills_before):
             size = f" at {self.peak / MB:,.0f} MB" if self.peak else ""
             reason = f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or --isolated"
-        elif shutil.disk_usage(self.job.folder).free < LEAST_FREE:
+        elif shutil.disk_usage(self.job.folder).free < MIN_FREE_DISK:
             reason += ": the disk of temporary files is full: free space there, or set TMPDIR"
-        lines = self._lines()
+        lines = self._read_lines()
         return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]), peak=self.peak)
 
-    def _lines(self) -> list[str]:
+    def _read_lines(self) -> list[str]:
         return self._log.read_text(errors="replace").splitlines()
 
-    def _look(self) -> None:
-        """Note the worker's peak, of which nothing is left when it is killed."""
-        peak = memory.peak_bytes(Path("/proc") / str(self.process.pid) / "status")
+    def _update_peak(self) -> None:
+        """Read the worker's peak memory, which can no longer be read after it was killed."""
+        peak = memory.read_peak_bytes(Path("/proc") / str(self.process.pid) / "status")
         self.peak = max(filter(None, (self.peak, peak)), default=None)
 
-    def _stacks(self) -> tuple[str, ...]:
-        """The stacks of all threads of a worker that hangs, as it writes them when it is asked."""
-        if TELL_STACKS is None:
+    def _read_stacks(self) -> tuple[str, ...]:
+        """Let a hung worker write the stacks of all its threads, and read them."""
+        if DUMP_STACKS_SIGNAL is None:
             return ()
-        before = len(self._lines())
+        before = len(self._read_lines())
         with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(TELL_STACKS)
+            self.process.send_signal(DUMP_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
-        return tuple(self._lines()[before:][:STACK_LINES])
+        return tuple(self._read_lines()[before:][:STACK_LINES])
 
 
-def ended(status: int) -> str:
-    """How a process ended, in words."""
+def describe_exit(status: int) -> str:
+    """Describe in words how a process ended, from its exit status as `subprocess` gives it."""
     if status == -signal.SIGKILL:
         return f"{KILLED}: by someone, or by the kernel because memory ran out"
     if status < 0:
@@ -207,35 +206,35 @@ def ended(status: int) -> str:
     return f"ended with exit status {status}"
 
 
-def environment(job: AnyJob) -> dict[str, str]:
-    """The worker's environment: what decides speed is set, and the same for all."""
+def build_environment(job: AnyJob) -> dict[str, str]:
+    """Build the worker's environment: all variables that affect speed are set, equally for all workers."""
     threads = str(job.variant.threads)
     inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    chosen = {
+    fixed = {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "TF_ENABLE_ONEDNN_OPTS": inherited.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "TF_CPP_MIN_LOG_LEVEL": inherited.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML counts GPUs like this
-        "PYTHONPATH": os.pathsep.join(filter(None, [*_sources(job), inherited.get("PYTHONPATH")])),
+        "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML numbers GPUs in this order
+        "PYTHONPATH": os.pathsep.join(filter(None, [*_list_source_folders(job), inherited.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
-        # A late worker of a killed gate must not write into a scratch folder that others have just removed.
+        # A worker that outlives a killed gate for a moment must not write into the scratch folder while it is removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
         **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),
-        "HEADTOHEAD_PADDING": "x" * random.randrange(MOST_PADDING),
+        "HEADTOHEAD_PADDING": "x" * random.randrange(MAX_PADDING),
     }
-    turned = knobs.environment(job.backend, job.variant) if isinstance(job, Job) else {}
-    for name, separator in LISTS.items():
-        if name in turned and inherited.get(name):
-            turned[name] += f"{separator}{inherited[name]}"
-    # Another project's test may need its plugins; ours needs one.
-    ours = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_benchmark.plugin"}
-    return inherited | chosen | turned | ({} if isinstance(job, TargetJob) else ours)
+    knob_variables = knobs.make_environment(job.backend, job.variant) if isinstance(job, Job) else {}
+    for name, separator in LIST_VARIABLES.items():
+        if name in knob_variables and inherited.get(name):
+            knob_variables[name] += f"{separator}{inherited[name]}"
+    # Another project's test may need its own pytest plugins; the harness needs only one.
+    pytest_variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_benchmark.plugin"}
+    return inherited | fixed | knob_variables | ({} if isinstance(job, TargetJob) else pytest_variables)
 
 
-def _sources(job: AnyJob) -> list[str]:
-    """Where Python finds the worker's modules, and those of another project's test."""
+def _list_source_folders(job: AnyJob) -> list[str]:
+    """The folders in which Python finds the worker's modules, and those of another project's test."""
     if isinstance(job, TargetJob):
         return [str(PROJECT), str(job.root), f"{job.root}/src"]
     return [str(job.root or PROJECT)]

@@ -1,1 +1,1 @@
-"""The proof that two backends run the same fine-tune."""
+"""The proof of sameness: that two cases run the same fine-tune."""

@@ -1,4 +1,4 @@
-"""The checks of the proof of sameness: a backend's evidence against PyTorch fp32's. Pure functions of arrays."""
+"""The checks of the proof of sameness, which compare a case's evidence with the reference's. Functions of arrays."""
 
 from __future__ import annotations
 
@@ -8,83 +8,102 @@ import numpy as np
 
 from backends.task import DATASETS, Task
 from bench.parity.tolerances import (
+    BACKBONE_GRADIENT,
+    BACKBONE_MOVEMENT,
     FIRST_STEP,
     FIRST_STEP_BATCH_STATS,
-    FOLLOWING_BELOW,
     FORWARD,
-    GRADIENT_BELOW,
     INPUTS,
     INPUTS_RESIZED,
-    MOVED_BELOW,
     PREDICTIONS,
-    ROUNDED,
-    ROUNDED_PREDICTIONS,
-    ROUNDED_TOP_1,
+    REDUCED_PRECISION,
+    REDUCED_PRECISION_PREDICTIONS,
+    REDUCED_PRECISION_TOP_1,
+    TRAINED_BACKBONE,
     TRAJECTORY,
 )
 from bench.records.record import Check
 
 Arrays = Mapping[str, np.ndarray]
 
-#: Checks that what is trained below the head goes into.
-FOLLOWING = ("losses", "trajectory", "pipeline loss", "running statistics")
-#: Checks that no forward goes into.
-EXACT = ("preprocessing",)
+#: Checks of figures that depend on the training steps, and so on a trained backbone.
+AFTER_TRAINING = ("losses", "trajectory", "pipeline loss", "running statistics")
+#: Checks of figures that do not depend on the forward pass, so that its precision does not matter.
+WITHOUT_FORWARD = ("preprocessing",)
 #: Two-sided 95 % quantile of the normal distribution.
-Z95 = 1.959964
+NORMAL_QUANTILE_95 = 1.959964
 
 
-def own_checks(mine: Arrays, task: Task, pipeline: float) -> list[Check]:
-    """What a backend can be held to on its own: frozen means frozen, and its pipeline keeps the order."""
-    kept = max(
-        difference(mine["pipeline_kernel"], mine["head_kernel"]),
-        difference(mine["pipeline_bias"], mine["head_bias"]),
+def check_case_itself(mine: Arrays, task: Task, pipeline: float) -> list[Check]:
+    """Check what needs no reference: that frozen tensors are frozen, and that the input pipeline keeps the order.
+
+    Args:
+        pipeline: tolerance of the check of the input pipeline.
+    """
+    order_difference = max(
+        compute_difference(mine["pipeline_kernel"], mine["head_kernel"]),
+        compute_difference(mine["pipeline_bias"], mine["head_bias"]),
     )
     return [
-        *intact(mine, task, "frozen"),
-        check("pipeline order", kept, pipeline, "head after the same steps through the input pipeline"),
+        *check_frozen_tensors(mine, task, "frozen"),
+        make_check(
+            "pipeline order", order_difference, pipeline, "head after the same steps through the input pipeline"
+        ),
     ]
 
 
-def intact(evidence: Arrays, task: Task, name: str) -> list[Check]:
-    """Whether frozen tensors are bit-identical, trained ones moved, and running statistics do what the task says."""
+def check_frozen_tensors(evidence: Arrays, task: Task, name: str) -> list[Check]:
+    """Check that frozen tensors are bit-identical, that trained ones moved, and that running statistics moved or did
+    not move, as the task says.
+
+    Args:
+        name: the first part of the checks' names.
+    """
     altered = [str(tensor) for tensor in evidence["altered_weights"]]
     weights = [tensor for tensor in altered if tensor not in task.trained]
-    moved, statistics = len(evidence["altered_statistics"]), len(evidence["statistics"])
-    checks = [check(name, len(weights), 0, f"altered: {weights[0]}" if weights else "weights bit-identical")]
-    if idle := _still(evidence, task, altered):
-        checks.append(check(f"{name}, trained", len(idle), 0, f"stood still: {idle[0]}"))
+    moved, total = len(evidence["altered_statistics"]), len(evidence["statistics"])
+    checks = [make_check(name, len(weights), 0, f"altered: {weights[0]}" if weights else "weights bit-identical")]
+    if unmoved := _find_unmoved_tensors(evidence, task, altered):
+        checks.append(make_check(f"{name}, trained", len(unmoved), 0, f"did not move: {unmoved[0]}"))
     if task.batch_norm == "frozen":
-        checks.append(check(f"{name}, statistics", moved, 0, f"{moved} of {statistics} running statistics moved"))
+        checks.append(make_check(f"{name}, statistics", moved, 0, f"{moved} of {total} running statistics moved"))
     else:
-        still = statistics - moved
-        checks.append(check(f"{name}, statistics", still, 0, f"{still} of {statistics} running statistics stood still"))
+        still = total - moved
+        checks.append(
+            make_check(f"{name}, statistics", still, 0, f"{still} of {total} running statistics did not move")
+        )
     return checks
 
 
-def checks_against(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
-    """Everything that the reference computes too, from the network's inputs to the head after some steps."""
+def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
+    """Compare a case with the reference, from the network's inputs to the head after some steps.
+
+    Args:
+        precision: of the frozen forward; below fp32 the tolerances are larger.
+    """
 
     def relative(name: str, *arrays: str, tolerance: float, detail: str) -> Check:
-        worst = max(difference(mine.get(array), reference[array]) for array in arrays)
-        if task.trained and name in FOLLOWING:
-            tolerance = FOLLOWING_BELOW
-        return check(name, worst, tolerance if name in EXACT else ROUNDED.get(precision, tolerance), detail)
+        worst = max(compute_difference(mine.get(array), reference[array]) for array in arrays)
+        if task.trained and name in AFTER_TRAINING:
+            tolerance = TRAINED_BACKBONE
+        return make_check(
+            name, worst, tolerance if name in WITHOUT_FORWARD else REDUCED_PRECISION.get(precision, tolerance), detail
+        )
 
     first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS
     below = (
-        ("gradient", "first gradient below", GRADIENT_BELOW[task.batch_norm]),
-        ("moved", "trajectory below", MOVED_BELOW),
+        ("gradient", "first gradient below", BACKBONE_GRADIENT[task.batch_norm]),
+        ("moved", "trajectory below", BACKBONE_MOVEMENT),
     )
     resized = task.image_size != DATASETS[task.dataset][0]
     checks = [
-        check(
+        make_check(
             "weights",
             float(mine["weights_hash"] != reference["weights_hash"]),
             0,
             "hash of the built backbone",
         ),
-        check("order", float(mine["order_hash"] != reference["order_hash"]), 0, "hash of the order of images"),
+        make_check("order", float(mine["order_hash"] != reference["order_hash"]), 0, "hash of the order of images"),
         relative(
             "preprocessing",
             "inputs",
@@ -113,68 +132,89 @@ def checks_against(mine: Arrays, reference: Arrays, task: Task, precision: str) 
     ]
     for part, what, tolerance in below if task.trained else ():
         names = [f"{part}/{name}" for name in task.trained]
-        worst = _distance([mine.get(name) for name in names], [reference[name] for name in names])
-        allowed = max(tolerance, ROUNDED.get(precision, 0.0))
-        checks.append(check(what, worst, allowed, f"{len(names)} tensors of the backbone"))
+        worst = _compute_joint_difference([mine.get(name) for name in names], [reference[name] for name in names])
+        allowed = max(tolerance, REDUCED_PRECISION.get(precision, 0.0))
+        checks.append(make_check(what, worst, allowed, f"{len(names)} tensors of the backbone"))
     if task.batch_norm == "batch_stats":
         names = [name for name in reference if name.startswith("statistic/")]
         checks.append(
             relative("running statistics", *names, tolerance=TRAJECTORY, detail="means and unbiased variances")
         )
-    if precision in ROUNDED:
+    if precision in REDUCED_PRECISION:
         other = np.mean(mine["logits"].argmax(axis=1) != reference["logits"].argmax(axis=1))
-        checks.append(check("top-1", other, ROUNDED_TOP_1, f"share of {len(mine['logits'])} images with another class"))
+        checks.append(
+            make_check(
+                "top-1", other, REDUCED_PRECISION_TOP_1, f"share of {len(mine['logits'])} images with another class"
+            )
+        )
     return checks
 
 
-def outcome_checks(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
-    """Test accuracy and predictions after the whole fine-tune."""
+def compare_outcomes(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:
+    """Compare test accuracy and predictions after the whole fine-tune.
+
+    Two accuracies may differ by the binomial noise of two independent tests: the 95 % half-width of the difference of
+    two proportions, sqrt(2 p (1 - p) / n) times the quantile, where p is their mean.
+    """
     labels = mine["labels"]
-    ours, theirs = (np.mean(run["predictions"] == labels) for run in (mine, reference))
-    pooled = (ours + theirs) / 2
-    noise = Z95 * np.sqrt(2 * pooled * (1 - pooled) / len(labels))
-    checks = [check("outcome", abs(ours - theirs), noise, f"test accuracy {ours:.4f} and {theirs:.4f}, binomial noise")]
+    accuracy, reference_accuracy = (np.mean(run["predictions"] == labels) for run in (mine, reference))
+    mean = (accuracy + reference_accuracy) / 2
+    noise = NORMAL_QUANTILE_95 * np.sqrt(2 * mean * (1 - mean) / len(labels))
+    checks = [
+        make_check(
+            "outcome",
+            abs(accuracy - reference_accuracy),
+            noise,
+            f"test accuracy {accuracy:.4f} and {reference_accuracy:.4f}, binomial noise",
+        )
+    ]
     if task.batch_norm == "frozen" and not task.trained:
         differ = float(np.mean(mine["predictions"] != reference["predictions"]))
-        allowed = ROUNDED_PREDICTIONS if precision in ROUNDED else PREDICTIONS
-        checks.append(check("predictions", differ, allowed, f"share of {len(labels)} test images"))
+        allowed = REDUCED_PRECISION_PREDICTIONS if precision in REDUCED_PRECISION else PREDICTIONS
+        checks.append(make_check("predictions", differ, allowed, f"share of {len(labels)} test images"))
     return checks
 
 
-def difference(mine: np.ndarray | None, reference: np.ndarray) -> float:
-    """Largest absolute difference over the largest absolute reference value; infinite where there is none, or shapes
-    differ.
+def compute_difference(mine: np.ndarray | None, reference: np.ndarray) -> float:
+    """Compute the largest absolute difference over the largest absolute reference value. It is infinite if `mine` is
+    missing, has another shape, or is not finite.
     """
     if mine is None or mine.shape != reference.shape or not np.isfinite(mine).all():
         return float("inf")
     return float(np.abs(mine - reference).max() / max(np.abs(reference).max(), 1e-30))
 
 
-def _distance(mine: Sequence[np.ndarray | None], reference: Sequence[np.ndarray]) -> float:
-    """Euclidean distance of two sets of arrays over the norm of the second; infinite where one is missing.
+def _compute_joint_difference(mine: Sequence[np.ndarray | None], reference: Sequence[np.ndarray]) -> float:
+    """Compute the Euclidean distance between two lists of arrays, over the norm of the second. It is infinite if an
+    array is missing, has another shape, or is not finite.
 
-    Not the largest of single tensors' differences: some have no gradient but rounding, as the shift of a normalisation
-    that another normalisation follows.
+    It is not the largest difference of single tensors, because the gradient of some is nothing but rounding, for
+    example that of a normalisation's shift before another normalisation.
     """
     if any(a is None or a.shape != b.shape or not np.isfinite(a).all() for a, b in zip(mine, reference, strict=True)):
         return float("inf")
-    apart = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in zip(mine, reference, strict=True))
-    return (apart / max(sum(float(np.square(b, dtype=np.float64).sum()) for b in reference), 1e-30)) ** 0.5
+    squared_distance = sum(
+        float(np.square(a - b, dtype=np.float64).sum()) for a, b in zip(mine, reference, strict=True)
+    )
+    squared_norm = sum(float(np.square(b, dtype=np.float64).sum()) for b in reference)
+    return (squared_distance / max(squared_norm, 1e-30)) ** 0.5
 
 
-def _still(evidence: Arrays, task: Task, altered: Sequence[str]) -> list[str]:
-    """Trained tensors that were not altered although they have a gradient; of a fine-tune none is known."""
+def _find_unmoved_tensors(evidence: Arrays, task: Task, altered: Sequence[str]) -> list[str]:
+    """Find the trained tensors that did not change although they have a gradient. A whole fine-tune records no
+    gradients: the list is empty.
+    """
     sizes = {
         name: float(np.abs(evidence[f"gradient/{name}"]).max())
         for name in task.trained
         if f"gradient/{name}" in evidence
     }
-    least = GRADIENT_BELOW[task.batch_norm] * max(sizes.values(), default=0)
+    least = BACKBONE_GRADIENT[task.batch_norm] * max(sizes.values(), default=0)
     return [name for name, size in sizes.items() if size > least and name not in altered]
 
 
-def check(name: str, difference: float, tolerance: float, detail: str) -> Check:
-    """A check with its outcome: passed where the difference is at most the tolerance."""
+def make_check(name: str, difference: float, tolerance: float, detail: str) -> Check:
+    """Make a check, which is passed if the difference is at most the tolerance."""
     return Check(
         name=name,
         difference=float(difference),

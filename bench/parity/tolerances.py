@@ -5,36 +5,41 @@ from __future__ import annotations
 #: The backend and variant that others are compared with.
 REFERENCE = ("pytorch", "default")
 
-# Tolerances, relative to the largest reference value unless said otherwise.
+# Tolerances are relative to the largest reference value, unless a comment says otherwise.
+#: Network inputs of images that are not resized.
 INPUTS = 1e-6
-#: Resized images: the frameworks round interpolation weights and order the four-term sum differently in float32.
-#: 32 rounding units (2 ** -23); 1.1e-6 was seen at 96 px.
+#: Resized images: in float32 the frameworks round interpolation weights and order the sum of four terms differently.
+#: 32 rounding units (2 ** -23); 1.1e-6 was measured at 96 px.
 INPUTS_RESIZED = 4e-6
+#: Features and class scores.
 FORWARD = 1e-4
+#: Loss and gradient of the head in the first step.
 FIRST_STEP = 1e-5
-#: Normalising by a batch of few values divides rounding differences by small deviations: at four values a channel
-#: gradients that are the same by every other check were seen to differ by 1.2e-5.
+#: Normalisation by a batch of few values divides rounding differences by small deviations: with four values a channel,
+#: gradients that pass all other checks differ by 1.2e-5.
 FIRST_STEP_BATCH_STATS = 1e-4
+#: Losses, head and running statistics after some steps.
 TRAJECTORY = 1e-4
-#: Where something below the head is trained, of its first gradient, over all its tensors together. Activations within
-#: rounding of a ReLU's kink give another one: with statistics of a batch of four it differed by 1.2e-2 where one was,
-#: and by 3e-5 where none was.
-GRADIENT_BELOW = {"frozen": 1e-3, "batch_stats": 5e-2}
-#: Of how far these tensors moved in three steps: PyTorch against itself from a head that differs by 4e-6, as the
-#: frameworks' features do, is 1.8e-3 off (Lite0, all trained, at 64 px); another momentum, rate or tensor is off by
-#: tens of per cent.
-MOVED_BELOW = 5e-2
-#: Of the head, the losses and the statistics that follow from them.
-FOLLOWING_BELOW = 1e-3
+#: The first gradient of the trained tensors of the backbone, all together. An activation within rounding of a ReLU's
+#: kink changes it: with statistics of a batch of four it differs by 1.2e-2 with such an activation, and by 3e-5
+#: without.
+BACKBONE_GRADIENT = {"frozen": 1e-3, "batch_stats": 5e-2}
+#: How far these tensors moved in three steps. PyTorch compared with itself, from a head that differs by 4e-6 as the
+#: frameworks' features do, differs by 1.8e-3 (Lite0, all trained, at 64 px); with another momentum, learning rate or
+#: tensor the difference is tens of per cent.
+BACKBONE_MOVEMENT = 5e-2
+#: Losses, head and running statistics after some steps, if the backbone is trained.
+TRAINED_BACKBONE = 1e-3
+#: The head after the same steps through the input pipeline.
 PIPELINE = 1e-5
-#: Share of test images on which predictions may differ, where batch norm is `frozen` and just the head is trained.
+#: Share of test images whose predictions may differ, if batch norm is `frozen` and only the head is trained.
 PREDICTIONS = 0.005
-#: By precision below fp32, what each figure of the proof that the forward goes into may differ by. bfloat16 has 8 bits
-#: of significand, half a unit of the last one is 2 ** -9 of a number below 1: features of a ResNet-18 with random
-#: weights were seen to differ by 4.4 of these, gradients of the first step by 5.6, whatever the framework. 16 are
-#: allowed. float16 and TensorFloat-32 have 11 bits, and may have 16 of 2 ** -11, for hardware may cut off what it does
-#: not round; in float16 features differed by 2.0 of these and gradients by 2.5.
-ROUNDED = {"bf16": 16 * 2**-9, "fp16": 16 * 2**-11, "tf32": 16 * 2**-11}
-#: Share of images of which the first class may be another, among those of the proof and those of the test set.
-ROUNDED_TOP_1 = 1 / 8
-ROUNDED_PREDICTIONS = 0.02
+#: All figures of the proof that depend on the forward pass, by precision below fp32. bfloat16 has 8 bits of
+#: significand; half a unit of the last bit is 2 ** -9 of a number below 1. Features of a ResNet-18 with random weights
+#: differ by 4.4 of these units, gradients of the first step by 5.6, in all frameworks; 16 are allowed. float16 and
+#: TensorFloat-32 have 11 bits, and 16 units of 2 ** -11 are allowed, because hardware may truncate instead of rounding;
+#: in float16 features differ by 2.0 of these units and gradients by 2.5.
+REDUCED_PRECISION = {"bf16": 16 * 2**-9, "fp16": 16 * 2**-11, "tf32": 16 * 2**-11}
+#: Share of images whose first class may differ below fp32, among the images of the proof and among the test images.
+REDUCED_PRECISION_TOP_1 = 1 / 8
+REDUCED_PRECISION_PREDICTIONS = 0.02

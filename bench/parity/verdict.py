@@ -1,10 +1,18 @@
-"""The verdict of the proof of sameness, from all checks that the evidence allows."""
+"""The verdict of the proof of sameness, from all checks that are possible with the evidence."""
 
 from __future__ import annotations
 
 from backends.task import Task
-from bench.parity.checks import Arrays, check, checks_against, difference, intact, outcome_checks, own_checks
-from bench.parity.tolerances import FORWARD, PIPELINE, REFERENCE, ROUNDED
+from bench.parity.checks import (
+    Arrays,
+    check_case_itself,
+    check_frozen_tensors,
+    compare_outcomes,
+    compare_with_reference,
+    compute_difference,
+    make_check,
+)
+from bench.parity.tolerances import FORWARD, PIPELINE, REDUCED_PRECISION, REFERENCE
 from bench.records.record import Proof
 
 
@@ -16,34 +24,38 @@ def prove(
     precision: str = "fp32",
     cached: bool = False,
 ) -> Proof:
-    """All checks that the evidence allows.
+    """Make all checks that are possible with the evidence, and conclude from them.
 
     Args:
-        mine, reference: the contents of two `proof.npz`; no reference leaves the case unproven.
-        task: says the batch-norm mode.
-        outcome: the contents of the two `fine_tune.npz`, where the fine-tune was run.
-        precision: of the frozen forward; below fp32 the tolerances are its own.
-        cached: whether the pipeline is one of features that were extracted before, in a form of their own.
+        mine, reference: the contents of two files `proof.npz`; without a reference the case stays unproven.
+        task: of the case.
+        outcome: the contents of two files `fine_tune.npz`, if the fine-tune was run.
+        precision: of the frozen forward; below fp32 the tolerances are larger.
+        cached: whether the input pipeline reads cached features, which were extracted with another execution.
     """
     exact = FORWARD if cached else PIPELINE
-    # A graph of another batch may fuse other operations, and rounds less often where it does.
-    checks = own_checks(mine, task, ROUNDED.get(precision, exact))
+    # The graph of a batch of another size may fuse other operations, which changes the number of roundings.
+    checks = check_case_itself(mine, task, REDUCED_PRECISION.get(precision, exact))
     if "cached_features" in mine:
-        apart = difference(mine["cached_features"], mine["features"])
-        checks.append(check("cached features", apart, ROUNDED.get(precision, FORWARD), "as kept, of the same images"))
+        difference = compute_difference(mine["cached_features"], mine["features"])
+        checks.append(
+            make_check(
+                "cached features",
+                difference,
+                REDUCED_PRECISION.get(precision, FORWARD),
+                "read from the cache, of the same images",
+            )
+        )
     if reference is not None and reference is not mine:
-        checks += checks_against(mine, reference, task, precision)
+        checks += compare_with_reference(mine, reference, task, precision)
     if outcome is not None:
-        checks += intact(outcome[0], task, "frozen after fine-tune")
+        checks += check_frozen_tensors(outcome[0], task, "frozen after fine-tune")
         if reference is not None and reference is not mine and outcome[1] is not None:
-            checks += outcome_checks(outcome[0], outcome[1], task, precision)
+            checks += compare_outcomes(outcome[0], outcome[1], task, precision)
     failed = [check for check in checks if not check.passed]
     if failed:
-        worst = failed[0]
-        status, reason = (
-            "failed",
-            f"{worst.name}: {worst.difference:.2g} > {worst.tolerance:.2g} ({worst.detail})",
-        )
+        first = failed[0]
+        status, reason = "failed", f"{first.name}: {first.difference:.2g} > {first.tolerance:.2g} ({first.detail})"
     elif mine is reference:
         status, reason = "reference", ""
     elif reference is None:

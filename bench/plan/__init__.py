@@ -1,1 +1,1 @@
-"""From a request to a plan: tasks, suites, variants, and what this machine supports."""
+"""From a request to a plan: tasks, suites, variants, and the knobs that this machine supports."""

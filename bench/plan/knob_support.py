@@ -1,4 +1,4 @@
-"""What knobs need of a machine (`backends.knobs.NEEDS`), and whether this one has it."""
+"""Whether this machine has what the values of knobs need (`backends.knobs.NEEDS`)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from types import MappingProxyType
 
 from bench.machine import gpu
 
-#: Flags of CPUs that compute in bfloat16; others emulate it, many times slower.
+#: Flags of CPUs with bfloat16 instructions; other CPUs emulate it, many times slower.
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 CPUINFO = Path("/proc/cpuinfo")
-#: For code of the CPU; for what launches Triton's kernels, see its `triton/runtime/build.py`.
+#: Compilers that `torch.compile` can use, by kind of device. On a GPU it is for the code that launches Triton's
+#: kernels, see `triton/runtime/build.py`.
 COMPILERS = {"cpu": ("g++", "clang++", "c++"), "cuda": ("gcc", "clang", "cc")}
 #: Compute capability from which a GPU computes in bfloat16 and TensorFloat-32 (CUDA C++ programming guide, "Compute
 #: Capabilities": Ampere, 8.0).
 AMPERE = (8, 0)
-#: Since this version its allocator can ask for huge pages.
+#: The first version whose allocator can ask for huge pages.
 GLIBC = (2, 35)
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def bf16_missing(device: str) -> str | None:
-    """Why a device does not compute in bfloat16; None where it does."""
+def explain_missing_bf16(device: str) -> str | None:
+    """Explain why a device cannot compute in bfloat16; None if it can."""
     if device != "cpu":
-        return _older_than_ampere(device, "bfloat16")
+        return _explain_too_old(device, "bfloat16")
     try:
         flags = next((line for line in CPUINFO.read_text().splitlines() if line.startswith(("flags", "Features"))), "")
     except OSError:
@@ -38,65 +39,65 @@ def bf16_missing(device: str) -> str | None:
     return f"this CPU has no bfloat16 ({', '.join(sorted(BF16_FLAGS))} are missing): use precision fp32"
 
 
-def tf32_missing(device: str) -> str | None:
-    """Why a device does not compute in TensorFloat-32; None where it does."""
-    return "TF32 needs a GPU: use --device cuda" if device == "cpu" else _older_than_ampere(device, "TF32")
+def explain_missing_tf32(device: str) -> str | None:
+    """Explain why a device cannot compute in TensorFloat-32; None if it can."""
+    return "TF32 needs a GPU: use --device cuda" if device == "cpu" else _explain_too_old(device, "TF32")
 
 
-def compiler_missing(device: str) -> str | None:
-    """Why `torch.compile` cannot work on a device; None where it can."""
+def explain_missing_compiler(device: str) -> str | None:
+    """Explain why `torch.compile` cannot compile for a device; None if it can."""
     kind = device.partition(":")[0]
     if any(shutil.which(name) for name in COMPILERS[kind]):
         return None
     language, install = {"cpu": ("C++", "g++"), "cuda": ("C", "gcc")}[kind]
-    tried = ", ".join(COMPILERS[kind])
-    return f"torch.compile needs a {language} compiler, and there is none ({tried}): install {install}"
+    names = ", ".join(COMPILERS[kind])
+    return f"torch.compile needs a {language} compiler, and there is none ({names}): install {install}"
 
 
-def gpu_missing(device: str) -> str | None:
-    """That it takes a GPU; None on one."""
+def explain_missing_gpu(device: str) -> str | None:
+    """Explain that a GPU is needed; None on a GPU."""
     return "no GPU: use --device cuda" if device == "cpu" else None
 
 
-def library_missing(name: str, package: str) -> str | None:
-    """Why an allocator cannot be preloaded; None where it can."""
+def explain_missing_library(name: str, package: str) -> str | None:
+    """Explain why an allocator's library cannot be preloaded; None if it can."""
     if find_library(name):
         return None
-    return f"lib{name} is not installed: apt-get install {package} (or your system's package of it)"
+    return f"lib{name} is not installed: apt-get install {package}, or your system's package"
 
 
-def hugepages_missing(device: str) -> str | None:
-    """Why the C library cannot ask for huge pages; None where it can (glibc 2.35: news, glibc.malloc.hugetlb)."""
+def explain_missing_huge_pages(device: str) -> str | None:
+    """Explain why the C library cannot ask for huge pages; None if it can (glibc 2.35: news, glibc.malloc.hugetlb)."""
     name, version = platform.libc_ver()
     if name != "glibc" or tuple(int(part) for part in version.split(".")[:2]) < GLIBC:
-        return f"huge pages need glibc {'.'.join(map(str, GLIBC))}, this is {name} {version}: use allocator system"
+        return f"huge pages need glibc {'.'.join(map(str, GLIBC))}, and this is {name} {version}: use allocator system"
     try:
         setting = re.findall(r"\[(\w+)\]", HUGE_PAGES.read_text())
     except OSError:
         setting = []
     if setting in (["madvise"], ["always"]):
         return None
-    return f"the kernel gives no huge pages ({HUGE_PAGES} is {' '.join(setting) or 'missing'}): set it to madvise"
+    return f"the kernel provides no huge pages ({HUGE_PAGES} is {' '.join(setting) or 'missing'}): set it to madvise"
 
 
-#: What tells whether a device of this machine has what a knob's value needs: None, or why it has not.
-MISSING: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
+#: The check of each need: it takes a device of this machine, and returns None or why the device lacks it.
+SUPPORT_CHECKS: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
     {
-        "gpu": gpu_missing,
-        "tf32": tf32_missing,
-        "bf16": bf16_missing,
-        "compiler": compiler_missing,
-        "jemalloc": lambda device: library_missing("jemalloc", "libjemalloc2"),
-        "tcmalloc": lambda device: library_missing("tcmalloc_minimal", "libtcmalloc-minimal4"),
-        "hugepages": hugepages_missing,
+        "gpu": explain_missing_gpu,
+        "tf32": explain_missing_tf32,
+        "bf16": explain_missing_bf16,
+        "compiler": explain_missing_compiler,
+        "jemalloc": lambda device: explain_missing_library("jemalloc", "libjemalloc2"),
+        "tcmalloc": lambda device: explain_missing_library("tcmalloc_minimal", "libtcmalloc-minimal4"),
+        "hugepages": explain_missing_huge_pages,
     }
 )
-#: Those of them that one device may have and another not.
-OF_A_DEVICE = frozenset({"tf32", "bf16", "compiler"})
+#: The needs that one device of a machine may meet and another not.
+DEVICE_NEEDS = frozenset({"tf32", "bf16", "compiler"})
 
 
-def _older_than_ampere(device: str, what: str) -> str | None:
-    found = gpu.check_device(device)
+def _explain_too_old(device: str, what: str) -> str | None:
+    found = gpu.find_device(device)
     if found is None or found.capability is None or found.capability >= AMPERE:
         return None
     major, minor = found.capability

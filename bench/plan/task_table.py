@@ -1,4 +1,4 @@
-"""The task table. A new task is one entry."""
+"""The task table: the tasks that can be named on the command line and in suites. A new task is one entry."""
 
 from __future__ import annotations
 

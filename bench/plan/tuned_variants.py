@@ -1,4 +1,4 @@
-"""Tuned variants: what `bench tune` found, one file in home for each backend, task, device and number of threads."""
+"""Tuned variants: the results of `bench tune`, one file in the home for each backend, task, device and thread count."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import backends
 from backends.task import Variant
-from bench.cache.home import home
+from bench.cache.home import get_home
 from bench.errors import UserError
-from bench.machine.environment import environment, fingerprint, usable_cores
-from bench.records.checksummed_json import seal, unseal
+from bench.machine.environment import count_usable_cores, describe_environment, make_fingerprint
+from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.store import write_text
 
 KIND = "tuned"
@@ -27,9 +27,13 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Tried(_Frozen):
-    """A variant that was tried: in which stage, and how many times as fast as the default it was, with a 95 % interval
-    where it had several launches; no speed-up where its worker died.
+class HistoryEntry(_Frozen):
+    """A variant that the search measured.
+
+    Attributes:
+        stage: of the search.
+        speedup, low, high: of its step, relative to the default's; a 95 % interval after several launches, None if its
+            worker failed.
     """
 
     stage: str
@@ -39,20 +43,20 @@ class Tried(_Frozen):
     high: float | None = None
 
 
-class Tuned(_Frozen):
-    """What was found.
+class TunedVariant(_Frozen):
+    """The fastest variant that a search has found.
 
     Attributes:
-        backend, task, task_hash: for whom.
-        device, threads: on what, and in how many threads of one operation.
-        measured: when, UTC.
-        machine, versions: where, as `bench.machine.environment.fingerprint` tells it.
-        knobs: turned, by name; none where nothing was certainly faster than the default.
-        speedup, low, high: of the step, over the default's; a 95 % interval.
-        proof: the verdict on its sameness.
-        history: of the search.
-        notes: what the search left open.
-        seconds: that all of it took, the proof included.
+        backend, task, task_hash: that it was found for.
+        device, threads: that it was found with; threads of one operation.
+        measured: time of the search, UTC.
+        machine, versions: of `bench.machine.environment.make_fingerprint`.
+        knobs: the knobs that it sets, by name; empty if nothing was certainly faster than the default.
+        speedup, low, high: of its step, relative to the default's; a 95 % interval.
+        proof: the verdict of the proof of sameness.
+        history: all variants that the search measured.
+        notes: what the search left undecided.
+        seconds: duration of the search, including the proof.
     """
 
     schema_version: int = SCHEMA
@@ -69,113 +73,111 @@ class Tuned(_Frozen):
     low: float | None
     high: float | None
     proof: str
-    history: tuple[Tried, ...]
+    history: tuple[HistoryEntry, ...]
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    def told(self, versions: Mapping[str, Any]) -> str:
-        """In a line: what it turns, how much faster that was, when it was found, and by how many trials.
+    def describe(self, versions: Mapping[str, Any]) -> str:
+        """Describe it in a line: its knobs, its speed-up, when it was found, and by how many trials.
 
         Args:
-            versions: what is installed now; which of the framework's packages was another is told.
+            versions: the installed packages; the line names those of the framework that were another version.
         """
         knobs = ", ".join(f"{knob} {value}" for knob, value in self.knobs.items()) or "the default: no knob is faster"
-        faster = "" if self.speedup is None else f"; {self.speedup:.3f}"
+        speedup = "" if self.speedup is None else f"; {self.speedup:.3f}"
         if self.low is not None and self.high is not None:
-            faster += f" [{self.low:.3f}–{self.high:.3f}]"
-        faster += " × the default's steps" if faster else ""
-        found = f"{knobs}{faster}; found {self.measured[:16].replace('T', ' ')} UTC by {len(self.history)} trials"
+            speedup += f" [{self.low:.3f}–{self.high:.3f}]"
+        speedup += " × the default's steps" if speedup else ""
+        line = f"{knobs}{speedup}; found {self.measured[:16].replace('T', ' ')} UTC by {len(self.history)} trials"
         names = [package.replace("_", "-") for package in backends.REGISTRY[self.backend].packages]
-        others = [f"{name} {was}" for name in names if versions.get(name) != (was := self.versions.get(name))]
-        return f"{found}; with {', '.join(others)}, not with what is installed now" if others else found
+        others = [f"{name} {old}" for name in names if versions.get(name) != (old := self.versions.get(name))]
+        return f"{line}; with {', '.join(others)}, not with the installed version" if others else line
 
     def variant(self, default: Variant) -> Variant:
-        """It, with the default's threads and device."""
+        """The variant, with the default's threads and device."""
         return Variant.model_validate({**default.model_dump(), **self.knobs, "name": "tuned"})
 
 
-def file(backend: str, task_hash: str, machine: Mapping[str, Any], default: Variant) -> Path:
-    """Where it lies.
+def get_file(backend: str, task_hash: str, machine: Mapping[str, Any], default: Variant) -> Path:
+    """The file of a tuned variant.
 
     Args:
-        default: whose device and threads it is for.
+        default: a variant with its device and threads.
     """
-    return home() / FOLDER / f"{_digits(machine)}-{_name(backend, task_hash, default)}"
+    return get_home() / FOLDER / f"{_hash_machine(machine)}-{_make_file_name(backend, task_hash, default)}"
 
 
-def _name(backend: str, task_hash: str, default: Variant) -> str:
+def _make_file_name(backend: str, task_hash: str, default: Variant) -> str:
     device = default.device.replace(":", "")
-    return f"{task_hash}-{backend}-{device}-{default.threads or usable_cores()}threads.json"
+    return f"{task_hash}-{backend}-{device}-{default.threads or count_usable_cores()}threads.json"
 
 
-def _digits(machine: Mapping[str, Any]) -> str:
+def _hash_machine(machine: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def keep(tuned: Tuned) -> Path:
-    """Write it, atomically.
+def save(tuned: TunedVariant) -> Path:
+    """Write a tuned variant, atomically; returns its file.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
-    path = file(tuned.backend, tuned.task_hash, tuned.machine, Variant(device=tuned.device, threads=tuned.threads))
+    path = get_file(tuned.backend, tuned.task_hash, tuned.machine, Variant(device=tuned.device, threads=tuned.threads))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): set HEADTOHEAD_HOME to a folder of yours") from None
-    write_text(path, seal(KIND, tuned) + "\n")
+    write_text(path, to_checksummed_json(KIND, tuned) + "\n")
     return path
 
 
-def missing(backend: str, task: str, task_hash: str, default: Variant) -> str:
-    """Why there is nothing for this machine, device and number of threads, and what to do."""
-    digits = _digits(fingerprint(environment())["machine"])
-    elsewhere = any((home() / FOLDER).glob(f"*-{_name(backend, task_hash, default)}"))
-    otherwise = any((home() / FOLDER).glob(f"{digits}-{task_hash}-{backend}-*threads.json"))
+def explain_missing(backend: str, task: str, task_hash: str, default: Variant) -> str:
+    """Explain why there is no tuned variant for this machine, device and number of threads, and what to do."""
+    digits = _hash_machine(make_fingerprint(describe_environment())["machine"])
+    on_other_machine = any((get_home() / FOLDER).glob(f"*-{_make_file_name(backend, task_hash, default)}"))
+    on_this_machine = any((get_home() / FOLDER).glob(f"{digits}-{task_hash}-{backend}-*threads.json"))
     state = "not tuned here"
-    if otherwise:
+    if on_this_machine:
         state = f"tuned here, but not on {default.device} in {default.threads} threads"
-    elif elsewhere:
-        state = "tuned on another machine and not on this one"
+    elif on_other_machine:
+        state = "tuned on another machine, but not on this one"
     return f"{task} was {state}: run bench tune --backend {backend}"
 
 
-def kept() -> list[tuple[Path, Tuned | str]]:
-    """All files of this machine, each with what was found, or why it cannot be used."""
-    machine = fingerprint(environment())["machine"]
-    files = sorted((home() / FOLDER).glob(f"{_digits(machine)}-*.json"))
-    return [(path, _tried_to_read(path, machine)) for path in files]
+def load_all() -> list[tuple[Path, TunedVariant | str]]:
+    """Load all files of this machine, each with its tuned variant, or why it cannot be used."""
+    machine = make_fingerprint(describe_environment())["machine"]
+    files = sorted((get_home() / FOLDER).glob(f"{_hash_machine(machine)}-*.json"))
+    return [(path, _read_or_explain(path, machine)) for path in files]
 
 
-def _tried_to_read(path: Path, machine: Mapping[str, Any]) -> Tuned | str:
+def _read_or_explain(path: Path, machine: Mapping[str, Any]) -> TunedVariant | str:
     try:
         return _read(path, machine)
     except UserError as error:
         return str(error)
 
 
-def load(backend: str, task_hash: str, default: Variant) -> Tuned | None:
-    """What was found on this machine, with the default's device and threads; None where nobody has tuned it.
+def load(backend: str, task_hash: str, default: Variant) -> TunedVariant | None:
+    """Load the tuned variant for this machine and the default's device and threads; None if there is none.
 
     Raises:
         UserError: the file is damaged, or from another machine.
     """
-    machine = fingerprint(environment())["machine"]
-    path = file(backend, task_hash, machine, default)
+    machine = make_fingerprint(describe_environment())["machine"]
+    path = get_file(backend, task_hash, machine, default)
     return _read(path, machine) if path.is_file() else None
 
 
-def _read(path: Path, machine: Mapping[str, Any]) -> Tuned:
+def _read(path: Path, machine: Mapping[str, Any]) -> TunedVariant:
     try:
-        found = unseal(KIND, path.read_bytes(), Tuned, SCHEMA)
+        found = parse_checksummed_json(KIND, path.read_bytes(), TunedVariant, SCHEMA)
     except (ValueError, OSError) as error:
         raise UserError(f"the tuned file {path} cannot be used ({error}): run bench tune again") from None
     try:
         found.variant(Variant())
     except ValidationError:
-        raise UserError(
-            f"the tuned file {path} turns knobs that are not there any more: run bench tune again"
-        ) from None
+        raise UserError(f"the tuned file {path} sets knobs that no longer exist: run bench tune again") from None
     if found.machine != machine:
         raise UserError(f"the tuned file {path} is from another machine: run bench tune on this one")
     return found

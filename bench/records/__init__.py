@@ -1,1 +1,1 @@
-"""What is kept of a run: records, baselines, and the files that they stand in."""
+"""Files that a run leaves: records, baselines, and their formats."""

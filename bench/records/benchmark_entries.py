@@ -1,4 +1,4 @@
-"""Entries of pytest-benchmark's files: several of the same benchmark as one."""
+"""Entries of pytest-benchmark's JSON files, merged over launches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from pytest_benchmark.stats import Stats
 
 
-def joined(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The first entry, with the rounds of all of them in one list and pytest-benchmark's own statistics over it."""
+def merge_entries(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge entries of one benchmark into the first: all rounds in one list, with pytest-benchmark's statistics."""
     stats = Stats()
     for entry in entries:
         for seconds in entry["stats"]["data"]:

@@ -1,4 +1,4 @@
-"""Sealed files: JSON with a schema version and a checksum, so that what was cut off or edited is told apart."""
+"""JSON files with a schema version and a checksum, so that a cut off or edited file is recognised."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from pydantic import BaseModel, ValidationError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def seal(kind: str, model: BaseModel) -> str:
-    """The file's text: the checksum, and under the name of its kind the content, which has a `schema_version`."""
-    content = model.model_dump(mode="json")
-    return json.dumps({"sha256": checksum(content), kind: content}, indent=1)
-
-
-def unseal(kind: str, content: bytes, model: type[Model], schema: int) -> Model:
-    """What a file holds.
+def to_checksummed_json(kind: str, model: BaseModel) -> str:
+    """Format a model as the file's text: `{"sha256": ..., KIND: content}`.
 
     Args:
-        kind: as it was sealed.
-        model: of the content.
-        schema: that this version reads.
+        kind: what the content is: `record`, `baseline`, ...
+        model: the content; it has a field `schema_version`.
+    """
+    content = model.model_dump(mode="json")
+    return json.dumps({"sha256": compute_checksum(content), kind: content}, indent=1)
+
+
+def parse_checksummed_json(kind: str, content: bytes, model: type[Model], schema: int) -> Model:
+    """Parse and check the content of a file that `to_checksummed_json` made.
+
+    Args:
+        kind: what the content should be, as `to_checksummed_json` got it.
+        content: the file's bytes.
+        model: the pydantic class of the content.
+        schema: the schema version that this version of the project reads.
 
     Raises:
-        ValueError: in a few words, what is wrong with the file.
+        ValueError: the file is cut off, edited, of another kind or of another schema; the message says which.
     """
     try:
         envelope = json.loads(content)
@@ -34,22 +40,22 @@ def unseal(kind: str, content: bytes, model: type[Model], schema: int) -> Model:
         raise ValueError("it is cut off or not JSON") from None
     if not isinstance(envelope, dict) or not isinstance(envelope.get(kind), dict):
         raise ValueError(f"it holds no {kind}")
-    told = envelope[kind]
-    if checksum(told) != envelope.get("sha256"):
+    body = envelope[kind]
+    if compute_checksum(body) != envelope.get("sha256"):
         raise ValueError("its checksum does not fit, so it was changed after it was measured")
-    version = told.get("schema_version")
+    version = body.get("schema_version")
     if isinstance(version, int) and version > schema:
         raise ValueError(f"its schema {version} is newer than the {schema} that this version reads")
     if isinstance(version, int) and version < schema:
         raise ValueError(f"its schema {version} is older than the {schema} that this version reads: measure again")
     try:
-        return model.model_validate(told)
+        return model.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"it does not fit the schema: {where}: {first['msg']}") from None
 
 
-def checksum(content: dict[str, object]) -> str:
-    """SHA-256 of the content, whatever the order of its keys and its spacing."""
+def compute_checksum(content: dict[str, object]) -> str:
+    """Compute the SHA-256 of the content; neither the order of its keys nor its spacing matter."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which test images were classified rightly, as a record carries it: a bit an image, in a short text."""
+"""Which test images were classified correctly, encoded as a short text for the record."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import zlib
 import numpy as np
 
 
-def pack(right: np.ndarray) -> str:
-    """(n,) bool as text: NumPy's `packbits`, compressed by zlib, in base64."""
+def encode_correct_images(right: np.ndarray) -> str:
+    """Encode (n,) bool, True for correct, as text: NumPy's `packbits`, compressed by zlib, in base64."""
     return base64.b64encode(zlib.compress(np.packbits(right).tobytes(), 9)).decode()
 
 
-def unpack(text: str, images: int) -> np.ndarray:
-    """(images,) bool of `pack`'s text.
+def decode_correct_images(text: str, images: int) -> np.ndarray:
+    """Decode the text of `encode_correct_images` to (images,) bool.
 
     Raises:
-        ValueError: the text is none, or has another number of images.
+        ValueError: the text is not valid, or was made from another number of images.
     """
     try:
         bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), np.uint8))
     except (ValueError, zlib.error) as error:
-        raise ValueError(f"this does not tell which images were right: {error}") from None
+        raise ValueError(f"not an encoded list of correct images: {error}") from None
     if not images <= bits.size < images + 8:
-        raise ValueError(f"this tells of about {bits.size} images, not of {images}")
+        raise ValueError(f"the text encodes about {bits.size} images, not {images}")
     return bits[:images].astype(bool)

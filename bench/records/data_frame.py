@@ -37,19 +37,19 @@ COLUMNS = (
 )
 
 
-def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per launch, columns `COLUMNS`.
+def build_data_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Build the data frame: one row per launch, columns `COLUMNS`.
 
-    `rounds` counts the pipeline rounds; `images_per_second` is the images of a round over the seconds of
+    `rounds` counts the pipeline rounds; `images_per_second` is the images of a round divided by the seconds of
     the median round; memory is in MB of 2**20 bytes; `train_loss` is the last epoch's, `test_accuracy` a share,
-    0..1, both of the launch's first fine-tune; `parity` is the proof's status; `warnings` are the doubts' names,
+    0..1, both of the launch's first fine-tune; `parity` is the proof's status; `warnings` are the warnings' names,
     joined by `;`. What was not measured is NaN, and so are the device columns where there is no GPU.
     """
     return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
 
 
-def host_peak(memory: Memory) -> int | None:
-    """The highest resident memory over all phases, in bytes; None where the host peak cannot be read."""
+def find_host_peak(memory: Memory) -> int | None:
+    """Return the highest resident memory over all phases, in bytes; None where the system does not report it."""
     return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
 
 
@@ -65,26 +65,26 @@ def _row(record: Record) -> dict[str, object]:
         "image_size": record.task.image_size,
         "launch": record.launch,
         "rounds": len(record.pipeline.seconds) if record.pipeline else 0,
-        "images_per_second": _rate(record.pipeline),
-        "compute_images_per_second": _rate(record.compute),
+        "images_per_second": _images_per_second(record.pipeline),
+        "compute_images_per_second": _images_per_second(record.compute),
         "first_step_s": start.first_step_s if start else math.nan,
         "import_s": start.import_s if start else math.nan,
         "build_s": start.build_s if start else math.nan,
-        "peak_host_mb": _mb(host_peak(memory)) if memory else math.nan,
-        "import_host_mb": _mb(imported.peak) if imported else math.nan,
-        "peak_device_mb": _mb(memory.device_allocated) if memory else math.nan,
-        "nvml_device_mb": _mb(memory.nvml_device) if memory else math.nan,
+        "peak_host_mb": _to_mb(find_host_peak(memory)) if memory else math.nan,
+        "import_host_mb": _to_mb(imported.peak) if imported else math.nan,
+        "peak_device_mb": _to_mb(memory.device_allocated) if memory else math.nan,
+        "nvml_device_mb": _to_mb(memory.nvml_device) if memory else math.nan,
         "train_loss": tune.train_loss[-1] if tune and tune.train_loss else math.nan,
         "test_accuracy": tune.correct / tune.test_images if tune and tune.correct is not None else math.nan,
         "finetune_s": tune.seconds if tune else math.nan,
         "parity": record.proof.status if record.proof else "",
-        "warnings": ";".join(doubt.name for doubt in record.warnings),
+        "warnings": ";".join(warning.name for warning in record.warnings),
     }
 
 
-def _rate(rounds: Rounds | None) -> float:
+def _images_per_second(rounds: Rounds | None) -> float:
     return rounds.images / statistics.median(rounds.seconds) if rounds and rounds.seconds else math.nan
 
 
-def _mb(size: int | None) -> float:
+def _to_mb(size: int | None) -> float:
     return math.nan if size is None else size / MB

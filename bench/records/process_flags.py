@@ -1,6 +1,6 @@
-"""Names of the flags by which a record says what a worker's process really ran under."""
+"""Names of the flags under which a record keeps the settings that a worker's process really ran with."""
 
 from __future__ import annotations
 
-#: The allocator that is loaded, MB of anonymous memory in huge pages, CPUs that the main thread may use.
+#: The loaded allocator, MB of anonymous memory in huge pages, and CPUs that the main thread may use.
 ALLOCATOR, HUGE, CPUS = "allocator in force", "MB in huge pages", "CPUs of the main thread"

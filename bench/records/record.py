@@ -15,8 +15,8 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Doubt(_Frozen):
-    """A doubt about a measurement: a stable name, the evidence in figures, and what to do about it."""
+class MeasurementWarning(_Frozen):
+    """A reason to trust a figure less: a stable name, the evidence in figures, and what to do about it."""
 
     name: str
     evidence: str
@@ -26,8 +26,8 @@ class Doubt(_Frozen):
 class Rounds(_Frozen):
     """The timed rounds of one kind: `seconds[i]` is the wall time of `steps` training steps on `images` images.
 
-    `loader` rounds take batches from the input pipeline and train on none. `warmup_capped` says that the warm-up
-    ended by its cap, while steps still got faster.
+    `loader` rounds take batches from the input pipeline and train on none of them. `warmup_capped` is True if the
+    warm-up reached its cap while steps still got faster.
     """
 
     kind: Literal["pipeline", "compute", "loader"]
@@ -39,10 +39,11 @@ class Rounds(_Frozen):
 
 
 class Phase(_Frozen):
-    """Host memory of a worker in one phase, in bytes; None where the system does not tell.
+    """Host memory of a worker in one phase, in bytes; None where the system does not report it.
 
     `peak` is the highest resident size within the phase (VmHWM, reset before it), `live` the resident size at its
-    end, `children` what processes of an input pipeline hold beyond that (see `bench.machine.memory.children_bytes`).
+    end, `children` the memory that processes of the input pipeline use in addition (see
+    `bench.machine.memory.compute_children_bytes`).
     """
 
     name: str
@@ -52,11 +53,11 @@ class Phase(_Frozen):
 
 
 class Memory(_Frozen):
-    """Host memory by phase; peaks of the device in bytes, None where there is no GPU.
+    """Host memory by phase, and peaks of the device's memory in bytes, None where there is no GPU.
 
     Phases: `interpreter` (with pytest and the harness), `import` of the framework, `data` loaded, `build` of the
-    model, `first step`, `training`, `fine-tune`, `evaluation`. `resettable`: whether the peak could be set back between
-    them.
+    model, `first step`, `training`, `fine-tune`, `evaluation`. `resettable`: whether the system could reset the peak
+    between phases.
     """
 
     host: tuple[Phase, ...]
@@ -66,17 +67,17 @@ class Memory(_Frozen):
     nvml_device: int | None
 
     def phase(self, name: str) -> Phase | None:
-        """The phase called `name`, where it was measured."""
+        """The phase called `name`; None where it was not measured."""
         return next((phase for phase in self.host if phase.name == name), None)
 
 
 class StartUp(_Frozen):
-    """Seconds from the process' start to the first trained batch, one part after the other.
+    """Seconds from the start of the process to the first trained batch, by part.
 
-    `process_s` (interpreter and harness), `import_s` of the framework, `data_s` (images and checkpoint read),
-    `build_s`, `extraction_s` (cached features computed, or read), `first_step_s` (the input pipeline's start, trace,
-    compilation), `closing_s` of that pipeline, and `harness_s` (reading sizes of memory). `elapsed_s` is all of them by
-    a clock of its own.
+    `process_s` (interpreter and harness), `import_s` of the framework, `data_s` (reading images and checkpoint),
+    `build_s`, `extraction_s` (computing or reading cached features), `first_step_s` (start of the input pipeline,
+    trace, compilation), `closing_s` of that pipeline, and `harness_s` (reading memory sizes). `elapsed_s` is all of
+    them, measured by a separate clock.
     """
 
     process_s: float
@@ -91,13 +92,13 @@ class StartUp(_Frozen):
 
 
 class CachedFeatures(_Frozen):
-    """The features that a launch trained its head on.
+    """The cached features that a launch trained its head on.
 
     Attributes:
-        hit: whether they were in the cache.
-        images: that they are of, training and test.
-        extraction_s: seconds that computing them took, now or when the entry was made.
-        problem: why an entry was not used, or could not be kept.
+        hit: whether the cache had them.
+        images: their number, training and test images together.
+        extraction_s: seconds that computing them took, in this launch or when the cache entry was written.
+        problem: why a cache entry was not used, or could not be written; None without a problem.
     """
 
     hit: bool
@@ -107,12 +108,12 @@ class CachedFeatures(_Frozen):
 
 
 class FineTune(_Frozen):
-    """The whole fine-tune, done for real, with the order of images and the head's start drawn from `seed`.
+    """One whole fine-tune, with the order of images and the head's initial values drawn from `seed`.
 
     `seconds` of training, `closing_s` of its input pipeline, `evaluation_s` on the whole test set, `harness_s` (reading
-    sizes of memory); `elapsed_s` is all of them by a clock of its own. With random weights `correct` and `right` are
-    None. `right` has a bit a test image, in order, 1 where the prediction is right: NumPy's `packbits`, compressed by
-    zlib, in base64.
+    memory sizes); `elapsed_s` is all of them, measured by a separate clock. `correct` counts the test images that are
+    classified correctly, and `right` says which (see `bench.records.correct_images`); with random weights both are
+    None.
     """
 
     seed: int
@@ -129,24 +130,24 @@ class FineTune(_Frozen):
 
 
 class Conditions(_Frozen):
-    """What else went on while the rounds of a launch ran; None where the system does not tell.
+    """The state of the machine while the rounds of a launch ran; None where the system does not report it.
 
     Attributes:
-        seconds: that the rounds took, hand-overs included.
+        seconds: duration of the rounds, including the hand-overs between workers.
         other_cpu: share of all cores' time that other processes used.
         steal: share of all cores' time that a hypervisor took.
-        cgroup_throttled: periods in which the control group's CPU quota was used up.
-        thermal_throttled: times that a core was slowed down because of its heat.
+        cgroup_throttled: periods in which the control group used up its CPU quota.
+        thermal_throttled: how often a core was slowed down because it was too hot.
         swapped: bytes that the machine swapped in and out.
-        frequency: mean of the cores' frequencies at the end, in MHz.
-        memory_available, memory_limit: bytes that were left at the end, and all that there are.
+        frequency: mean frequency of the cores at the end, in MHz.
+        memory_available, memory_limit: bytes available at the end, and in total.
         battery: whether the machine ran on battery.
-        governor: of the first core's frequency.
-        usable_cores, cores, quota: CPUs that the process may run on, that there are, and the quota in CPUs.
+        governor: frequency governor of the first core.
+        usable_cores, cores, quota: CPUs that the process may use, CPUs of the machine, and the CPU quota.
         limits: resource limits that are set, by name: seconds of CPU, bytes of address space.
-        gpu_processes: processes with a context on the GPU, beyond one a worker.
-        gpu_clock, gpu_clock_most: of its multiprocessors, in MHz.
-        gpu_slowed: why the driver holds the clocks down, in NVML's words.
+        gpu_processes: processes with a context on the GPU, beyond one per worker.
+        gpu_clock, gpu_clock_most: clock of the multiprocessors and its maximum, in MHz.
+        gpu_slowed: NVML's names of the reasons why the driver lowers the clocks.
     """
 
     seconds: float
@@ -171,7 +172,7 @@ class Conditions(_Frozen):
 
 
 class Check(_Frozen):
-    """One step of the proof of sameness: the largest difference seen, what is allowed, and what it compares."""
+    """One check of the proof of sameness: the largest difference, its tolerance, and what it compares."""
 
     name: str
     difference: float
@@ -181,7 +182,7 @@ class Check(_Frozen):
 
 
 class Proof(_Frozen):
-    """The proof of sameness against PyTorch fp32 eager.
+    """The outcome of the proof of sameness against PyTorch fp32 eager.
 
     `status` is `proven`, `reference` (it is the reference itself), `failed`, or `unproven` (no reference to
     compare with); `reason` says why a case is not comparable.
@@ -196,19 +197,19 @@ class Proof(_Frozen):
 
     @property
     def comparable(self) -> bool:
-        """Whether ratios to other cases may be printed."""
+        """Whether ratios to other cases may be shown."""
         return self.status in ("proven", "reference")
 
 
 class Failure(_Frozen):
-    """A worker that did not finish.
+    """Why a worker did not finish.
 
     Attributes:
-        phase: what it was at.
-        reason: in one line.
-        last_lines: that it printed.
-        stacks: of all its threads, where it hung.
-        peak: its highest resident size that was seen, in bytes.
+        phase: the phase in which it stopped.
+        reason: one line.
+        last_lines: the last lines that it printed.
+        stacks: stack traces of all its threads, if it hung.
+        peak: the highest resident size that was observed, in bytes.
     """
 
     phase: str
@@ -219,11 +220,11 @@ class Failure(_Frozen):
 
 
 class Record(_Frozen):
-    """One launch of one case. `failure` is set where it did not finish; what it had measured is kept.
+    """One launch of one case, with all that a table needs.
 
-    It is all that a table needs: `about` is the run's part of `environment.json` (its command, what was
-    skipped, the machine, the packages), `position` the task's place in the run, `framework` how the framework was
-    built.
+    `failure` is set if the launch did not finish; what it had measured until then is kept. `about` is the run's part
+    of `environment.json` (command, skipped backends, machine, packages), `position` the task's place in the run,
+    `framework` how the framework was built, `resolved` the settings that the worker really used.
     """
 
     schema_version: int = SCHEMA
@@ -253,5 +254,5 @@ class Record(_Frozen):
     conditions: Conditions | None
     proof: Proof | None
     benchmarks: tuple[dict[str, object], ...]
-    warnings: tuple[Doubt, ...]
+    warnings: tuple[MeasurementWarning, ...]
     failure: Failure | None

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-#: Rounds that backends are compared by, and all: the input pipeline alone is measured in one launch only.
+#: The kinds by which backends are compared, and all kinds. Only one launch measures `loader`, the input pipeline alone.
 COMPARED = ("pipeline", "compute")
 KINDS = (*COMPARED, "loader")

@@ -1,8 +1,8 @@
-"""Runs on disk: `results/<UTC>-<suite>/`, where every file is complete or absent.
+"""Runs on disk: the folders `results/<UTC>-<suite>/`, in which every file is complete or absent.
 
-A record lies in `records/<case>-<launch>.json` as `{"sha256": ..., "record": ...}`; the checksum is of the
-record's JSON with sorted keys and no blanks. A loss that is not finite stands there as Python's `NaN` or
-`Infinity`.
+A record is the file `records/<case>-<launch>.json` with the content `{"sha256": ..., "record": ...}`; the checksum is
+that of the record's JSON with sorted keys and without blanks. A loss that is not finite is written as Python's `NaN`
+or `Infinity`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from bench.errors import UserError, unknown
-from bench.records.checksummed_json import seal, unseal
+from bench.errors import UserError, make_unknown_error
+from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.record import SCHEMA, Record
 
 RECORDS = "records"
@@ -26,17 +26,17 @@ RUN_NAME = re.compile(r"\d{8}T\d{6}Z-.+")
 Result = TypeVar("Result")
 
 
-def create(results_dir: Path, suite: str, now: datetime, records: str = RECORDS) -> Path:
-    """A new, empty run folder; a name that is taken gets `-2`, `-3`, ...: no run is ever overwritten.
+def create_run(results_dir: Path, suite: str, now: datetime, records: str = RECORDS) -> Path:
+    """Create a new, empty run folder. If the name is taken, it gets `-2`, `-3`, ...: no run is ever overwritten.
 
     Args:
-        results_dir: made where it does not exist.
-        suite: its name, or a path, of which the stem is taken.
-        now: with a time zone.
-        records: the folder within it that the records are for.
+        results_dir: the folder of all runs; created if it does not exist.
+        suite: the suite's name or path; of a path, the stem is used.
+        now: the current time, with a time zone.
+        records: the name of the subfolder for the records.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
     suite_name = quote(Path(suite).stem, safe="-_.=+@")
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{suite_name}"
@@ -53,19 +53,19 @@ def create(results_dir: Path, suite: str, now: datetime, records: str = RECORDS)
 
 
 def write_record(run: Path, record: Record) -> Path:
-    """Write one record into its run, atomically; returns its path.
+    """Write one record into its run, atomically, and return its path.
 
     Raises:
         UserError: the disk is full, or the folder is not writable.
     """
-    # Slashes separate task, backend and variant in a case's id.
+    # A case's id is task/backend/variant.
     path = run / RECORDS / f"{quote(record.case.replace('/', '__'), safe='-_.=+@')}-{record.launch}.json"
-    write_text(path, seal("record", record) + "\n", finished_in=run)
+    write_text(path, to_checksummed_json("record", record) + "\n", finished_in=run)
     return path
 
 
-def read(run: Path) -> tuple[list[Record], list[str]]:
-    """The records of a run, by case and launch, and one line for each file that had to be left out.
+def read_records(run: Path) -> tuple[list[Record], list[str]]:
+    """Read the records of a run, sorted by case and launch, and a message for each file that is not usable.
 
     Raises:
         UserError: `run` is not a run.
@@ -75,53 +75,61 @@ def read(run: Path) -> tuple[list[Record], list[str]]:
     records, problems = [], []
     for path in sorted((run / RECORDS).glob("*.json")):
         try:
-            records.append(unseal("record", path.read_bytes(), Record, SCHEMA))
+            records.append(parse_checksummed_json("record", path.read_bytes(), Record, SCHEMA))
         except (ValueError, OSError) as error:
             problems.append(f"{RECORDS}/{path.name} is left out: {error}")
     return sorted(records, key=lambda r: (r.case, r.launch)), problems
 
 
-def runs(results_dir: Path, *records: str) -> list[Path]:
-    """The runs in a folder, oldest first: what has a name like theirs and a folder called so, `RECORDS` by default."""
-    if not results_dir.is_dir():
-        return []
-    named = (path for path in results_dir.iterdir() if RUN_NAME.fullmatch(path.name))
-    return sorted((path for path in named if _is_run(path, records)), key=_age)
-
-
-def _is_run(path: Path, records: Sequence[str]) -> bool:
-    return any((path / one).is_dir() for one in records or (RECORDS,))
-
-
-def find(results_dir: Path, name_or_path: str | Path | None = None, *records: str) -> Path:
-    """A run by its path or by its name in `results_dir`; without either, the newest one.
+def list_runs(results_dir: Path, *records: str) -> list[Path]:
+    """List the runs in a folder, oldest first: subfolders with a run's name that contain one of the folders `records`.
 
     Args:
-        records: names of the folder that a run of the kinds meant has, `RECORDS` by default.
+        results_dir: the folder of all runs.
+        records: names of the subfolder for the records, `RECORDS` by default.
+    """
+    if not results_dir.is_dir():
+        return []
+    candidates = (path for path in results_dir.iterdir() if RUN_NAME.fullmatch(path.name))
+    return sorted((path for path in candidates if _has_records(path, records)), key=_creation_order)
+
+
+def _has_records(path: Path, records: Sequence[str]) -> bool:
+    return any((path / name).is_dir() for name in records or (RECORDS,))
+
+
+def find_run(results_dir: Path, name_or_path: str | Path | None = None, *records: str) -> Path:
+    """Find a run by its path or by its name in `results_dir`; without either, the newest one.
+
+    Args:
+        results_dir: the folder of all runs.
+        name_or_path: of the run.
+        records: names of the subfolder for the records, `RECORDS` by default.
 
     Raises:
-        UserError: there is none; a name that is nearly right is answered with the right one.
+        UserError: there is no run, or none of this name; the message suggests the nearest name.
     """
-    known = runs(results_dir, *records)
+    known = list_runs(results_dir, *records)
     if name_or_path is None:
         if not known:
             raise UserError(f"there is no run in {results_dir} yet: run the benchmark first")
         return known[-1]
     for path in (Path(name_or_path), results_dir / name_or_path):
-        if _is_run(path, records):
+        if _has_records(path, records):
             return path
     if not known:
         raise UserError(f"unknown run {str(name_or_path)!r}: there is no run in {results_dir} yet")
-    raise unknown("run", Path(name_or_path).name, [path.name for path in known])
+    raise make_unknown_error("run", Path(name_or_path).name, [path.name for path in known])
 
 
 def write_text(path: Path, text: str, *, finished_in: Path | None = None) -> None:
-    """Write a file so that a reader, or a machine that dies, sees the old content or the whole new one.
+    """Write a text file atomically: after a crash it has the complete old or the complete new content.
 
     Args:
-        path: in a folder that exists.
+        path: the file, in a folder that exists.
         text: written as UTF-8.
-        finished_in: the folder to name to a user whose disk is full; the file's own where it is None.
+        finished_in: the folder that the message about a full disk names as the place of what is finished; by default
+            the file's own folder.
 
     Raises:
         UserError: the disk is full, or the folder is not writable.
@@ -130,7 +138,7 @@ def write_text(path: Path, text: str, *, finished_in: Path | None = None) -> Non
 
 
 def write_bytes(path: Path, content: bytes, *, finished_in: Path | None = None) -> None:
-    """As `write_text`, of bytes.
+    """Write a file of bytes as `write_text` writes a text.
 
     Raises:
         UserError: the disk is full, or the folder is not writable.
@@ -139,10 +147,10 @@ def write_bytes(path: Path, content: bytes, *, finished_in: Path | None = None) 
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those that it lies in, where they do not exist.
+    """Create a folder and its parents, where they do not exist.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be created.
     """
     _attempt(partial(folder.mkdir, parents=True, exist_ok=True), folder, None)
 
@@ -159,7 +167,7 @@ def _replace(path: Path, content: bytes) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     if os.name == "posix":
-        # The new name is durable only once its folder is.
+        # The new name survives a crash only after the folder is synchronised, too.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -168,7 +176,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _attempt(action: Callable[[], Result], path: Path, finished_in: Path | None) -> Result:
-    """Do something to `path`, and say in one line why it fails; an existing path stays an OSError."""
+    """Run `action` on `path` and turn an OSError into a UserError of one line; FileExistsError is passed on."""
     try:
         return action()
     except FileExistsError:
@@ -182,8 +190,8 @@ def _attempt(action: Callable[[], Result], path: Path, finished_in: Path | None)
         ) from error
 
 
-def _age(run: Path) -> tuple[str, str, int]:
-    """Sorts `...-quick-10` behind `...-quick-2`."""
+def _creation_order(run: Path) -> tuple[str, str, int]:
+    """Sort key of runs: by time, and `...-quick-10` behind `...-quick-2`."""
     stamp, _, rest = run.name.partition("-")
     suite, _, count = rest.rpartition("-")
     return (stamp, suite, int(count)) if suite and count.isdigit() else (stamp, rest, 1)

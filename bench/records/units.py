@@ -1,6 +1,6 @@
-"""Units of figures in records, tables and documents."""
+"""The unit of memory sizes in tables, columns and documentation."""
 
 from __future__ import annotations
 
-#: Bytes in the MB of every column, table and document here: 2**20.
+#: Bytes in one MB, everywhere in this project: 2**20.
 MB = 2**20

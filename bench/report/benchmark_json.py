@@ -1,7 +1,7 @@
-"""`benchmark.json`: one file in pytest-benchmark's own format, for the tools that read it.
+"""`benchmark.json`: a file in pytest-benchmark's format, for the tools that read it.
 
-Every launch ran pytest-benchmark in its own worker. The launches of a case become one entry: their rounds in
-one list, and pytest-benchmark's own statistics over it.
+Every launch runs pytest-benchmark in its own worker. The launches of a case become one entry, with all rounds in one
+list and pytest-benchmark's statistics of them.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Any
 
 import pytest_benchmark
 
-from bench.records.benchmark_entries import joined
+from bench.records.benchmark_entries import merge_entries
 from bench.records.record import Record
-from bench.report import Report
+from bench.report.exporters import Report
 
 FILE = "benchmark.json"
 
 
 def export(report: Report) -> str:
-    """The file's text. A launch that failed is left out, as it is from the tables."""
+    """Format the report as pytest-benchmark's JSON; failed launches are left out, as they are from the tables."""
     finished = [record for record in report.records if record.failure is None]
     started = min((record.started for record in report.records), default="")
     content = {
-        "machine_info": _machine(report.environment),
-        "commit_info": _commit(report.environment),
-        "benchmarks": merged(finished),
+        "machine_info": _build_machine_info(report.environment),
+        "commit_info": _build_commit_info(report.environment),
+        "benchmarks": merge_records(finished),
         "datetime": report.environment.get("time") or started,
         "version": pytest_benchmark.__version__,
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-def merged(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """One entry per case and benchmark, in the order of their first record.
+def merge_records(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Merge records into one entry per case and benchmark, in the order of the cases' first records.
 
-    `fullname` ends in the case's id in brackets if the worker did not put it there: that makes it unique in
-    the file, and the same whatever else was measured. `extra_info` keeps what all launches agree on, and
-    lists by launch what they do not.
+    `fullname` ends with the case's id in brackets, which the worker or this function adds: so it is unique in the file
+    and independent of what else was measured. `extra_info` has a single value where all launches agree, and else a
+    list with one value per launch.
     """
     groups: dict[tuple[str, str], list[tuple[int, Mapping[str, Any]]]] = {}
     for record in sorted(records, key=lambda record: record.launch):
@@ -46,35 +46,35 @@ def merged(records: Sequence[Record]) -> list[dict[str, Any]]:
             groups.setdefault((record.case, str(entry["fullname"])), []).append((record.launch, entry))
     order = list(dict.fromkeys(record.case for record in records))
     keys = sorted(groups, key=lambda key: order.index(key[0]))
-    return [_entry(case, groups[case, name]) for case, name in keys]
+    return [_merge_launches(case, groups[case, name]) for case, name in keys]
 
 
-def _entry(case: str, launches: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
-    whole = joined([entry for _, entry in launches])
+def _merge_launches(case: str, launches: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+    merged = merge_entries([entry for _, entry in launches])
     extra = {
         "launches": [launch for launch, _ in launches],
         "rounds_by_launch": [len(entry["stats"]["data"]) for _, entry in launches],
     }
     return {
-        **whole,
-        "name": _with_case(whole["name"], case),
-        "fullname": _with_case(whole["fullname"], case),
-        "extra_info": _agreed([entry.get("extra_info") or {} for _, entry in launches]) | extra,
+        **merged,
+        "name": _append_case(merged["name"], case),
+        "fullname": _append_case(merged["fullname"], case),
+        "extra_info": _merge_extra_info([entry.get("extra_info") or {} for _, entry in launches]) | extra,
     }
 
 
-def _with_case(name: str, case: str) -> str:
+def _append_case(name: str, case: str) -> str:
     return name if case in name else f"{name}[{case}]"
 
 
-def _agreed(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merge_extra_info(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     keys = dict.fromkeys(key for info in infos for key in info)
     values = {key: [info.get(key) for info in infos] for key in keys}
     return {key: each[0] if all(value == each[0] for value in each) else each for key, each in values.items()}
 
 
-def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that pytest-benchmark writes, but for the host's name."""
+def _build_machine_info(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Build what pytest-benchmark calls `machine_info`, without the host's name."""
     system, python, cpu = (environment.get(key) or {} for key in ("system", "python", "cpu"))
     return {
         "node": "",
@@ -96,7 +96,7 @@ def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _commit(environment: Mapping[str, Any]) -> dict[str, Any]:
+def _build_commit_info(environment: Mapping[str, Any]) -> dict[str, Any]:
     git = environment.get("git") or {}
     return {
         "id": git.get("revision", "unversioned"),

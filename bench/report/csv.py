@@ -1,13 +1,13 @@
-"""`results.csv`: the data frame, one row per launch; empty where nothing was measured."""
+"""`results.csv`: one row per launch; a field is empty where nothing was measured."""
 
 from __future__ import annotations
 
-from bench.records.data_frame import frame
-from bench.report import Report
+from bench.records.data_frame import build_data_frame
+from bench.report.exporters import Report
 
 FILE = "results.csv"
 
 
 def export(report: Report) -> str:
-    """The records' frame as CSV with a header line."""
-    return str(frame(report.records).to_csv(index=False, lineterminator="\n"))
+    """Format the report's records as CSV with a header line."""
+    return str(build_data_frame(report.records).to_csv(index=False, lineterminator="\n"))

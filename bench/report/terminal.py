@@ -1,4 +1,4 @@
-"""The tables for a terminal, drawn by rich."""
+"""The tables on a terminal, rendered by rich."""
 
 from __future__ import annotations
 
@@ -13,104 +13,110 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
-from bench.report import Report
-from bench.report.tables import Table
+from bench.report.exporters import Report
+from bench.report.tables.table import Table
 
 FILE = "tables.txt"
 
-#: Columns of text that is written to a file.
+#: Width in characters of text that is written to a file.
 WIDTH = 120
 
-#: Characters between two columns as rich draws them, and around the first and last together.
+#: Characters that rich puts between two columns, and also the total left of the first and right of the last column.
 GAP = 3
 
 
 def export(report: Report, width: int = WIDTH) -> str:
-    """The tables as plain text, `width` characters wide."""
+    """Format the report's tables as plain text, at most `width` characters wide."""
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
-    show(report, console)
+    print_tables(report, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def say_what_is_missing(console: Console, banner: str | None, skipped: Mapping[str, str]) -> None:
-    """That other tasks stand in for those that were meant, in a coloured box, and what is left out, and why."""
+def print_missing(console: Console, banner: str | None, skipped: Mapping[str, str]) -> None:
+    """Print the banner of a run in a coloured box, and what is skipped with the reason.
+
+    Args:
+        console: that it is printed on.
+        banner: says that other data or weights replace those that are not available; None where none do.
+        skipped: reasons by case or backend.
+    """
     if banner:
         console.print(Panel(Text(banner), style="yellow"))
     for case, reason in skipped.items():
         console.print(f"Skipped: {case}: {reason}", style="yellow", markup=False)
 
 
-def show(report: Report, console: Console) -> None:
-    """Print the tables on a console, in its width and its colours."""
+def print_tables(report: Report, console: Console) -> None:
+    """Print the report's tables on a console, in its width and its colours."""
     for table in report.tables:
-        console.print(drawn(table))
+        console.print(render_table(table))
 
 
-def drawn(table: Table) -> RenderableType:
-    """A table as rich draws it; columns that do not fit follow below, with the first one repeated."""
-    return _Drawn(table)
+def render_table(table: Table) -> RenderableType:
+    """Make a table that rich can print; columns that do not fit the width follow below, with the first one repeated."""
+    return _RenderedTable(table)
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _RenderedTable:
     table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.table.banner:
             yield Panel(Text(self.table.banner), style="yellow", expand=False)
         yield Text(self.table.title, style="bold")
-        for chosen in _pieces(self.table, options.max_width):
-            yield _grid(self.table, chosen, options.max_width)
+        for numbers in _split_columns(self.table, options.max_width):
+            yield _build_grid(self.table, numbers, options.max_width)
         for note in self.table.notes:
             yield Text(f"• {note}", style="yellow" if note.startswith("warning ") else "dim")
         yield Text()
 
 
-def _pieces(table: Table, width: int) -> Iterator[list[int]]:
-    """Numbers of the columns to draw side by side, so that no word has to be broken."""
-    chosen, used = [0], _least(table, 0)
+def _split_columns(table: Table, width: int) -> Iterator[list[int]]:
+    """Split a table's column numbers into groups that fit the width side by side without a broken word."""
+    group, used = [0], _find_min_width(table, 0)
     for number in range(1, len(table.columns)):
-        needed = _least(table, number) + GAP
-        if len(chosen) > 1 and used + needed > width - GAP:
-            yield chosen
-            chosen, used = [0], _least(table, 0)
-        chosen.append(number)
+        needed = _find_min_width(table, number) + GAP
+        if len(group) > 1 and used + needed > width - GAP:
+            yield group
+            group, used = [0], _find_min_width(table, 0)
+        group.append(number)
         used += needed
-    yield chosen
+    yield group
 
 
-def _least(table: Table, number: int) -> int:
-    """The width of a column's longest word, or of its longest line if its line breaks are meant."""
+def _find_min_width(table: Table, number: int) -> int:
+    """Return the width of a column's longest word, or of its longest line if lines must not be wrapped."""
     texts = [table.columns[number].name, *(row[number].text for row in table.rows)]
     unbroken = number == 0 or any("\n" in text for text in texts[1:])
     words = [part for text in texts for part in (text.splitlines() if unbroken else text.split())]
     return max((cell_len(word) for word in words), default=0)
 
 
-def _widths(table: Table, chosen: list[int], width: int) -> list[int]:
-    """The chosen columns' widths. Rich would break words in one while another has room to spare."""
-    texts = [[table.columns[n].name, *(row[n].text for row in table.rows)] for n in chosen]
-    wanted = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
-    widths = [_least(table, number) for number in chosen]
-    for _ in range(width - GAP * len(chosen) - sum(widths)):
-        short = max(range(len(chosen)), key=lambda i: wanted[i] - widths[i])
-        widths[short] += wanted[short] > widths[short]
+def _distribute_width(table: Table, numbers: list[int], width: int) -> list[int]:
+    """Distribute the width among the given columns. Rich would break words in one while another has spare width."""
+    texts = [[table.columns[n].name, *(row[n].text for row in table.rows)] for n in numbers]
+    full = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
+    widths = [_find_min_width(table, number) for number in numbers]
+    for _ in range(width - GAP * len(numbers) - sum(widths)):
+        narrowest = max(range(len(numbers)), key=lambda i: full[i] - widths[i])
+        widths[narrowest] += full[narrowest] > widths[narrowest]
     return widths
 
 
-def _grid(table: Table, chosen: list[int], width: int) -> Grid:
-    lines = any("\n" in row[number].text for row in table.rows for number in chosen)
+def _build_grid(table: Table, numbers: list[int], width: int) -> Grid:
+    lines = any("\n" in row[number].text for row in table.rows for number in numbers)
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_lines=lines)
-    for number, wide in zip(chosen, _widths(table, chosen, width), strict=True):
+    for number, column_width in zip(numbers, _distribute_width(table, numbers, width), strict=True):
         column = table.columns[number]
         grid.add_column(
             Text(column.name),
             justify="right" if column.figures else "left",
-            width=wide,
+            width=column_width,
             no_wrap=number == 0,
             overflow="fold",
         )
     for row in table.rows:
-        grid.add_row(*(Text(row[n].text, style="bold green" if row[n].bold else "") for n in chosen))
+        grid.add_row(*(Text(row[n].text, style="bold green" if row[n].bold else "") for n in numbers))
     return grid

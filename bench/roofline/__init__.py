@@ -1,1 +1,1 @@
-"""What bounds a case: its work counted, the machine's rates measured, and the two compared."""
+"""The roofline: a step's counted work, compared with the rates that are measured on this machine."""

@@ -1,31 +1,34 @@
-"""What bounds a case, decided by what takes the time of its step."""
+"""The bound of a case: what takes most of its training step's time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["compute", "memory", "overhead", "input"]
+BoundName = Literal["compute", "memory", "overhead", "input"]
 
-#: Training waits for its input pipeline where at least this share of a step's time is not there without it, and the
-#: input pipeline alone takes at least the second share of the step's time.
-WAITING = 0.1
-LOADING = 0.8
+#: What a step on the device can be bound by; the first one of equal shares.
+DEVICE_BOUNDS: tuple[BoundName, ...] = ("compute", "memory", "overhead")
+#: A step is bound by input if this share of its time is missing on the device, and the input pipeline alone takes at
+#: least the second share of its time; or if the third share is missing on the device.
+INPUT_BOUND_SHARE = 0.1
+INPUT_BOUND_LOADER_SHARE = 0.8
+INPUT_BOUND_ALONE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """What a training step takes, and what explains it; seconds a step.
+class StepSeconds:
+    """The time of a training step, and the times that explain it; in seconds per step.
 
     Attributes:
-        pipeline: through the input pipeline.
-        compute: on batches that are on the device already.
-        loader: the input pipeline alone; 0 where there is none.
+        pipeline: with the input pipeline.
+        compute: on batches that are already on the device.
+        loader: the input pipeline alone; 0 if there is none.
         convolutions: the step's convolutions alone, one after the other.
-        arithmetic, traffic: what those of them would take at the measured rates that arithmetic limits, and those that
-            memory limits.
-        dispatch: what calling the convolutions would take if they were the smallest operations.
-        between: what reading and writing every map between them would take at the measured bandwidth of memory.
+        arithmetic: at the measured rates, of the convolutions that arithmetic limits.
+        traffic: at the measured rates, of the convolutions that memory limits.
+        dispatch: of as many of the smallest operations as there are convolutions.
+        between: of reading and writing all maps between the convolutions, at the measured bandwidth of memory.
     """
 
     pipeline: float
@@ -40,36 +43,36 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Bound:
-    """The verdict, and the step's time in shares that add up to 1.
+    """What a case is bound by, and the shares of its step's time, which add up to 1.
 
-    `compute` and `memory` are the convolutions' time by what limits each of them, but for what calling them takes where
-    they take longer than their limits, and `memory` also the maps' between them, as far as there is time for it;
-    `overhead` is the rest; `input` is what is not there without the input pipeline.
+    - `compute`, `memory`: the time of the convolutions, divided in proportion to what limits them. Where they take
+      longer than their limits, the time of their dispatch is not in it. `memory` also has the time of the maps between
+      the convolutions, up to the time that the step has for them.
+    - `overhead`: the rest of a step on the device.
+    - `input`: the time that a step on the device does not take.
     """
 
-    name: Name
-    shares: dict[Name, float]
+    name: BoundName
+    shares: dict[BoundName, float]
 
 
-def decide(step: Seconds) -> Bound:
-    """Input, if training waits for it; otherwise what takes most of a step without it."""
+def decide_bound(step: StepSeconds) -> Bound:
+    """Decide for input if training waits for it; otherwise for what takes most of a step on the device."""
     compute = min(step.compute, step.pipeline)
     convolutions = min(step.convolutions, compute)
     limits = step.arithmetic + step.traffic
     working = convolutions - min(step.dispatch, max(0.0, convolutions - limits))
     by_memory = working * step.traffic / limits if limits else 0.0
     between = min(step.between, compute - convolutions)
-    seconds: dict[Name, float] = {
+    seconds: dict[BoundName, float] = {
         "compute": working - by_memory,
         "memory": by_memory + between,
         "overhead": compute - working - between,
         "input": step.pipeline - compute,
     }
     shares = {name: part / step.pipeline for name, part in seconds.items()}
-    loading = step.loader / step.pipeline
-    waits = shares["input"] >= WAITING and (loading >= LOADING or shares["input"] >= 0.5)
-    return Bound("input" if waits else max(COMPUTED, key=lambda name: shares[name]), shares)
-
-
-#: What a step without its input pipeline can be bound by; the first of several that are equal.
-COMPUTED: tuple[Name, ...] = ("compute", "memory", "overhead")
+    loader_share = step.loader / step.pipeline
+    waits = shares["input"] >= INPUT_BOUND_SHARE and (
+        loader_share >= INPUT_BOUND_LOADER_SHARE or shares["input"] >= INPUT_BOUND_ALONE_SHARE
+    )
+    return Bound("input" if waits else max(DEVICE_BOUNDS, key=lambda name: shares[name]), shares)

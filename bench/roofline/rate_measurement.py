@@ -1,4 +1,4 @@
-"""The rates of every case's own framework and its training steps, in workers that take turns."""
+"""The measurement of a roofline: the kernels of each case's framework and its training steps, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -11,100 +11,97 @@ from pathlib import Path
 
 from backends.task import Variant
 from bench.measure import conductor, record_builder
+from bench.measure.case_job import make_case_job, write_images
 from bench.measure.conductor import Watcher
-from bench.measure.probe_job import job
-from bench.measure.run import write_images
-from bench.plan.knob_support import bf16_missing
-from bench.plan.request import Plan, Prepared
+from bench.plan.knob_support import explain_missing_bf16
+from bench.plan.plan import Plan
+from bench.plan.prepared_task import PreparedTask
 from bench.worker.job import Job
 from bench.worker.kernels import LAYERS, RATES
 
 #: Rounds of training steps, in the order in which a worker measures them.
-STEPS = ("pipeline", "compute", "loader")
+STEP_KINDS = ("pipeline", "compute", "loader")
 #: All kinds of rounds.
-KINDS = (*STEPS, *RATES)
+ROUND_KINDS = (*STEP_KINDS, *RATES)
 
 
 @dataclass
-class Measured:
-    """What was seen of one case.
+class CaseMeasurement:
+    """What was measured of one case.
 
     Attributes:
-        resolved: what its variant became.
-        seconds: of one step, or one run of a kernel, by kind of round, launch and round.
-        layers: seconds of each pass of each convolution alone, by `name pass`, one shape once, by launch.
-        failure: why a worker of it died.
+        seconds: of one step, or of one run of a kernel, by kind of round, launch and round.
+        layers: by launch, seconds of single convolutions, by `name pass`; one of each shape.
+        failure: why a worker of the case died; None if none did.
     """
 
     backend: str
     variant: Variant
-    resolved: Mapping[str, object] = field(default_factory=dict)
     seconds: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
     layers: list[Mapping[str, float]] = field(default_factory=list)
     failure: str | None = None
 
 
-def kinds(variant: Variant) -> tuple[str, ...]:
-    """The rounds of a case. On cached features there are no convolutions, and no input pipeline to leave out.
+def list_round_kinds(variant: Variant) -> tuple[str, ...]:
+    """List the rounds of a case. With cached features it has no convolutions, and no steps without input pipeline.
 
-    Products are measured in fp32, or in tf32 where the variant turns the one into the other, in bf16 where the device
-    computes in it, and in the variant's precision.
+    Matrix products are measured in fp32, or in tf32 if the variant uses it for fp32; in bf16 if the device has it; and
+    in the variant's precision.
     """
     single = "tf32" if variant.precision == "tf32" else "fp32"
-    half = ("bf16",) if bf16_missing(variant.device) is None else ()
+    half = ("bf16",) if explain_missing_bf16(variant.device) is None else ()
     gemms = {f"gemm {precision}" for precision in (single, *half, variant.precision)}
     rates = [kind for kind in RATES if kind in gemms or not kind.startswith("gemm")]
     if variant.features == "cached":
         return ("pipeline", *(kind for kind in rates if kind != "convolutions"))
-    return (*STEPS, *rates, LAYERS)
+    return (*STEP_KINDS, *rates, LAYERS)
 
 
-def measure(
-    chosen: Plan, prepared: Prepared, watcher: Watcher, begins: Callable[[int, Sequence[Job]], object]
-) -> list[Measured]:
-    """All cases of a task, in as many launches and rounds as the plan's suite says.
+def measure_rates(
+    plan: Plan, prepared: PreparedTask, watcher: Watcher, on_launch: Callable[[int, Sequence[Job]], object]
+) -> list[CaseMeasurement]:
+    """Measure all cases of a task, in the launches and rounds of the plan's suite.
 
     Args:
-        begins: told of each launch and its jobs.
+        on_launch: is called before each launch with its number, from 1 on, and its jobs.
     """
-    found = [Measured(backend, variant) for backend, variant in chosen.cases(prepared)]
-    draw = random.Random()
-    for launch in range(1, chosen.suite.launches + 1):
+    cases = [CaseMeasurement(backend, variant) for backend, variant in plan.cases(prepared)]
+    rng = random.Random()
+    for launch in range(1, plan.suite.launches + 1):
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-            jobs = _jobs(chosen, prepared, found, Path(name))
-            begins(launch, jobs)
-            # Kinds are measured in the order of the first job: the one that has most has them all.
-            crew = sorted(jobs, key=lambda one: -len(one.kinds))
-            done = conductor.launch(crew, chosen.suite.round_seconds, draw, watcher, reverse_start=launch % 2 == 0)
+            jobs = _make_jobs(plan, prepared, cases, Path(name))
+            on_launch(launch, jobs)
+            # Kinds are measured in the order of the first job's, so that it must have all: the one with most kinds has.
+            ordered = sorted(jobs, key=lambda one: -len(one.kinds))
+            done = conductor.run_launch(ordered, plan.suite.round_seconds, rng, watcher, reverse_start=launch % 2 == 0)
             outcomes = {outcome.job.case: outcome for outcome in done.outcomes}
-            for one, its_job in zip(found, jobs, strict=True):
-                _add(one, outcomes[its_job.case])
-    return found
+            for case, its_job in zip(cases, jobs, strict=True):
+                _add_outcome(case, outcomes[its_job.case])
+    return cases
 
 
-def _jobs(chosen: Plan, prepared: Prepared, found: Sequence[Measured], folder: Path) -> list[Job]:
+def _make_jobs(plan: Plan, prepared: PreparedTask, cases: Sequence[CaseMeasurement], folder: Path) -> list[Job]:
     data = write_images(prepared.dataset, folder)
     return [
-        job(
+        make_case_job(
             prepared,
-            one.backend,
-            one.variant,
+            case.backend,
+            case.variant,
             data,
             folder,
-            rounds=chosen.suite.rounds,
-            kinds=kinds(one.variant),
-            cache_limit=chosen.cache_limit,
+            rounds=plan.suite.rounds,
+            kinds=list_round_kinds(case.variant),
+            cache_limit=plan.cache_limit,
         )
-        for one in found
+        for case in cases
     ]
 
 
-def _add(measured: Measured, outcome: conductor.Outcome[Job]) -> None:
+def _add_outcome(measured: CaseMeasurement, outcome: conductor.WorkerOutcome[Job]) -> None:
     if outcome.failure:
         measured.failure = outcome.failure.reason
         return
-    measured.resolved = outcome.said["built"]["resolved"]
-    for kind, seconds in record_builder.step_seconds(outcome).items():
+    for kind, seconds in record_builder.read_step_seconds(outcome).items():
         measured.seconds[kind].append(list(seconds))
-    if LAYERS in outcome.said:
-        measured.layers.append(outcome.said[LAYERS]["seconds"])
+    if LAYERS in outcome.messages:
+        measured.layers.append(outcome.messages[LAYERS]["seconds"])

@@ -1,1 +1,1 @@
-"""The harness under test on this machine."""
+"""The self-test: the harness itself is tested on this machine."""

@@ -1,6 +1,6 @@
-"""The harness under test: does it show what is there, and nothing that is not?
+"""The findings of the self-test: does the harness measure planted effects correctly, and no effect where there is none?
 
-Every check goes through real workers of a real backend. A plant is something hidden in a worker, see
+Every check uses real workers of a real backend. A plant is a known effect that is planted in a worker, see
 `bench.worker.planted_fault`.
 """
 
@@ -19,66 +19,66 @@ import psutil
 
 from backends.task import Variant
 from bench import data
-from bench.analysis.statistics import log_ratios, ratio
-from bench.data.subset import limit
+from bench.analysis.statistics import log_ratios, ratio_interval
+from bench.data.subset import limit_training_images
 from bench.errors import UserError
-from bench.machine.environment import usable_cores
+from bench.machine.environment import count_usable_cores
 from bench.measure import conductor, record_builder
-from bench.measure.run import write_images
-from bench.plan.request import overridden_task
+from bench.measure.case_job import write_images
+from bench.plan.prepared_task import override_task
 from bench.records.record import Rounds
 from bench.records.units import MB
 from bench.weights import checkpoints
 from bench.worker.channel import Message
 from bench.worker.job import Job
-from bench.worker.planted_fault import Plant
+from bench.worker.planted_fault import PlantedFault
 
-#: The case: the default task on images and weights that need no download.
-OVERRIDES = {"weights": "random", "dataset": "digits"}
+#: The default task is changed so that its images and weights need no download.
+TASK_OVERRIDES = {"weights": "random", "dataset": "digits"}
 LAUNCHES = 5
 ROUNDS = 8
 ROUND_SECONDS = 0.5
-WAIT = 0.005
-BALLAST = 50 * MB
-#: Seconds between two ticks of a clock that is good enough: a step takes a thousand times as long.
-RESOLUTION = 1e-6
+PLANTED_WAIT = 0.005
+PLANTED_MEMORY = 50 * MB
+#: The largest acceptable interval between two ticks of the clock, in seconds: a step takes a thousand times as long.
+COARSEST_TICK = 1e-6
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what was measured, what is wanted, and whether it is so."""
+    """The result of one check: the measured figure, the requirement, and whether it is met."""
 
     name: str
     measured: str
-    wanted: str
+    required: str
     passed: bool
 
 
 @dataclass
-class Listener:
-    """A `Watcher` of the conductor that notes what it sees of the rounds, and what waiting workers use."""
+class RoundListener:
+    """A `Watcher` of the conductor that collects the order and rates of rounds, and the CPU time of waiting workers."""
 
     say: Callable[[str], object]
     order: dict[tuple[str, int], list[str]] = field(default_factory=dict)
     rates: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     waiting_cpu: float = 0.0
     waited: float = 0.0
-    _before: tuple[float, dict[int, float]] | None = None
+    _previous: tuple[float, dict[int, float]] | None = None
 
-    def event(self, case: str, message: Message) -> None:
-        """See `Watcher.event`."""
+    def on_event(self, case: str, message: Message) -> None:
+        """See `Watcher.on_event`."""
         if message["event"] == "phase":
             self.say(f"  {case}: {message['name']}")
-            self._before = None
+            self._previous = None
 
-    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
-        """See `Watcher.round`."""
+    def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """See `Watcher.on_round`."""
         self.order.setdefault((kind, number), []).append(case)
         self.rates.setdefault((kind, case), []).append(images_per_second)
-        self._see_waiting(case)
+        self._add_waiting_cpu(case)
 
-    def _see_waiting(self, case: str) -> None:
-        """Add up the CPU that the workers without the baton used since the last round ended."""
+    def _add_waiting_cpu(self, case: str) -> None:
+        """Add the CPU time that the workers without the baton used since the last round ended."""
         now: tuple[float, dict[int, float]] = (time.perf_counter(), {})
         worked: set[int] = set()
         for process in psutil.Process().children():
@@ -89,43 +89,43 @@ class Listener:
             now[1][process.pid] = times.user + times.system
             if any(f"/{case}/job.json" in part for part in line):
                 worked.add(process.pid)
-        if self._before is not None and worked:
-            began, before = self._before
-            self.waited += now[0] - began
+        if self._previous is not None and worked:
+            start, before = self._previous
+            self.waited += now[0] - start
             self.waiting_cpu += sum(
                 used - before[pid] for pid, used in now[1].items() if pid in before and pid not in worked
             )
-        self._before = now
+        self._previous = now
 
 
-def check(backend: str, say: Callable[[str], object]) -> Iterator[Finding]:
-    """All checks, each as soon as it is decided; about five minutes on two cores.
+def run_checks(backend: str, say: Callable[[str], object]) -> Iterator[Finding]:
+    """Run all checks, and yield each finding as soon as it is there; takes about five minutes on two cores.
 
     Args:
-        backend: whose workers are used.
-        say: told of progress, a line at a time.
+        backend: the backend whose workers are used.
+        say: called with each line of progress.
 
     Raises:
         UserError: a worker died.
     """
-    yield _resolution()
+    yield _check_clock()
     ys, first, overheads, waiting, waited = [], [], [], 0.0, 0.0
     for number in range(1, LAUNCHES + 1):
         say(f"one case twice, launch {number} of {LAUNCHES}")
-        seen = Listener(say)
-        rounds = _launch(backend, {"a": None, "b": None}, number, seen)
+        listener = RoundListener(say)
+        rounds = _launch_cases(backend, {"a": None, "b": None}, number, listener)
         a, b = (np.array(rounds[case].rounds.seconds) for case in ("a", "b"))
         ys += log_ratios([a.tolist()], [b.tolist()])
-        ahead = np.array([seen.order["pipeline", n + 1][0] == "a" for n in range(len(a))])
+        ahead = np.array([listener.order["pipeline", n + 1][0] == "a" for n in range(len(a))])
         logs = np.log(a / b)
         first.append(float(np.median(logs[ahead]) - np.median(logs[~ahead])) / 2)
         for case in ("a", "b"):
-            told = rounds[case].rounds
-            table = told.images / statistics.median(told.seconds)
-            overheads.append(table / statistics.median(seen.rates["pipeline", case]) - 1)
-        waiting, waited = waiting + seen.waiting_cpu, waited + seen.waited
-    yield _zero("one case twice: ratio of the two", ys)
-    yield _zero("the case that comes first against the second", first)
+            measured = rounds[case].rounds
+            in_table = measured.images / statistics.median(measured.seconds)
+            overheads.append(in_table / statistics.median(listener.rates["pipeline", case]) - 1)
+        waiting, waited = waiting + listener.waiting_cpu, waited + listener.waited
+    yield _check_ratio("one case twice: ratio of the two", ys)
+    yield _check_ratio("the case that comes first against the second", first)
     yield Finding(
         "throughput in the table against samples over wall time",
         f"{statistics.median(overheads):+.2%}",
@@ -136,51 +136,65 @@ def check(backend: str, say: Callable[[str], object]) -> Iterator[Finding]:
     yield Finding("CPU of waiting workers, of one core", f"{share:.2%}", "below 1 %", share < 0.01)
 
     say("plants")
-    plants = {"waits": Plant(wait_s=WAIT), "plain": None, "holds": Plant(memory=BALLAST)}
-    planted = _launch(backend, plants, 1, Listener(say))
-    told = planted["waits"].rounds
-    step = statistics.median(told.seconds) / told.steps
+    plants = {"waits": PlantedFault(wait_s=PLANTED_WAIT), "plain": None, "holds": PlantedFault(memory=PLANTED_MEMORY)}
+    planted = _launch_cases(backend, plants, 1, RoundListener(say))
+    waiting_rounds = planted["waits"].rounds
+    step = statistics.median(waiting_rounds.seconds) / waiting_rounds.steps
     yield Finding(
-        f"a planted wait of {WAIT * 1000:g} ms a step",
+        f"a planted wait of {PLANTED_WAIT * 1000:g} ms a step",
         f"{step * 1000:.3f} ms",
         "within 2 %",
-        abs(step / WAIT - 1) <= 0.02,
+        abs(step / PLANTED_WAIT - 1) <= 0.02,
     )
     before, during = planted["plain"].peak, planted["holds"].peak
     if before is None or during is None:
-        yield Finding("a planted 50 MB in training", "this system does not tell", "within 5 MB", False)
+        yield Finding("a planted 50 MB in training", "not available on this system", "within 5 MB", False)
         return
     more = (during - before) / MB
-    yield Finding(f"a planted {BALLAST / MB:g} MB in training", f"{more:.1f} MB", "within 5 MB", abs(more - 50) <= 5)
+    yield Finding(
+        f"a planted {PLANTED_MEMORY / MB:g} MB in training", f"{more:.1f} MB", "within 5 MB", abs(more - 50) <= 5
+    )
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The `pipeline` rounds of a case, and the peak of training in bytes."""
+class TrainingFigures:
+    """The `pipeline` rounds of a case, and the peak of host memory in training, in bytes."""
 
     rounds: Rounds
     peak: int | None
 
 
-def _launch(backend: str, plants: dict[str, Plant | None], number: int, watcher: Listener) -> dict[str, Measured]:
-    """One launch with a case a plant."""
+def _launch_cases(
+    backend: str, plants: dict[str, PlantedFault | None], number: int, watcher: RoundListener
+) -> dict[str, TrainingFigures]:
+    """Run one launch with a case for each plant, and return the figures by case.
+
+    Args:
+        backend: the backend whose workers are used.
+        plants: by case; None for a case without one.
+        number: the launch's number; it decides which case starts first.
+        watcher: gets the events of the workers.
+
+    Raises:
+        UserError: a worker died.
+    """
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        jobs = list(_jobs(backend, plants, Path(name)))
-        done = conductor.launch(jobs, ROUND_SECONDS, random.Random(), watcher, reverse_start=number % 2 == 0)
-        found: dict[str, Measured] = {}
-        for outcome in done.outcomes:
-            rounds = record_builder.rounds(outcome, "pipeline")
+        jobs = list(_make_jobs(backend, plants, Path(name)))
+        launched = conductor.run_launch(jobs, ROUND_SECONDS, random.Random(), watcher, reverse_start=number % 2 == 0)
+        found: dict[str, TrainingFigures] = {}
+        for outcome in launched.outcomes:
+            rounds = record_builder.read_rounds(outcome, "pipeline")
             if outcome.failure or rounds is None:
                 reason = outcome.failure.reason if outcome.failure else "it left no rounds"
                 raise UserError(f"worker {outcome.job.case} of the self-test died: {reason}")
-            training = next(phase for phase in outcome.said["memory"]["host"] if phase["name"] == "training")
-            found[outcome.job.case] = Measured(rounds, training["peak"])
+            training = next(phase for phase in outcome.messages["memory"]["host"] if phase["name"] == "training")
+            found[outcome.job.case] = TrainingFigures(rounds, training["peak"])
         return found
 
 
-def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterator[Job]:
-    task, _ = overridden_task("cifar10-resnet18", OVERRIDES)
-    images = limit(data.load(task.dataset, None), task.train_limit, task.seed)
+def _make_jobs(backend: str, plants: dict[str, PlantedFault | None], folder: Path) -> Iterator[Job]:
+    task, _ = override_task("cifar10-resnet18", TASK_OVERRIDES)
+    images = limit_training_images(data.load(task.dataset, None), task.train_limit, task.seed)
     file = write_images(images, folder)
     checkpoint = checkpoints.obtain(task, None).folder.absolute()
     for case, plant in plants.items():
@@ -189,7 +203,7 @@ def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterat
             case=case,
             backend=backend,
             task=task,
-            variant=Variant(threads=usable_cores()),
+            variant=Variant(threads=count_usable_cores()),
             data=file,
             scratch=folder,
             checkpoint=checkpoint,
@@ -204,20 +218,20 @@ def _jobs(backend: str, plants: dict[str, Plant | None], folder: Path) -> Iterat
         )
 
 
-def _zero(name: str, logs: Sequence[float]) -> Finding:
-    """A ratio that is 1 within its interval."""
-    found = ratio(logs)
-    told = f"{found.estimate:.3f} [{found.low:.3f}–{found.high:.3f}]"
-    return Finding(name, told, "its interval holds 1", not found.excludes(1))
+def _check_ratio(name: str, logs: Sequence[float]) -> Finding:
+    """Check that the interval of a ratio contains 1."""
+    found = ratio_interval(logs)
+    measured = f"{found.estimate:.3f} [{found.low:.3f}–{found.high:.3f}]"
+    return Finding(name, measured, "its interval contains 1", not found.excludes(1))
 
 
-def _resolution() -> Finding:
-    """The smallest step of the clock that times the rounds."""
+def _check_clock() -> Finding:
+    """Check the smallest tick of the clock that times the rounds."""
     ticks = []
     for _ in range(1000):
-        began = time.perf_counter()
-        while (now := time.perf_counter()) == began:
+        start = time.perf_counter()
+        while (now := time.perf_counter()) == start:
             pass
-        ticks.append(now - began)
+        ticks.append(now - start)
     least = min(ticks)
-    return Finding("resolution of the clock", f"{least * 1e9:,.0f} ns", "1 µs or finer", least <= RESOLUTION)
+    return Finding("resolution of the clock", f"{least * 1e9:,.0f} ns", "1 µs or finer", least <= COARSEST_TICK)

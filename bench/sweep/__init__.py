@@ -1,1 +1,1 @@
-"""The sweep: one task over every combination of some fields' values, each fine-tuned once, by every backend."""
+"""The sweep: every combination of values of a task's fields is fine-tuned once by every backend."""

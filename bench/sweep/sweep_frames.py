@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.statistics import binomial
-from bench.sweep.sweep_record import Epoch, Swept, reached
+from bench.analysis.statistics import wilson_interval
+from bench.sweep.sweep_record import Epoch, SweepRecord, find_target_epoch
 from bench.sweep.swept_fields import FIELDS
 
 NOT_REACHED, NO_ACCURACY = "not reached", "no accuracy"
@@ -39,72 +39,72 @@ SUMMARY = (
 )
 
 
-def epochs(records: Iterable[Swept]) -> pd.DataFrame:
-    """One row per combination, backend and epoch, which is counted from 1: columns `COLUMNS`, `epoch`, `FIGURES`.
+def build_epoch_frame(records: Iterable[SweepRecord]) -> pd.DataFrame:
+    """Make a data frame with a row for each combination, backend and epoch: columns `COLUMNS`, `epoch`, `FIGURES`.
 
-    `test_accuracy` is the share of the test images that are right, 0..1, with its 95 % binomial interval from `low` to
-    `high` (see `bench.analysis.statistics.binomial`); `train_s` are seconds of training from the start of the
-    first epoch to the end of this one, without evaluation on the test set, and without extracting cached features.
+    `epoch` counts from 1. `test_accuracy` is the share of correct test images, 0..1, with its 95 % binomial interval
+    from `low` to `high` (see `bench.analysis.statistics.wilson_interval`). `train_s` is the time of training in seconds
+    from the start of the first epoch to the end of this one, without evaluation and without extracting features.
     """
     rows = [
-        _about(swept) | {"epoch": number} | _figures(swept, epoch)
-        for swept in records
-        for number, epoch in enumerate(swept.epochs, start=1)
+        _make_case_columns(record) | {"epoch": number} | _make_epoch_columns(record, epoch)
+        for record in records
+        for number, epoch in enumerate(record.epochs, start=1)
     ]
     return pd.DataFrame(rows, columns=[*COLUMNS, "epoch", *FIGURES])
 
 
-def summary(records: Iterable[Swept], target: float | None) -> pd.DataFrame:
-    """One row per combination and backend: `COLUMNS` and `SUMMARY`, figures of the last epoch.
+def build_summary_frame(records: Iterable[SweepRecord], target: float | None) -> pd.DataFrame:
+    """Make a data frame with a row for each combination and backend: `COLUMNS` and `SUMMARY`, after the last epoch.
 
-    `seconds_to_target` are `train_s` at the end of the first epoch after which the test accuracy was at least `target`,
-    and say "not reached", as `epochs_to_target` do, where there is none, or "no accuracy" where the weights are random;
-    both are empty where no target was given or the fine-tune failed.
+    `seconds_to_target` is `train_s` at the end of the first epoch after which the test accuracy was at least `target`.
+    It and `epochs_to_target` are "not reached" if there is no such epoch, "no accuracy" if the weights are random, and
+    empty without a target or if the fine-tune failed.
     """
-    return pd.DataFrame([_summary(swept, target) for swept in records], columns=[*COLUMNS, *SUMMARY])
+    return pd.DataFrame([_make_summary_row(record, target) for record in records], columns=[*COLUMNS, *SUMMARY])
 
 
-def why_missed(swept: Swept) -> str:
-    """What stands in place of the time to a target that a fine-tune did not reach."""
-    return NO_ACCURACY if swept.task.weights == "random" else NOT_REACHED
+def describe_missed_target(record: SweepRecord) -> str:
+    """The text in place of the time to a target that a fine-tune did not reach."""
+    return NO_ACCURACY if record.task.weights == "random" else NOT_REACHED
 
 
-def _summary(swept: Swept, target: float | None) -> dict[str, Any]:
-    first = reached(swept, target) if target is not None else None
-    missed = why_missed(swept) if target is not None and swept.epochs else None
+def _make_summary_row(record: SweepRecord, target: float | None) -> dict[str, Any]:
+    first = find_target_epoch(record, target) if target is not None else None
+    not_reached = describe_missed_target(record) if target is not None and record.epochs else None
     return {
-        **_about(swept),
-        **(_figures(swept, swept.epochs[-1]) if swept.epochs else {}),
-        "train_images": swept.train_images,
-        "test_images": swept.test_images,
-        "extraction_s": swept.extraction_s,
-        "evaluation_s": swept.evaluation_s if swept.epochs else math.nan,
+        **_make_case_columns(record),
+        **(_make_epoch_columns(record, record.epochs[-1]) if record.epochs else {}),
+        "train_images": record.train_images,
+        "test_images": record.test_images,
+        "extraction_s": record.extraction_s,
+        "evaluation_s": record.evaluation_s if record.epochs else math.nan,
         "target": target,
-        "epochs_to_target": first[0] if first else missed,
-        "seconds_to_target": first[1].train_s if first else missed,
-        "warnings": ";".join(doubt.name for doubt in swept.warnings),
-        "failure": swept.failure.reason if swept.failure else None,
+        "epochs_to_target": first[0] if first else not_reached,
+        "seconds_to_target": first[1].train_s if first else not_reached,
+        "warnings": ";".join(warning.name for warning in record.warnings),
+        "failure": record.failure.reason if record.failure else None,
     }
 
 
-def _about(swept: Swept) -> dict[str, Any]:
-    proof = swept.proof
+def _make_case_columns(record: SweepRecord) -> dict[str, Any]:
+    proof = record.proof
     return {
-        "combination": swept.number,
-        "task": swept.task.name,
-        "task_hash": swept.task_hash,
-        "backend": swept.backend,
-        **{name: getattr(swept.task, name) for name in FIELDS},
-        "features": swept.features,
-        "recomputed_because": swept.recomputed_because,
+        "combination": record.number,
+        "task": record.task.name,
+        "task_hash": record.task_hash,
+        "backend": record.backend,
+        **{name: getattr(record.task, name) for name in FIELDS},
+        "features": record.features,
+        "recomputed_because": record.recomputed_because,
         "proof": proof.status if proof else None,
         "not_comparable_because": proof.reason if proof and not proof.comparable else None,
     }
 
 
-def _figures(swept: Swept, epoch: Epoch) -> dict[str, Any]:
+def _make_epoch_columns(record: SweepRecord, epoch: Epoch) -> dict[str, Any]:
     found = {"train_loss": epoch.train_loss, "train_s": epoch.train_s}
     if epoch.correct is None:
         return found
-    share = binomial(epoch.correct, swept.test_images)
+    share = wilson_interval(epoch.correct, record.test_images)
     return found | {"test_accuracy": share.estimate, "low": share.low, "high": share.high}

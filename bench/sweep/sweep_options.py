@@ -1,4 +1,4 @@
-"""What a sweep was asked for, kept in its folder so that it can be resumed."""
+"""The options of a sweep; they are kept in its folder, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FILE = "sweep.json"
 
 
 @dataclass(frozen=True)
-class Ask:
+class SweepOptions:
     """The options of `bench sweep`.
 
     Attributes:
-        request: what it has in common with `bench run`.
-        axes: by field of the task, its values as text.
-        target: share of the test images to be right, 0..1.
+        request: the options that `bench run` has too.
+        axes: the values of each field of the task, as text.
+        target: the test accuracy to reach, 0..1.
         recompute: never train on cached features.
     """
 
@@ -31,23 +31,22 @@ class Ask:
     target: float | None = None
     recompute: bool = False
 
-    def keep(self, run: Path) -> None:
-        """Write it down in the sweep's folder. The files have paths of this machine."""
-        resume.keep(run, self.request)
-        told = {"axes": dict(self.axes), "target": self.target, "recompute": self.recompute}
-        store.write_text(run / FILE, json.dumps(told, indent=1) + "\n")
+    def write(self, run: Path) -> None:
+        """Write the options into the sweep's folder. The files contain paths of this machine."""
+        resume.write_request(run, self.request)
+        fields = {"axes": dict(self.axes), "target": self.target, "recompute": self.recompute}
+        store.write_text(run / FILE, json.dumps(fields, indent=1) + "\n")
 
 
-def asked(run: Path, results: Path) -> Ask:
-    """What a sweep was asked for; its results lie in `results` now.
+def read_options(run: Path, results: Path) -> SweepOptions:
+    """Read the options of a sweep whose folder lies in `results`.
 
     Raises:
-        UserError: it does not say.
+        UserError: they cannot be read.
     """
-    request = replace(resume.asked(run), results=results)
+    request = replace(resume.read_request(run), results=results)
     try:
-        told = json.loads((run / FILE).read_text())
-        return Ask(request=request, **told)
+        return SweepOptions(request=request, **json.loads((run / FILE).read_text()))
     except (OSError, ValueError, TypeError) as error:
         reason = f"{type(error).__name__} in {FILE}"
-        raise UserError(f"sweep {run} cannot be resumed ({reason}): begin a new one") from None
+        raise UserError(f"sweep {run} cannot be resumed ({reason}): start a new one") from None

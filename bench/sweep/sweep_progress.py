@@ -1,4 +1,4 @@
-"""Live progress of a sweep: how many fine-tunes are done, about how long the rest takes, and what each worker does."""
+"""The progress of a sweep: how many fine-tunes are finished, the estimated time left, and what each worker does."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
 from bench.sweep.grid import Combination, Grid
-from bench.sweep.sweep_record import Swept, reached
-from bench.sweep.sweep_table import accuracy, value, words
+from bench.sweep.sweep_record import SweepRecord, find_target_epoch
+from bench.sweep.sweep_table import format_accuracy, format_field_name, format_value
 from bench.worker.channel import Message
 
 
 class SweepProgress:
-    """Draws on a terminal; everywhere else a line is written for each fine-tune that is over."""
+    """Shows live progress on a terminal; elsewhere prints a line for each finished fine-tune."""
 
     def __init__(self, console: Console, grid: Grid, done: int, target: float | None) -> None:
         self.console, self.grid, self.target = console, grid, target
-        self.at: dict[str, str] = {}
+        #: The combination that each backend is at.
+        self.current: dict[str, str] = {}
         self.combinations = {one.number: one for one in grid.combinations}
         self.live = Progress(
             TextColumn("{task.description}", markup=False),
@@ -44,39 +45,42 @@ class SweepProgress:
         self.live.stop()
 
     def event(self, backend: str, message: Message) -> None:
-        """A worker said something."""
+        """Show what the worker of a backend is doing, from its message."""
         match message["event"]:
             case "combination":
-                self.at[backend] = label(self.combinations[message["number"]], self.grid.varied)
-                self._now(backend, "start")
+                self.current[backend] = format_combination(self.combinations[message["number"]], self.grid.varied)
+                self._show_current(backend, "start")
             case "phase":
-                self._now(backend, message["name"])
+                self._show_current(backend, message["name"])
             case "progress":
                 share = message["steps"] / message["of"]
-                self._now(backend, f"epoch {message['epoch'] + 1}, {share:.0%}")
+                self._show_current(backend, f"epoch {message['epoch'] + 1}, {share:.0%}")
             case "died":
                 self.live.console.print(Text(f"  the worker of {backend} died: {message['reason']}", style="red"))
 
-    def finished(self, swept: Swept) -> None:
-        """A fine-tune is over."""
+    def finished(self, record: SweepRecord) -> None:
+        """Count a finished fine-tune, and print a line about it."""
         self.live.advance(self.all)
-        told = f"  {swept.backend}, {label(self.combinations[swept.number], self.grid.varied)}: {accuracy(swept)}"
-        self.live.console.print(told + _target(swept, self.target), markup=False, highlight=False, soft_wrap=True)
+        combination = format_combination(self.combinations[record.number], self.grid.varied)
+        line = f"  {record.backend}, {combination}: {format_accuracy(record)}"
+        self.live.console.print(
+            line + _format_time_to_target(record, self.target), markup=False, highlight=False, soft_wrap=True
+        )
 
-    def _now(self, backend: str, what: str) -> None:
-        self.live.update(self.all, now=f"{backend}, {self.at.get(backend, '')}: {what}")
+    def _show_current(self, backend: str, activity: str) -> None:
+        self.live.update(self.all, now=f"{backend}, {self.current.get(backend, '')}: {activity}")
 
 
-def label(one: Combination, varied: Sequence[str]) -> str:
-    """A combination by the fields that vary."""
+def format_combination(one: Combination, varied: Sequence[str]) -> str:
+    """Name a combination by the fields that vary."""
     task = one.prepared.task
-    return ", ".join(f"{words(name)} {value(getattr(task, name))}" for name in varied) or task.name
+    return ", ".join(f"{format_field_name(name)} {format_value(getattr(task, name))}" for name in varied) or task.name
 
 
-def _target(swept: Swept, target: float | None) -> str:
-    if target is None or not swept.epochs:
+def _format_time_to_target(record: SweepRecord, target: float | None) -> str:
+    if target is None or not record.epochs:
         return ""
-    first = reached(swept, target)
+    first = find_target_epoch(record, target)
     if first is None:
         return f", {100 * target:g} % not reached"
     return f", {100 * target:g} % after epoch {first[0]}, {first[1].train_s:,.2f} s"

@@ -1,4 +1,4 @@
-"""The record of one fine-tune of a sweep: a sealed file, `combinations/<number>-<backend>.json`."""
+"""The record of one fine-tune of a sweep: a file with a checksum, `combinations/<number>-<backend>.json`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task
 from bench.records import store
-from bench.records.checksummed_json import seal, unseal
-from bench.records.record import Doubt, Failure, Proof
+from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
+from bench.records.record import Failure, MeasurementWarning, Proof
 
 SCHEMA = 1
 KIND = "swept"
@@ -18,12 +18,12 @@ FOLDER = "combinations"
 
 
 class Epoch(BaseModel):
-    """What stood after an epoch.
+    """The state after an epoch.
 
     Attributes:
-        train_loss: mean over the epoch's images, as each was before its update.
-        correct: test images that are right; None with random weights, whose accuracy would tell of the draw.
-        train_s: seconds of training since the first epoch began, input pipeline included, looks at the test set not.
+        train_loss: mean over the epoch's images, each before its own update.
+        correct: number of correct test images; None with random weights, whose accuracy depends on the draw.
+        train_s: seconds of training since the start of the first epoch, with the input pipeline, without evaluation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,19 +33,19 @@ class Epoch(BaseModel):
     train_s: float
 
 
-class Swept(BaseModel):
-    """One combination, fine-tuned by one backend.
+class SweepRecord(BaseModel):
+    """The record of one combination, fine-tuned by one backend. All times are in seconds.
 
     Attributes:
-        number: of the combination.
-        overridden: fields that are not as in the table of tasks.
-        features: what the head was trained on; None where it did not come so far.
-        recomputed_because: why they were not cached; None where they were, or that was not wanted.
-        extraction_s: seconds that computing the cached features took, now or when they were kept.
-        epochs: in order; none where the worker died.
-        evaluation_s, closing_s: looks at the test set, all together, and the end of the input pipeline.
-        elapsed_s: from the fine-tune's begin to its end, all included.
-        warnings: doubts about this fine-tune's times: what else the machine did meanwhile.
+        number: the number of the combination.
+        overridden: fields that differ from the table of tasks.
+        features: what the head was trained on; None if the fine-tune did not get that far.
+        recomputed_because: why features were not cached; None if they were, or with `--recompute`.
+        extraction_s: computing the cached features, in this sweep or when they were cached.
+        epochs: in order; empty if the worker died.
+        evaluation_s, closing_s: evaluation on the test set in total, and closing the input pipeline.
+        elapsed_s: the whole fine-tune from start to end.
+        warnings: reasons to trust the times of this fine-tune less: what else the machine did meanwhile.
         failure: how the worker died.
     """
 
@@ -71,34 +71,34 @@ class Swept(BaseModel):
     closing_s: float
     elapsed_s: float
     proof: Proof | None
-    warnings: tuple[Doubt, ...]
+    warnings: tuple[MeasurementWarning, ...]
     failure: Failure | None
 
 
-def reached(swept: Swept, target: float) -> tuple[int, Epoch] | None:
-    """The first epoch after which at least `target` of the test images were right, counted from 1; None if never."""
-    for number, epoch in enumerate(swept.epochs, start=1):
-        if epoch.correct is not None and epoch.correct / swept.test_images >= target:
+def find_target_epoch(record: SweepRecord, target: float) -> tuple[int, Epoch] | None:
+    """Find the first epoch after which the test accuracy was at least `target`; its number from 1. None if never."""
+    for number, epoch in enumerate(record.epochs, start=1):
+        if epoch.correct is not None and epoch.correct / record.test_images >= target:
             return number, epoch
     return None
 
 
-def write(run: Path, swept: Swept) -> None:
-    """Write one into the sweep's folder, atomically.
+def write_record(run: Path, record: SweepRecord) -> None:
+    """Write a record into the sweep's folder, atomically.
 
     Raises:
         UserError: the disk is full, or the folder is not writable.
     """
-    path = run / FOLDER / f"{swept.number:04d}-{swept.backend}.json"
-    store.write_text(path, seal(KIND, swept) + "\n", finished_in=run)
+    path = run / FOLDER / f"{record.number:04d}-{record.backend}.json"
+    store.write_text(path, to_checksummed_json(KIND, record) + "\n", finished_in=run)
 
 
-def read(run: Path) -> tuple[list[Swept], list[str]]:
-    """A sweep's records, in order, and one line for each file that had to be left out."""
+def read_records(run: Path) -> tuple[list[SweepRecord], list[str]]:
+    """Read a sweep's records, in order; also a line for each file that was left out."""
     found, problems = [], []
     for path in sorted((run / FOLDER).glob("*.json")):
         try:
-            found.append(unseal(KIND, path.read_bytes(), Swept, SCHEMA))
+            found.append(parse_checksummed_json(KIND, path.read_bytes(), SweepRecord, SCHEMA))
         except (ValueError, OSError) as error:
             problems.append(f"{FOLDER}/{path.name} is left out: {error}")
     return found, problems

@@ -1,85 +1,93 @@
-"""The sweep's table: a row for each fine-tune, in the order of the combinations."""
+"""The tables of a sweep: a row for each fine-tune, and a row for each combination over all its seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from bench.analysis.statistics import Interval, binomial, mean
+from bench.analysis.statistics import Interval, mean, wilson_interval
 from bench.parity.tolerances import REFERENCE
-from bench.records.record import Doubt
-from bench.report.tables.number_format import with_interval
+from bench.records.record import MeasurementWarning
+from bench.report.tables.number_format import format_interval
 from bench.report.tables.table import Cell, Column, Table
-from bench.sweep.sweep_frames import why_missed
-from bench.sweep.sweep_record import Swept, reached
+from bench.sweep.sweep_frames import describe_missed_target
+from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 
 
-def sweep_table(records: Sequence[Swept], varied: Sequence[str], target: float | None) -> Table:
-    """One task's fine-tunes.
+def build_sweep_table(records: Sequence[SweepRecord], varied: Sequence[str], target: float | None) -> Table:
+    """Make the table of one task, with a row for each fine-tune in the order of the combinations.
 
     Args:
         records: of one task, at least one.
-        varied: fields that have more than one value, a column each.
-        target: share of the test images to be right.
+        varied: fields that have more than one value; each has a column.
+        target: the test accuracy to reach; None without one.
     """
-    several = len({swept.features for swept in records if swept.features}) > 1
-    extracted = any(swept.extraction_s is not None for swept in records)
+    several = len({record.features for record in records if record.features}) > 1
+    extracted = any(record.extraction_s is not None for record in records)
     columns = [
         Column("fine-tune", figures=False),
-        *(Column(words(name)) for name in varied),
+        *(Column(format_field_name(name)) for name in varied),
         *([Column("features", figures=False)] if several else []),
         Column("test accuracy"),
-        *([Column(f"epochs to {_percent(target)}"), Column(f"s to {_percent(target)}")] if target is not None else []),
+        *(
+            [Column(f"epochs to {_format_percent(target)}"), Column(f"s to {_format_percent(target)}")]
+            if target is not None
+            else []
+        ),
         Column("training s"),
         *([Column("extraction s")] if extracted else []),
     ]
     rows = []
-    for swept in records:
+    for record in records:
         rows.append(
             (
-                Cell(f"{swept.number} {swept.backend}"),
-                *(Cell(value(getattr(swept.task, name))) for name in varied),
-                *([Cell(swept.features or "–")] if several else []),
-                Cell(accuracy(swept)),
-                *_to_target(swept, target),
-                Cell(f"{swept.epochs[-1].train_s:,.2f}" if swept.epochs else "–"),
-                *([Cell("–" if swept.extraction_s is None else f"{swept.extraction_s:,.1f}")] if extracted else []),
+                Cell(f"{record.number} {record.backend}"),
+                *(Cell(format_value(getattr(record.task, name))) for name in varied),
+                *([Cell(record.features or "–")] if several else []),
+                Cell(format_accuracy(record)),
+                *_make_target_cells(record, target),
+                Cell(f"{record.epochs[-1].train_s:,.2f}" if record.epochs else "–"),
+                *([Cell("–" if record.extraction_s is None else f"{record.extraction_s:,.1f}")] if extracted else []),
             )
         )
     return Table(
         title=f"Sweep: {records[0].task.name}, {records[0].train_images:,} training images",
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=tuple(_notes(records, target)),
+        notes=tuple(_make_notes(records, target)),
     )
 
 
-def seeds_table(records: Sequence[Swept], varied: Sequence[str], target: float | None) -> Table:
-    """One task's fine-tunes that differ in their seed alone, in one row.
+def build_seeds_table(records: Sequence[SweepRecord], varied: Sequence[str], target: float | None) -> Table:
+    """Make the table of one task, with a row for all fine-tunes that differ only in their seed.
 
     Args:
         records: of one task, at least one.
-        varied: fields that have more than one value; the seed is one of them.
-        target: share of the test images to be right.
+        varied: fields that have more than one value, among them the seed.
+        target: the test accuracy to reach; None without one.
     """
-    groups: dict[tuple[str, str], list[Swept]] = {}
-    for swept in records:
-        groups.setdefault((swept.task.model_copy(update={"seed": 0}).hash, swept.backend), []).append(swept)
+    groups: dict[tuple[str, str], list[SweepRecord]] = {}
+    for record in records:
+        groups.setdefault((record.task.model_copy(update={"seed": 0}).hash, record.backend), []).append(record)
     others = [name for name in varied if name != "seed"]
     columns = (
         Column("fine-tunes", figures=False),
-        *(Column(words(name)) for name in others),
+        *(Column(format_field_name(name)) for name in others),
         Column("seeds"),
         Column("mean test accuracy"),
-        *((Column(f"reached {_percent(target)}"), Column(f"s to {_percent(target)}")) if target is not None else ()),
+        *(
+            (Column(f"reached {_format_percent(target)}"), Column(f"s to {_format_percent(target)}"))
+            if target is not None
+            else ()
+        ),
     )
     rows = tuple(
         (
             Cell(f"{', '.join(str(one.number) for one in group)} {group[0].backend}"),
-            *(Cell(value(getattr(group[0].task, name))) for name in others),
-            Cell(_finished(group)),
-            Cell(_mean_accuracy(group)),
-            *(_reached_by(group, target) if target is not None else ()),
+            *(Cell(format_value(getattr(group[0].task, name))) for name in others),
+            Cell(_count_finished(group)),
+            Cell(_format_mean_accuracy(group)),
+            *(_make_seeds_target_cells(group, target) if target is not None else ()),
         )
         for group in groups.values()
     )
@@ -94,116 +102,117 @@ def seeds_table(records: Sequence[Swept], varied: Sequence[str], target: float |
     )
 
 
-def _finished(group: Sequence[Swept]) -> str:
-    done = sum(bool(swept.epochs) for swept in group)
+def _count_finished(group: Sequence[SweepRecord]) -> str:
+    done = sum(bool(record.epochs) for record in group)
     return str(done) if done == len(group) else f"{done} of {len(group)}"
 
 
-def _mean_accuracy(group: Sequence[Swept]) -> str:
-    counts = [(swept.epochs[-1].correct, swept.test_images) for swept in group if swept.epochs]
+def _format_mean_accuracy(group: Sequence[SweepRecord]) -> str:
+    counts = [(record.epochs[-1].correct, record.test_images) for record in group if record.epochs]
     shares = [correct / images for correct, images in counts if correct is not None]
-    return _told(mean(shares)) if shares else accuracy(group[0])
+    return _format_share(mean(shares)) if shares else format_accuracy(group[0])
 
 
-def _reached_by(group: Sequence[Swept], target: float) -> tuple[Cell, Cell]:
-    found = [first[1].train_s for swept in group if (first := reached(swept, target))]
-    seconds = (
-        f"{median(found):,.2f}" if len(found) == len(group) else why_missed(group[0]) if not found else "not by all"
-    )
-    return Cell(f"{len(found)} of {len(group)}"), Cell(seconds)
+def _make_seeds_target_cells(group: Sequence[SweepRecord], target: float) -> tuple[Cell, Cell]:
+    seconds = [first[1].train_s for record in group if (first := find_target_epoch(record, target))]
+    if not seconds:
+        text = describe_missed_target(group[0])
+    else:
+        text = f"{median(seconds):,.2f}" if len(seconds) == len(group) else "not by all"
+    return Cell(f"{len(seconds)} of {len(group)}"), Cell(text)
 
 
-def words(field: str) -> str:
-    """`learning_rate` as it is read."""
+def format_field_name(field: str) -> str:
+    """As in `learning rate` for `learning_rate`."""
     return field.replace("_", " ")
 
 
-def value(of_field: object) -> str:
-    """A field's value, as short as it can be said."""
-    return f"{of_field:g}" if isinstance(of_field, float) else "all" if of_field is None else str(of_field)
+def format_value(value: object) -> str:
+    """Format the value of a field in its shortest form."""
+    return f"{value:g}" if isinstance(value, float) else "all" if value is None else str(value)
 
 
-def accuracy(swept: Swept) -> str:
-    """After the last epoch; or what there is in its place."""
-    if not swept.epochs:
+def format_accuracy(record: SweepRecord) -> str:
+    """Format the test accuracy after the last epoch, or say why there is none."""
+    if not record.epochs:
         return "failed"
-    correct = swept.epochs[-1].correct
+    correct = record.epochs[-1].correct
     if correct is None:
         return "random weights: no accuracy"
-    return _told(binomial(correct, swept.test_images))
+    return _format_share(wilson_interval(correct, record.test_images))
 
 
-def _told(shares: Interval) -> str:
-    head, bracket, rest = with_interval(shares, lambda share: f"{100 * share:.2f}").partition(" [")
+def _format_share(shares: Interval) -> str:
+    head, bracket, rest = format_interval(shares, lambda share: f"{100 * share:.2f}").partition(" [")
     return f"{head} %{bracket}{rest}"
 
 
-def _to_target(swept: Swept, target: float | None) -> tuple[Cell, ...]:
+def _make_target_cells(record: SweepRecord, target: float | None) -> tuple[Cell, ...]:
     if target is None:
         return ()
-    if not swept.epochs:
+    if not record.epochs:
         return Cell("–"), Cell("–")
-    first = reached(swept, target)
+    first = find_target_epoch(record, target)
     if first is None:
-        return Cell(why_missed(swept)), Cell(why_missed(swept))
+        return Cell(describe_missed_target(record)), Cell(describe_missed_target(record))
     return Cell(str(first[0])), Cell(f"{first[1].train_s:,.2f}")
 
 
-def _notes(records: Sequence[Swept], target: float | None) -> Iterator[str]:
+def _make_notes(records: Sequence[SweepRecord], target: float | None) -> Iterator[str]:
     yield (
         "test accuracy: after the last epoch, of "
-        f"{records[0].test_images:,} images, with its 95 % binomial interval; s: of training, input pipeline included; "
-        "building, the first step and looking at the test set are not in it"
+        f"{records[0].test_images:,} images, with its 95 % binomial interval; s: training with the input pipeline, "
+        "without building, the first step and evaluation on the test set"
     )
     if target is not None:
-        yield f"to {_percent(target)}: until the end of the first epoch after which the test accuracy was as high"
-    cached = [swept for swept in records if swept.features == "cached"]
+        yield f"to {_format_percent(target)}: to the end of the first epoch after which the test accuracy was as high"
+    cached = [record for record in records if record.features == "cached"]
     if cached:
-        what = "all" if len(cached) == len(records) else f"{len(cached)} of {len(records)}"
+        count = "all" if len(cached) == len(records) else f"{len(cached)} of {len(records)}"
         yield (
-            f"features: {what} trained on cached ones, which each combination's own proof allows; extraction s: "
-            "computing them once, in this sweep or when they were kept, for training and test images and all "
-            "combinations that share them; add it to compare with recomputed ones"
+            f"features: {count} trained on cached ones, which the proof of each combination allows; extraction s: "
+            "computing them once, in this sweep or an earlier run, for training and test images and all "
+            "combinations that share them; to compare with recomputed ones, add it"
         )
-    yield from _reasons(records)
-    yield from _doubts(records)
-    proven = sum(swept.proof is not None and swept.proof.comparable for swept in records)
-    told = (
+    yield from _make_reason_notes(records)
+    yield from _make_warning_notes(records)
+    proven = sum(record.proof is not None and record.proof.comparable for record in records)
+    proof = (
         f"proof of sameness: {proven} of {len(records)} are the same fine-tune as {REFERENCE[0]}'s of their combination"
     )
-    if all(swept.backend != REFERENCE[0] for swept in records):
-        told += f", as far as its first steps tell: {REFERENCE[0]} was not fine-tuned, so no outcome was compared"
-    yield told
+    if all(record.backend != REFERENCE[0] for record in records):
+        proof += f", judged by its first steps: {REFERENCE[0]} was not fine-tuned, so no accuracy was compared"
+    yield proof
 
 
-def _reasons(records: Sequence[Swept]) -> Iterator[str]:
-    """What has to be said of some fine-tunes: each reason once."""
+def _make_reason_notes(records: Sequence[SweepRecord]) -> Iterator[str]:
+    """A note for each reason, with the fine-tunes that it applies to."""
     found: dict[tuple[str, str], list[str]] = {}
-    for swept in records:
-        for told in _of(swept):
-            found.setdefault(told, []).append(f"{swept.number} {swept.backend}")
-    for (told_of, reason), whose in found.items():
-        yield f"{told_of}, {'all' if len(whose) == len(records) else ', '.join(whose)}: {reason}"
+    for record in records:
+        for topic_and_reason in _find_reasons(record):
+            found.setdefault(topic_and_reason, []).append(f"{record.number} {record.backend}")
+    for (topic, reason), fine_tunes in found.items():
+        yield f"{topic}, {'all' if len(fine_tunes) == len(records) else ', '.join(fine_tunes)}: {reason}"
 
 
-def _of(swept: Swept) -> Iterator[tuple[str, str]]:
-    if swept.recomputed_because:
-        yield "recomputed", swept.recomputed_because
-    if swept.proof and not swept.proof.comparable:
-        yield "warning not comparable", swept.proof.reason
-    if swept.failure:
-        yield "warning failed", swept.failure.reason
+def _find_reasons(record: SweepRecord) -> Iterator[tuple[str, str]]:
+    if record.recomputed_because:
+        yield "recomputed", record.recomputed_because
+    if record.proof and not record.proof.comparable:
+        yield "warning not comparable", record.proof.reason
+    if record.failure:
+        yield "warning failed", record.failure.reason
 
 
-def _doubts(records: Sequence[Swept]) -> Iterator[str]:
-    """Each doubt once, with the evidence of the first fine-tune that has it."""
-    found: dict[str, list[Doubt]] = {}
-    for swept in records:
-        for doubt in swept.warnings:
-            found.setdefault(doubt.name, []).append(doubt)
+def _make_warning_notes(records: Sequence[SweepRecord]) -> Iterator[str]:
+    """A note for each warning, with the evidence of the first fine-tune that has it."""
+    found: dict[str, list[MeasurementWarning]] = {}
+    for record in records:
+        for warning in record.warnings:
+            found.setdefault(warning.name, []).append(warning)
     for name, of_name in found.items():
-        yield f"warning {name}, {len(of_name)} of {len(records)}: {of_name[0].evidence}: {of_name[0].advice}"
+        yield f"warning {name}, {len(of_name)} of {len(records)}: {of_name[0].evidence}; {of_name[0].advice}"
 
 
-def _percent(share: float | None) -> str:
+def _format_percent(share: float | None) -> str:
     return f"{100 * (share or 0):g}%"

@@ -1,1 +1,1 @@
-"""One figure over many runs of a machine."""
+"""Trends: how a figure develops over many runs of a machine."""

@@ -1,4 +1,4 @@
-"""Which combinations of knobs are worth trying, from what each change of the starting point did alone."""
+"""The candidates of a search: which combinations of knobs to try, from what each knob brings alone."""
 
 from __future__ import annotations
 
@@ -6,97 +6,111 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from bench.tune.launch_costs import Turned, key, without
+from bench.tune.knob_settings import KnobSettings, as_key, remove_duplicates, remove_knob
 
-#: The logarithm of a gain that a single launch can show by chance: two starts of the same process differ by 2 to 4 %.
-NOISE = 0.04
-#: A value that is slower than this alone is not tried with others.
-HOPELESS = math.log(0.6)
+#: A gain that a single launch can show by chance: two starts of the same process differ by 2 to 4 %.
+NOISE_GAIN = 0.04
+#: A value with a lower gain alone is not combined with others.
+MIN_GAIN_TO_COMBINE = math.log(0.6)
 
-#: By knobs, the logarithm of how many times as fast they are: as the default, or as the point that they change.
-Gains = Sequence[tuple[Turned, float]]
+#: Settings, each with its gain: the natural logarithm of a speed-up over the default, or over the starting point.
+Gains = Sequence[tuple[KnobSettings, float]]
+
+#: Whether knobs can be set together; some contradict each other.
+KnobCheck = Callable[[KnobSettings], bool]
 
 
-#: Whether knobs can be turned together: some contradict each other.
-Possible = Callable[[Turned], bool]
-
-
-def changes(start: Turned, values: Mapping[str, Sequence[str]], possible: Possible) -> list[Turned]:
-    """Every other value of each knob that can be turned beside the rest of `start`, one knob each."""
+def list_single_changes(
+    start: KnobSettings, values: Mapping[str, Sequence[str]], compatible: KnobCheck
+) -> list[KnobSettings]:
+    """Every other value of every knob that can be set together with the rest of `start`, one knob each."""
     every = ({knob: value} for knob, several in values.items() for value in several if value != start.get(knob))
-    return [one for one in every if possible({**start, **one})]
+    return [one for one in every if compatible({**start, **one})]
 
 
-def helpful(start: Turned, alone: Gains, possible: Possible) -> dict[str, str]:
-    """`start`, and of each knob the best value that makes it faster beyond noise, the largest gain first; what
-    contradicts a larger gain is left out. Where nothing is turned then, those that are faster at all.
+def combine_improvements(start: KnobSettings, single_gains: Gains, compatible: KnobCheck) -> dict[str, str]:
+    """`start` with the best value of each knob whose gain is above the noise.
 
-    What seems a little faster is tried beside the others, all at once and one at a time: some values spoil what another
-    one brings (bfloat16 without the library that is fast in it), and nobody knows it from either alone.
+    Knobs are set in the order of their gains, and a knob that contradicts those before it is left out. If that leaves
+    no knob set, any gain above 0 is enough.
+
+    Small gains are not set here: `list_combinations` tries them, all at once and one at a time. Some values spoil what
+    another one brings (a library that is slow in bfloat16 spoils bfloat16), which neither of them shows alone.
 
     Args:
-        alone: one knob of `start` changed each.
+        single_gains: over `start`, of one changed knob each.
     """
-    return _above(NOISE, start, alone, possible) or _above(0.0, start, alone, possible)
+    above_noise = _set_gains_above(NOISE_GAIN, start, single_gains, compatible)
+    return above_noise or _set_gains_above(0.0, start, single_gains, compatible)
 
 
-def _above(least: float, start: Turned, alone: Gains, possible: Possible) -> dict[str, str]:
-    found = dict(start)
+def _set_gains_above(least: float, start: KnobSettings, single_gains: Gains, compatible: KnobCheck) -> dict[str, str]:
+    knobs = dict(start)
     changed: set[str] = set()
-    for knob, value, gain in _ranked(alone):
-        if gain > least and knob not in changed and possible({**found, knob: value}):
-            found[knob] = value
+    for knob, value, gain in _rank_changes(single_gains):
+        if gain > least and knob not in changed and compatible({**knobs, knob: value}):
+            knobs[knob] = value
             changed.add(knob)
-    return found
+    return knobs
 
 
-def together(best: Turned, start: Turned, alone: Gains, possible: Possible) -> list[Turned]:
-    """`best`, and what differs from it in one respect, the most promising first.
+def list_combinations(
+    best: KnobSettings, start: KnobSettings, single_gains: Gains, compatible: KnobCheck
+) -> list[KnobSettings]:
+    """`best`, and combinations that differ from it in one knob, the most promising first.
 
-    A knob may have another value, for some gain more in company; one that was slower alone may be turned after all
-    (convolutions in bfloat16 want another layout). By turns with these, the largest gain first, each of the knobs is
-    left out, the smallest gain first: it may spoil what another one brings.
+    After `best` comes the combination of all gains above 0, for several gains below the noise can add up. Then these
+    two kinds alternate:
+
+    - One knob has another value, the highest gain first. Some values gain more in combination, even values that are
+      slower alone: convolutions in bfloat16 need another layout.
+    - One knob is back at its default, the lowest gain first. It may spoil what another one brings.
     """
-    gains = {(knob, value): gain for knob, value, gain in _ranked(alone)}
+    gains = {(knob, value): gain for knob, value, gain in _rank_changes(single_gains)}
 
-    def several() -> Iterator[Turned]:
+    def generate() -> Iterator[KnobSettings]:
         yield dict(best)
-        yield _above(0.0, start, alone, possible)  # several gains that each are no more than noise
-        other = [{**best, k: v} for (k, v), gain in gains.items() if v != best.get(k) and gain > HOPELESS]
-        less = [without(best, knob) for knob in reversed(list(best))]
-        for pair in itertools.zip_longest(other, less):
+        yield _set_gains_above(0.0, start, single_gains, compatible)
+        changed = [
+            {**best, knob: value}
+            for (knob, value), gain in gains.items()
+            if value != best.get(knob) and gain > MIN_GAIN_TO_COMBINE
+        ]
+        removed = [remove_knob(best, knob) for knob in reversed(list(best))]
+        for pair in itertools.zip_longest(changed, removed):
             yield from (one for one in pair if one is not None)
 
-    unique = {key(knobs): knobs for knobs in several() if knobs and possible(knobs)}
-    return list(unique.values())
+    return remove_duplicates(knobs for knobs in generate() if knobs and compatible(knobs))
 
 
-def merged(best: Turned, tried: Gains) -> dict[str, str] | None:
-    """`best` with all the changes at once that made it faster for themselves; None where there are less than two.
+def merge_improvements(best: KnobSettings, tried: Gains) -> dict[str, str] | None:
+    """`best` with all the single changes that made it faster; None if there are fewer than two of them.
 
-    Of two values that spoil each other each seems better left out: only the better one is.
+    A knob is changed once, by the fastest combination that changes it, and at most one knob is removed: if two values
+    spoil each other, removing either of them is faster, but removing both is not.
 
     Args:
-        best: with its own gain among `tried`.
-        tried: as `together` made them.
+        best: its own gain is among `tried`.
+        tried: combinations that `list_combinations` made, the fastest first.
     """
-    of_best = next((gain for knobs, gain in tried if key(knobs) == key(best)), math.inf)
-    better = [knobs for knobs, gain in tried if gain > of_best]
-    made = dict(best)
+    best_gain = next((gain for knobs, gain in tried if as_key(knobs) == as_key(best)), math.inf)
+    faster = [knobs for knobs, gain in tried if gain > best_gain]
+    merged = dict(best)
     changed: set[str] = set()
-    for knobs in better:  # the fastest first: of two values of one knob the better one stays
+    for knobs in faster:
         for knob in {**best, **knobs}:
             if knobs.get(knob) != best.get(knob) and knob not in changed:
                 if knob in knobs:
-                    made[knob] = knobs[knob]
-                elif made.keys() >= best.keys():
-                    del made[knob]
+                    merged[knob] = knobs[knob]
+                elif merged.keys() >= best.keys():
+                    del merged[knob]
                 else:
                     continue
                 changed.add(knob)
-    return made if len(changed) > 1 and made else None
+    return merged if len(changed) > 1 and merged else None
 
 
-def _ranked(alone: Gains) -> list[tuple[str, str, float]]:
-    found = [(knob, value, gain) for knobs, gain in alone for knob, value in knobs.items()]
-    return sorted(found, key=lambda one: -one[2])
+def _rank_changes(single_gains: Gains) -> list[tuple[str, str, float]]:
+    """Knob, value and gain, the highest gain first."""
+    changes = [(knob, value, gain) for knobs, gain in single_gains for knob, value in knobs.items()]
+    return sorted(changes, key=lambda change: -change[2])

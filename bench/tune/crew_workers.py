@@ -1,4 +1,4 @@
-"""A crew of variants of one backend measured by real workers."""
+"""Workers of a crew: a launch of several variants of one backend in real processes."""
 
 from __future__ import annotations
 
@@ -13,82 +13,88 @@ from pathlib import Path
 from backends.task import Variant
 from bench.errors import UserError
 from bench.measure import conductor, record_builder
-from bench.measure.conductor import Haste, Watcher
-from bench.measure.run import write_images
-from bench.plan.request import Prepared
-from bench.tune.crew_launch import NOT_TRIED, Launched
+from bench.measure.case_job import write_images
+from bench.measure.conductor import LaunchLimits, Watcher
+from bench.plan.prepared_task import PreparedTask
+from bench.tune.crew_launch import NOT_TRIED, ROUND_SECONDS, LaunchResult
 from bench.worker.channel import Message
 from bench.worker.job import Job
 
-KIND = "pipeline"
-ROUND_SECONDS = 0.3
+#: Kind of the rounds that are compared.
+ROUND_KIND = "pipeline"
 
 
 @dataclass
-class Workers:
+class CrewWorkers:
     """Measures `pipeline` steps of a task with one backend.
 
     Attributes:
-        haste: see there; where several are built at a time, what a start took is no figure of its own.
-        compiled: folder in which each variant's compiler keeps what it compiled, launch by launch; None for the
-            compiler's usual place, where it may find what it needs.
+        limits: how a launch saves time. Start-up times are comparable only if workers are built one at a time.
+        compiled: folder in which each variant's compiler keeps what it compiled, from launch to launch; None for the
+            compiler's usual folder, which may already hold what it needs.
+        rng: source of the orders within a round.
     """
 
     backend: str
-    prepared: Prepared
+    prepared: PreparedTask
     watcher: Watcher
-    haste: Haste = conductor.LEISURE
+    limits: LaunchLimits = conductor.DEFAULT_LIMITS
     compiled: Path | None = None
-    draw: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
 
-    def launch(self, crew: Sequence[Variant], rounds: int, reverse_start: bool, start_within: float) -> Launched:
-        """See `bench.tune.crew_launch.LaunchCrew`.
+    def launch(self, crew: Sequence[Variant], rounds: int, reverse_start: bool, start_within: float) -> LaunchResult:
+        """Launch one crew, see `bench.tune.crew_launch.CrewLauncher`.
 
         Raises:
-            UserError: the first one's worker died, so there is nothing to compare with.
+            UserError: the first variant's worker died, so there is nothing to compare the others with.
         """
         began = time.monotonic()
-        watch = _Stopwatch(self.watcher)
-        haste = Haste(
-            self.haste.abreast,
-            self.haste.patience,
-            self.haste.slowest,
+        stopwatch = _Stopwatch(self.watcher)
+        limits = LaunchLimits(
+            self.limits.parallel_builds,
+            self.limits.start_timeout,
+            self.limits.max_slowdown,
             lambda: time.monotonic() - began > start_within,
         )
-        # A worker that an interrupt left to itself may still write there; it removes the folder before it ends.
+        # After an interrupt a worker may still write into the folder; it removes the folder before it ends.
         with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             data = write_images(self.prepared.dataset, folder)
-            jobs = [self._job(variant, data, folder, rounds) for variant in crew]
-            reverse_start = reverse_start and math.isinf(start_within)  # else the first one might not be started
-            done = conductor.launch(jobs, ROUND_SECONDS, self.draw, watch, reverse_start, haste)
-            seconds = {o.job.case: s for o in done.outcomes if (s := record_builder.step_seconds(o).get(KIND))}
+            jobs = [self._make_job(variant, data, folder, rounds) for variant in crew]
+            reverse_start = reverse_start and math.isinf(start_within)  # else the first variant might not be started
+            done = conductor.run_launch(jobs, ROUND_SECONDS, self.rng, stopwatch, reverse_start, limits)
+            seconds = {
+                outcome.job.case: steps
+                for outcome in done.outcomes
+                if (steps := record_builder.read_step_seconds(outcome).get(ROUND_KIND))
+            }
         first = crew[0].name
         if first not in seconds:
             raise UserError(f"the worker of {self.backend}'s {first} died: run bench run --backend {self.backend}")
-        start_ups = {o.job.case: o.said["built"]["start_up"] for o in done.outcomes if "built" in o.said}
+        start_ups = {o.job.case: o.messages["built"]["start_up"] for o in done.outcomes if "built" in o.messages}
         wall_s = time.monotonic() - began
-        return Launched(
+        return LaunchResult(
             names=tuple(variant.name for variant in crew),
             rounds=rounds,
             seconds=seconds,
-            start_s=_shares(
-                {name: told["elapsed_s"] for name, told in start_ups.items()}, wall_s - done.measuring_s - watch.lost_s
+            start_s=_share_out(
+                {name: parts["elapsed_s"] for name, parts in start_ups.items()},
+                wall_s - done.measuring_s - stopwatch.lost_s,
             ),
             start_up_s={
-                name: told["import_s"] + told["build_s"] + told["first_step_s"] for name, told in start_ups.items()
+                name: parts["import_s"] + parts["build_s"] + parts["first_step_s"] for name, parts in start_ups.items()
             },
             problems={
-                o.job.case: o.failure.reason if o.failure else NOT_TRIED
-                for o in done.outcomes
-                if o.job.case not in seconds
+                outcome.job.case: outcome.failure.reason if outcome.failure else NOT_TRIED
+                for outcome in done.outcomes
+                if outcome.job.case not in seconds
             },
             wall_s=wall_s,
         )
 
-    def _job(self, variant: Variant, data: Path, folder: Path, rounds: int) -> Job:
-        own = folder / variant.name
-        own.mkdir()
+    def _make_job(self, variant: Variant, data: Path, folder: Path, rounds: int) -> Job:
+        job_folder = folder / variant.name
+        job_folder.mkdir()
         return Job(
             case=variant.name,
             backend=self.backend,
@@ -97,41 +103,41 @@ class Workers:
             data=data,
             scratch=folder,
             checkpoint=self.prepared.checkpoint.folder.absolute(),
-            folder=own,
+            folder=job_folder,
             proof_images=0,
             proof_steps=0,
             rounds=rounds,
-            kinds=(KIND,),
+            kinds=(ROUND_KIND,),
             seeds=(),
-            rests=self.haste.abreast > 1,
+            rests=self.limits.parallel_builds > 1,
             compiled=self.compiled / variant.name if self.compiled else None,
             descriptor=-1,
         )
 
 
 class _Stopwatch:
-    """Passes everything on, and knows how long was waited for workers that died before they were built."""
+    """A watcher that passes everything on, and adds up the time spent on workers that died before they were built."""
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher, self.last, self.lost_s = watcher, time.monotonic(), 0.0
         self.built: set[str] = set()
 
-    def event(self, case: str, message: Message) -> None:
-        """See `Watcher.event`."""
+    def on_event(self, case: str, message: Message) -> None:
+        """See `Watcher.on_event`."""
         now = time.monotonic()
         if message["event"] == "built":
             self.built.add(case)
         if message["event"] == "died" and case not in self.built:
             self.lost_s += now - self.last
         self.last = now
-        self.watcher.event(case, message)
+        self.watcher.on_event(case, message)
 
-    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
-        """See `Watcher.round`."""
-        self.watcher.round(case, kind, number, of, images_per_second)
+    def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """See `Watcher.on_round`."""
+        self.watcher.on_round(case, kind, number, of, images_per_second)
 
 
-def _shares(elapsed: dict[str, float], seconds: float) -> dict[str, float]:
-    """`seconds`, shared out in proportion to what each worker says that its start took."""
-    whole = sum(elapsed.values())
-    return {name: max(0.0, seconds) * took / whole for name, took in elapsed.items()}
+def _share_out(elapsed: dict[str, float], seconds: float) -> dict[str, float]:
+    """Divide `seconds` among the workers in proportion to their own start-up times."""
+    total = sum(elapsed.values())
+    return {name: max(0.0, seconds) * start_up / total for name, start_up in elapsed.items()}

@@ -1,126 +1,130 @@
-"""Which knob does it: from the default to the tuned variant one knob at a time, and the tuned one without each."""
+"""The explanation of a tuned variant: what each of its knobs contributes, and when a longer start-up is amortised."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from backends.task import Variant
-from bench.analysis.break_even import BreakEven, break_even
+from bench.analysis.break_even import BreakEven, compute_break_even
 from bench.analysis.statistics import Interval
-from bench.tune.crew_launch import Launched, Measure, speedup
-from bench.tune.launch_costs import Turned, without
-from bench.tune.search import variant
+from bench.tune.crew_launch import LaunchResult, VariantMeasurer, compute_speedup
+from bench.tune.knob_settings import DEFAULT, KnobSettings, remove_knob
+from bench.tune.search import build_variant
 
-#: Launches and rounds of each variant.
+#: Launches, and rounds of each variant in a launch.
 LAUNCHES, ROUNDS = 4, 4
 #: The knob that decides whether something is compiled.
-COMPILING = "execution"
+COMPILING_KNOB = "execution"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One knob on the way. Intervals are of 95 %; None where a worker died.
+class KnobEffect:
+    """The speed-ups of one knob, when the knobs are set one after the other. None if a worker died.
 
     Attributes:
-        so_far: how many times as fast as the default with this knob and those before it.
-        by_itself: how many times as fast as with those before it alone.
-        without: how many times as fast the tuned variant is as it would be without this knob.
+        over_default: of this knob and those before it, over the default.
+        over_previous: of this knob and those before it, over those before it.
+        over_without: of the tuned variant over the tuned variant without this knob.
     """
 
     knob: str
     value: str
-    so_far: Interval | None
-    by_itself: Interval | None
-    without: Interval | None
+    over_default: Interval | None
+    over_previous: Interval | None
+    over_without: Interval | None
 
 
 @dataclass(frozen=True)
-class Paid:
-    """When a dearer start is paid for.
+class StartUpComparison:
+    """When the longer start-up of one variant is amortised by its faster steps, compared with another variant.
 
     Attributes:
-        what: in words, which variant against which.
-        certain: whether there is a difference in the speed of steps at all.
-        first: where the compiler keeps nothing yet, from the first launch.
-        again: where it finds what it compiled before, from the other launches.
+        label: the two variants, for people.
+        speeds_differ: whether their steps certainly differ in speed.
+        first_start: when the compiler has kept nothing yet, from the first launch; None if a worker died.
+        later_starts: when the compiler finds on disk what it kept, from the other launches; None if a worker died.
     """
 
-    what: str
-    certain: bool
-    first: BreakEven | None
-    again: BreakEven | None
+    label: str
+    speeds_differ: bool
+    first_start: BreakEven | None
+    later_starts: BreakEven | None
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The steps in the order of the knobs, and when what they cost at the start is paid for."""
+    """The effects of the knobs in the order in which they are set, and when their start-up time is amortised."""
 
-    steps: tuple[Step, ...]
-    paid: tuple[Paid, ...]
+    effects: tuple[KnobEffect, ...]
+    start_ups: tuple[StartUpComparison, ...]
 
 
 def explain(
     default: Variant,
-    knobs: Turned,
-    measure: Measure,
-    tell: Callable[[int, Launched], object] = lambda number, done: None,
+    knobs: KnobSettings,
+    measure: VariantMeasurer,
+    on_launch: Callable[[int, LaunchResult], object] = lambda number, launched: None,
 ) -> Explanation:
-    """Measure and compare.
+    """Measure the tuned variant, what lies between it and the default, and its ablations.
 
     Args:
-        default: no knob turned.
-        knobs: of the tuned variant.
-        measure: starts one worker after the other, or starts would cost what they do not cost alone.
-        tell: told of each launch, by its number from 1 on.
+        default: no knob set.
+        knobs: those of the tuned variant.
+        measure: must start one worker after the other: workers that start at the same time slow each other down.
+        on_launch: is called after each launch with its number, from 1 on, and its result.
     """
     names = list(knobs)
     path = [{name: knobs[name] for name in names[:count]} for count in range(len(names) + 1)]
-    less = {name: without(knobs, name) for name in names}
-    variants = _variants(default, [*path, *less.values()])
+    ablations = {name: remove_knob(knobs, name) for name in names}
+    variants = list(dict.fromkeys(build_variant(default, settings) for settings in (*path, *ablations.values())))
     launches = []
     for number in range(1, LAUNCHES + 1):
         launches.append(measure(variants, ROUNDS))
-        tell(number, launches[-1])
+        on_launch(number, launches[-1])
 
-    def faster(fast: Turned, slow: Turned) -> Interval | None:
-        return speedup(launches, variant(default, fast).name, variant(default, slow).name)
+    def speedup(fast: KnobSettings, slow: KnobSettings) -> Interval | None:
+        return compute_speedup(launches, build_variant(default, fast).name, build_variant(default, slow).name)
 
-    def paid(what: str, dear: Turned, cheap: Turned) -> Paid:
-        return _paid(what, launches, variant(default, dear).name, variant(default, cheap).name)
+    def compare(label: str, other: KnobSettings) -> StartUpComparison:
+        return _compare_start_up(
+            label, launches, build_variant(default, knobs).name, build_variant(default, other).name
+        )
 
-    steps = [
-        Step(name, knobs[name], faster(path[at + 1], {}), faster(path[at + 1], path[at]), faster(knobs, less[name]))
-        for at, name in enumerate(names)
+    effects = [
+        KnobEffect(
+            knob=name,
+            value=knobs[name],
+            over_default=speedup(path[count], DEFAULT),
+            over_previous=speedup(path[count], path[count - 1]),
+            over_without=speedup(knobs, ablations[name]),
+        )
+        for count, name in enumerate(names, start=1)
     ]
-    costs = [paid("tuned / default", knobs, {})]
-    if COMPILING in knobs and len(names) > 1:
-        costs.append(paid(f"tuned / without {knobs[COMPILING]}", knobs, less[COMPILING]))
-    return Explanation(tuple(steps), tuple(costs))
+    start_ups = [compare("tuned / default", DEFAULT)]
+    if COMPILING_KNOB in knobs and len(names) > 1:
+        start_ups.append(compare(f"tuned / without {knobs[COMPILING_KNOB]}", ablations[COMPILING_KNOB]))
+    return Explanation(tuple(effects), tuple(start_ups))
 
 
-def _paid(what: str, launches: Sequence[Launched], dear: str, cheap: str) -> Paid:
-    whole = [launch for launch in launches if _has(launch, dear) and _has(launch, cheap)]
-    found = speedup(launches, dear, cheap)
+def _compare_start_up(label: str, launches: Sequence[LaunchResult], tuned: str, other: str) -> StartUpComparison:
+    both = [launch for launch in launches if _ran(launch, tuned) and _ran(launch, other)]
+    speedup = compute_speedup(launches, tuned, other)
 
-    def of(some: Sequence[Launched]) -> BreakEven | None:
-        starts = [launch.start_up_s[dear] - launch.start_up_s[cheap] for launch in some]
-        quicker = [_step(launch, cheap) - _step(launch, dear) for launch in some]
-        return break_even(starts, quicker) if some else None
+    def find_break_even(some: Sequence[LaunchResult]) -> BreakEven | None:
+        longer_start_s = [launch.start_up_s[tuned] - launch.start_up_s[other] for launch in some]
+        shorter_step_s = [_median_step_s(launch, other) - _median_step_s(launch, tuned) for launch in some]
+        return compute_break_even(longer_start_s, shorter_step_s) if some else None
 
-    return Paid(what, found is not None and found.excludes(1), of(whole[:1]), of(whole[1:]))
+    differ = speedup is not None and speedup.excludes(1)
+    return StartUpComparison(label, differ, find_break_even(both[:1]), find_break_even(both[1:]))
 
 
-def _step(launch: Launched, name: str) -> float:
-    """Seconds of the median round's step."""
+def _median_step_s(launch: LaunchResult, name: str) -> float:
+    """Seconds of a step in the median round."""
     return statistics.median(launch.seconds[name])
 
 
-def _has(launch: Launched, name: str) -> bool:
+def _ran(launch: LaunchResult, name: str) -> bool:
     return name in launch.start_up_s and name in launch.seconds
-
-
-def _variants(default: Variant, several: Sequence[Mapping[str, str]]) -> list[Variant]:
-    """Each once, the default first."""
-    return list(dict.fromkeys(variant(default, knobs) for knobs in several))

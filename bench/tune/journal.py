@@ -1,4 +1,4 @@
-"""Launches of a tune that is not finished, kept in home one by one: an interrupted one goes on from there."""
+"""The journal of an unfinished search: a file in the home with its launches, from which the search can resume."""
 
 from __future__ import annotations
 
@@ -12,88 +12,93 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Variant
 from bench.errors import UserError
-from bench.measure.resume import differences
-from bench.records.checksummed_json import seal, unseal
+from bench.measure.resume import find_differences
+from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.store import write_text
-from bench.tune.crew_launch import LaunchCrew, Launched
+from bench.tune.crew_launch import CrewLauncher, LaunchResult
 
 KIND = "unfinished"
 SCHEMA = 1
 
 
-class Unfinished(BaseModel):
-    """What the file holds: under which conditions the search began, and its finished launches in their order."""
+class UnfinishedTune(BaseModel):
+    """The content of the file: the conditions under which the search began, and its finished launches in order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = SCHEMA
     conditions: dict[str, Any]
-    launches: tuple[Launched, ...]
+    launches: tuple[LaunchResult, ...]
 
 
 class Journal:
-    """A `LaunchCrew` that measures nothing again that an interrupted search has measured.
+    """A `CrewLauncher` that writes each launch to a file, and does not repeat launches of an interrupted search.
 
-    A search decides by what its launches told and by nothing else, so it asks for the same ones again.
+    A search decides from the results of its launches alone, so that it requests the same launches in the same order.
+
+    Attributes:
+        launches: the launches so far, those of the interrupted search included.
+        resumed, resumed_s: how many launches of an interrupted search the file had, and the seconds that they took.
+        problem: why an interrupted search cannot be resumed; None if it can, or if there is none.
     """
 
-    def __init__(self, file: Path, conditions: Mapping[str, Any], launch: LaunchCrew) -> None:
-        """Read what is kept.
+    def __init__(self, file: Path, conditions: Mapping[str, Any], launch: CrewLauncher) -> None:
+        """Read the file, if there is one.
 
         Args:
-            file: where launches are kept.
-            conditions: all that decides a figure, and what was asked for, JSON-ready.
-            launch: measures.
+            file: the journal.
+            conditions: everything on which the search's figures and decisions depend, as JSON values. A search with
+                other conditions is not resumed.
+            launch: measures a crew.
         """
-        self.file, self._measure = file, launch
-        self.conditions = json.loads(json.dumps(conditions))  # as it is read back
-        self.done: list[Launched] = []
+        self.file, self._launch = file, launch
+        self.conditions = json.loads(json.dumps(conditions))  # in the form in which they are read
+        self.launches: list[LaunchResult] = []
         self.problem: str | None = None
-        self._ahead = deque(self._read())
-        self.found = len(self._ahead)
+        self._remaining = deque(self._read())
+        self.resumed = len(self._remaining)
+        self.resumed_s = sum(launch.wall_s for launch in self._remaining)
 
-    @property
-    def found_s(self) -> float:
-        """Seconds that the launches took which are still to be used again."""
-        return sum(launch.wall_s for launch in self._ahead)
-
-    def launch(self, crew: Sequence[Variant], rounds: int, reverse_start: bool, start_within: float) -> Launched:
-        """See `LaunchCrew`.
+    def launch(self, crew: Sequence[Variant], rounds: int, reverse_start: bool, start_within: float) -> LaunchResult:
+        """Take the next launch of the interrupted search, or measure it, see `CrewLauncher`.
 
         Raises:
-            UserError: it cannot be kept.
+            UserError: the file cannot be written.
         """
-        asked = tuple(variant.name for variant in crew), rounds
-        if self._ahead and (self._ahead[0].names, self._ahead[0].rounds) == asked:
-            self.done.append(self._ahead.popleft())
-            return self.done[-1]
-        self._ahead.clear()
-        self.done.append(self._measure(crew, rounds, reverse_start, start_within))
-        self._keep()
-        return self.done[-1]
+        requested = tuple(variant.name for variant in crew), rounds
+        if self._remaining and (self._remaining[0].names, self._remaining[0].rounds) == requested:
+            self.launches.append(self._remaining.popleft())
+            return self.launches[-1]
+        self._remaining.clear()
+        self.launches.append(self._launch(crew, rounds, reverse_start, start_within))
+        self._write()
+        return self.launches[-1]
 
     def remove(self) -> None:
-        """The search is finished."""
+        """Delete the file, after the search has finished."""
         self.file.unlink(missing_ok=True)
 
-    def _read(self) -> Sequence[Launched]:
+    def _read(self) -> Sequence[LaunchResult]:
         if not self.file.is_file():
             return ()
         try:
-            kept = unseal(KIND, self.file.read_bytes(), Unfinished, SCHEMA)
+            journal = parse_checksummed_json(KIND, self.file.read_bytes(), UnfinishedTune, SCHEMA)
         except (ValueError, OSError) as error:
             self.problem = str(error)
             return ()
-        if changed := differences(kept.conditions, self.conditions):
+        if changed := find_differences(journal.conditions, self.conditions):
             self.problem = changed[0]
             return ()
-        return kept.launches
+        return journal.launches
 
-    def _keep(self) -> None:
+    def _write(self) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"cannot write {self.file} ({error.strerror}): set HEADTOHEAD_HOME to a folder of yours"
             ) from None
-        write_text(self.file, seal(KIND, Unfinished(conditions=self.conditions, launches=tuple(self.done))) + "\n")
+        write_text(
+            self.file,
+            to_checksummed_json(KIND, UnfinishedTune(conditions=self.conditions, launches=tuple(self.launches))) + "\n",
+        )

@@ -1,98 +1,99 @@
-"""What a launch will cost: foretold from what starts and steps have taken so far."""
+"""The costs of launches: predicted from the start-up and step times that were measured so far."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
-from bench.tune.crew_launch import CREW, Launched, log_gain
+from bench.tune.crew_launch import CREW_SIZE, LaunchResult, compute_gain
+from bench.tune.knob_settings import DEFAULT, KnobSettings, SettingsKey, as_key
 
-Turned = Mapping[str, str]
-Key = tuple[tuple[str, str], ...]
-
-#: Rounds also have their untimed steps, a hand-over, and the start of an input pipeline before the first.
+#: A launch's time in rounds over that of its timed steps: there are also untimed steps, hand-overs of the baton, and
+#: the start of an input pipeline before the first round.
 ROUND_OVERHEAD = 1.2
-#: What a start costs beyond the default's, the second time over the first: assumed, until it was started twice.
-AGAIN = 0.7
+#: How much longer than the default's the second start of a variant takes, as a share of how much longer its first start
+#: took: part of what was compiled is found on disk. It is an assumption, used until the variant has started twice.
+LATER_START_SHARE = 0.7
 
 
-def key(knobs: Turned) -> Key:
-    """Knobs as something to look up by."""
-    return tuple(sorted(knobs.items()))
+class LaunchCosts:
+    """Start-up times and gains of variants, by their knob settings.
 
-
-def without(knobs: Turned, knob: str) -> dict[str, str]:
-    """All but one."""
-    return {name: value for name, value in knobs.items() if name != knob}
-
-
-class Costs:
-    """Costs of variants, by their knobs; the default has none turned.
-
-    What was not measured yet is foretold from its knobs alone: what each adds to the start of the starting point is
-    added up, and what each gains is multiplied.
+    A gain is the natural logarithm of a speed-up over the default. A variant that was not measured is predicted from
+    its knobs: what each knob adds to the start-up time of the starting point is added up, and so are the knobs' gains.
 
     Attributes:
-        base: the starting point, whose knobs are changed one at a time; at first the default.
+        starting_point: the settings that are changed one knob at a time; at first the default.
     """
 
     def __init__(self, round_seconds: float) -> None:
         self.round_seconds = round_seconds
-        self.base: Turned = {}
-        self._starts: dict[Key, float] = {}
-        self._started: Counter[Key] = Counter()
-        self._gains: dict[Key, float] = {(): 0.0}
+        self.starting_point: KnobSettings = DEFAULT
+        self._start_s: dict[SettingsKey, float] = {}
+        self._starts: Counter[SettingsKey] = Counter()
+        self._gains: dict[SettingsKey, float] = {(): 0.0}
 
-    def learn(self, launched: Launched, several: Mapping[str, Turned]) -> None:
-        """Take the newest figures.
+    def update(self, launched: LaunchResult, settings: Mapping[str, KnobSettings]) -> None:
+        """Take over the figures of the newest launch.
 
         Args:
-            launched: in which they were measured.
-            several: the knobs by the variant's name, those of the first one included, whose gain is known.
+            launched: the launch.
+            settings: by name of a variant, its knobs; the first variant's, whose gain is known, are among them.
         """
         first = launched.names[0]
-        for name, knobs in several.items():
+        for name, knobs in settings.items():
             if name in launched.start_s:
-                self._starts[key(knobs)] = launched.start_s[name]
-                self._started[key(knobs)] += 1
-            gain = log_gain([launched], name, first)
+                self._start_s[as_key(knobs)] = launched.start_s[name]
+                self._starts[as_key(knobs)] += 1
+            gain = compute_gain([launched], name, first)
             if gain is not None:
-                self._gains[key(knobs)] = gain + self.gain(several[first])
+                self._gains[as_key(knobs)] = gain + self.predict_gain(settings[first])
 
-    def start(self, knobs: Turned) -> float:
-        """Seconds that a start takes."""
-        if key(knobs) in self._starts:
-            return min(self._starts[key(knobs)], self._again(knobs))
-        base = self._starts.get(key(self.base), self._starts.get((), 0.0))
-        return base + sum(max(0.0, self._starts.get(one, base) - base) for one in self._changes(knobs))
+    def predict_start(self, knobs: KnobSettings) -> float:
+        """Seconds that the next start takes."""
+        if as_key(knobs) in self._start_s:
+            return min(self._start_s[as_key(knobs)], self._predict_later_start(knobs))
+        base = self._start_s.get(as_key(self.starting_point), self._start_s.get((), 0.0))
+        return base + sum(max(0.0, self._start_s.get(one, base) - base) for one in self._list_changes(knobs))
 
-    def measured(self, knobs: Turned) -> float | None:
-        """What `gain` gives, where it was measured."""
-        return self._gains.get(key(knobs))
+    def find_measured_gain(self, knobs: KnobSettings) -> float | None:
+        """The gain, if it was measured."""
+        return self._gains.get(as_key(knobs))
 
-    def gain(self, knobs: Turned) -> float:
-        """The logarithm of how many times as fast as the default's a step is."""
-        known = self.measured(knobs)
-        if known is not None:
-            return known
-        base = self._gains.get(key(self.base), 0.0)
-        return base + sum(self._gains.get(one, base) - base for one in self._changes(knobs))
+    def predict_gain(self, knobs: KnobSettings) -> float:
+        """The gain: measured, or else predicted."""
+        measured = self.find_measured_gain(knobs)
+        if measured is not None:
+            return measured
+        base = self._gains.get(as_key(self.starting_point), 0.0)
+        return base + sum(self._gains.get(one, base) - base for one in self._list_changes(knobs))
 
-    def launch(self, several: Sequence[Turned], rounds: int, first: Turned = MappingProxyType({})) -> float:
-        """Seconds of a launch of the first one, the default if none is named, and several others, crew by crew."""
-        crews = max(1, math.ceil(len(several) / (CREW - 1)))
-        whole = [*([first] * crews), *several]
-        fastest = max(self.gain(knobs) for knobs in whole)
-        a_round = sum(math.exp(fastest - self.gain(knobs)) for knobs in whole) * self.round_seconds
-        return sum(self.start(knobs) for knobs in whole) + rounds * a_round * ROUND_OVERHEAD
+    def predict_launch(self, others: Sequence[KnobSettings], rounds: int, first: KnobSettings = DEFAULT) -> float:
+        """Seconds that a launch takes.
 
-    def _changes(self, knobs: Turned) -> list[Key]:
-        """The starting point with each of the knobs by itself that it has not, or has otherwise."""
-        return [key({**self.base, knob: value}) for knob, value in knobs.items() if self.base.get(knob) != value]
+        Args:
+            others: all variants of the launch but the first one.
+            rounds: of each variant.
+            first: what the others are compared with, which each crew runs again.
+        """
+        crews = max(1, math.ceil(len(others) / (CREW_SIZE - 1)))
+        workers = [*([first] * crews), *others]
+        highest = max(self.predict_gain(knobs) for knobs in workers)
+        a_round = sum(math.exp(highest - self.predict_gain(knobs)) for knobs in workers) * self.round_seconds
+        return sum(self.predict_start(knobs) for knobs in workers) + rounds * a_round * ROUND_OVERHEAD
 
-    def _again(self, knobs: Turned) -> float:
-        """Seconds of a start that is not the first of its kind: what was compiled is found on disk, in part."""
-        start, default = self._starts[key(knobs)], self._starts.get((), 0.0)
-        return start if self._started[key(knobs)] > 1 else default + AGAIN * max(0.0, start - default)
+    def _list_changes(self, knobs: KnobSettings) -> list[SettingsKey]:
+        """The starting point with one changed knob each, for every knob that is set to another value there."""
+        return [
+            as_key({**self.starting_point, knob: value})
+            for knob, value in knobs.items()
+            if self.starting_point.get(knob) != value
+        ]
+
+    def _predict_later_start(self, knobs: KnobSettings) -> float:
+        """Seconds of a start that is not the variant's first one."""
+        start_s, default_s = self._start_s[as_key(knobs)], self._start_s.get((), 0.0)
+        if self._starts[as_key(knobs)] > 1:
+            return start_s
+        return default_s + LATER_START_SHARE * max(0.0, start_s - default_s)

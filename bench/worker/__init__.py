@@ -1,1 +1,1 @@
-"""The isolated process that runs one launch of one case: pytest and pytest-benchmark around one framework."""
+"""The worker: the isolated process that runs one launch of one case in one framework, under pytest-benchmark."""

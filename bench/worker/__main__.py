@@ -1,4 +1,4 @@
-"""Run a job: `python -m bench.worker JOB.json`. Started by the conductor, which holds the other end."""
+"""Runs a job: `python -m bench.worker JOB.json`. The conductor starts it and has the other end of its channel."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
 
 
 def main(job_file: str) -> int:
-    """Run pytest over the measurements; return its exit status."""
-    told = json.loads(Path(job_file).read_text())
+    """Run pytest on the measurements of a job; returns pytest's exit status."""
+    fields = json.loads(Path(job_file).read_text())
     job: AnyJob
-    worker: target_plugin.Target | plugin.Worker
-    if "target" in told:
-        job = TargetJob.model_validate(told)
-        tests, root, worker = job.target, Path.cwd(), target_plugin.Target(job)
+    worker: target_plugin.TargetPlugin | plugin.WorkerPlugin
+    if "target" in fields:
+        job = TargetJob.model_validate(fields)
+        tests, root, worker = job.target, Path.cwd(), target_plugin.TargetPlugin(job)
     else:
-        swept = "combinations" in told
-        job = (SweepJob if swept else Job).model_validate(told)
-        tests, root, worker = str(SWEEP if swept else MEASUREMENTS), Path(__file__).parents[2], plugin.Worker(job)
+        is_sweep = "combinations" in fields
+        job = (SweepJob if is_sweep else Job).model_validate(fields)
+        tests, root, worker = (
+            str(SWEEP if is_sweep else MEASUREMENTS),
+            Path(__file__).parents[2],
+            plugin.WorkerPlugin(job),
+        )
     lifeline = Lifeline(job.descriptor, job.scratch)
     try:
         return pytest.main([tests, *_arguments(job, root)], plugins=[worker, QuickSave()])
     finally:
-        lifeline.let_go()
+        lifeline.finish()
 
 
 def _arguments(job: AnyJob, root: Path) -> list[str]:
     return [
         "--quiet",
-        "--exitfirst",  # the measurements of a case build on one another
+        "--exitfirst",  # each measurement of a case needs the ones before it
         "--tb=native",
-        # The last lines of a worker that failed are shown to people: they are to be its traceback.
+        # The last lines of a failed worker's output are shown to the user: they must be its traceback.
         "--disable-warnings",
         "-rN",
         "--benchmark-quiet",
-        "--capture=no",  # what a framework prints before it crashes would be lost with the process
+        "--capture=no",  # otherwise what a framework prints before a crash would be lost
         f"--rootdir={root}",
         "--override-ini=addopts=",
         "-p",

@@ -1,6 +1,6 @@
-"""The baton's path: one JSON message a line, over a socket pair between the conductor and a worker.
+"""The channel between the conductor and a worker: a socket pair that carries one JSON message per line.
 
-Waiting on it blocks in the kernel and costs no CPU. When either side dies the other reads the end of the stream,
+Waiting for a message blocks in the kernel and uses no CPU. When one side dies, the other reads the end of the stream,
 so no worker outlives its conductor.
 """
 
@@ -14,7 +14,7 @@ Message = dict[str, Any]
 
 
 class Channel:
-    """One end of the path."""
+    """One end of the channel."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -22,26 +22,26 @@ class Channel:
 
     @classmethod
     def from_descriptor(cls, descriptor: int) -> Channel:
-        """The end that was inherited as an open file descriptor."""
+        """Open the end that this process inherited as a file descriptor."""
         return cls(socket.socket(fileno=descriptor))
 
     def fileno(self) -> int:
-        """For selectors."""
+        """The file descriptor, for selectors."""
         return self._socket.fileno()
 
     def send(self, **message: object) -> None:
         """Send one message.
 
         Raises:
-            OSError: the other side is gone.
+            OSError: the other side has closed its end.
         """
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, timeout: float | None = None) -> Message | None:
-        """The next message; None when the other side is gone.
+        """Wait for the next message; None if the other side has closed its end.
 
         Raises:
-            TimeoutError: none came in `timeout` seconds.
+            TimeoutError: none arrived within `timeout` seconds.
         """
         self._socket.settimeout(timeout)
         while b"\n" not in self._buffer:
@@ -56,5 +56,5 @@ class Channel:
         return json.loads(line)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end."""
         self._socket.close()

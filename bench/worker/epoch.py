@@ -1,4 +1,4 @@
-"""One epoch of a fine-tune, and the look at the test set after it."""
+"""One epoch of a fine-tune, and the evaluation on the test set."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.worker.plugin import Bench
+from bench.worker.plugin import CaseSession
 
-#: A fine-tune reports its progress about this often.
+#: Approximate seconds between two progress messages of a fine-tune.
 PROGRESS_SECONDS = 0.5
 
 
-def train_epoch(bench: Bench, advance: Callable[[int], float], epoch: int) -> float:
-    """One epoch in pieces that let progress be seen; the mean loss per image."""
-    total = bench.order.steps_per_epoch
+def train_epoch(session: CaseSession, advance: Callable[[int], float], epoch: int) -> float:
+    """Train one epoch, in pieces between which progress is sent; returns the mean loss per image."""
+    total = session.order.steps_per_epoch
     done, piece, loss_sum, images = 0, 1, 0.0, 0
     while done < total:
         piece = min(piece, total - done)
@@ -23,17 +23,17 @@ def train_epoch(bench: Bench, advance: Callable[[int], float], epoch: int) -> fl
         loss = advance(piece)
         took = time.perf_counter() - began
         done += piece
-        size = piece * bench.task.batch_size
+        size = piece * session.task.batch_size
         if done == total:
-            size = len(bench.order.permutations[0]) - images if not bench.order.drop_last else size
+            size = len(session.order.permutations[0]) - images if not session.order.drop_last else size
         loss_sum += loss * size
         images += size
-        bench.baton.say("progress", epoch=epoch, steps=done, of=total)
+        session.baton.send("progress", epoch=epoch, steps=done, of=total)
         piece = max(1, round(piece * PROGRESS_SECONDS / max(took, 1e-9)))
     return loss_sum / images
 
 
-def evaluate(bench: Bench) -> np.ndarray:
-    """Class scores (m, c) of all test images."""
-    size = len(bench.test[1]) if bench.features else bench.evaluation_batch
-    return np.concatenate([bench.logits(at, size) for at in range(0, len(bench.test[1]), size)])
+def evaluate(session: CaseSession) -> np.ndarray:
+    """Compute the class scores of all test images, (m, c)."""
+    size = len(session.test[1]) if session.features else session.evaluation_batch_size
+    return np.concatenate([session.logits(at, size) for at in range(0, len(session.test[1]), size)])

@@ -1,4 +1,4 @@
-"""The evidence for the proof of sameness: what a trainer computes, as arrays. The conductor compares them."""
+"""The evidence for the proof of sameness: arrays that a trainer computes and the conductor compares."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from backends.base import Trainer, Training
 from backends.task import STATISTICS, Task
 from backends.values import Order, Tensors
-from bench.data.order import order_hash
+from bench.data.order import hash_order
 from bench.weights import checkpoints
 from bench.worker.job import Job
 
 Arrays = dict[str, np.ndarray]
 
-#: Steps of the trajectory where something below the head is trained. Momentum acts from the second on, and rounding
-#: differences grow: all of a Lite0, trained at 0.001, has losses that differ by 3e-7 in the first step, by 3e-5 in the
-#: third and by 0.1 in the eighth, from one framework to another.
-BELOW_THE_HEAD_STEPS = 3
+#: Most steps of the trajectory if a part of the backbone is trained. Momentum acts from the second step on, and
+#: rounding differences grow: when all of a Lite0 is trained at 0.001, the losses of two frameworks differ by 3e-7 in
+#: the first step, by 3e-5 in the third and by 0.1 in the eighth.
+MAX_STEPS_BELOW_HEAD = 3
 
 
-def evidence(
+def gather_evidence(
     trainer: Trainer,
     train: tuple[np.ndarray, np.ndarray],
     order: Order,
@@ -29,21 +29,24 @@ def evidence(
     job: Job,
     begin: Callable[[Order], Training] | None = None,
 ) -> Arrays:
-    """Everything that steps 1 to 4 and 6 of the proof compare. The trainer starts fresh and is left used.
+    """Gather the arrays that steps 1 to 4 and 6 of the proof compare. The trainer must be in its initial state.
 
     Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `loss` and gradient of
-    the first step; `losses` (steps,) and head of the trajectory; gradients of the tensors that are trained below the
-    head, how far they moved, and the running statistics; head of the same steps through the input pipeline, or on
-    cached features, as `begin` has it; `altered`, the names of tensors that differ from the checkpoint.
+    the first step; `losses` (steps,) and head of the trajectory; gradients of the trained tensors below the head, their
+    change, and the running statistics; loss and head of the same steps through the training that `begin` starts; names
+    of tensors that differ from the checkpoint, see `find_alterations`.
+
+    Args:
+        begin: starts training in an order of images; None for the trainer's input pipeline.
     """
     images, labels = train
-    steps = min(job.proof_steps, BELOW_THE_HEAD_STEPS) if trainer.task.trained else job.proof_steps
+    steps = min(job.proof_steps, MAX_STEPS_BELOW_HEAD) if trainer.task.trained else job.proof_steps
     batches = list(order.batches())[:steps]
     first = images[: job.proof_images]
     before = trainer.parameters()
     found: Arrays = {
-        "weights_hash": np.array(checkpoints.sha256(before)[:12]),
-        "order_hash": np.array(order_hash(order)),
+        "weights_hash": np.array(checkpoints.hash_tensors(before)[:12]),
+        "order_hash": np.array(hash_order(order)),
         "inputs": trainer.preprocess(first),
         "features": trainer.features(first),
         "logits": trainer.logits(first),
@@ -62,7 +65,7 @@ def evidence(
     after = trainer.parameters()
     found |= {f"statistic/{name}": tensor for name, tensor in after.items() if is_statistic(name)}
     found |= {f"moved/{name}": after[name] - before[name] for name in trainer.task.trained}
-    found |= alterations(checkpoint, after)
+    found |= find_alterations(checkpoint, after)
 
     trainer.reset()
     training = begin(order) if begin else trainer.start(images, labels, order)
@@ -73,8 +76,8 @@ def evidence(
     return found
 
 
-def alterations(checkpoint: Tensors, after: Tensors) -> Arrays:
-    """Names of the weights, and of the running statistics, that are not bit-identical to the checkpoint."""
+def find_alterations(checkpoint: Tensors, after: Tensors) -> Arrays:
+    """Find the weights and the running statistics that are not bit-identical to the checkpoint: arrays of names."""
     altered = [name for name in checkpoint if not np.array_equal(checkpoint[name], after[name])]
     return {
         "altered_weights": np.array([name for name in altered if not is_statistic(name)], dtype=str),
@@ -88,10 +91,10 @@ def is_statistic(name: str) -> bool:
     return name.endswith(STATISTICS)
 
 
-def evaluation_batch(task: Task) -> int:
-    """Images per batch of an evaluation: the task's own where the batch normalises itself, else one that is fast.
+def choose_evaluation_batch_size(task: Task) -> int:
+    """Choose the images per batch of an evaluation: the task's own with the batch's statistics, else a fast size.
 
-    Larger ones are slower in PyTorch on two cores: Lite0 at 96 px took 308 to 343 images/s at 32, 242 to 252 at 64,
+    Larger batches are slower in PyTorch on two cores: Lite0 at 96 px took 308 to 343 images/s at 32, 242 to 252 at 64,
     165 to 174 at 250.
     """
     return task.batch_size if task.batch_norm == "batch_stats" else 32

@@ -1,4 +1,4 @@
-"""Cached features: computed once by the case's own backend, in its quickest form."""
+"""Feature extraction: obtain the cached features of a case, computed once by its own backend in its fastest form."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from bench.cache import features
 from bench.cache.features import Features
 from bench.worker.job import Job
 
-#: The features that could not be kept last: combinations of a sweep that share them have them from here.
-_UNKEPT: dict[Path, Features] = {}
+#: The last features that could not be cached, by cache file: other combinations of a sweep take them from here.
+_UNCACHED: dict[Path, Features] = {}
 
 
 def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job) -> Features:
-    """The features of all training and test images, raw (n, h, w, 3), from the cache or computed for it.
+    """Get the features of all images from the cache, or compute and cache them.
+
+    Args:
+        train, test: raw images, (n, h, w, 3).
 
     Raises:
-        ValueError: the job names no entry.
+        ValueError: the job names no cache file.
     """
     if job.features is None:
-        raise ValueError("no entry of the cache was named")
-    if job.features in _UNKEPT:
-        return _UNKEPT[job.features]
+        raise ValueError("the job names no cache file")
+    if job.features in _UNCACHED:
+        return _UNCACHED[job.features]
 
     def extract() -> tuple[np.ndarray, np.ndarray, float]:
         began = time.perf_counter()
@@ -35,13 +38,13 @@ def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job) -> F
 
     found = features.obtain(job.features, job.cache_limit, extract)
     if not job.features.is_file():
-        _UNKEPT.clear()
-        _UNKEPT[job.features] = found
+        _UNCACHED.clear()
+        _UNCACHED[job.features] = found
     return found
 
 
-def told(found: Features | None) -> dict[str, object] | None:
-    """As a message carries it."""
+def describe_features(found: Features | None) -> dict[str, object] | None:
+    """Describe cached features for a message: all fields but the arrays, and the number of images."""
     if found is None:
         return None
     content = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}

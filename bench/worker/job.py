@@ -1,4 +1,4 @@
-"""The job: all that a worker is told, in one JSON file."""
+"""The job: everything that a worker gets from its conductor, in one JSON file."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backends.task import Task, Variant
 from bench.records.round_kinds import COMPARED, KINDS
-from bench.worker.planted_fault import Plant
+from bench.worker.planted_fault import PlantedFault
 
 
 class AnyJob(BaseModel):
-    """What every worker is told: one launch of something that is measured in rounds.
+    """The fields of every job: one launch of something that is measured in rounds.
 
     Attributes:
         case: readable id; names the benchmarks in pytest-benchmark's file.
-        variant: threads and device.
-        scratch: removed by the worker if its conductor dies.
-        folder: where the worker leaves its files.
-        rounds: timed rounds of each kind; 0 measures nothing.
-        later: of these, how many of the kinds that are compared follow only after those of all kinds.
+        variant: how to execute it; every job has its threads and device.
+        scratch: folder that the worker removes if its conductor dies.
+        folder: where the worker writes its files.
+        rounds: timed rounds of each kind; 0 measures none.
+        later: how many of them run later, after the first rounds of all kinds; only for the kinds in `COMPARED`.
         kinds: of rounds that are measured, see `KINDS`.
         descriptor: file descriptor of the worker's end of the channel.
-        spawned: when it was started, in seconds of the monotonic clock, which all processes of a machine share.
-        root, python: the sources that the worker runs and its interpreter, where they are not the conductor's; the
-            worker is not told of them, as an older one would not know them.
-        compiled: folder in which a framework's compiler keeps what it compiles, where that is not its usual one.
+        spawned: when the worker was started, in seconds of the monotonic clock, which all processes of a machine share.
+        root, python: folder of the worker's sources, and its interpreter; None for the conductor's. They are not
+            written to the file, because a worker of an older revision would not know them.
+        compiled: folder for the files of a framework's compiler; None for the compiler's usual one. Not written either.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,33 +44,33 @@ class AnyJob(BaseModel):
     python: Path | None = Field(None, exclude=True)
     compiled: Path | None = Field(None, exclude=True)
 
-    def first_rounds(self, kind: str) -> int:
-        """Rounds of a kind that are not later ones."""
+    def count_first_rounds(self, kind: str) -> int:
+        """Rounds of a kind that are not `later` ones."""
         return self.rounds - (self.later if kind in COMPARED else 0)
 
     @property
     def images_per_step(self) -> int:
-        """For progress alone."""
+        """Images of a step; progress shows them per second."""
         return 1
 
     @property
-    def pace(self) -> str:
-        """Jobs of one pace do the same number of steps a round."""
+    def step_group(self) -> str:
+        """Jobs of the same group do the same number of steps in a round."""
         return ""
 
 
 class Job(AnyJob):
-    """One launch of one case. It leaves `proof.npz`, `fine_tune.npz` and `benchmark.json`.
+    """One launch of one case. The worker writes `proof.npz`, `fine_tune.npz` and `benchmark.json`.
 
     Attributes:
         data: safetensors file with train_images, train_labels, test_images, test_labels.
         checkpoint: folder in timm's layout.
         proof_images, proof_steps: size of the proof of sameness.
-        seeds: of the whole fine-tunes that are run after the rounds.
-        plant: what the self-test hides in it.
+        seeds: of the complete fine-tunes that run after the rounds.
+        plant: the fault that the self-test plants in it.
         profile_steps: training steps under the framework's profiler; 0 makes no profile.
-        rests: give the baton back once built, before the warm-up: several can then be built at a time.
-        features, cache_limit: the entry of the cache of features, and the bytes that all of them may take; see
+        rests: give the baton back after the build, before the warm-up: several workers can then build side by side.
+        features, cache_limit: file of the cached features, and the bytes that all of them may take; see
             `bench.cache.features`.
     """
 
@@ -82,15 +82,15 @@ class Job(AnyJob):
     proof_steps: int
     seeds: tuple[int, ...]
     kinds: tuple[str, ...] = KINDS
-    plant: Plant | None = None
+    plant: PlantedFault | None = None
     profile_steps: int = 0
     rests: bool = False
     features: Path | None = None
     cache_limit: int = 0
 
     @property
-    def pace(self) -> str:
-        """See `AnyJob.pace`: a step on cached features takes a hundredth of one that computes them."""
+    def step_group(self) -> str:
+        """See `AnyJob.step_group`: a step on cached features takes a hundredth of one that computes them."""
         return self.variant.features
 
     @property
@@ -99,14 +99,14 @@ class Job(AnyJob):
         return self.task.batch_size
 
 
-class Combination(BaseModel):
+class CombinationJob(BaseModel):
     """One fine-tune of a sweep.
 
     Attributes:
         number: in the sweep.
-        folder: where the worker leaves its `proof.npz` and `fine_tune.npz`; it exists.
-        features: the entry of the cache of features; None where they have to be recomputed in every step.
-        fine_tune: False where just the evidence for others' proof is wanted.
+        folder: where the worker writes its `proof.npz` and `fine_tune.npz`; it exists.
+        features: file of the cached features; None to recompute them in every step.
+        fine_tune: False if only its evidence is needed, as the reference for the proofs of other backends.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -122,10 +122,10 @@ class Combination(BaseModel):
 class SweepJob(Job):
     """Many fine-tunes in one worker, of tasks that share images and weights; `task` is the first one's."""
 
-    combinations: tuple[Combination, ...]
+    combinations: tuple[CombinationJob, ...]
 
-    def of(self, one: Combination, cached: bool) -> SweepJob:
-        """The job of one combination, with its features from the cache or recomputed."""
+    def make_combination_job(self, one: CombinationJob, cached: bool) -> SweepJob:
+        """Make the job of one combination, with cached or recomputed features."""
         change = {"name": "cached", "features": "cached"} if cached else {}
         return self.model_copy(
             update={
@@ -139,11 +139,11 @@ class SweepJob(Job):
 
 
 class TargetJob(AnyJob):
-    """One launch of a pytest-benchmark test of somebody else's.
+    """One launch of a pytest-benchmark test of another project.
 
     Attributes:
-        target: its node id, relative to `root`.
-        repository: the working tree, of which no module may be imported: the revision's own are in `root`.
+        target: the test's node id, relative to `root`.
+        repository: the working tree. No module of it may be imported: the modules of the revision are in `root`.
     """
 
     target: str

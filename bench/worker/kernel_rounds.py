@@ -1,4 +1,4 @@
-"""The machine's rates as a framework's own kernels reach them: rounds of a kernel, and each convolution alone."""
+"""Rounds of a framework's own kernels, which measure the machine's rates, and the time of each single convolution."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from backends.base import Backend, Training
 from backends.kernels import Convolutions
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
-from bench.worker.step_work import Step, shape
+from bench.worker.step_work import Step, describe_shape
 
-#: Blocks in which a single convolution is timed, each of about so many seconds.
+#: Number of blocks in which a single convolution is timed, and their approximate seconds.
 BLOCKS = 5
 BLOCK_SECONDS = 0.01
 
 
-class Repeated(Training):
-    """A kernel, again and again."""
+class RepeatedKernel(Training):
+    """A kernel that is run repeatedly, in the form of a training."""
 
     def __init__(self, run: Callable[[int], object]) -> None:
         self.run: Callable[[int], object] | None = run
 
     def advance(self, steps: int) -> float:
-        """Run it `steps` times. There is no loss.
+        """Run the kernel `steps` times. There is no loss: returns 0.
 
         Raises:
             StopIteration: it was closed.
@@ -35,37 +35,37 @@ class Repeated(Training):
         return 0.0
 
     def close(self) -> None:
-        """Let go of its arrays."""
+        """Release the kernel's arrays."""
         self.run = None
 
 
-def start(kind: str, backend: Backend, job: Job) -> Training:
-    """The kernel of a kind of rounds."""
-    return Repeated(backend.kernel(RATES[kind].kernel(job.task, job.variant), job.variant))
+def start_kernel(kind: str, backend: Backend, job: Job) -> Training:
+    """Start the kernel of a kind of rounds."""
+    return RepeatedKernel(backend.kernel(RATES[kind].kernel(job.task, job.variant), job.variant))
 
 
-def layers(backend: Backend, job: Job) -> dict[str, float]:
-    """Seconds of each pass of each convolution, alone and again and again, so that caches hold what they can.
+def time_convolutions(backend: Backend, job: Job) -> dict[str, float]:
+    """Time each pass of each convolution separately, by "layer pass" in seconds; it is repeated, so caches are warm.
 
-    Those of one shape are measured once, under the first one's name.
+    Convolutions of the same shape are measured once, under the name of the first one.
     """
     found = {}
     step = Step(job.task, job.variant)
-    for layer, what in {shape(*call): call for call in reversed(step.calls)}.values():
-        run = backend.kernel(Convolutions(((step.executed(layer), what),), job.task.batch_size), job.variant)
-        found[f"{layer.name} {what}"] = _seconds(run)
+    for layer, what in {describe_shape(*call): call for call in reversed(step.calls)}.values():
+        run = backend.kernel(Convolutions(((step.get_executed_layer(layer), what),), job.task.batch_size), job.variant)
+        found[f"{layer.name} {what}"] = _measure_run_seconds(run)
     return found
 
 
-def _seconds(run: Callable[[int], object]) -> float:
-    """The median block's, for one run."""
+def _measure_run_seconds(run: Callable[[int], object]) -> float:
+    """Measure the seconds of one run: the median over the blocks."""
     run(2)
-    once = _took(run, 1)
+    once = _time_runs(run, 1)
     times = max(1, round(BLOCK_SECONDS / max(once, 1e-9)))
-    return median(_took(run, times) / times for _ in range(BLOCKS))
+    return median(_time_runs(run, times) / times for _ in range(BLOCKS))
 
 
-def _took(run: Callable[[int], object], times: int) -> float:
+def _time_runs(run: Callable[[int], object], times: int) -> float:
     began = time.perf_counter()
     run(times)
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""The measurements of one case, in the order in which they run. pytest-benchmark times the rounds."""
+"""The measurements of one case, as pytest tests in the order in which they run. pytest-benchmark times the rounds."""
 
 from __future__ import annotations
 
@@ -7,69 +7,72 @@ import time
 import numpy as np
 import pytest
 
-from bench.records.correct_images import pack
+from bench.records.correct_images import encode_correct_images
 from bench.records.round_kinds import COMPARED
 from bench.worker import kernel_rounds
 from bench.worker.epoch import evaluate, train_epoch
 from bench.worker.kernels import LAYERS, RATES
-from bench.worker.lap_timer import Laps
-from bench.worker.plugin import Bench
+from bench.worker.lap_timer import LapTimer
+from bench.worker.plugin import CaseSession
 from bench.worker.step_parts import PARTS
 from bench.worker.step_profile import FIRST_STEPS, profile
-from bench.worker.warmup import MOST_STEPS, lengthened, warm_up
+from bench.worker.warmup import MAX_STEPS, lengthen_order, warm_up
 
-#: After a pipeline's start and before the first round, as many steps as this share of a round: its buffers fill, and
-#: what it tunes by itself (tf.data) settles. The steps themselves are warm since the warm-up.
+#: Untimed steps between a pipeline's start and the first round, as a share of a round: its buffers fill, and automatic
+#: tuning (tf.data) settles. The steps themselves are already warm from the warm-up.
 LEAD_SHARE = 0.2
 
 
-def test_proof(case: str, bench: Bench) -> None:
-    """The evidence for the proof of sameness."""
-    if not bench.job.proof_steps:
-        pytest.skip("an earlier launch of this case has proven it")
-    bench.give_evidence()
+def test_proof(case: str, session: CaseSession) -> None:
+    """Save the evidence for the proof of sameness."""
+    if not session.job.proof_steps:
+        pytest.skip("this launch makes no proof")
+    session.save_evidence()
 
 
 @pytest.mark.parametrize("kind", ["pipeline", "compute", "loader", *PARTS, *RATES])
-def test_throughput(kind: str, case: str, bench: Bench, benchmark) -> None:
-    """Training steps with the framework's own input pipeline, steps on batches that are on the device already, and
-    the input pipeline without steps; for a profile, the parts of a step; for a roofline, the framework's kernels.
+def test_throughput(kind: str, case: str, session: CaseSession, benchmark) -> None:
+    """Warm up and measure the first rounds of a kind.
+
+    `pipeline`: training steps with the framework's own input pipeline; `compute`: steps on batches that are already on
+    the device; `loader`: the input pipeline without steps; for a profile, the parts of a step; for a roofline, the
+    framework's kernels.
     """
-    job = bench.job
+    job = session.job
     if not job.rounds or kind not in job.kinds:
-        pytest.skip("this job measures no such rounds")
-    bench.baton.say("phase", name=f"{kind} warm-up")
-    training = bench.start(kind, MOST_STEPS)
-    bench.warm[kind] = warm_up(training.advance)
+        pytest.skip("this job has no rounds of this kind")
+    session.baton.send("phase", name=f"{kind} warm-up")
+    training = session.start_rounds(kind, MAX_STEPS)
+    session.warmups[kind] = warm_up(training.advance)
     training.close()
-    _rounds(kind, job.first_rounds(kind), bench, benchmark, ends_phase=kind == "pipeline")
+    _run_rounds(kind, job.count_first_rounds(kind), session, benchmark, ends_phase=kind == "pipeline")
 
 
 @pytest.mark.parametrize("kind", COMPARED)
-def test_throughput_later(kind: str, case: str, bench: Bench, benchmark) -> None:
-    """More of the same rounds, some time after the first: a slow phase of the machine hits not all of a kind."""
-    job = bench.job
+def test_throughput_later(kind: str, case: str, session: CaseSession, benchmark) -> None:
+    """Measure the later rounds of a kind: a slow phase of the machine then affects only some of its rounds."""
+    job = session.job
     if not job.later or kind not in job.kinds:
-        pytest.skip("this job measures no such rounds")
-    _rounds(kind, job.later, bench, benchmark)
+        pytest.skip("this job has no rounds of this kind")
+    _run_rounds(kind, job.later, session, benchmark)
 
 
-def _rounds(kind: str, rounds: int, bench: Bench, benchmark, ends_phase: bool = False) -> None:
-    """So many rounds, by the baton, after the warm-up of their kind."""
-    job, baton = bench.job, bench.baton
-    baton.give_back("calibrated", kind=kind, **bench.warm[kind]._asdict())
-    told = baton.take()
-    steps, run_in = told["steps"], told["run_in"]
+def _run_rounds(kind: str, rounds: int, session: CaseSession, benchmark, ends_phase: bool = False) -> None:
+    """Run `rounds` rounds of a kind that is warmed up; the baton goes back to the conductor after each."""
+    job, baton = session.job, session.baton
+    baton.give_back("calibrated", kind=kind, **session.warmups[kind]._asdict())
+    message = baton.take()
+    steps, run_in = message["steps"], message["run_in"]
     lead = max(1, round(steps * LEAD_SHARE))
-    training = bench.start(kind, lead + (steps + run_in) * rounds)
-    training.advance(lead)  # a pipeline's start belongs to no round
+    training = session.start_rounds(kind, lead + (steps + run_in) * rounds)
+    training.advance(lead)  # no round contains a pipeline's start
 
     def setup() -> None:
         baton.take()
         if run_in:
             training.advance(run_in)
 
-    baton.say("phase", name=f"{kind} rounds")
+    baton.send("phase", name=f"{kind} rounds")
     baton.give_back("ready")
     try:
         benchmark.pedantic(
@@ -80,14 +83,14 @@ def _rounds(kind: str, rounds: int, bench: Bench, benchmark, ends_phase: bool = 
             rounds=rounds,
         )
     finally:
-        # The last round's baton is back already; after an exception this is where it comes back.
+        # After an exception in a round. Otherwise the baton is back already, and this does nothing.
         baton.give_back("aborted")
     baton.take()
     if ends_phase:
-        bench.phases.end("training", children=True)
-        bench.device = bench.trainer.device_memory()
+        session.phases.end("training", children=True)
+        session.device = session.trainer.device_memory()
     training.close()
-    images = steps * bench.task.batch_size
+    images = steps * session.task.batch_size
     benchmark.extra_info.update(
         case=job.case,
         kind=kind,
@@ -95,71 +98,71 @@ def _rounds(kind: str, rounds: int, bench: Bench, benchmark, ends_phase: bool = 
         images_per_round=images,
         images_per_second=images / benchmark.stats.stats.median,
     )
-    bench.report_memory()
-    bench.trainer.reset()
+    session.report_memory()
+    session.trainer.reset()
 
 
-def test_layers(case: str, bench: Bench) -> None:
-    """For a roofline, each convolution alone."""
-    if LAYERS not in bench.job.kinds:
-        pytest.skip("this job asks for no such thing")
-    bench.baton.say("phase", name=LAYERS)
-    bench.baton.say(LAYERS, seconds=kernel_rounds.layers(bench.backend, bench.job))
+def test_layers(case: str, session: CaseSession) -> None:
+    """For a roofline, time each convolution separately."""
+    if LAYERS not in session.job.kinds:
+        pytest.skip("this job times no single convolutions")
+    session.baton.send("phase", name=LAYERS)
+    session.baton.send(LAYERS, seconds=kernel_rounds.time_convolutions(session.backend, session.job))
 
 
-def test_profile(case: str, bench: Bench) -> None:
-    """Some training steps under the framework's own profiler."""
-    job = bench.job
+def test_profile(case: str, session: CaseSession) -> None:
+    """Run some training steps under the framework's own profiler."""
+    job = session.job
     if not job.profile_steps:
-        pytest.skip("this job asks for no profile")
-    bench.baton.say("phase", name="profile")
-    training = bench.begin(lengthened(bench.order, FIRST_STEPS + job.profile_steps))
-    profile(bench.backend, training, job.profile_steps, job.folder)
+        pytest.skip("this job makes no profile")
+    session.baton.send("phase", name="profile")
+    training = session.start_training(lengthen_order(session.order, FIRST_STEPS + job.profile_steps))
+    profile(session.backend, training, job.profile_steps, job.folder)
     training.close()
 
 
-def test_fine_tune(case: str, bench: Bench) -> None:
-    """The whole fine-tune of the task, for real, and its accuracy on the whole test set; once a seed."""
-    job, baton = bench.job, bench.baton
+def test_fine_tune(case: str, session: CaseSession) -> None:
+    """Run the complete fine-tune of the task, and measure its accuracy on the whole test set; once per seed."""
+    job, baton = session.job, session.baton
     if not job.seeds:
         pytest.skip("this launch does not fine-tune")
     baton.give_back("fine-tune ready")
     baton.take()
     for seed in job.seeds:
-        _fine_tune(bench, seed)
-    bench.phases.end("evaluation")
-    bench.report_memory()
+        _fine_tune(session, seed)
+    session.phases.end("evaluation")
+    session.report_memory()
 
 
-def _fine_tune(bench: Bench, seed: int) -> None:
-    job, baton = bench.job, bench.baton
-    baton.say("phase", name="fine-tune")
-    bench.order, head = bench.drawn(seed)
-    bench.trainer.reset(head)
-    started, laps = time.monotonic(), Laps()
-    training = bench.begin(bench.order)
-    losses = [train_epoch(bench, training.advance, epoch) for epoch in range(bench.task.epochs)]
+def _fine_tune(session: CaseSession, seed: int) -> None:
+    job, baton = session.job, session.baton
+    baton.send("phase", name="fine-tune")
+    session.order, head = session.draw(seed)
+    session.trainer.reset(head)
+    started, laps = time.monotonic(), LapTimer()
+    training = session.start_training(session.order)
+    losses = [train_epoch(session, training.advance, epoch) for epoch in range(session.task.epochs)]
     laps.end("training")
     training.close()
     laps.end("closing")
-    bench.phases.end("fine-tune")
-    baton.say("phase", name="evaluation")
+    session.phases.end("fine-tune")
+    baton.send("phase", name="evaluation")
     laps.end("harness")
 
-    labels, logits = bench.test[1], evaluate(bench)
+    labels, logits = session.test[1], evaluate(session)
     laps.end("evaluation")
     elapsed_s, spent = time.monotonic() - started, laps.seconds
-    right = logits.argmax(axis=1) == labels
-    if seed == bench.task.seed:
-        intact = bench.unchanged_tensors()
+    correct = logits.argmax(axis=1) == labels
+    if seed == session.task.seed:
+        alterations = session.find_alterations()
         np.savez(
             job.folder / "fine_tune.npz",
             allow_pickle=False,
             predictions=logits.argmax(axis=1),
             labels=labels,
-            **intact,
+            **alterations,
         )
-    baton.say(
+    baton.send(
         "fine-tuned",
         kind=str(seed),
         seconds=spent["training"],
@@ -168,6 +171,6 @@ def _fine_tune(bench: Bench, seed: int) -> None:
         harness_s=spent["harness"],
         elapsed_s=elapsed_s,
         train_loss=losses,
-        correct=int(right.sum()),
-        right=pack(right),
+        correct=int(correct.sum()),
+        right=encode_correct_images(correct),
     )

@@ -1,4 +1,4 @@
-"""Plants: what the self-test hides in a worker, to see whether the figures show it."""
+"""Planted faults: known delays and memory that the self-test adds to a worker, to check that its figures show them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.base import Training
 
-#: A sleep ends late by some 0.1 ms: the last part of a wait is spent looking at the clock.
-LOOKED = 0.0005
+#: The last part of a wait, in which the clock is polled: a sleep ends about 0.1 ms too late.
+BUSY_WAIT_SECONDS = 0.0005
 
 
-class Plant(BaseModel):
-    """What is planted.
+class PlantedFault(BaseModel):
+    """A fault that is planted in a job.
 
     Attributes:
-        wait_s: seconds that every step waits instead of training; None trains.
-        slower: share of the time that training took, which it waits in addition.
-        memory: bytes that are held while it trains through the input pipeline.
+        wait_s: seconds that every step waits instead of training; None to train.
+        slower: additional wait, as a share of the time that the training took.
+        memory: bytes that are held while the case trains through the input pipeline.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,15 +29,15 @@ class Plant(BaseModel):
     memory: int = 0
 
 
-class Planted(Training):
-    """Training with something planted in it."""
+class FaultyTraining(Training):
+    """Training with a planted fault."""
 
-    def __init__(self, training: Training, plant: Plant) -> None:
+    def __init__(self, training: Training, plant: PlantedFault) -> None:
         self.training, self.plant = training, plant
         self.ballast = np.ones(plant.memory, np.uint8)
 
     def advance(self, steps: int) -> float:
-        """Train and wait, or wait instead."""
+        """Train and wait, or only wait."""
         if self.plant.wait_s is None:
             began = time.perf_counter()
             loss = self.training.advance(steps)
@@ -48,14 +48,14 @@ class Planted(Training):
         return 0.0
 
     def close(self) -> None:
-        """Close the training, and let the memory go."""
+        """Close the training, and release the memory."""
         self.ballast = np.ones(0, np.uint8)
         self.training.close()
 
 
 def wait(seconds: float) -> None:
-    """Let `seconds` pass, to some microseconds."""
+    """Wait for `seconds`, exact to a few microseconds."""
     end = time.perf_counter() + seconds
-    time.sleep(max(0.0, seconds - LOOKED))
+    time.sleep(max(0.0, seconds - BUSY_WAIT_SECONDS))
     while time.perf_counter() < end:
         pass

@@ -1,4 +1,4 @@
-"""What the process really runs under, whatever it was asked to: of knobs that act through its environment."""
+"""Process settings: the settings that are really in effect, for knobs that act through environment variables."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ SIZES = Path("/proc/self/smaps_rollup")
 ALLOCATORS = ("jemalloc", "tcmalloc")
 
 
-def flags() -> dict[str, str]:
-    """The allocator that is loaded, MB of anonymous memory in huge pages, CPUs that the main thread may use; what the
-    system does not tell is left out.
+def read_flags() -> dict[str, str]:
+    """Read the loaded allocator, the MB of anonymous memory in huge pages, and the CPUs that the main thread may use.
+
+    Settings that the system does not show are left out.
     """
     found = {}
-    if maps := _text(MAPS):
+    if maps := _read_text(MAPS):
         loaded = [name for name in ALLOCATORS if f"/lib{name}" in maps]
         found[ALLOCATOR] = "+".join(loaded) or "system"
-    if huge := re.search(r"^AnonHugePages:\s+(\d+) kB$", _text(SIZES), re.M):
+    if huge := re.search(r"^AnonHugePages:\s+(\d+) kB$", _read_text(SIZES), re.M):
         found[HUGE] = f"{int(huge[1]) * 1024 / MB:.0f}"
     if hasattr(os, "sched_getaffinity"):
         found[CPUS] = str(len(os.sched_getaffinity(0)))
     return found
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text()
     except OSError:

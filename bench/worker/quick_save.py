@@ -1,4 +1,4 @@
-"""Keeps pytest-benchmark from identifying the CPU and the git revision: the conductor records both, once a run."""
+"""The plugin that saves pytest-benchmark's lookups of CPU and git revision: the conductor records both once per run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 
 
 class QuickSave:
-    """A pytest plugin. `tryfirst`, because pytest-benchmark's own hooks are otherwise asked before any other."""
+    """The pytest plugin. Its hooks are `tryfirst`, because otherwise pytest-benchmark's own hooks are called first."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_generate_machine_info(self) -> dict[str, object]:
-        """Nothing of the CPU, whose lookup starts processes and takes 0.2 to 1 s of each worker."""
+        """Nothing about the CPU: identifying it starts processes and takes 0.2 to 1 s of each worker."""
         return {"kept": "in environment.json"}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_generate_commit_info(self) -> dict[str, object]:
-        """Nothing of the revision, whose lookup starts git several times."""
+        """Nothing about the revision: identifying it starts git several times."""
         return {"kept": "in environment.json"}

@@ -1,4 +1,4 @@
-"""Training steps under the framework's own profiler; never beside a measurement, which it would slow down."""
+"""The profile of training steps, by the framework's own profiler; never during a measurement, which it would slow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from backends.base import Backend, Training
 
-#: Steps that are trained first, unseen: what is compiled, allocated and filled for the first time is none of a step.
+#: Steps before the profile: what is compiled, allocated and filled only once does not belong to a step.
 FIRST_STEPS = 5
-#: Where the events lie in a worker's folder.
-FILE = "events.json"
+#: The file with the events, in the worker's folder.
+EVENTS_FILE = "events.json"
 
 
 def profile(backend: Backend, training: Training, steps: int, folder: Path) -> None:
-    """Leave what the profiler sees of `steps` training steps in `folder`, a list of `backends.values.Event` as JSON."""
+    """Profile `steps` training steps; writes a list of `backends.values.Event` as JSON into `folder`."""
     training.advance(FIRST_STEPS)
     scratch = folder / "profiler"
     scratch.mkdir()
     events = backend.profile(lambda: training.advance(steps), str(scratch))
-    (folder / FILE).write_text(json.dumps(events))
+    (folder / EVENTS_FILE).write_text(json.dumps(events))

@@ -1,4 +1,4 @@
-"""Warm-up and calibration: how many steps until a step no longer gets faster, and how long one takes then."""
+"""Warm-up and calibration: train until steps no longer get faster, and measure how long a step takes then."""
 
 from __future__ import annotations
 
@@ -11,66 +11,66 @@ import numpy as np
 
 from backends.values import Order
 
-#: Steps before the clock runs, and steps that tell how many fill a block.
+#: Steps before the clock runs, and again steps from whose time the length of a block is computed.
 FIRST_STEPS = 2
-#: A block of steps lasts about this many seconds, so that the clock and one odd step do not decide.
+#: Approximate seconds of a block of steps: so long that the clock's resolution and one slow step do not matter.
 BLOCK_SECONDS = 0.1
-#: Blocks that are compared with as many before them.
+#: Blocks in a window; a window is compared with the one before it.
 WINDOW = 3
-#: Still getting faster: the last window took less than this share of the one before.
-FASTER = 0.98
-#: The cap, in blocks, and in steps, for the length of an input pipeline that is quicker than any training.
-MOST_BLOCKS = 30
-MOST_STEPS = 20_000
+#: Steps still get faster if the last window took less than this share of the one before.
+FASTER_SHARE = 0.98
+#: The cap of a warm-up in blocks, and in steps: the latter for an input pipeline, which is faster than any training.
+MAX_BLOCKS = 30
+MAX_STEPS = 20_000
 
 
 class Warmup(NamedTuple):
-    """Steps it took, seconds a step takes now, and whether the cap ended it."""
+    """Steps of the warm-up, seconds per step at its end, and whether the cap ended it."""
 
     steps: int
     step_seconds: float
     capped: bool
 
 
-def still_faster(blocks: Sequence[float]) -> bool:
+def is_still_faster(blocks: Sequence[float]) -> bool:
     """One-sided: whether the mean of the last `WINDOW` block times is below `FASTER` of the window before."""
     if len(blocks) < 2 * WINDOW:
         return True
-    return fmean(blocks[-WINDOW:]) < FASTER * fmean(blocks[-2 * WINDOW : -WINDOW])
+    return fmean(blocks[-WINDOW:]) < FASTER_SHARE * fmean(blocks[-2 * WINDOW : -WINDOW])
 
 
 def warm_up(
     advance: Callable[[int], object],
     clock: Callable[[], float] = time.perf_counter,
-    most_steps: int = MOST_STEPS,
+    max_steps: int = MAX_STEPS,
 ) -> Warmup:
-    """Advance in blocks until steps no longer get faster, or the cap: of blocks, or of `most_steps` steps."""
-    advance(FIRST_STEPS)  # with the start of an input pipeline, and what is compiled: it would make blocks too short
+    """Train in blocks until steps no longer get faster, or until the cap: of blocks, or of `max_steps` steps."""
+    advance(FIRST_STEPS)  # contains the pipeline's start and compilation, which would make the blocks too short
     began = clock()
     advance(FIRST_STEPS)
     per_block = max(1, round(FIRST_STEPS * BLOCK_SECONDS / max(clock() - began, 1e-9)))
-    per_block = min(per_block, (most_steps - 2 * FIRST_STEPS) // (2 * WINDOW))
-    most_blocks = min(MOST_BLOCKS, (most_steps - 2 * FIRST_STEPS) // per_block)
+    per_block = min(per_block, (max_steps - 2 * FIRST_STEPS) // (2 * WINDOW))
+    max_blocks = min(MAX_BLOCKS, (max_steps - 2 * FIRST_STEPS) // per_block)
     blocks: list[float] = []
-    while len(blocks) < most_blocks and still_faster(blocks):
+    while len(blocks) < max_blocks and is_still_faster(blocks):
         began = clock()
         advance(per_block)
         blocks.append((clock() - began) / per_block)
-    capped = len(blocks) == most_blocks and still_faster(blocks)
+    capped = len(blocks) == max_blocks and is_still_faster(blocks)
     return Warmup(2 * FIRST_STEPS + per_block * len(blocks), fmean(blocks[-WINDOW:]), capped)
 
 
-def lengthened(order: Order, steps: int) -> Order:
-    """The order, repeated until it has `steps` steps or more, all of them whole batches.
+def lengthen_order(order: Order, steps: int) -> Order:
+    """Repeat the order until it has at least `steps` steps, all of them whole batches.
 
-    A partial one among the steps of a round would make its images fewer than its throughput is reckoned from.
+    With a partial batch, a round would have fewer images than its throughput is computed from.
     """
     whole = Order(order.permutations, order.batch_size, drop_last=True)
     times = -(-steps // whole.steps)
     return Order(np.tile(whole.permutations, (times, 1)), whole.batch_size, drop_last=True)
 
 
-def few_batches(order: Order, batches: int = 8) -> Order:
-    """The first few whole batches of the order: what `compute` rounds train on, again and again."""
+def take_few_batches(order: Order, batches: int = 8) -> Order:
+    """Take the first few whole batches of the order: `compute` rounds train on them repeatedly."""
     whole = max(1, min(batches, order.permutations.shape[1] // order.batch_size))
     return Order(order.permutations[:1, : whole * order.batch_size], order.batch_size, order.drop_last)

@@ -23,12 +23,11 @@ import numpy as np
 import backends
 from backends.backbones import BACKBONES
 from backends.base import Backend, Trainer, Training
-from backends.convolutions import convolutions
-from backends.kernels import Addition, Convolutions, Gemm, Pass, Small
+from backends.convolutions import list_convolutions
+from backends.kernels import Addition, ConvolutionPass, Convolutions, Gemm, SmallOperations
 from backends.task import Task, Variant
 from backends.values import Order, UnsupportedVariant
-from bench.worker.evidence import Arrays
-from bench.worker.evidence import evidence as gather
+from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
 from tests.backends.tasks import FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
@@ -80,7 +79,7 @@ def on_features(trainer: Trainer, task: Task, order: Order) -> Training:
 def evidence(trainer: Trainer, task: Task, steps: int, begin: Callable[[Order], Training] | None = None) -> Arrays:
     """As a worker gathers it."""
     job = Job.model_construct(proof_images=IMAGES, proof_steps=steps)
-    return gather(trainer, images_of(task), order_of(task), checkpoint_of(task), job, begin)
+    return gather_evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job, begin)
 
 
 def head_facts(trainer: Trainer, task: Task) -> dict[str, object]:
@@ -98,7 +97,7 @@ def kernel_facts(backend: Backend) -> dict[str, object]:
     layers = [
         layer
         for name, size in (("resnet18", 32), ("efficientnet_lite0", 64))
-        for layer in convolutions(BACKBONES[name], size)
+        for layer in list_convolutions(BACKBONES[name], size)
         if layer.stride > 1 or layer.name in ("layer4.1.conv2", "conv_head")
     ]
     found: dict[str, object] = {"layers": len(layers)}
@@ -106,8 +105,8 @@ def kernel_facts(backend: Backend) -> dict[str, object]:
         "gemm fp32": Gemm(64, "fp32"),
         "gemm bf16": Gemm(64, "bf16"),
         "addition": Addition(4096),
-        "small": Small(20),
-        **{what: Convolutions(tuple((layer, what) for layer in layers), 2) for what in get_args(Pass)},
+        "small": SmallOperations(20),
+        **{what: Convolutions(tuple((layer, what) for layer in layers), 2) for what in get_args(ConvolutionPass)},
     }
     for name, kernel in kernels.items():
         run = backend.kernel(kernel, VARIANT)
@@ -121,7 +120,7 @@ def kernel_facts(backend: Backend) -> dict[str, object]:
 
 
 def steps_facts(trainer: Trainer, task: Task) -> dict[str, object]:
-    """How training behaves whose calls make several steps: 24 of them, asked for in odd numbers; JSON-ready."""
+    """How training behaves whose calls make several steps: 24 of them, requested in different numbers; JSON-ready."""
     images, labels = images_of(task)
     order = order_of(task)
     calls: list[int] = []
@@ -139,11 +138,11 @@ def steps_facts(trainer: Trainer, task: Task) -> dict[str, object]:
         trainer.steps = {n: counted(function, lambda batches, n=n: n) for n, function in trainer.steps.items()}
     training = trainer.start(images, labels, order)
     found: dict[str, object] = {"losses": losses, "means": []}
-    for asked in (1, 17, 6):
-        found["means"].append(training.advance(asked))
+    for steps in (1, 17, 6):
+        found["means"].append(training.advance(steps))
         at_rest = trainer.head()
         threading.Event().wait(0.2)
-        found[f"rests after {asked}"] = _equal(trainer.head(), at_rest)
+        found[f"rests after {steps}"] = _equal(trainer.head(), at_rest)
     found["the head is the same"] = bool(np.allclose(trainer.head().kernel, head.kernel, atol=1e-6))
     found["one step more"] = _raised(training.advance, 1)
     training.close()

@@ -97,13 +97,13 @@ def swapped_channels() -> Iterator[None]:
     """Blue, green, red: as OpenCV reads images."""
     from backends.tensorflow import preprocess
 
-    real = preprocess.transform
+    real = preprocess.make_transform
 
-    def transform(task):
+    def make_transform(task):
         right = real(task)
         return lambda images: right(images[..., ::-1])
 
-    with patch.object(preprocess, "transform", transform):
+    with patch.object(preprocess, "make_transform", make_transform):
         yield
 
 
@@ -112,13 +112,13 @@ def other_order() -> Iterator[None]:
     """The framework's pipeline shuffles for itself."""
     from backends.tensorflow import pipeline
 
-    real = pipeline.loader
+    real = pipeline.make_loader
 
-    def loader(images, labels, order, transform):
+    def make_loader(images, labels, order, transform):
         shuffled = np.random.default_rng(1).permuted(order.permutations, axis=1)
         return real(images, labels, Order(shuffled, order.batch_size, order.drop_last), transform)
 
-    with patch.object(pipeline, "loader", loader):
+    with patch.object(pipeline, "make_loader", make_loader):
         yield
 
 
@@ -182,7 +182,7 @@ def last_loss() -> Iterator[None]:
 
 @contextmanager
 def altered_while_folded() -> Iterator[None]:
-    """A step changes a weight that exists just in its folded form."""
+    """A step changes a weight that exists only in its folded form."""
     from backends.tensorflow.trainer import TensorFlowTrainer
 
     real = TensorFlowTrainer.step
@@ -201,13 +201,13 @@ def other_epsilon_folded() -> Iterator[None]:
     """Folded with another epsilon than the network has."""
     from backends import folding
 
-    real = folding.fold
+    real = folding.fold_batch_norm
 
-    def fold(backbone, checkpoint):
+    def fold_batch_norm(backbone, checkpoint):
         moved = {n: t + 1e-3 if n.endswith("running_var") else t for n, t in checkpoint.items()}
         return real(backbone, moved)
 
-    with patch.object(folding, "fold", fold):
+    with patch.object(folding, "fold_batch_norm", fold_batch_norm):
         yield
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from backends.task import Task, Variant
 from backends.values import Head, Order
 from bench import data
-from bench.data.order import draw_order, initial_head
+from bench.data.order import draw_head, draw_order
 from bench.weights import checkpoints, random_weights
 
 RANDOM = {"weights": "random", "dataset": "cifar10", "image_size": 32, "epochs": 1}
@@ -113,12 +113,12 @@ def images_of(task: Task, count: int = 96) -> Labelled:
 def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
     """The task's weights; drawn ones with scales, shifts and statistics that are no identity.
 
-    With mean 0 and variance 1 everywhere a lost statistic, or another epsilon, could not be told.
+    With mean 0 and variance 1 everywhere, a lost statistic or another epsilon would have no effect.
     """
     if task.weights != "random":
-        return checkpoints.tensors(checkpoints.obtain(task, progress=False))
+        return checkpoints.read_tensors(checkpoints.obtain(task, progress=False))
     drawn = np.random.default_rng(11)
-    tensors = random_weights.draw(task.network, task.seed)
+    tensors = random_weights.draw_weights(task.network, task.seed)
     for name, tensor in tensors.items():
         if name.endswith("running_var"):
             tensors[name] = drawn.uniform(0.3, 1.5, tensor.shape).astype(np.float32)
@@ -130,7 +130,7 @@ def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
 
 
 def head_of(task: Task) -> Head:
-    return initial_head(task.network.features, task.classes, task.seed)
+    return draw_head(task.network.features, task.classes, task.seed)
 
 
 def order_of(task: Task, images: int = 96, epochs: int = 1) -> Order:

@@ -23,7 +23,7 @@ def test_reset_goes_back_to_the_start_exactly(facts):
     assert facts["reset forgets the momentum"]
 
 
-def test_a_gradient_is_asked_for_without_training(facts):
+def test_computing_a_gradient_does_not_train(facts):
     assert facts["a gradient changes nothing"]
 
 
@@ -66,7 +66,7 @@ def test_batches_on_the_device_train_the_same_head_and_tell_the_same_mean_loss(f
     assert facts["on the device: the same loss"]
 
 
-def test_an_error_while_training_reaches_whoever_asked_for_the_steps(facts):
+def test_an_error_in_training_is_raised_in_advance(facts):
     assert facts["a label that is no class"] not in ("nothing", "StopIteration")
 
 

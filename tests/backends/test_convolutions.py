@@ -7,8 +7,8 @@ import json
 import pytest
 
 from backends.backbones import BACKBONES
-from backends.convolutions import IMAGES, convolutions, same
-from bench.worker.step_work import convolution
+from backends.convolutions import IMAGES, compute_same_padding, list_convolutions
+from bench.worker.step_work import count_convolution_work
 
 #: The operations of two images as PyTorch's own counter sees them, by network and size; it counts padding, too.
 COUNTED = """
@@ -33,21 +33,24 @@ print(json.dumps(found))
 @pytest.mark.parametrize("name", BACKBONES)
 def test_they_have_the_tables_weights_and_fit_together(name, size):
     backbone = BACKBONES[name]
-    layers = convolutions(backbone, size)
+    layers = list_convolutions(backbone, size)
     kernels = {tensor: shape for tensor, shape in backbone.tensors().items() if len(shape) == 4}
     assert [(f"{layer.name}.weight", layer.weights) for layer in layers] == list(kernels.items())
-    assert layers[0].reads == IMAGES
+    assert layers[0].source == IMAGES
     assert layers[0].side == size
     assert layers[-1].out_side == -(-size // backbone.stride)
-    produced = {layer.name: (layer.out, layer.out_side) for layer in layers}
+    produced = {layer.name: (layer.out_channels, layer.out_side) for layer in layers}
     for layer in layers[1:]:
-        if layer.reads in produced and layer.reads != "conv1":  # behind which ResNet pools
-            assert produced[layer.reads] == (layer.into, layer.side), layer.name
+        if layer.source in produced and layer.source != "conv1":  # behind which ResNet pools
+            assert produced[layer.source] == (layer.in_channels, layer.side), layer.name
 
 
 def test_same_padding_is_tensorflows():
     """Its rule, by hand: an even map and stride 2 have one more pixel after than before."""
-    assert [same(side, kernel, stride) for side, kernel, stride in ((96, 3, 2), (95, 3, 2), (8, 5, 1), (7, 1, 1))] == [
+    assert [
+        compute_same_padding(side, kernel, stride)
+        for side, kernel, stride in ((96, 3, 2), (95, 3, 2), (8, 5, 1), (7, 1, 1))
+    ] == [
         (0, 1),
         (1, 1),
         (2, 2),
@@ -60,5 +63,7 @@ def test_their_operations_are_the_ones_that_pytorch_counts_in_the_real_networks(
     for case, counted in json.loads(in_fresh_interpreter(COUNTED)).items():
         name, size = case.split()
         classifier = 2 * 2 * BACKBONES[name].features * 1000
-        ours = sum(convolution(layer, 2, 4).flop_padded for layer in convolutions(BACKBONES[name], int(size)))
+        ours = sum(
+            count_convolution_work(layer, 2, 4).flop_padded for layer in list_convolutions(BACKBONES[name], int(size))
+        )
         assert ours + classifier == counted, case

@@ -53,7 +53,7 @@ def test_the_command_line_starts_without_heavy_modules(in_fresh_interpreter):
 
 def test_missing_packages_are_found_without_importing_any(in_fresh_interpreter):
     code = (
-        "import sys, backends; [backends.missing_packages(name) for name in backends.REGISTRY];"
+        "import sys, backends; [backends.find_missing_packages(name) for name in backends.REGISTRY];"
         f"print({FRAMEWORKS} & sys.modules.keys())"
     )
     assert in_fresh_interpreter(code) == "set()\n"

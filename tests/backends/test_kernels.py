@@ -1,4 +1,4 @@
-"""Every framework runs each kernel as often as it is told: nothing is optimised away, as its own profiler counts."""
+"""Every framework runs each kernel as often as requested, by its own profiler: nothing is optimised away."""
 
 from __future__ import annotations
 

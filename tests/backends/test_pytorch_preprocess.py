@@ -11,9 +11,9 @@ from bench.plan.task_table import TASKS
 
 task = TASKS["cifar10-lite0"].model_copy(update={{"image_size": {size}}})
 images = np.random.default_rng(0).integers(256, size=(7, 32, 32, 3), dtype=np.uint8)
-single = torch.stack([preprocess.transform(task)(image) for image in images])
+single = torch.stack([preprocess.make_transform(task)(image) for image in images])
 for layout in ("nchw", "nhwc"):
-    whole = preprocess.batch_transform(task, layout)(torch.from_numpy(images))
+    whole = preprocess.make_batch_transform(task, layout)(torch.from_numpy(images))
     print(tuple(whole.shape), whole.dtype, torch.equal(single, whole))
 """
 

@@ -47,7 +47,7 @@ def test_deeper_resnets_compute_the_same_features_and_logits(evidence, backend, 
 
 def test_the_evidence_is_of_different_tasks_and_training_did_something(evidence):
     frozen, moving = (evidence.arrays("pytorch", task) for task in ("frozen", "batch_stats"))
-    assert np.ptp(frozen["features"], axis=0).max() > 0.05, "the features tell images apart"
+    assert np.ptp(frozen["features"], axis=0).max() > 0.05, "the features of different images differ"
     assert not np.allclose(frozen["features"], moving["features"], rtol=0.1)
     assert len(frozen["losses"]) == 12
     assert frozen["losses"].std() > 0.01

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from backends import folding
-from backends.backbones import Place
-from backends.knobs import BELOW_THE_HEAD, KNOBS, check, default_of, value_of
+from backends.convolutions import Geometry
+from backends.knobs import BELOW_THE_HEAD, KNOBS, check_variant, get_default, get_value
 from backends.task import Variant
 from backends.values import UnsupportedVariant
-from bench.parity.tolerances import FORWARD, ROUNDED
+from bench.parity.tolerances import FORWARD, REDUCED_PRECISION
 from bench.parity.verdict import prove
 from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
 
@@ -25,7 +25,7 @@ def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
     cached = variant.features == "cached"
     proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision, cached)
     assert (proof.status, proof.reason) == ("proven", "")
-    assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision in ROUNDED)
+    assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision in REDUCED_PRECISION)
 
 
 @pytest.mark.slow
@@ -33,8 +33,8 @@ def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
 def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
     _, _, variant = VARIANTS[title]
     resolved = evidence.facts(backend, title)
-    told = {**resolved, **resolved["flags"]}
-    assert {knob: told[knob] for knob in KNOBS} == {knob: value_of(backend, variant, knob) for knob in KNOBS}
+    settings = {**resolved, **resolved["flags"]}
+    assert {knob: settings[knob] for knob in KNOBS} == {knob: get_value(backend, variant, knob) for knob in KNOBS}
     assert ("xla" in resolved["jit"]) == (variant.execution == "xla")
 
 
@@ -42,13 +42,13 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
 @pytest.mark.parametrize(
     ("backend", "calls"), [("keras", [1, 8, 8, 1, *[1] * 6]), ("tensorflow", [1, *[4] * 4, 1, 4, 1, 1])]
 )
-def test_calls_of_several_steps_make_just_the_steps_that_are_asked_for(evidence, backend, calls):
+def test_calls_of_several_steps_make_exactly_the_requested_steps(evidence, backend, calls):
     found = evidence.facts(backend, "steps")
     assert found["calls"] == calls, "1, 17 and 6 steps"
     losses = found["losses"]
     means = [np.mean(losses[:1]), np.mean(losses[1:18]), np.mean(losses[18:])]
     np.testing.assert_allclose(found["means"], means, rtol=1e-5)
-    assert all(found[f"rests after {asked}"] for asked in (1, 17, 6))
+    assert all(found[f"rests after {steps}"] for steps in (1, 17, 6))
     assert found["the head is the same"]
     assert (found["one step more"], found["left over"]) == ("StopIteration", [])
 
@@ -72,26 +72,26 @@ def test_rounding_is_to_the_nearest_bfloat16_ties_to_even():
     step = 2.0**-7
     values = np.array([1.0, 1 + 0.49 * step, 1 + 0.51 * step, 1 + 0.5 * step, 1 + 1.5 * step, -1 - 0.51 * step, 0.0])
     expected = np.array([1.0, 1.0, 1 + step, 1.0, 1 + 2 * step, -1 - step, 0.0], np.float32)
-    assert np.array_equal(folding.to_bfloat16(values.astype(np.float32)), expected)
+    assert np.array_equal(folding.round_to_bfloat16(values.astype(np.float32)), expected)
 
 
-def test_numbers_that_float16_cannot_hold_are_refused_and_others_rounded():
+def test_values_that_float16_cannot_represent_are_refused_and_others_are_rounded():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    rounded = folding.executed(task, checkpoint, Variant(precision="fp16", device="cuda"))
+    rounded = folding.prepare_tensors(task, checkpoint, Variant(precision="fp16", device="cuda"))
     kernel = rounded["conv1.weight"]
     assert np.array_equal(kernel, kernel.astype(np.float16))
     assert 0 < np.abs(kernel - checkpoint["conv1.weight"]).max() <= 2**-11 * np.abs(kernel).max()
     assert np.array_equal(rounded["bn1.weight"], checkpoint["bn1.weight"])
     large = {**checkpoint, "layer1.0.conv1.weight": checkpoint["layer1.0.conv1.weight"] * 1e7}
-    with pytest.raises(UnsupportedVariant, match=r"cannot hold the numbers of layer1\.0\.conv1\.weight: use bf16"):
-        folding.executed(task, large, Variant(precision="fp16", device="cuda"))
+    with pytest.raises(UnsupportedVariant, match=r"cannot represent the values of layer1\.0\.conv1\.weight: use bf16"):
+        folding.prepare_tensors(task, large, Variant(precision="fp16", device="cuda"))
 
 
 def test_tf32_is_rounded_by_the_hardware():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    executed = folding.executed(task, checkpoint, Variant(precision="tf32", device="cuda"))
+    executed = folding.prepare_tensors(task, checkpoint, Variant(precision="tf32", device="cuda"))
     assert executed.keys() == checkpoint.keys()
     assert all(np.array_equal(tensor, checkpoint[name]) for name, tensor in executed.items())
 
@@ -111,8 +111,8 @@ def test_tf32_is_rounded_by_the_hardware():
 def test_what_only_a_gpu_can_is_refused_on_a_cpu_and_allowed_on_one(backend, knobs):
     ((knob, value),) = knobs.items()
     with pytest.raises(UnsupportedVariant, match=f"{backend}'s {knob} '{value}' needs a GPU: use --device cuda"):
-        check(backend, Variant(**knobs), TASKS["frozen"])
-    check(backend, Variant(**knobs, device="cuda:1"), TASKS["frozen"])
+        check_variant(backend, Variant(**knobs), TASKS["frozen"])
+    check_variant(backend, Variant(**knobs, device="cuda:1"), TASKS["frozen"])
 
 
 def test_no_two_knobs_share_a_value_so_that_a_variant_is_known_by_its_values():
@@ -125,17 +125,17 @@ def test_no_two_knobs_share_a_value_so_that_a_variant_is_known_by_its_values():
 def test_every_convolution_is_folded_with_the_normalisation_behind_it(task):
     network = TASKS[task].network
     shapes = network.tensors()
-    for convolution, norm in folding.pairs(network).items():
+    for convolution, norm in folding.pair_convolutions_with_norms(network).items():
         assert len(shapes[f"{convolution}.weight"]) == 4
         assert shapes[f"{norm}.running_var"] == shapes[f"{convolution}.weight"][:1]
-    assert 2 * len(folding.pairs(network)) == len({name.rpartition(".")[0] for name in shapes})
+    assert 2 * len(folding.pair_convolutions_with_norms(network)) == len({name.rpartition(".")[0] for name in shapes})
 
 
 def test_folding_gives_what_convolution_and_normalisation_gave():
     """One output of a convolution is a product of its weights with some numbers; so is the folded one, and a bias."""
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    folded = folding.fold(task.network, checkpoint)
+    folded = folding.fold_batch_norm(task.network, checkpoint)
     patch = np.random.default_rng(0).standard_normal(3 * 7 * 7)
     raw = checkpoint["conv1.weight"].reshape(64, -1).astype(np.float64) @ patch
     mean, variance = checkpoint["bn1.running_mean"], checkpoint["bn1.running_var"].astype(np.float64)
@@ -148,7 +148,7 @@ def test_folding_gives_what_convolution_and_normalisation_gave():
 def test_a_product_is_the_convolution_of_the_whole_map(side, stride, kernel):
     drawn = np.random.default_rng(0)
     weight, images = drawn.standard_normal((5, 4, kernel, kernel)), drawn.standard_normal((2, side, side, 4))
-    product = folding.as_product(weight, Place(side, stride))
+    product = folding.make_product_weights(weight, Geometry(side, stride))
     after, edge = -(-side // stride), kernel // 2
     padded = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
     ours = (images.reshape(2, -1) @ product[:, :, 0, 0].T).reshape(2, after, after, 5)
@@ -159,23 +159,25 @@ def test_a_product_is_the_convolution_of_the_whole_map(side, stride, kernel):
 
 def test_products_are_made_where_the_map_is_no_larger_than_the_kernel():
     task, product = TASKS["frozen"], Variant(folding="product")
-    assert list(folding.small_maps(task, product)) == [
+    assert list(folding.find_product_convolutions(task, product)) == [
         f"layer{name}"
         for name in ("3.0.conv2", "3.1.conv1", "3.1.conv2", "4.0.conv1", "4.0.conv2", "4.1.conv1", "4.1.conv2")
     ]
-    assert folding.small_maps(task, Variant(folding="conv_bn")) == {}
-    assert folding.small_maps(task.model_copy(update={"image_size": 224}), product) == {}
-    assert folding.small_maps(TASKS["lite0"], product) == {}
+    assert folding.find_product_convolutions(task, Variant(folding="conv_bn")) == {}
+    assert folding.find_product_convolutions(task.model_copy(update={"image_size": 224}), product) == {}
+    assert folding.find_product_convolutions(TASKS["lite0"], product) == {}
 
 
 def test_a_tensor_that_is_executed_as_it_should_be_stands_for_the_checkpoints_and_another_does_not():
     task = TASKS["frozen"]
     checkpoint = checkpoint_of(task)
-    expected = folding.executed(task, checkpoint, Variant(folding="conv_bn", precision="bf16"))
+    expected = folding.prepare_tensors(task, checkpoint, Variant(folding="conv_bn", precision="bf16"))
     now = {name: tensor.copy() for name, tensor in expected.items()}
-    assert all(np.array_equal(t, checkpoint[n]) for n, t in folding.read_back(now, expected, checkpoint).items())
+    assert all(
+        np.array_equal(t, checkpoint[n]) for n, t in folding.recover_checkpoint(now, expected, checkpoint).items()
+    )
     now["layer1.0.conv2.bias"][3] += 1
-    found = folding.read_back(now, expected, checkpoint)
+    found = folding.recover_checkpoint(now, expected, checkpoint)
     assert [n for n in checkpoint if not np.array_equal(found[n], checkpoint[n])] == ["layer1.0.conv2.weight"]
 
 
@@ -193,27 +195,31 @@ def test_a_knob_that_was_left_alone_is_not_written_for_readers_that_do_not_know_
     ("knobs", "task", "line"),
     [
         ({"folding": "conv_bn"}, "batch_stats", "folding 'conv_bn' needs fixed statistics"),
-        ({"features": "cached", "optimizer": "fused"}, "frozen", "features alone: leave optimizer alone"),
-        ({"images": "resident", "workers": "4"}, "frozen", "images 'resident' need no input pipeline: leave workers"),
+        ({"features": "cached", "optimizer": "fused"}, "frozen", "only the head, on features: do not set optimizer"),
+        (
+            {"images": "resident", "workers": "4"},
+            "frozen",
+            "images 'resident' need no input pipeline: do not set workers",
+        ),
         ({"images": "normalised", "prefetch": "4"}, "frozen", "images 'normalised' need no input pipeline"),
         ({"images": "normalised"}, "lite0", "which at 64 px are 64 times as many pixels: use images streamed"),
         (
             {"execution": "compiled_frozen"},
             "batch_stats",
-            "makes constants of statistics that batch norm 'batch_stats'",
+            "turns statistics into constants, and batch norm 'batch_stats' moves",
         ),
-        ({"execution": "onednn_graph"}, "batch_stats", "makes constants of statistics that batch norm 'batch_stats'"),
-        ({"gradients": "closed_form", "optimizer": "fused"}, "frozen", "have their own update: leave optimizer alone"),
-        ({"execution": "onednn_graph", "device": "cuda"}, "frozen", "is of CPUs: use execution torchscript"),
-        ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
-        ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' is a frozen network in fp32 or tf32"),
-        ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: leave folding alone"),
-        ({"workers": "0", "prefetch": "4"}, "frozen", "workers '0' prepare nothing ahead: leave prefetch alone"),
+        ({"execution": "onednn_graph"}, "batch_stats", "turns statistics into constants, and batch norm 'batch_stats'"),
+        ({"gradients": "closed_form", "optimizer": "fused"}, "frozen", "have their own update: do not set optimizer"),
+        ({"execution": "onednn_graph", "device": "cuda"}, "frozen", "is for CPUs: use execution torchscript"),
+        ({"graph": "tf_ops"}, "batch_stats", "graph 'tf_ops' needs batch norm 'frozen' and precision fp32 or tf32"),
+        ({"graph": "tf_ops", "precision": "bf16"}, "frozen", "graph 'tf_ops' needs batch norm 'frozen' and precision"),
+        ({"graph": "tf_ops", "folding": "conv_bn"}, "frozen", "normalisations: do not set folding"),
+        ({"workers": "0", "prefetch": "4"}, "frozen", "workers '0' prepare nothing ahead: do not set prefetch"),
     ],
 )
 def test_contradictory_knobs_are_refused(knobs, task, line):
     with pytest.raises(UnsupportedVariant, match=line):
-        check("tensorflow" if "graph" in knobs else "pytorch", Variant(**knobs), TASKS[task])
+        check_variant("tensorflow" if "graph" in knobs else "pytorch", Variant(**knobs), TASKS[task])
 
 
 @pytest.mark.parametrize("knob", BELOW_THE_HEAD)
@@ -221,20 +227,20 @@ def test_what_makes_constants_of_the_backbone_is_refused_where_it_is_trained(kno
     stage = TASKS["frozen"].model_copy(update={"trainable": "last-stage"})
     for backend in ("pytorch", "tensorflow", "keras"):
         for value in KNOBS[knob].values[backend]:
-            turned = {} if value == default_of(backend, knob) else {knob: value}
-            variant = Variant(device="cpu" if value == "onednn_graph" else "cuda", **turned)
-            check(backend, variant, TASKS["frozen"])
+            settings = {} if value == get_default(backend, knob) else {knob: value}
+            variant = Variant(device="cpu" if value == "onednn_graph" else "cuda", **settings)
+            check_variant(backend, variant, TASKS["frozen"])
             if value in BELOW_THE_HEAD[knob]:
                 with pytest.raises(UnsupportedVariant, match=f"{knob} '{value}' is for a frozen backbone"):
-                    check(backend, variant, stage)
+                    check_variant(backend, variant, stage)
             else:
-                check(backend, variant, stage)
+                check_variant(backend, variant, stage)
 
 
-def test_a_backend_that_the_table_does_not_know_leaves_all_knobs_alone():
-    check("mine", Variant(), TASKS["frozen"])
+def test_a_backend_that_is_not_in_the_table_sets_no_knob():
+    check_variant("mine", Variant(), TASKS["frozen"])
     with pytest.raises(UnsupportedVariant, match="mine has no layout 'nhwc'"):
-        check("mine", Variant(layout="nhwc"), TASKS["frozen"])
+        check_variant("mine", Variant(layout="nhwc"), TASKS["frozen"])
 
 
 def test_every_value_of_the_table_is_one_that_a_variant_may_have_or_a_backends_own_default():

@@ -1,4 +1,4 @@
-"""The command line in the tests' own process: a start of Python takes longer than most mistakes take to be refused."""
+"""Fixtures that run the command line in the test process: most refusals are faster than a start of Python."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bench.cli import app
 from bench.measure import conductor
 
 
-class Ended(NamedTuple):
-    """How a command ended, and what it said."""
+class FinishedCommand(NamedTuple):
+    """A finished command: its exit status and its output."""
 
     status: int
     out: str
@@ -24,11 +24,11 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def command_line(monkeypatch, capsys) -> Callable[..., Ended]:
-    """Runs `bench ...`, and fails where that measures: a run has a process of its own, `processes.Bench`."""
-    monkeypatch.setattr(conductor, "launch", lambda *_: pytest.fail("something was measured"))
+def command_line(monkeypatch, capsys) -> Callable[..., FinishedCommand]:
+    """Runs `bench ...` in this process, and fails if it measures: that needs a separate process, `processes.Bench`."""
+    monkeypatch.setattr(conductor, "run_launch", lambda *_: pytest.fail("something was measured"))
 
-    def run(*arguments: object) -> Ended:
+    def run(*arguments: object) -> FinishedCommand:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
         before = signal.getsignal(signal.SIGTERM)
         try:
@@ -36,17 +36,17 @@ def command_line(monkeypatch, capsys) -> Callable[..., Ended]:
                 app.main()
         finally:
             signal.signal(signal.SIGTERM, before)
-        said = capsys.readouterr()
-        return Ended(ended.value.code, said.out, said.err)
+        captured = capsys.readouterr()
+        return FinishedCommand(ended.value.code, captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture
 def arithmetic_here(monkeypatch) -> None:
-    """All backends are arithmetic in this process too."""
+    """Makes all backends arithmetic in this process."""
     entries = {
-        name: backends.Entry(f"tests.bench.arithmetic.{name}", ("numpy",), entry.extra)
+        name: backends.BackendEntry(f"tests.bench.arithmetic.{name}", ("numpy",), entry.extra)
         for name, entry in backends.REGISTRY.items()
     }
     monkeypatch.setattr(backends, "REGISTRY", MappingProxyType(entries))

@@ -1,4 +1,4 @@
-"""Records made by hand, with figures drawn from a seed: what the tests of tables and files start from."""
+"""Example records with figures drawn from a seed, for the tests of tables and files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pytest_benchmark.stats import Stats
 
 from backends.task import Task, Variant
 from bench.plan.task_table import TASKS
-from bench.records.correct_images import pack
+from bench.records.correct_images import encode_correct_images
 from bench.records.record import (
     Check,
     Conditions,
-    Doubt,
     Failure,
     FineTune,
+    MeasurementWarning,
     Memory,
     Phase,
     Proof,
@@ -73,7 +73,7 @@ QUIET = Conditions(
     quota=None,
     limits={},
 )
-NOISY = Doubt(name="unsteady-rounds", evidence="rounds vary by 11 %", advice="close other programs")
+NOISY = MeasurementWarning(name="unsteady-rounds", evidence="rounds vary by 11 %", advice="close other programs")
 
 
 def record(
@@ -87,10 +87,10 @@ def record(
     task: Task = TASK,
     proof: Proof | None = None,
     correct: int | None = 7012,
-    warnings: Sequence[Doubt] = (),
+    warnings: Sequence[MeasurementWarning] = (),
     overridden: Sequence[str] = (),
 ) -> Record:
-    """One launch; a step takes about `step_ms` in `pipeline` rounds, and 0.8 of it in `compute` rounds."""
+    """Make one launch; a step takes about `step_ms` in `pipeline` rounds, and 0.8 of it in `compute` rounds."""
     case = f"{task.name}/{backend}/{variant}"
     rng = np.random.default_rng([zlib.crc32(case.encode()), launch])
     factor = np.exp(rng.normal(0, noise))
@@ -162,7 +162,7 @@ def record(
                 train_images=task.train_limit or 50_000,
                 test_images=10_000,
                 correct=correct,
-                right=None if correct is None else pack(np.arange(10_000) < correct),
+                right=None if correct is None else encode_correct_images(np.arange(10_000) < correct),
             ),
         ),
         conditions=QUIET,
@@ -174,19 +174,19 @@ def record(
 
 
 def launches(backend: str, count: int, **fields: object) -> list[Record]:
-    """`count` launches of one case."""
+    """Make `count` launches of one case."""
     return [record(backend, launch, **fields) for launch in range(count)]  # type: ignore[arg-type]
 
 
 def died(made: Record, phase: str, reason: str, last_lines: Sequence[str]) -> Record:
-    """The record of the same launch, had its worker died in `phase` before anything was measured."""
+    """Return a record of the same launch, as if its worker had died in `phase` before anything was measured."""
     empty = dict.fromkeys(("start_up", "memory", "pipeline", "compute", "loader", "conditions", "proof"))
     failure = Failure(phase=phase, reason=reason, last_lines=tuple(last_lines))
     return made.model_copy(update={**empty, "fine_tunes": (), "benchmarks": (), "failure": failure})
 
 
 def benchmark(rounds: Rounds) -> dict[str, object]:
-    """An entry as pytest-benchmark writes it in a worker."""
+    """Return an entry as pytest-benchmark writes it in a worker."""
     stats = Stats()
     for seconds in rounds.seconds:
         stats.update(seconds)

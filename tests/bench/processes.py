@@ -1,4 +1,4 @@
-"""Processes under test: the command line started for real, watched, and nobody of it left behind."""
+"""Processes under test: they start the real command line, read its output, and leave no process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 PROJECT = Path(__file__).parents[2]
 SITE = Path(__file__).with_name("arithmetic") / "site"
 
-#: Small and quick. `weights`, `dataset` and `train_limit` are overridden, so nothing is downloaded.
+#: A small, fast suite. `weights`, `dataset` and `train_limit` are overridden, so nothing is downloaded.
 SUITE = """
 description = "As small as can be"
 launches = {launches}
@@ -38,12 +38,12 @@ def suite_file(folder: Path, launches: int = 1, rounds: int = 2, round_seconds: 
 
 
 def arithmetic(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which all backends are arithmetic."""
+    """An environment in which all backends are arithmetic."""
     return {**environment, "PYTHONPATH": f"{SITE}{os.pathsep}{PROJECT}"}
 
 
 class Bench:
-    """`python -m bench ...`, in a session of its own, with its output read line by line as it comes."""
+    """`python -m bench ...` in a separate process session, whose output is read line by line as it appears."""
 
     def __init__(self, *arguments: object, cwd: Path, **planted: str) -> None:
         environment = arithmetic({**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"})
@@ -77,24 +77,24 @@ class Bench:
         return "".join(self.err)
 
     def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
-        """Wait until something is so, while the process lives."""
-        so: object = None
+        """Wait until a condition is true, and fail if the process ends before that."""
+        met: object = None
 
         def over() -> bool:
-            nonlocal so
+            nonlocal met
             alive = self.process.poll() is None
-            so = condition()  # asked once: it may hold for a moment only
-            return bool(so) or not alive
+            met = condition()  # called once: it may be true only for a moment
+            return bool(met) or not alive
 
         wait_until(over, seconds)
-        assert so, f"ended with {self.process.returncode}: {self.stdout[-1500:]}{self.stderr[-1500:]}"
+        assert met, f"ended with {self.process.returncode}: {self.stdout[-1500:]}{self.stderr[-1500:]}"
 
     def workers(self) -> list[psutil.Process]:
-        """Every process under this one; they are known by what they hold, as they have sessions of their own."""
+        """All processes below this one: the workers, and the processes of their input pipelines."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self, seconds: float = 240) -> int:
-        """Its exit status; all of its output is then there."""
+        """Wait for the end; returns the exit status. All output has been read then."""
         status = self.process.wait(seconds)
         for reader in self._readers:
             reader.join(10)
@@ -112,7 +112,7 @@ class Bench:
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> bool:
-    """Whether something became so in time."""
+    """Wait until a condition is true; returns whether it became true within `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -122,5 +122,5 @@ def wait_until(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that have not ended; a zombie has."""
+    """The processes that have not ended; a zombie counts as ended."""
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

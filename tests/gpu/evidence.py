@@ -18,8 +18,7 @@ import torch
 
 import backends
 from backends.task import Task, Variant
-from bench.worker.evidence import Arrays
-from bench.worker.evidence import evidence as gather
+from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.job import Job
 from tests.backends.tasks import TASKS, checkpoint_of, head_of, images_of, order_of
 from tests.gpu.variants import REFERENCE, VARIANTS
@@ -41,11 +40,11 @@ def main(folder: Path, names: Sequence[str]) -> None:
             task = TASKS[task_name]
             trainer = build(backend, task, variant)
             np.savez(folder / f"{name}.npz", **evidence(trainer, task))
-            told = {"resolved": dataclasses.asdict(trainer.resolved), **facts(trainer, task)}
+            found = {"resolved": dataclasses.asdict(trainer.resolved), **facts(trainer, task)}
         except Exception:
-            told = {"failed": traceback.format_exc()}
-        told["seconds"] = time.perf_counter() - began
-        (folder / f"{name}.json").write_text(json.dumps(told))
+            found = {"failed": traceback.format_exc()}
+        found["seconds"] = time.perf_counter() - began
+        (folder / f"{name}.json").write_text(json.dumps(found))
 
 
 def build(backend, task: Task, variant: Variant):
@@ -55,7 +54,7 @@ def build(backend, task: Task, variant: Variant):
 def evidence(trainer, task: Task) -> Arrays:
     """As a worker gathers it."""
     job = Job.model_construct(proof_images=IMAGES, proof_steps=STEPS)
-    return gather(trainer, images_of(task), order_of(task), checkpoint_of(task), job)
+    return gather_evidence(trainer, images_of(task), order_of(task), checkpoint_of(task), job)
 
 
 def facts(trainer, task: Task) -> dict[str, object]:

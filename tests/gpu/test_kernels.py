@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from backends.values import Event
-from bench.analysis.profiler_trace import chrome, operations
+from bench.analysis.profiler_trace import sum_up_operations, to_chrome_trace
 from bench.machine import gpu
 from bench.roofline import device_peaks
 from bench.roofline.device_peaks import Peak
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not gpu.visible(gpu.devices(), os.environ), reason="no GPU: NVML finds none"),
+    pytest.mark.skipif(not gpu.list_visible(gpu.list_devices(), os.environ), reason="no GPU: NVML finds none"),
 ]
 
 
@@ -37,8 +37,8 @@ def found(tmp_path_factory) -> dict:
 
 
 def test_no_kernel_is_faster_than_the_device_can_be(found):
-    name = gpu.visible(gpu.devices(), os.environ)[0].name
-    peak = device_peaks.of_gpu(name)
+    name = gpu.list_visible(gpu.list_devices(), os.environ)[0].name
+    peak = device_peaks.find_gpu_peak(name)
     print(name, {kind: f"{rate:.3g}" for kind, rate in found.items() if isinstance(rate, float)})
     assert found["gemm fp32"] < found["gemm bf16"]
     assert 0 < found["convolutions"] < found["gemm fp32"]
@@ -48,11 +48,11 @@ def test_no_kernel_is_faster_than_the_device_can_be(found):
         assert 0.4 < found["memory"] / peak.memory < 1.05
 
 
-def test_the_profiler_sees_the_devices_kernels_apart_from_the_host(found):
+def test_the_profiler_separates_the_devices_kernels_from_the_host(found):
     events = [Event(*event) for event in found["events"]]
     on_device = [event for event in events if event.on_device]
     assert len(on_device) >= found["calls"], "a convolution is a kernel or more"
     assert {event.place.partition(",")[0] for event in on_device} == {"device 0"}
     assert sum(event.name == "aten::convolution" for event in events) == found["calls"]
-    assert any(one.on_device and one.own_us > 0 for one in operations(events))
-    assert {event["pid"] for event in chrome(events)["traceEvents"]} == {1, 2}
+    assert any(one.on_device and one.own_us > 0 for one in sum_up_operations(events))
+    assert {event["pid"] for event in to_chrome_trace(events)["traceEvents"]} == {1, 2}

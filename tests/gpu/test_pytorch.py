@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.knobs import told
+from backends.knobs import collect_flags
 from bench.machine import gpu
 from bench.parity.tolerances import FORWARD
 from bench.parity.verdict import prove
@@ -28,7 +28,7 @@ SECONDS = 420
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not gpu.visible(gpu.devices(), os.environ), reason="no GPU: NVML finds none"),
+    pytest.mark.skipif(not gpu.list_visible(gpu.list_devices(), os.environ), reason="no GPU: NVML finds none"),
 ]
 
 
@@ -39,8 +39,8 @@ def evidence(tmp_path_factory, request) -> Path:
     One that takes too long fails the tests of what it did not come to.
     """
     folder = tmp_path_factory.mktemp("gpu")
-    asked = {item.callspec.params["name"] for item in request.session.items if item.module is request.module}
-    names = [name for name in VARIANTS if name in asked | {"default"}]
+    requested = {item.callspec.params["name"] for item in request.session.items if item.module is request.module}
+    names = [name for name in VARIANTS if name in requested | {"default"}]
     command = [sys.executable, "-m", "tests.gpu.evidence", str(folder), *names]
     with (folder / "output.txt").open("wb") as output, contextlib.suppress(subprocess.TimeoutExpired):
         done = subprocess.run(command, cwd=PROJECT, stdout=output, stderr=output, timeout=SECONDS)
@@ -76,7 +76,7 @@ def test_what_a_variant_resolves_to_is_what_the_framework_was_set_to(evidence, n
     _, variant = VARIANTS[name]
     found = facts(evidence, name)
     flags = found["resolved"]["flags"]
-    assert {knob: flags[knob] for knob in told("pytorch", variant)} == told("pytorch", variant)
+    assert {knob: flags[knob] for knob in collect_flags("pytorch", variant)} == collect_flags("pytorch", variant)
     assert found["tf32"] == [variant.precision == "tf32"] * 2 == [flags["tf32"] == "on"] * 2
     assert found["autotuned"] == (variant.autotune == "autotuned") == (flags["cudnn_autotune"] == "on")
     assert found["fused"] == (variant.optimizer == "fused")

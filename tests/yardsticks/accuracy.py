@@ -1,4 +1,4 @@
-"""What accuracy the whole fine-tune reaches in each backend, and how far the backends are apart."""
+"""The accuracy that the complete fine-tune reaches in each backend, and the difference between backends."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from backends.task import Task
 from bench import data
-from bench.analysis.statistics import Interval, binomial
-from bench.data.subset import limit, limit_test
-from bench.measure.run import write_images
+from bench.analysis.statistics import Interval, wilson_interval
+from bench.data.subset import limit_test_images, limit_training_images
+from bench.measure.case_job import write_images
 from bench.plan.task_table import TASKS
 from tests.yardsticks import case, measuring_phase
 from tests.yardsticks.extent import Extent
@@ -35,17 +35,19 @@ def targets(extent: Extent) -> Iterator[Target]:
 def _of_task(task: Task, least: float, extent: Extent) -> Iterator[Target]:
     dataset = data.load(task.dataset, extent.data_dir)
     few = FEW if extent.quick else None
-    dataset = limit_test(limit(dataset, few or min(MOST, len(dataset.train_images)), task.seed), few, task.seed)
+    dataset = limit_test_images(
+        limit_training_images(dataset, few or min(MOST, len(dataset.train_images)), task.seed), few, task.seed
+    )
     images = write_images(dataset, extent.folder("images"))
     shares = []
     for backend in extent.backends:
         job = case.job(backend, images, 0, task, seeds=(task.seed,), kinds=())
         (outcome,) = measuring_phase.launch([job], measuring_phase.Silent()).outcomes
-        told = outcome.said[f"fine-tuned {task.seed}"]
-        shares.append(told["correct"] / len(dataset.test_labels))
+        message = outcome.messages[f"fine-tuned {task.seed}"]
+        shares.append(message["correct"] / len(dataset.test_labels))
         extent.say(f"{backend}, {task.name}: {shares[-1]:.2%}")
         note = f"{len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test images"
-        accuracy = binomial(told["correct"], len(dataset.test_labels))
+        accuracy = wilson_interval(message["correct"], len(dataset.test_labels))
         yield Target(f"{backend}: accuracy of {task.name}", accuracy, least, style=".2%", note=note)
     apart = 100 * (max(shares) - min(shares))
     yield Target(f"accuracy of {task.name}, points apart", Interval(apart, None, None), most=APART, style=".2f")

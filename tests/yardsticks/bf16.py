@@ -9,8 +9,8 @@ from backends.task import Task
 from bench import data
 from bench.analysis.statistics import mean
 from bench.data.dataset import Dataset
-from bench.data.subset import limit, limit_test
-from bench.measure.run import write_images
+from bench.data.subset import limit_test_images, limit_training_images
+from bench.measure.case_job import write_images
 from bench.plan import variants
 from bench.plan.request import CACHE_LIMIT
 from bench.plan.task_table import TASKS
@@ -32,11 +32,11 @@ def targets(extent: Extent) -> Iterator[Target]:
         return
     dataset = data.load(TASK.dataset, extent.data_dir)
     if extent.quick:
-        dataset = limit_test(limit(dataset, FEW, 0), FEW, 0)
+        dataset = limit_test_images(limit_training_images(dataset, FEW, 0), FEW, 0)
     images = write_images(dataset, extent.folder("images"))
     for backend in extent.backends:
         variant = case.variant(features="cached", precision="bf16")
-        if reason := variants.refused(backend, variant, TASK):
+        if reason := variants.explain_unsupported(backend, variant, TASK):
             extent.say(f"bf16: {backend} is left out: {reason}")
             continue
         exact, rounded = (
@@ -63,6 +63,6 @@ def accuracies(
         kinds=(),
     )
     (outcome,) = measuring_phase.launch([job], measuring_phase.Silent()).outcomes
-    found = [outcome.said[f"fine-tuned {seed}"]["correct"] / len(dataset.test_labels) for seed in SEEDS]
+    found = [outcome.messages[f"fine-tuned {seed}"]["correct"] / len(dataset.test_labels) for seed in SEEDS]
     extent.say(f"{backend} {job.variant.name}: {', '.join(f'{share:.2%}' for share in found)}")
     return found

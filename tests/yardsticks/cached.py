@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from backends.task import Task, Variant
 from bench import data
 from bench.machine.environment import PROJECT
-from bench.measure.worker_process import environment
+from bench.measure.worker_process import build_environment
 from bench.plan import variants
 from bench.plan.request import CACHE_LIMIT
 from tests.yardsticks import case, measuring_phase
@@ -58,7 +58,7 @@ def targets(extent: Extent) -> Iterator[Target]:
                 ys.setdefault((variant.name, epochs, hit), []).append(y)
         for (name, epochs, hit), found in ys.items():
             least = WANTED_MANY if epochs == MANY_EPOCHS else WANTED[backend]
-            note = f"the script's {epochs} epochs reckoned from {EPOCHS}" if epochs != EPOCHS else ""
+            note = f"the script's {epochs} epochs computed from {EPOCHS}" if epochs != EPOCHS else ""
             title = f"{backend}, {epochs} epochs: {name}, {_found(hit)}"
             yield of_ratios(title, found, least=least, style=".1f", note=note)
 
@@ -68,7 +68,7 @@ def _found(hit: bool) -> str:
 
 
 def _images(extent: Extent) -> Path:
-    """A worker's file with as many images as were asked for."""
+    """A worker's file with the requested number of images."""
     folder = extent.folder("images")
     if extent.data_dir is None:
         return case.write_images(folder, extent.images, extent.images // TEST_SHARE)
@@ -86,25 +86,27 @@ def run_script(backend: str, images: Path) -> Script:
     job = case.job(backend, images, 0)
     command = [sys.executable, "-m", "tests.yardsticks.tutorial", backend, str(images), str(EPOCHS)]
     began = time.perf_counter()
-    told = {}
-    with subprocess.Popen(command, cwd=PROJECT, env=environment(job), stdout=subprocess.PIPE, text=True) as process:
+    stages = {}
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=build_environment(job), stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("{"):
                 message = json.loads(line)
-                told[message["stage"]] = message["seconds"]
+                stages[message["stage"]] = message["seconds"]
                 whole = time.perf_counter() - began
-    if process.returncode or "evaluation" not in told:
+    if process.returncode or "evaluation" not in stages:
         raise RuntimeError(f"the script of {backend} ended with exit status {process.returncode}")
-    return Script(whole, told["training"])
+    return Script(whole, stages["training"])
 
 
 def _ours(backend: str, images: Path, extent: Extent) -> Iterator[tuple[Variant, int, bool, float]]:
     """Variant, epochs, whether the features were found, and seconds from the process' start to the accuracy."""
     for precision in ("fp32", "bf16"):
-        turned = {"features": "cached", **({"precision": "bf16"} if precision == "bf16" else {})}
-        variant = case.variant(**turned)
-        if variants.refused(backend, variant, case.TASK) is not None:
+        settings = {"features": "cached", **({"precision": "bf16"} if precision == "bf16" else {})}
+        variant = case.variant(**settings)
+        if variants.explain_unsupported(backend, variant, case.TASK) is not None:
             continue
         folder = extent.folder(f"features-{backend}")
         for epochs, entry in ((EPOCHS, "a"), (EPOCHS, "a"), (MANY_EPOCHS, "b")):
@@ -117,12 +119,12 @@ def _ours(backend: str, images: Path, extent: Extent) -> Iterator[tuple[Variant,
 def fine_tune_seconds(
     backend: str, images: Path, task: Task, variant: Variant, features: Path, extent: Extent
 ) -> float:
-    """One worker of the project's, as `bench run` starts it, that measures no rounds; its parts are told."""
+    """One worker of the project's, as `bench run` starts it, without rounds; the times of its parts are shown."""
     job = case.job(
         backend, images, 0, task, variant, features=features, cache_limit=CACHE_LIMIT, seeds=(task.seed,), kinds=()
     )
     (outcome,) = measuring_phase.launch([job], measuring_phase.Silent()).outcomes
-    start, tuned = outcome.said["built"]["start_up"], outcome.said[f"fine-tuned {task.seed}"]
+    start, tuned = outcome.messages["built"]["start_up"], outcome.messages[f"fine-tuned {task.seed}"]
     parts = {**start, **{f"tuning {name}": value for name, value in tuned.items() if name.endswith("_s")}}
     parts["head"] = tuned["seconds"]
     extent.say("    " + ", ".join(f"{name.removesuffix('_s')} {value:.2f}" for name, value in parts.items()))

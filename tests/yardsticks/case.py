@@ -11,14 +11,14 @@ from safetensors.numpy import load_file, save_file
 
 from backends.task import Task, Variant
 from bench.data.dataset import Dataset
-from bench.machine.environment import usable_cores
+from bench.machine.environment import count_usable_cores
 from bench.plan import suite
-from bench.plan.request import Prepared
+from bench.plan.prepared_task import PreparedTask
 from bench.plan.task_table import TASKS
 from bench.weights import checkpoints
 from bench.worker.job import Job
 
-#: Enough that no epoch of a script ends within its rounds: ours has none that end.
+#: So many that no epoch of a script ends within its rounds; the harness's rounds contain no end of an epoch either.
 IMAGES = 20_000
 TASK = Task.model_validate({**TASKS["cifar10-resnet18"].model_dump(), "weights": "random"})
 ROUND_SECONDS = suite.load("standard").round_seconds
@@ -42,15 +42,17 @@ def write_images(folder: Path, images: int = IMAGES, test_images: int = 8) -> Pa
     return data
 
 
-def prepared(task: Task, data: Path) -> Prepared:
+def prepared(task: Task, data: Path) -> PreparedTask:
     """A task with the images of a worker's file."""
     dataset = Dataset(task.dataset, **load_file(data), source="random")
-    return Prepared(task, (), dataset, checkpoints.obtain(task, progress=False), fine_tune=False)
+    return PreparedTask(task, (), dataset, checkpoints.obtain(task, progress=False), fine_tune=False)
 
 
 def variant(**knobs: str) -> Variant:
-    """The default on all cores, with some knobs turned; named after their values."""
-    return Variant.model_validate({"threads": usable_cores(), "name": "+".join(knobs.values()) or "default", **knobs})
+    """The default on all cores with some knobs set; it is named after their values."""
+    return Variant.model_validate(
+        {"threads": count_usable_cores(), "name": "+".join(knobs.values()) or "default", **knobs}
+    )
 
 
 def job(backend: str, data: Path, rounds: int, task: Task = TASK, variant: Variant | None = None, **more: Any) -> Job:
@@ -59,7 +61,7 @@ def job(backend: str, data: Path, rounds: int, task: Task = TASK, variant: Varia
     Args:
         more: other fields of the job.
     """
-    chosen = variant or Variant(threads=usable_cores())
+    chosen = variant or Variant(threads=count_usable_cores())
     number = sum(1 for _ in data.parent.iterdir())
     folder = data.parent / f"{number:03}-{backend}"
     folder.mkdir()

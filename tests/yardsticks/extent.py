@@ -10,7 +10,7 @@ from rich.console import Console
 
 @dataclass(frozen=True)
 class Extent:
-    """What every part is told.
+    """How thoroughly, and with which backends and data, every part measures.
 
     Attributes:
         launches, rounds: of each comparison.
@@ -19,7 +19,7 @@ class Extent:
         data: a worker's file of random images, in a folder that is removed at the end.
         images: for training in `cached`; a fifth as many are for the test.
         data_dir: holds CIFAR-10's batches; None where random images have to do.
-        quick: just show that it works.
+        quick: only show that it works.
     """
 
     launches: int

@@ -30,7 +30,7 @@ def targets(extent: Extent) -> Iterator[Target]:
     for backend in extent.backends:
         for precision in PRECISIONS:
             variant = case.variant(**({} if precision == "fp32" else {"precision": precision}))
-            if variants.refused(backend, variant, case.TASK) is None:
+            if variants.explain_unsupported(backend, variant, case.TASK) is None:
                 yield _target(backend, precision, variant, images, extent)
 
 
@@ -39,15 +39,15 @@ def _target(backend: str, precision: str, variant: Variant, images: Path, extent
     for number in range(extent.launches):
         job = case.job(backend, images, 1 if extent.quick else ROUNDS, variant=variant)
         with Partner(job, "tests.yardsticks.extraction_in_worker") as worker:
-            said = worker.wait_for("extracted")
+            message = worker.wait_for("extracted")
         # Both are the quickest of some: what another program takes from one of them is no property of the machine.
-        ys.append(math.log(min(said["convolutions"]) / min(said["extraction"])))
-        rates.append(1 / min(said["extraction"]))
-        alone = 1 / min(said["convolutions"])
+        ys.append(math.log(min(message["convolutions"]) / min(message["extraction"])))
+        rates.append(1 / min(message["extraction"]))
+        convolutions = 1 / min(message["convolutions"])
         extent.say(
             f"{backend} {precision}, launch {number + 1}: {rates[-1]:,.0f} images/s; the convolutions alone "
-            f"{alone:,.0f}, which with their padding are {said['flops'] * alone / 1e9:,.0f} GFLOP/s"
+            f"{convolutions:,.0f}, which with their padding are {message['flops'] * convolutions / 1e9:,.0f} GFLOP/s"
         )
-        extent.say("    quickest: " + ", ".join(f"{name} {form}" for name, form in said["forms"].items()))
+        extent.say("    quickest: " + ", ".join(f"{name} {form}" for name, form in message["forms"].items()))
     note = f"{median(rates):,.0f} images/s"
     return of_ratios(f"{backend}, {precision}: extraction / best rate", ys, least=WANTED, style=".1%", note=note)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from backends.convolutions import convolutions as of_backbone
+from backends.convolutions import list_convolutions as of_backbone
 from backends.task import Task
 from bench.worker import plugin
 from tests.yardsticks import in_worker
@@ -47,7 +47,7 @@ class Convolution(NamedTuple):
 def convolutions(task: Task) -> Counter[Convolution]:
     """The backbone's, each with how many times it is there."""
     return Counter(
-        Convolution(layer.into, layer.out, layer.kernel, layer.stride, layer.side)
+        Convolution(layer.in_channels, layer.out_channels, layer.kernel, layer.stride, layer.side)
         for layer in of_backbone(task.network, task.image_size)
     )
 
@@ -62,30 +62,30 @@ def quickest(call: Callable[[], object]) -> float:
     return best
 
 
-def test_extraction(case: str, bench: plugin.Bench) -> None:
+def test_extraction(case: str, session: plugin.CaseSession) -> None:
     engine = importlib.import_module(
-        f"tests.yardsticks.{ENGINES.get(bench.job.backend, bench.job.backend)}_convolutions"
+        f"tests.yardsticks.{ENGINES.get(session.job.backend, session.job.backend)}_convolutions"
     )
-    images = bench.train[0]
-    found = convolutions(bench.task)
+    images = session.train[0]
+    found = convolutions(session.task)
     sums, extractions, forms = [], [], {}
-    for _ in range(bench.job.rounds):
+    for _ in range(session.job.rounds):
         total = 0.0
         for one, times in found.items():
             seconds = {
                 f"{form} at {batch}": quickest(call) / batch
                 for batch in BATCHES
-                for form, call in engine.forms(one, batch, bench.job.variant.precision)
+                for form, call in engine.forms(one, batch, session.job.variant.precision)
             }
             best = min(seconds, key=lambda form: seconds[form])
             forms["-".join(map(str, one))] = best
             total += times * seconds[best]
         sums.append(total)
         began = time.perf_counter()
-        bench.trainer.extract(images)  # with the making of its form, as in a fine-tune
+        session.trainer.extract(images)  # with the making of its form, as in a fine-tune
         extractions.append((time.perf_counter() - began) / len(images))
     flops = sum(one.flops * times for one, times in found.items())
-    bench.baton.say("extracted", convolutions=sums, extraction=extractions, forms=forms, flops=flops)
+    session.baton.send("extracted", convolutions=sums, extraction=extractions, forms=forms, flops=flops)
 
 
 if __name__ == "__main__":

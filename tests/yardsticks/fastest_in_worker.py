@@ -12,8 +12,8 @@ from tests.yardsticks import in_worker
 from tests.yardsticks.script_in_worker import compare
 
 
-def test_ours_against_the_loop(case: str, bench: plugin.Bench) -> None:
-    compare(bench, f"{bench.job.backend}_fastest")
+def test_ours_against_the_loop(case: str, session: plugin.CaseSession) -> None:
+    compare(session, f"{session.job.backend}_fastest")
 
 
 if __name__ == "__main__":

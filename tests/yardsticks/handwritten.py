@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from backends.task import Variant
 from bench.analysis.statistics import log_ratios
-from bench.measure.quiet_progress import Quiet
-from bench.plan.request import Prepared
-from bench.tune.crew_launch import Crews
-from bench.tune.crew_workers import Workers
+from bench.measure.silent_progress import SilentProgress
+from bench.plan.prepared_task import PreparedTask
+from bench.tune.crew_launch import CrewMeasurer
+from bench.tune.crew_workers import CrewWorkers
 from tests.yardsticks import case, variants
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.partner import Partner
@@ -30,9 +30,9 @@ def targets(extent: Extent) -> Iterator[Target]:
         yield of_ratios(f"{backend}: tuned / by hand", ys, least=0.97, note=ours.name)
 
 
-def tuned(backend: str, prepared: Prepared, extent: Extent) -> Variant:
+def tuned(backend: str, prepared: PreparedTask, extent: Extent) -> Variant:
     """The fastest candidate, what `bench tune` kept here among them, in bf16 where the machine has it."""
-    measure = Crews(Workers(backend, prepared, Quiet(extent.say)).launch).measure
+    measure = CrewMeasurer(CrewWorkers(backend, prepared, SilentProgress(extent.say)).launch).measure
     return list(variants.fastest(backend, measure, extent).values())[-1]
 
 

@@ -36,7 +36,7 @@ def targets(extent: Extent) -> Iterator[Target]:
         ]
         done = measuring_phase.launch(jobs, measuring_phase.Silent(), 0.5, reverse_start=bool(number % 2))
         for outcome in done.outcomes:
-            seconds[outcome.job.backend].append(record_builder.step_seconds(outcome)[KIND])
+            seconds[outcome.job.backend].append(record_builder.read_step_seconds(outcome)[KIND])
         extent.say(f"head on cached features, launch {number + 1} of {extent.launches}")
     for backend, launches in seconds.items():
         rate = throughput(case.TASK.batch_size, launches)

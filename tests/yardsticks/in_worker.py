@@ -22,4 +22,4 @@ def run(file: str, job_file: str) -> int:
         "-p",
         "no:cacheprovider",
     ]
-    return pytest.main([file, *options], plugins=[plugin.Worker(job)])
+    return pytest.main([file, *options], plugins=[plugin.WorkerPlugin(job)])

@@ -55,7 +55,7 @@ def convolution(x: keras.KerasTensor, out: int, kernel: int, stride: int) -> ker
 
 
 def build() -> keras.Model:
-    """The model; just its last layer is trainable."""
+    """The model; only its last layer is trainable."""
 
     def relu(x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.ReLU(dtype=DTYPE)(x)

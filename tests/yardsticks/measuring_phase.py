@@ -23,11 +23,11 @@ class LaunchFailed(Exception):
 class Silent:
     """A `bench.measure.conductor.Watcher` that does nothing: what is measured is not disturbed."""
 
-    def event(self, case: str, message: Message) -> None:
-        """See `Watcher.event`."""
+    def on_event(self, case: str, message: Message) -> None:
+        """See `Watcher.on_event`."""
 
-    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
-        """See `Watcher.round`."""
+    def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+        """See `Watcher.on_round`."""
 
 
 class CpuWatch(Silent):
@@ -45,13 +45,13 @@ class CpuWatch(Silent):
         self.waiting_seconds = dict.fromkeys(cases, 0.0)
         self.wall_seconds = 0.0
 
-    def event(self, case: str, message: Message) -> None:
+    def on_event(self, case: str, message: Message) -> None:
         """Look for new processes where training has started, and start to count anew there."""
         if message["event"] == "ready":
             self.trees = _trees(self.cases)
             self._sample()
 
-    def round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
+    def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """A round is over: whatever the others used meanwhile, they used while waiting."""
         before, began = self.used, self.sampled
         self._sample()
@@ -87,13 +87,13 @@ def launch(
     watcher: Silent,
     round_seconds: float = case.ROUND_SECONDS,
     reverse_start: bool = False,
-) -> conductor.Launch:
+) -> conductor.LaunchOutcome:
     """A launch of which every worker lives to its end.
 
     Raises:
         LaunchFailed: one did not.
     """
-    done = conductor.launch(jobs, round_seconds, random.Random(), watcher, reverse_start)
+    done = conductor.run_launch(jobs, round_seconds, random.Random(), watcher, reverse_start)
     for outcome in done.outcomes:
         if outcome.failure:
             lines = "\n".join(outcome.failure.last_lines)

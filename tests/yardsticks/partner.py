@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from bench.machine.environment import PROJECT
-from bench.measure.worker_process import environment
+from bench.measure.worker_process import build_environment
 from bench.worker.channel import Channel, Message
 from bench.worker.job import Job
 
@@ -39,7 +39,7 @@ class Partner:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment(job),
+                env=build_environment(job),
                 cwd=PROJECT,
                 start_new_session=True,
             )

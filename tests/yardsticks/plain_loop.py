@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from bench.measure.conductor import run_in
+from bench.measure.conductor import count_run_in_steps
 from bench.worker import plugin
 from bench.worker.warmup import warm_up
 from tests.yardsticks import in_worker
@@ -20,11 +20,11 @@ BLOCK = 2
 STEPS = 100_000
 
 
-def test_rounds_against_a_plain_loop(case: str, bench: plugin.Bench, benchmark) -> None:
-    job, baton = bench.job, bench.baton
-    training = bench.start("pipeline", STEPS)
+def test_rounds_against_a_plain_loop(case: str, session: plugin.CaseSession, benchmark) -> None:
+    job, baton = session.job, session.baton
+    training = session.start_rounds("pipeline", STEPS)
     steps = max(1, round(ROUND_SECONDS / warm_up(training.advance).step_seconds))
-    untimed = run_in(steps)
+    untimed = count_run_in_steps(steps)
     plain: list[float] = []
 
     def loop() -> None:
@@ -53,7 +53,7 @@ def test_rounds_against_a_plain_loop(case: str, bench: plugin.Bench, benchmark) 
             loop()
 
     benchmark.pedantic(training.advance, args=(steps,), setup=setup, teardown=teardown, rounds=job.rounds)
-    baton.say("compared", harness=benchmark.stats.stats.data, plain=plain)
+    baton.send("compared", harness=benchmark.stats.stats.data, plain=plain)
     training.close()
 
 

@@ -81,31 +81,31 @@ def _whole(steps: float, at_once: int) -> int:
     return max(1, round(steps / at_once)) * at_once
 
 
-def compare(bench: plugin.Bench, name: str) -> None:
-    """Run the blocks against `tests.yardsticks.NAME`, and tell the seconds of each."""
+def compare(session: plugin.CaseSession, name: str) -> None:
+    """Run the blocks against `tests.yardsticks.NAME`, and send the seconds of each."""
 
     def start() -> Training:
         if second:
-            _, head = bench.drawn(bench.task.seed)
-            bench.trainer = bench.backend.build(bench.task, job.variant, bench.checkpoint, head)
-        return bench.start("pipeline", IMAGES // job.task.batch_size)
+            _, head = session.draw(session.task.seed)
+            session.trainer = session.backend.build(session.task, job.variant, session.checkpoint, head)
+        return session.start_rounds("pipeline", IMAGES // job.task.batch_size)
 
-    job = bench.job
+    job = session.job
     data = load_file(job.data)
     script = importlib.import_module(f"tests.yardsticks.{name}")
     second = job.case.endswith(SECOND)
     if second:
-        del bench.trainer
+        del session.trainer
         gc.collect()
     seconds: dict[str, list[float]] = {"ours": [], "script": []}
     with contextlib.suppress(Over):
         tick = Blocks(course(start, second, job.rounds, seconds, getattr(script, "AT_ONCE", 1)))
         script.main(data["train_images"], data["train_labels"], job.task.batch_size, EPOCHS, tick)
-    bench.baton.say("compared", **seconds)
+    session.baton.send("compared", **seconds)
 
 
-def test_ours_against_the_script(case: str, bench: plugin.Bench) -> None:
-    compare(bench, f"{bench.job.backend}_script")
+def test_ours_against_the_script(case: str, session: plugin.CaseSession) -> None:
+    compare(session, f"{session.job.backend}_script")
 
 
 if __name__ == "__main__":

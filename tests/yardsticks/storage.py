@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench import report
 from bench.analysis import warnings
 from bench.machine.environment import PROJECT
 from bench.records import store
 from bench.records.record import Record
-from bench.report.tables import tables
+from bench.report.exporters import Report, write_report
+from bench.report.tables import build_tables
 
 RUNS = 1_000
 REPEATS = 5
@@ -24,7 +24,7 @@ REFERENCE = PROJECT / "results" / "reference"
 
 def published() -> Path:
     """The newest run that is published with the project: its records are real ones."""
-    return store.find(REFERENCE)
+    return store.find_run(REFERENCE)
 
 
 def list_seconds() -> list[float]:
@@ -32,7 +32,7 @@ def list_seconds() -> list[float]:
     records = list((published() / store.RECORDS).iterdir())
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
         for number in range(RUNS):
-            run = store.create(Path(folder), "standard", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number))
+            run = store.create_run(Path(folder), "standard", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number))
             for record in records:
                 (run / store.RECORDS / record.name).symlink_to(record)
         command = [sys.executable, "-m", "bench", "list", "runs", "--results", folder]
@@ -50,16 +50,16 @@ def recording_share() -> float:
     """Seconds that all writing of the published run takes, over those that its workers worked: an upper bound of the
     share of its wall time.
     """
-    records, _ = store.read(published())
+    records, _ = store.read_records(published())
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-        run = store.create(Path(folder), "again", datetime.now(UTC))
+        run = store.create_run(Path(folder), "again", datetime.now(UTC))
         began = time.perf_counter()
         for record in records:  # as they come, launch by launch
             store.write_record(run, record)
-        records = warnings.of_run(records)
-        for record in records:  # and with the doubts of all launches
+        records = warnings.add_run_warnings(records)
+        for record in records:  # and with the warnings of all launches
             store.write_record(run, record)
-        report.write(run, report.Report(records, tables(records, "pytorch", {}, None)))
+        write_report(run, Report(records, build_tables(records, "pytorch", {}, None)))
         return (time.perf_counter() - began) / _worked(records)
 
 

@@ -8,7 +8,7 @@ from statistics import median
 
 from scipy import stats
 
-from bench.analysis.statistics import Interval, ratio
+from bench.analysis.statistics import Interval, ratio_interval
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Target:
     @property
     def verdict(self) -> str:
         """In words."""
-        doubt = "" if self.certain or self.broken else ", not certain"
-        return f"{'reached' if self.reached else 'missed'}{doubt}"
+        certainty = "" if self.certain or self.broken else ", not certain"
+        return f"{'reached' if self.reached else 'missed'}{certainty}"
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -71,15 +71,15 @@ class Target:
 
 def of_ratios(name: str, ys: Sequence[float], **bounds: float | str | None) -> Target:
     """A target for a ratio, from its logarithms: one a launch, or one a launch pair."""
-    return Target(name, ratio(ys), **bounds)  # type: ignore[arg-type]
+    return Target(name, ratio_interval(ys), **bounds)  # type: ignore[arg-type]
 
 
 def counted(name: str, happened: Sequence[bool], **bounds: float | str | None) -> Target:
     """A target for how often something happens, with the exact binomial interval (Clopper & Pearson 1934)."""
     test = stats.binomtest(sum(happened), len(happened))
     low, high = test.proportion_ci(0.95, method="exact")
-    told = f"{sum(happened)} of {bounds.pop('note', None) or len(happened)}"
-    return Target(name, Interval(sum(happened) / len(happened), low, high), style=".1%", note=told, **bounds)  # type: ignore[arg-type]
+    note = f"{sum(happened)} of {bounds.pop('note', None) or len(happened)}"
+    return Target(name, Interval(sum(happened) / len(happened), low, high), style=".1%", note=note, **bounds)  # type: ignore[arg-type]
 
 
 def spanned(values: Sequence[float]) -> Interval:

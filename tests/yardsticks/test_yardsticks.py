@@ -44,14 +44,14 @@ print(loss, len(ticks), all(same[:-2]), any(same[-2:]), any(m in sys.modules for
 @pytest.fixture(scope="module")
 def trained() -> dict[str, Future[str]]:
     """What each script printed; two at a time, for importing a framework is the dear part."""
-    usable = [backend for backend in case.BACKENDS if not backends.missing_packages(backend)]
+    usable = [backend for backend in case.BACKENDS if not backends.find_missing_packages(backend)]
     with ThreadPoolExecutor(2) as pool:
         return {backend: pool.submit(_python, "-c", TRAINS.format(backend=backend)) for backend in usable}
 
 
 @pytest.mark.parametrize("backend", case.BACKENDS)
 def test_a_script_trains_its_head_and_nothing_else_without_our_code(trained, backend: str) -> None:
-    if missing := backends.missing_packages(backend):
+    if missing := backends.find_missing_packages(backend):
         pytest.skip(f"{', '.join(missing)} not installed")
     loss, ticks, backbone_same, head_same, ours = trained[backend].result().split()[-5:]
     assert math.isfinite(float(loss))

@@ -20,21 +20,21 @@ def main(backend: str, data: str, epochs: int) -> None:
     """Run it."""
     began = time.perf_counter()
 
-    def told(stage: str, **more: float) -> None:
+    def report(stage: str, **more: float) -> None:
         nonlocal began
         now = time.perf_counter()
         print(json.dumps({"stage": stage, "seconds": now - began, **more}), flush=True)
         began = now
 
     script = importlib.import_module(f"tests.yardsticks.{backend}_script")
-    told("import")
+    report("import")
     arrays = load_file(data)
     model = script.build()
-    told("build")
+    report("build")
     script.train(model, arrays["train_images"], arrays["train_labels"], BATCH, epochs, lambda: None)
-    told("training")
+    report("training")
     accuracy = script.evaluate(model, arrays["test_images"], arrays["test_labels"], BATCH)
-    told("evaluation", accuracy=accuracy)
+    report("evaluation", accuracy=accuracy)
 
 
 if __name__ == "__main__":

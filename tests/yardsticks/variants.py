@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from backends.knobs import KNOBS
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
-from bench.measure.quiet_progress import Quiet
+from bench.measure.silent_progress import SilentProgress
 from bench.plan import tuned_variants, variants
-from bench.tune.crew_launch import Crews, Measure, speedup
-from bench.tune.crew_workers import Workers
+from bench.tune.crew_launch import CrewMeasurer, VariantMeasurer, compute_speedup
+from bench.tune.crew_workers import CrewWorkers
 from tests.yardsticks import case
 from tests.yardsticks.extent import Extent
 from tests.yardsticks.target import Target
@@ -50,30 +50,30 @@ def targets(extent: Extent) -> Iterator[Target]:
     """The default against the fastest variant in each precision that has a target."""
     prepared = case.prepared(TASK, extent.data)
     for backend in extent.backends:
-        measure = Crews(Workers(backend, prepared, Quiet(extent.say)).launch).measure
+        measure = CrewMeasurer(CrewWorkers(backend, prepared, SilentProgress(extent.say)).launch).measure
         best = fastest(backend, measure, extent)
         names = {precision: one.name for precision, one in best.items()}
         extent.say(f"{backend}: default against {', '.join(names.values())}, {extent.launches} launches")
         launches = [measure([case.variant(), *best.values()], extent.rounds) for _ in range(extent.launches)]
         for precision, name in names.items():
-            if gain := speedup(launches, name, "default"):
+            if gain := compute_speedup(launches, name, "default"):
                 title = f"{backend}, batch {BATCH}: tuned in {precision} / default"
                 yield Target(title, gain, least=WANTED[backend, precision], note=name)
 
 
-def fastest(backend: str, measure: Measure, extent: Extent) -> dict[str, Variant]:
-    """The best candidate by precision, after one launch of all; the first one where just one is to be seen to work."""
-    alike = candidates(backend)
+def fastest(backend: str, measure: VariantMeasurer, extent: Extent) -> dict[str, Variant]:
+    """The best candidate by precision, after one launch of all; in a quick run only the first one."""
+    by_precision = candidates(backend)
     if extent.quick:
-        return {precision: several[0] for precision, several in alike.items()}
-    extent.say(f"{backend}: one launch of {sum(map(len, alike.values()))} candidates")
-    everything = [variant for several in alike.values() for variant in several]
+        return {precision: several[0] for precision, several in by_precision.items()}
+    extent.say(f"{backend}: one launch of {sum(map(len, by_precision.values()))} candidates")
+    everything = [variant for several in by_precision.values() for variant in several]
     launched = measure([case.variant(), *everything], LOOK)
     for name, problem in launched.problems.items():
         extent.say(f"  {name}: {problem}")
     found = {}
-    for precision, several in alike.items():
-        gains = {one: gain.estimate for one in several if (gain := speedup([launched], one.name, "default"))}
+    for precision, several in by_precision.items():
+        gains = {one: gain.estimate for one in several if (gain := compute_speedup([launched], one.name, "default"))}
         for one, gain in gains.items():
             extent.say(f"  {one.name}: {gain:.3f} × the default")
         if gains:
@@ -87,9 +87,9 @@ def candidates(backend: str) -> dict[str, list[Variant]]:
     for precision in ("fp32", "bf16"):
         if (backend, precision) in WANTED:
             every = (*_tuned(backend), *STARTING_POINTS[backend], *OTHERS[backend])
-            turned = [_in(precision, knobs) for knobs in every]
-            several = dict.fromkeys(case.variant(**knobs) for knobs in turned)
-            usable = [one for one in several if variants.refused(backend, one, TASK) is None]
+            settings = [_in(precision, knobs) for knobs in every]
+            several = dict.fromkeys(case.variant(**knobs) for knobs in settings)
+            usable = [one for one in several if variants.explain_unsupported(backend, one, TASK) is None]
             if usable:
                 found[precision] = usable
     return found

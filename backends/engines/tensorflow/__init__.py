@@ -1,1 +1,1 @@
-"""TensorFlow as an engine: what the backends `tensorflow` and `keras` share."""
+"""The code of TensorFlow that the backends `tensorflow` and `keras` share."""

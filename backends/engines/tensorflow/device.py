@@ -1,4 +1,4 @@
-"""Where the work runs: threads, device, numeric flags, and the framework's own memory counters."""
+"""TensorFlow's process settings: threads, device and numeric flags; and its memory counters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 import keras_hub
 import tensorflow as tf
 
-from backends.knobs import told, value_of
+from backends.knobs import collect_flags, get_value
 from backends.task import Variant
 from backends.values import DeviceMemory, Resolved
 
@@ -17,37 +17,37 @@ VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub
 
 
 def set_up(variant: Variant) -> None:
-    """Apply the variant to the process, before TensorFlow's first use of a device."""
+    """Apply the variant to the process. It must run before TensorFlow first uses a device."""
     if variant.threads:
         tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
-        together = 1 if variant.inter_op == "sequential" else variant.threads
-        tf.config.threading.set_inter_op_parallelism_threads(together)
+        inter_op = 1 if variant.inter_op == "sequential" else variant.threads
+        tf.config.threading.set_inter_op_parallelism_threads(inter_op)
     gpus = tf.config.list_physical_devices("GPU")
     kind, _, index = variant.device.partition(":")
     visible = gpus[int(index or 0) : int(index or 0) + 1] if kind == "cuda" else []
     tf.config.set_visible_devices(visible, "GPU")
     for gpu in visible:  # otherwise TensorFlow takes all of the GPU's memory at once
         tf.config.experimental.set_memory_growth(gpu, True)
-    # fp32 means fp32: on a GPU TensorFloat-32 would be another precision than the one asked for.
+    # fp32 means fp32: without this line a GPU would compute it in TensorFloat-32.
     tf.config.experimental.enable_tensor_float_32_execution(variant.precision == "tf32")
 
 
-def compiled(variant: Variant, function: Callable) -> Callable:
-    """A function of tensors as the variant executes it. Batches of another size are not traced anew each."""
-    execution = value_of("tensorflow", variant, "execution")
+def compile_function(variant: Variant, function: Callable) -> Callable:
+    """A function of tensors as the variant executes it. It is not traced again for every size of batch."""
+    execution = get_value("tensorflow", variant, "execution")
     if execution == "eager":
         return function
     return tf.function(function, reduce_retracing=True, jit_compile=execution == "xla")
 
 
 def resolve(variant: Variant, input_pipeline: str, backend: str, jit: str) -> Resolved:
-    """What the variant became."""
+    """Describe how the variant runs on this machine."""
     gpus = tf.config.get_visible_devices("GPU")
     return Resolved(
         framework="tensorflow",
         versions=VERSIONS,
         device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
-        execution=value_of(backend, variant, "execution"),
+        execution=get_value(backend, variant, "execution"),
         jit=jit,
         layout="nhwc",
         precision=variant.precision,
@@ -58,13 +58,13 @@ def resolve(variant: Variant, input_pipeline: str, backend: str, jit: str) -> Re
             "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "onednn": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
             "cudnn_autotune": "off" if os.environ.get("TF_CUDNN_USE_AUTOTUNE") == "0" else "on",
-            **told(backend, variant),
+            **collect_flags(backend, variant),
         },
     )
 
 
-def about() -> dict[str, str]:
-    """TensorFlow's own account of its build: compiler and its flags, CUDA and cuDNN."""
+def describe_build() -> dict[str, str]:
+    """TensorFlow's own description of its build: compiler and its flags, CUDA and cuDNN."""
     build = {name: str(value) for name, value in tf.sysconfig.get_build_info().items()}
     return {
         "build": " ".join(f"{name}={value}" for name, value in sorted(build.items())),
@@ -81,8 +81,8 @@ def reset_memory() -> None:
         tf.config.experimental.reset_memory_stats("GPU:0")
 
 
-def memory() -> DeviceMemory | None:
-    """Peak bytes since `reset_memory`, or None without a GPU; TensorFlow does not count what it reserved."""
+def read_memory() -> DeviceMemory | None:
+    """Peak bytes since `reset_memory`, or None without a GPU; TensorFlow does not count reserved bytes."""
     if not tf.config.get_visible_devices("GPU"):
         return None
     return DeviceMemory(tf.config.experimental.get_memory_info("GPU:0")["peak"], None)

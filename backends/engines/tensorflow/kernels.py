@@ -1,4 +1,4 @@
-"""Single operations, to measure the machine's rates by."""
+"""TensorFlow's version of the kernels by which a machine's rates are measured."""
 
 from __future__ import annotations
 
@@ -7,71 +7,74 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from backends.convolutions import Convolution, same
-from backends.kernels import Addition, Convolutions, Gemm, Kernel, Pass
+from backends.convolutions import Convolution, compute_same_padding
+from backends.kernels import Addition, ConvolutionPass, Convolutions, Gemm, Kernel
 from backends.task import Variant
 
-#: In tf32 it is the hardware that rounds.
+#: By precision. In tf32 the hardware rounds.
 DTYPES = {"fp32": tf.float32, "tf32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 
 
 def build(kernel: Kernel, variant: Variant) -> Callable[[int], object]:
-    """See `Backend.kernel`. What a graph computes is read at the end, which waits for the device."""
-    once = _once(kernel, variant)
+    """See `Backend.kernel`. The last result is read, which waits for the device."""
+    call = _make_call(kernel, variant)
 
     def run(times: int) -> None:
-        done = None
+        result = None
         for _ in range(times):
-            done = once()
-        if done is not None:
-            done.numpy()
+            result = call()
+        if result is not None:
+            result.numpy()
 
     return run
 
 
-def _once(kernel: Kernel, variant: Variant) -> Callable[[], tf.Tensor]:
+def _make_call(kernel: Kernel, variant: Variant) -> Callable[[], tf.Tensor]:
     if isinstance(kernel, Gemm):
         shape = (kernel.side, kernel.side)
-        a, b = (_numbers(shape, kernel.precision) for _ in range(2))
+        a, b = (_make_array(shape, kernel.precision) for _ in range(2))
         return tf.function(lambda: tf.matmul(a, b)[0, 0])
     if isinstance(kernel, Addition):
-        total, part = (tf.Variable(_numbers((kernel.size // 4,), "fp32")) for _ in range(2))
-        return tf.function(lambda: _added(total, part))
+        total, part = (tf.Variable(_make_array((kernel.size // 4,), "fp32")) for _ in range(2))
+        return tf.function(lambda: _add_in_place(total, part))
     if isinstance(kernel, Convolutions):
-        calls = [_convolution(layer, what, kernel.batch, variant) for layer, what in kernel.calls]
-        return tf.function(lambda: _in_turn(calls))
-    return _small(kernel.count)
+        calls = [_make_convolution(layer, what, kernel.batch, variant) for layer, what in kernel.calls]
+        return tf.function(lambda: _run_in_sequence(calls))
+    return _make_chain(kernel.count)
 
 
-def _added(total: tf.Variable, part: tf.Variable) -> tf.Tensor:
+def _add_in_place(total: tf.Variable, part: tf.Variable) -> tf.Tensor:
     total.assign_add(part)
     return tf.gather(total, 0)
 
 
-def _in_turn(calls: list[Callable[[], tf.Tensor]]) -> tf.Tensor:
-    """One after the other, as in a network, where TensorFlow would run them side by side; a number of each is kept, or
-    it would leave them out.
+def _run_in_sequence(calls: list[Callable[[], tf.Tensor]]) -> tf.Tensor:
+    """Run the calls one after the other, as in a network. Without dependencies TensorFlow would run them in parallel.
+
+    One number of each result is used, so that TensorFlow does not remove the call from the graph.
     """
-    kept: list[tf.Tensor] = []
-    done = None
+    used: list[tf.Tensor] = []
+    result = None
     for call in calls:
-        with tf.control_dependencies([done] if kept else []):
-            done = call()
-        kept.append(tf.reshape(done, [-1])[0])
-    return tf.add_n(kept)
+        with tf.control_dependencies([result] if used else []):
+            result = call()
+        used.append(tf.reshape(result, [-1])[0])
+    return tf.add_n(used)
 
 
-def _convolution(layer: Convolution, what: Pass, batch: int, variant: Variant) -> Callable[[], tf.Tensor]:
-    """One pass of a convolution. Padding that is not `same` is an operation of its own, as in KerasHub's ResNet."""
-    edges = (layer.before, layer.after)
-    even = edges == same(layer.side, layer.kernel, layer.stride)
+def _make_convolution(
+    layer: Convolution, what: ConvolutionPass, batch: int, variant: Variant
+) -> Callable[[], tf.Tensor]:
+    """One pass of a convolution. Padding that is not `same` is a separate operation, as in KerasHub's ResNet."""
+    edges = (layer.pad_before, layer.pad_after)
+    even = edges == compute_same_padding(layer.side, layer.kernel, layer.stride)
     around = [(0, 0), (0, 0), (0, 0), (0, 0)] if even else [(0, 0), edges, edges, (0, 0)]
     padded = layer.side + sum(around[1])
-    inputs = _numbers((batch, layer.side, layer.side, layer.into), variant.precision)
-    outputs = _numbers((batch, layer.out_side, layer.out_side, layer.out), variant.precision)
+    inputs = _make_array((batch, layer.side, layer.side, layer.in_channels), variant.precision)
+    outputs = _make_array((batch, layer.out_side, layer.out_side, layer.out_channels), variant.precision)
     out, into, kernel, _ = layer.weights  # of one group
     deep = layer.groups > 1
-    weights = _numbers((kernel, kernel, *((layer.into, 1) if deep else (into, out))), variant.precision)
+    weights = _make_array((kernel, kernel, *((layer.in_channels, 1) if deep else (into, out))), variant.precision)
     how = {"strides": [1, layer.stride, layer.stride, 1], "padding": "SAME" if even else "VALID"}
 
     def images() -> tf.Tensor:
@@ -84,17 +87,17 @@ def _convolution(layer: Convolution, what: Pass, batch: int, variant: Variant) -
         of_weights = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter if deep else tf.raw_ops.Conv2DBackpropFilter
         return lambda: of_weights(input=images(), filter_sizes=weights.shape, out_backprop=outputs, **how)
     of_inputs = tf.raw_ops.DepthwiseConv2dNativeBackpropInput if deep else tf.raw_ops.Conv2DBackpropInput
-    sizes = (batch, padded, padded, layer.into)
+    sizes = (batch, padded, padded, layer.in_channels)
     return lambda: of_inputs(input_sizes=sizes, filter=weights, out_backprop=outputs, **how)
 
 
-def _numbers(shape: tuple[int, ...], precision: str) -> tf.Tensor:
-    """Numbers of -1 to 1, for a GPU is quicker where all are the same; nothing is drawn."""
+def _make_array(shape: tuple[int, ...], precision: str) -> tf.Tensor:
+    """Numbers from -1 to 1. They differ, because a GPU is faster on equal numbers; none is drawn at random."""
     return tf.cast(tf.reshape(tf.linspace(-1.0, 1.0, math.prod(shape)), shape), DTYPES[precision])
 
 
-def _small(count: int) -> Callable[[], tf.Tensor]:
-    """Two in turns: of one alone TensorFlow would make a single operation."""
+def _make_chain(count: int) -> Callable[[], tf.Tensor]:
+    """A chain of two alternating operations; of a single repeated one TensorFlow would make one operation."""
     number = tf.zeros(1)
 
     def chain() -> tf.Tensor:

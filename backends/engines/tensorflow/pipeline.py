@@ -1,4 +1,4 @@
-"""tf.data: the order of an epoch's batches, images that are normalised once, and iterators that are freed."""
+"""Parts of tf.data input pipelines: batches in a given order, images normalised once, and the release of iterators."""
 
 from __future__ import annotations
 
@@ -11,55 +11,56 @@ import tensorflow as tf
 from backends.base import Training
 from backends.values import Order
 
-#: Freeing an iterator takes a millisecond where nobody sleeps, and finding it among garbage a quarter of a second.
-LET_GO_SECONDS = 0.5
+#: Freeing an iterator takes a millisecond if no thread of it sleeps; finding it by garbage collection takes 0.25 s.
+FREE_SECONDS = 0.5
 #: Images that are normalised at once.
-AT_ONCE = 4096
+NORMALISED_AT_ONCE = 4096
 
 
-def batches_of_indices(order: Order, counted: bool = True) -> tf.data.Dataset:
-    """The indices (b,) int64 of each batch of `order`."""
+def make_index_batches(order: Order, known_length: bool = True) -> tf.data.Dataset:
+    """The indices (b,) int64 of each batch of `order`; `known_length` as in `make_batches_of_epochs`."""
 
     def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
         indices = tf.data.Dataset.from_tensor_slices(permutation)
         return indices.batch(order.batch_size, drop_remainder=order.drop_last)
 
-    return of_every_epoch(order, one_epoch, counted)
+    return make_batches_of_epochs(order, one_epoch, known_length)
 
 
-def of_every_epoch(
-    order: Order, one_epoch: Callable[[tf.Tensor], tf.data.Dataset], counted: bool = True
+def make_batches_of_epochs(
+    order: Order, one_epoch: Callable[[tf.Tensor], tf.data.Dataset], known_length: bool = True
 ) -> tf.data.Dataset:
-    """The batches that `one_epoch` makes of each permutation of `order`; `counted` says how many they are.
+    """The batches of all epochs: `one_epoch` makes those of one permutation of `order`.
 
-    Where their number is unknown, Keras begins one batch more, and finds out that there is none.
+    With `known_length` the data set knows the number of its batches. Without it, Keras begins one batch more than there
+    are.
     """
     with tf.device("CPU"):
         permutations = tf.constant(order.permutations)
     batches = tf.data.Dataset.from_tensor_slices(permutations).flat_map(one_epoch)
-    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)) if counted else batches
+    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)) if known_length else batches
 
 
-def normalised(images: np.ndarray, transform: Callable) -> tf.Tensor:
-    """All images as network inputs (n, s, s, 3) float32, on the device, transformed a part at a time."""
-    parts = np.array_split(images, -(-len(images) // AT_ONCE))
+def normalise_all(images: np.ndarray, transform: Callable) -> tf.Tensor:
+    """All images as network inputs (n, s, s, 3) float32, on the device; they are transformed in parts."""
+    parts = np.array_split(images, -(-len(images) // NORMALISED_AT_ONCE))
     return tf.concat([transform(tf.constant(part)) for part in parts], 0)
 
 
-def let_go(free: Callable[[], object]) -> None:
-    """Free an iterator in a thread, and wait a moment for that.
+def free_iterator(free: Callable[[], object]) -> None:
+    """Free an iterator in a thread of its own, and wait at most `FREE_SECONDS` for it.
 
-    The thread by which tf.data tunes itself sleeps for 10 ms, 20 ms and so on, twice as long each time, and now and
-    then misses that its iterator ends: who frees it then waits until it wakes, for 8 s and for 58 s after fine-tunes of
-    30 s (TensorFlow 2.21), without using the CPU. Nobody else has to.
+    tf.data's tuning thread sleeps for 10 ms, 20 ms and so on, twice as long each time, and sometimes misses the end of
+    its iterator. The thread that frees the iterator then waits until it wakes, for 8 s and for 58 s after fine-tunes of
+    30 s (TensorFlow 2.21), without using the CPU. Other threads need not wait.
     """
-    thread = threading.Thread(target=free, name="let go", daemon=True)
+    thread = threading.Thread(target=free, name="free iterator", daemon=True)
     thread.start()
-    thread.join(LET_GO_SECONDS)
+    thread.join(FREE_SECONDS)
 
 
 class Loading(Training):
-    """Batches taken from a data set, or another iterable, one after the other, and let go again."""
+    """Takes batches from a data set, or another iterable, and discards them."""
 
     def __init__(self, batches: Iterable) -> None:
         self.batches = iter(batches)
@@ -73,4 +74,4 @@ class Loading(Training):
     def close(self) -> None:
         """See `Training.close`."""
         held, self.batches = [self.batches], iter(())
-        let_go(held.clear)
+        free_iterator(held.clear)

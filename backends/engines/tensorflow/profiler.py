@@ -1,4 +1,4 @@
-"""What TensorFlow's profiler sees."""
+"""Profiles by TensorFlow's own profiler."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from backends.values import Event
 
-#: Planes of its file that hold what ran; others describe the machine, or how a profile is to be shown.
+#: Planes of its file with events; others describe the machine, or how to show the profile.
 DEVICE, HOST = "/device:", "/host:CPU"
 
 
 def profile(run: Callable[[], object], folder: str) -> list[Event]:
-    """See `Backend.profile`. TensorFlow writes an `XSpace` into `folder`, which is read through its own file system."""
+    """See `Backend.profile`. TensorFlow writes an `XSpace` into `folder`; it is read by TensorFlow's file functions."""
     tf.profiler.experimental.start(folder)
     try:
         run()
@@ -23,11 +23,11 @@ def profile(run: Callable[[], object], folder: str) -> list[Event]:
     space = xplane_pb2.XSpace()
     for file in tf.io.gfile.glob(f"{folder}/plugins/profile/*/*.xplane.pb"):
         space.MergeFromString(tf.io.read_file(file).numpy())
-    return [event for plane in space.planes for event in _events(plane)]
+    return [event for plane in space.planes for event in _read_events(plane)]
 
 
-def _events(plane: xplane_pb2.XPlane) -> Iterator[Event]:
-    """Its lines are threads of the host, or streams of a device; times in them are in picoseconds."""
+def _read_events(plane: xplane_pb2.XPlane) -> Iterator[Event]:
+    """The events of a plane. Its lines are threads of the host, or streams of a device; times are in picoseconds."""
     on_device = plane.name.startswith(DEVICE)
     if not on_device and plane.name != HOST:
         return

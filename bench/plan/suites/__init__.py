@@ -1,1 +1,1 @@
-"""The suites that come with the project."""
+"""The suites that come with the project, as TOML files."""

@@ -1,4 +1,4 @@
-"""The tables of a run, as data: made from its records alone, and shown by `bench.report`."""
+"""The tables of a run as data, made from its records alone; the exporters of `bench.report` format them."""
 
 from __future__ import annotations
 
@@ -7,59 +7,61 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from backends import REGISTRY
-from bench.analysis.launches import by_task
-from bench.errors import unknown
+from bench.analysis.launches import group_by_task
+from bench.errors import make_unknown_error
 from bench.records.record import Record
-from bench.report.tables.absent_table import absent_table
-from bench.report.tables.accuracy_table import accuracy_table
-from bench.report.tables.attribution_table import attribution_table
-from bench.report.tables.cached_table import cached_table
-from bench.report.tables.cost_tables import cost_table, loading_table
-from bench.report.tables.memory_tables import memory_table, phase_table, slope_table
-from bench.report.tables.parity_table import parity_table
-from bench.report.tables.start_up_table import start_up_table
+from bench.report.tables.absent_table import build_absent_table
+from bench.report.tables.accuracy_table import build_accuracy_table
+from bench.report.tables.attribution_table import build_attribution_table
+from bench.report.tables.cached_table import build_cached_table
+from bench.report.tables.cost_tables import build_cost_table, build_loading_table
+from bench.report.tables.memory_tables import build_memory_table, build_phase_table, build_slope_table
+from bench.report.tables.parity_table import build_parity_table
+from bench.report.tables.start_up_table import build_start_up_table
 from bench.report.tables.table import Cell, Column, Table
-from bench.report.tables.throughput_table import throughput_table
+from bench.report.tables.throughput_table import build_throughput_table
 
 __all__ = ["Cell", "Column", "Table", "tables"]
 
 
-def tables(
+def build_tables(
     records: Sequence[Record],
     relative_to: str = "pytorch",
     skipped: Mapping[str, str] = MappingProxyType({}),
     banner: str | None = None,
 ) -> list[Table]:
-    """Throughput, memory, accuracy, start-up, costs and parity of each task, and last what is missing and why.
+    """Build all tables of a run: for each task throughput, memory, accuracy, start-up, wall time, loading and parity.
+
+    After them come the tables that span several tasks, and last the table of what was not measured.
 
     Args:
-        records: of one run, in the order in which cases are to be shown.
-        relative_to: what ratios are to: a backend (its `default` variant) or `backend/variant`.
+        records: the records of one run.
+        relative_to: the case that ratios are relative to: `backend/variant`, or a backend for its `default` variant.
         skipped: reasons by backend.
-        banner: a caution that is printed above every table.
+        banner: a caution that is shown above every table.
 
     Raises:
-        UserError: `relative_to` is no backend and no case of the run.
+        UserError: `relative_to` is neither a backend nor a case of the run.
     """
     cases = {f"{record.backend}/{record.variant.name}" for record in records}
     known = dict.fromkeys((*REGISTRY, *(record.backend for record in records), *skipped))
     if relative_to not in known and relative_to not in cases:
-        raise unknown("backend", relative_to, [*known, *sorted(cases)])
-    tasks = by_task(records)
+        raise make_unknown_error("backend", relative_to, [*known, *sorted(cases)])
+    tasks = group_by_task(records)
     made: list[Table] = []
-    default = {task.task.hash: task for task in tasks if task.division == "default"}
+    defaults = {task.task.hash: task for task in tasks if task.division == "default"}
     for task in tasks:
-        made.append(throughput_table(task, relative_to))
-        made += [make(task) for make in (memory_table, phase_table, accuracy_table)]
-        made.append(start_up_table(task, relative_to))
+        made.append(build_throughput_table(task, relative_to))
+        made += [make(task) for make in (build_memory_table, build_phase_table, build_accuracy_table)]
+        made.append(build_start_up_table(task, relative_to))
         if task.division == "cached":
-            made.append(cached_table(task, default.get(task.task.hash)))
-        made += [make(task) for make in (cost_table, loading_table, parity_table)]
-    for name in dict.fromkeys((task.task.name, task.task.hash) for task in tasks):
-        if attributed := attribution_table(task for task in tasks if (task.task.name, task.task.hash) == name):
-            made.append(attributed)
-    if slopes := slope_table(tasks):
+            made.append(build_cached_table(task, defaults.get(task.task.hash)))
+        made += [make(task) for make in (build_cost_table, build_loading_table, build_parity_table)]
+    for key in dict.fromkeys((task.task.name, task.task.hash) for task in tasks):
+        if attribution := build_attribution_table(task for task in tasks if (task.task.name, task.task.hash) == key):
+            made.append(attribution)
+    if slopes := build_slope_table(tasks):
         made.append(slopes)
-    if absent := absent_table(tasks, skipped):
-        made.append(absent)
+    if not_measured := build_absent_table(tasks, skipped):
+        made.append(not_measured)
     return [replace(table, banner=banner) for table in made]

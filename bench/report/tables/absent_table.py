@@ -1,4 +1,4 @@
-"""The table of what is missing from the others, and why."""
+"""The table of what was not measured, and why."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from bench.analysis.launches import TaskLaunches
 from bench.report.tables.table import Cell, Column, Table
 
 
-def absent_table(tasks: Iterable[TaskLaunches], skipped: Mapping[str, str]) -> Table | None:
-    """Backends that were skipped and launches that did not finish; None where nothing is missing.
+def build_absent_table(tasks: Iterable[TaskLaunches], skipped: Mapping[str, str]) -> Table | None:
+    """Build the table of skipped backends and failed launches; None if there are none.
 
     Args:
-        tasks: of the run.
+        tasks: all tasks of the run.
         skipped: reasons by backend.
     """
     rows: list[tuple[Cell, ...]] = [
@@ -28,8 +28,8 @@ def absent_table(tasks: Iterable[TaskLaunches], skipped: Mapping[str, str]) -> T
                 texts = (case.label, task.name, outcome, record.failure.reason)
                 rows.append(tuple(Cell(text) for text in texts))
                 if record.failure.last_lines:
-                    printed = "\n".join(record.failure.last_lines)
-                    notes.append(f"{case.label}, launch {record.launch}, last lines:\n{printed}")
+                    output = "\n".join(record.failure.last_lines)
+                    notes.append(f"{case.label}, launch {record.launch}, last lines of its output:\n{output}")
     if not rows:
         return None
     return Table(

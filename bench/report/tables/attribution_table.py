@@ -1,7 +1,7 @@
-"""The table of attribution: which part of a difference is the kernels', and which that of the layers above them.
+"""The attribution table: which part of a difference comes from the kernels, the layers above them, or the loop.
 
-The same numerical work runs through PyTorch, through TensorFlow's operations without a layer above them, through Keras'
-layers in TensorFlow's own loop, and through Keras as a whole. Between neighbours one thing changes.
+The same task is trained by PyTorch, by TensorFlow's operations without layers, by Keras' layers in TensorFlow's own
+training loop, and by Keras as a whole. From each of these cases to the next, one thing changes.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
-from bench.plan.variants import turned
+from bench.plan.variants import get_knob_settings
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
-from bench.report.tables.number_format import times
+from bench.report.tables.number_format import format_ratio
 from bench.report.tables.table import Cell, Column, Table
 
 KINDS: tuple[Kind, ...] = ("compute", "pipeline")
-#: The cases: their backend, and the knobs that they turn.
+#: The cases: their backend, and the knobs that they set.
 KERNELS_OF_PYTORCH = ("pytorch", ())
 OPERATIONS = ("tensorflow", (("graph", "tf_ops"),))
 LAYERS = ("tensorflow", ())
 WHOLE = ("keras", ())
-Which = tuple[str, tuple[tuple[str, str], ...]]
+CaseKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the whole difference: one case over another, and what changes between them."""
+    """A part of the whole difference: the ratio of one case to another, and what changes between them."""
 
     name: str
-    of: Which
-    over: Which
-    what: str
+    case: CaseKey
+    reference: CaseKey
+    change: str
 
 
 PARTS = (
@@ -43,62 +43,62 @@ PARTS = (
 )
 
 
-def attribution_table(tasks: Iterable[TaskLaunches]) -> Table | None:
-    """One row for each part; None where one of its cases is not in the run.
+def build_attribution_table(tasks: Iterable[TaskLaunches]) -> Table | None:
+    """Build the table: one row for each part; None if one of its cases did not finish or is not in the run.
 
     Args:
-        tasks: one task in all its divisions, for its cases lie in two.
+        tasks: one task in all its divisions, because its cases are in two of them.
     """
-    several = list(tasks)
-    found: dict[Which, CaseLaunches] = {}
-    for case in (case for task in several for case in task.cases):
-        found.setdefault((case.first.backend, tuple(turned(case.first.variant).items())), case)
-    cases = [found.get(which) for which in (KERNELS_OF_PYTORCH, OPERATIONS, LAYERS, WHOLE)]
+    divisions = list(tasks)
+    found: dict[CaseKey, CaseLaunches] = {}
+    for case in (case for task in divisions for case in task.cases):
+        found.setdefault((case.first.backend, tuple(get_knob_settings(case.first.variant).items())), case)
+    cases = [found.get(key) for key in (KERNELS_OF_PYTORCH, OPERATIONS, LAYERS, WHOLE)]
     if any(case is None or not case.finished for case in cases):
         return None
-    certain = Comparisons(TaskLaunches(tuple(case for case in cases if case)), KINDS)
+    comparisons = Comparisons(TaskLaunches(tuple(case for case in cases if case)), KINDS)
     return Table(
-        title=f"Attribution: {several[0].task.name}, batch size {several[0].task.batch_size}",
+        title=f"Attribution: {divisions[0].task.name}, batch size {divisions[0].task.batch_size}",
         columns=(
             Column("part", figures=False),
             Column("what changes", figures=False),
-            *(Column(f"{kind} ×") for kind in KINDS),
+            *(Column(f"{kind} ratio") for kind in KINDS),
         ),
         rows=tuple(
             (
                 Cell(part.name),
-                Cell(f"{part.what}: {found[part.of].label} over {found[part.over].label}"),
-                *(Cell(_times(found[part.of], found[part.over], kind, certain)) for kind in KINDS),
+                Cell(f"{part.change}: {found[part.case].label} over {found[part.reference].label}"),
+                *(Cell(_compare(found[part.case], found[part.reference], kind, comparisons)) for kind in KINDS),
             )
             for part in PARTS
         ),
         notes=(
-            *(_in_words(kind, found, certain) for kind in KINDS),
-            "×: how many times as fast a step is with the change as without it, by the launches that both have; the "
-            "first three multiply to the last, as estimates. `compute` has no input pipeline, so its training loop is "
-            "that of `train_on_batch`",
-            f"a difference is certain where p < {SIGNIFICANT:g} after Holm's correction for the {certain.count} "
-            "comparisons of these cases",
+            *(_summarise(kind, found, comparisons) for kind in KINDS),
+            "ratio: speed of a step with the change over speed without it, from the launches that both have; above 1 "
+            "means faster; the first three estimates multiply to the last one",
+            "`compute` has no input pipeline, so its training loop is that of `train_on_batch`",
+            f"certain: p < {SIGNIFICANT:g} after Holm's correction for the {comparisons.count} comparisons of these "
+            "cases",
         ),
     )
 
 
-def _in_words(kind: Kind, found: Mapping[Which, CaseLaunches], certain: Comparisons) -> str:
-    """Which parts differ for certain, the largest first."""
-    sizes = {}
+def _summarise(kind: Kind, found: Mapping[CaseKey, CaseLaunches], comparisons: Comparisons) -> str:
+    """List the parts whose difference is certain, the largest first."""
+    ratios = {}
     for part in PARTS[:-1]:
-        case, over = found[part.of], found[part.over]
-        compared = None if case.not_comparable(over) else case.faster_than(over, kind)
-        if compared and certain.differ(case, over, kind):
-            sizes[part.name] = compared.estimate
-    ranked = sorted(sizes, key=lambda name: -abs(math.log(sizes[name])))
+        case, reference = found[part.case], found[part.reference]
+        ratio = None if case.why_not_comparable(reference) else case.ratio_to(reference, kind)
+        if ratio and comparisons.is_certain(case, reference, kind):
+            ratios[part.name] = ratio.estimate
+    ranked = sorted(ratios, key=lambda name: -abs(math.log(ratios[name])))
     if not ranked:
-        return f"{kind}: no part differs for certain"
-    return f"{kind}: the difference is {', then '.join(f'{name} (× {sizes[name]:.2f})' for name in ranked)}"
+        return f"{kind}: the difference of no part is certain"
+    return f"{kind}: the difference comes from {', then from '.join(f'{n} (× {ratios[n]:.2f})' for n in ranked)}"
 
 
-def _times(case: CaseLaunches, over: CaseLaunches, kind: Kind, certain: Comparisons) -> str:
-    if reason := case.not_comparable(over):
+def _compare(case: CaseLaunches, reference: CaseLaunches, kind: Kind, comparisons: Comparisons) -> str:
+    if reason := case.why_not_comparable(reference):
         return f"not comparable: {reason}"
-    compared = case.faster_than(over, kind)
-    return "not measured" if compared is None else times(compared, certain.differ(case, over, kind))
+    ratio = case.ratio_to(reference, kind)
+    return "not measured" if ratio is None else format_ratio(ratio, comparisons.is_certain(case, reference, kind))

@@ -1,4 +1,4 @@
-"""Every two cases of a table compared, and which differences are certain among so many comparisons."""
+"""The comparisons of all pairs of cases in a table, with Holm's correction for their number."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
-from bench.analysis.statistics import holm, p_of_no_difference
+from bench.analysis.statistics import adjust_by_holm, t_test_p
 
-#: A difference is certain where its p, corrected by Holm, is below this.
+#: A difference is certain if its p, after Holm's correction, is below this.
 SIGNIFICANT = 0.05
 
 
 class Comparisons:
-    """The comparisons of one table: of every two comparable cases, for each kind of rounds."""
+    """The comparisons of one table: every pair of comparable cases, for each kind of rounds."""
 
     def __init__(self, task: TaskLaunches, kinds: Sequence[Kind]) -> None:
-        comparable = [case for case in task.cases if case.not_comparable() is None]
-        found: dict[tuple[frozenset[str], Kind], float] = {}
+        comparable = [case for case in task.cases if case.why_not_comparable() is None]
+        p_values: dict[tuple[frozenset[str], Kind], float] = {}
         for kind in kinds:
             for one, other in combinations(comparable, 2):
                 if ys := one.log_ratios(other, kind):
-                    found[_key(one, other), kind] = p_of_no_difference(ys)
-        self._adjusted = dict(zip(found, holm(list(found.values())), strict=True))
+                    p_values[_key(one, other), kind] = t_test_p(ys)
+        self._adjusted = dict(zip(p_values, adjust_by_holm(list(p_values.values())), strict=True))
 
     @property
     def count(self) -> int:
-        """How many comparisons there are."""
+        """The number of comparisons."""
         return len(self._adjusted)
 
-    def differ(self, one: CaseLaunches, other: CaseLaunches, kind: Kind) -> bool:
-        """Whether two cases differ for certain."""
+    def is_certain(self, one: CaseLaunches, other: CaseLaunches, kind: Kind) -> bool:
+        """Return whether the difference between two cases is certain."""
         return self._adjusted.get((_key(one, other), kind), 1.0) < SIGNIFICANT
 
 

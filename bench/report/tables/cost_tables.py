@@ -1,15 +1,16 @@
-"""The cost tables: the wall time of the whole fine-tune in parts, and how much of loading is hidden."""
+"""The cost tables: the wall time of the whole fine-tune by part, and the share of loading that is hidden."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from statistics import median
 
-from bench.analysis.costs import Costs, costs, hidden
+from bench.analysis.costs import WallTimeParts, compute_hidden_share, split_wall_time
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
-from bench.report.tables.number_format import rate
+from bench.report.tables.number_format import format_rate
 from bench.report.tables.table import Cell, Column, Table
 
+#: The parts in the table, with their fields of `WallTimeParts`.
 PARTS = {
     "import": "imported",
     "build": "build",
@@ -22,23 +23,24 @@ PARTS = {
 }
 
 
-def cost_table(task: TaskLaunches) -> Table:
-    """One row per case: seconds and shares of the wall time, as medians over the launches that fine-tuned."""
+def build_cost_table(task: TaskLaunches) -> Table:
+    """Build the table of parts, one row per case: seconds and shares of the wall time, medians over fine-tunes."""
     parts = {name: part for name, part in PARTS.items() if name != "extraction" or task.division == "cached"}
     return Table(
-        title=f"Costs of the whole fine-tune: {task.name}",
+        title=f"Wall time of the whole fine-tune: {task.name}",
         columns=(Column("case", figures=False), Column("wall s"), *(Column(f"{name} s") for name in parts)),
-        rows=tuple(_row(case, parts) for case in task.cases),
+        rows=tuple(_wall_time_row(case, parts) for case in task.cases),
         notes=(
-            "seconds, and their share of the wall time from the start of the process to the end of the evaluation; "
-            "first step: with trace and compilation; input pipeline: what a step takes longer with it; rest: the "
-            "process' start, the harness, reading images and checkpoint, and closing the input pipeline",
+            "wall: from the start of the process to the end of the evaluation; parts: seconds, and their share of the "
+            "wall time in brackets; medians over fine-tunes",
+            "first step: includes trace and compilation; input pipeline: the time that it adds to the training steps; "
+            "rest: start of the process, the harness, reading images and checkpoint, closing the input pipeline",
         ),
     )
 
 
-def loading_table(task: TaskLaunches) -> Table:
-    """One row per case: the input pipeline alone, compute alone, both, and what of loading is hidden."""
+def build_loading_table(task: TaskLaunches) -> Table:
+    """Build the table of loading, one row per case: rates of loading, of compute and of both, and the hidden share."""
     return Table(
         title=f"Loading: {task.name}",
         columns=(
@@ -48,26 +50,27 @@ def loading_table(task: TaskLaunches) -> Table:
             Column("pipeline images/s"),
             Column("loading hidden by compute"),
         ),
-        rows=tuple(_loading(case) for case in task.cases),
+        rows=tuple(_loading_row(case) for case in task.cases),
         notes=(
-            "loader: the input pipeline alone; pipeline: both; hidden: what a step takes less than loading and compute "
-            "one after the other, over loading (0 % also where noise is larger than loading)",
+            "loader: the input pipeline alone; compute: training steps without it; pipeline: training steps with it",
+            "hidden: share of the loading time that overlaps with compute and so costs no time (0 % also if noise "
+            "exceeds the loading time)",
         ),
     )
 
 
-def _row(case: CaseLaunches, parts: Mapping[str, str]) -> tuple[Cell, ...]:
+def _wall_time_row(case: CaseLaunches, fields: Mapping[str, str]) -> tuple[Cell, ...]:
     share = _compute_share(case)
     tunes = [(record, tune) for record in case.finished for tune in record.fine_tunes]
-    found = [spent for record, tune in tunes if share is not None and (spent := costs(record, tune, share))]
-    if not found:
-        return (Cell(case.label), Cell(case.absence), *(Cell("–") for _ in parts))
-    wall = median(spent.wall for spent in found)
-    return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_part(found, field)) for field in parts.values()))
+    times = [parts for record, tune in tunes if share is not None and (parts := split_wall_time(record, tune, share))]
+    if not times:
+        return (Cell(case.label), Cell(case.placeholder), *(Cell("–") for _ in fields))
+    wall = median(one.wall for one in times)
+    return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_format_part(times, field)) for field in fields.values()))
 
 
 def _compute_share(case: CaseLaunches) -> float | None:
-    """See `costs`; on cached features there is no input pipeline."""
+    """Return the `compute_share` of `split_wall_time`; 1 with cached features, which need no input pipeline."""
     if case.first.variant.features == "cached":
         return 1.0
     both, compute = (_per_image(case, kind) for kind in ("pipeline", "compute"))
@@ -75,22 +78,22 @@ def _compute_share(case: CaseLaunches) -> float | None:
 
 
 def _per_image(case: CaseLaunches, kind: Kind) -> float | None:
-    """Seconds per image."""
-    found = case.throughput(kind)
-    return 1 / found.estimate if found else None
+    """Return the seconds per image."""
+    throughput = case.throughput(kind)
+    return 1 / throughput.estimate if throughput else None
 
 
-def _part(found: list[Costs], field: str) -> str:
-    seconds = median(getattr(spent, field) for spent in found)
-    share = median(getattr(spent, field) / spent.wall for spent in found)
+def _format_part(times: list[WallTimeParts], field: str) -> str:
+    seconds = median(getattr(one, field) for one in times)
+    share = median(getattr(one, field) / one.wall for one in times)
     return f"{seconds:,.1f} ({share:.0%})"
 
 
-def _loading(case: CaseLaunches) -> tuple[Cell, ...]:
+def _loading_row(case: CaseLaunches) -> tuple[Cell, ...]:
     loading, compute, both = (_per_image(case, kind) for kind in ("loader", "compute", "pipeline"))
-    share = f"{hidden(loading, compute, both):.0%}" if loading and compute and both else "–"
+    share = f"{compute_hidden_share(loading, compute, both):.0%}" if loading and compute and both else "–"
     return (
         Cell(case.label),
-        *(Cell(rate(case, kind)) for kind in ("loader", "compute", "pipeline")),
+        *(Cell(format_rate(case, kind)) for kind in ("loader", "compute", "pipeline")),
         Cell(share),
     )

@@ -1,4 +1,4 @@
-"""Figures with their intervals, as the tables write them."""
+"""Formats of rates and ratios with their intervals in tables."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from bench.analysis.launches import CaseLaunches, Kind
 from bench.analysis.statistics import Interval
 
 
-def with_interval(interval: Interval, text: Callable[[float], str]) -> str:
-    """`1.25 [1.20–1.31]`; the figure alone where it has no interval."""
+def format_interval(interval: Interval, text: Callable[[float], str]) -> str:
+    """Format an estimate and its interval, as in `1.25 [1.20–1.31]`; without an interval, the estimate alone."""
     if interval.low is None or interval.high is None:
         return text(interval.estimate)
     return f"{text(interval.estimate)} [{text(interval.low)}–{text(interval.high)}]"
 
 
-def rate(case: CaseLaunches, kind: Kind) -> str:
-    """Images per second of a case, or what a table says in their place."""
-    found = case.throughput(kind)
-    if found is None:
-        return case.absence
-    digits = 0 if found.estimate >= 100 else 1 if found.estimate >= 10 else 2
-    return with_interval(found, lambda value: f"{value:,.{digits}f}")
+def format_rate(case: CaseLaunches, kind: Kind) -> str:
+    """Format the images per second of a case, or the placeholder where they were not measured."""
+    throughput = case.throughput(kind)
+    if throughput is None:
+        return case.placeholder
+    digits = 0 if throughput.estimate >= 100 else 1 if throughput.estimate >= 10 else 2
+    return format_interval(throughput, lambda value: f"{value:,.{digits}f}")
 
 
-def times(compared: Interval, differ: bool) -> str:
-    """How many times as fast a case is, or that no difference was found.
+def format_ratio(ratio: Interval, certain: bool) -> str:
+    """Format a ratio of two cases with its interval, or that no difference was found.
 
     Args:
-        compared: the ratio.
-        differ: whether the two cases differ for certain.
+        ratio: of the two cases' throughputs.
+        certain: whether the difference of the two cases is certain.
     """
-    digits = 3 if compared.estimate < 2 else 2 if compared.estimate < 10 else 1
-    if compared.low is None or compared.high is None:
-        return f"{compared.estimate:.{digits}f} (one launch: no interval)"
-    if not compared.excludes(1):
-        reach = 100 * max(compared.high - 1, 1 - compared.low)
-        return f"no difference found (± {f'{reach:.2g}' if reach < 100 else f'{reach:,.0f}'} %)"
-    found = f"{compared.estimate:.{digits}f} [{compared.low:.{digits}f}–{compared.high:.{digits}f}]"
-    return found if differ else f"{found}, not certain"
+    digits = 3 if ratio.estimate < 2 else 2 if ratio.estimate < 10 else 1
+    if ratio.low is None or ratio.high is None:
+        return f"{ratio.estimate:.{digits}f} (one launch: no interval)"
+    if not ratio.excludes(1):
+        distance = 100 * max(ratio.high - 1, 1 - ratio.low)
+        return f"no difference found (± {f'{distance:.2g}' if distance < 100 else f'{distance:,.0f}'} %)"
+    text = f"{ratio.estimate:.{digits}f} [{ratio.low:.{digits}f}–{ratio.high:.{digits}f}]"
+    return text if certain else f"{text}, not certain"

@@ -7,36 +7,36 @@ from bench.records.record import Check
 from bench.report.tables.table import Cell, Column, Table
 
 
-def parity_table(task: TaskLaunches) -> Table:
-    """One column per case, one row per check: the largest difference over the launches, and what is allowed."""
+def build_parity_table(task: TaskLaunches) -> Table:
+    """Build the table: one row per check with its tolerance and, per case, the largest difference over launches."""
     checks = list(dict.fromkeys(check.name for case in task.cases for check in case.checks))
-    allowed = {check.name: check.tolerance for case in task.cases for check in case.checks}
+    tolerances = {check.name: check.tolerance for case in task.cases for check in case.checks}
     rows = [
         _row("verdict", "", [_verdict(case) for case in task.cases]),
-        *(_row(name, f"{allowed[name]:.1g}", [_difference(case, name) for case in task.cases]) for name in checks),
+        *(_row(name, f"{tolerances[name]:.1g}", [_difference(case, name) for case in task.cases]) for name in checks),
         _row("hash of the weights", "equal", [_hash(case, "weights_hash") for case in task.cases]),
         _row("hash of the image order", "equal", [_hash(case, "order_hash") for case in task.cases]),
-        _row("seconds it took", "", [_seconds(case) for case in task.cases]),
+        _row("seconds of the proof", "", [_seconds(case) for case in task.cases]),
     ]
     return Table(
         title=f"Parity: {task.name}",
         columns=(
             Column("check", figures=False),
-            Column("allowed"),
+            Column("tolerance"),
             *(Column(case.label) for case in task.cases),
         ),
         rows=tuple(rows),
-        notes=("largest difference from PyTorch fp32 eager, which is the reference", *_failures(task)),
+        notes=("largest difference from the reference, PyTorch in fp32, over all launches", *_failures(task)),
     )
 
 
-def _row(name: str, allowed: str, cells: list[str]) -> tuple[Cell, ...]:
-    return (Cell(name), Cell(allowed), *(Cell(cell, bold=cell.endswith("FAILED")) for cell in cells))
+def _row(name: str, tolerance: str, cells: list[str]) -> tuple[Cell, ...]:
+    return (Cell(name), Cell(tolerance), *(Cell(cell, bold=cell.endswith("FAILED")) for cell in cells))
 
 
 def _verdict(case: CaseLaunches) -> str:
     if case.proof is None:
-        return "no proof" if case.finished else case.absence
+        return "no proof" if case.finished else case.placeholder
     if case.proof.comparable:
         return case.proof.status
     return f"not comparable: {case.proof.status}"
@@ -46,8 +46,8 @@ def _difference(case: CaseLaunches, name: str) -> str:
     check: Check | None = next((check for check in case.checks if check.name == name), None)
     if check is None:
         return "–"
-    shown = f"{check.difference:.1e}" if check.difference else "0"
-    return shown if check.passed else f"{shown} FAILED"
+    text = f"{check.difference:.1e}" if check.difference else "0"
+    return text if check.passed else f"{text} FAILED"
 
 
 def _hash(case: CaseLaunches, name: str) -> str:

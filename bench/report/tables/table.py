@@ -1,4 +1,4 @@
-"""A table as data, before anybody decides how it looks."""
+"""A table as data, independent of the format that it is shown in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell; a line break in it is meant. Bold is the best of its column."""
+    """The text of a cell, whose line breaks are kept; the best cell of a column is bold."""
 
     text: str
     bold: bool = False
@@ -15,7 +15,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading, and whether figures stand in it (which are set to the right)."""
+    """A column's heading, and whether the column has figures, which are right-aligned."""
 
     name: str
     figures: bool = True
@@ -23,7 +23,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table with notes under it and, where the whole run needs a caution, a banner above it."""
+    """A table with a title, notes below it and, if the whole run needs one, a caution above it: the banner."""
 
     title: str
     columns: tuple[Column, ...]

@@ -1,69 +1,69 @@
-"""The throughput table: images per second, and how many times the reference's."""
+"""The throughput table: images per second, and their ratios to the reference's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
-from bench.plan.variants import turned
+from bench.plan.variants import get_knob_settings
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
-from bench.report.tables.number_format import rate, times
+from bench.report.tables.number_format import format_rate, format_ratio
 from bench.report.tables.table import Cell, Column, Table
 
 KINDS: tuple[Kind, ...] = ("pipeline", "compute")
 
 
-def throughput_table(task: TaskLaunches, relative_to: str) -> Table:
-    """One row per case. The best is bold where it beats every other comparable case for certain."""
+def build_throughput_table(task: TaskLaunches, relative_to: str) -> Table:
+    """Build the table: one row per case. The fastest is bold if it is certainly faster than all comparable ones."""
     reference = task.reference(relative_to)
-    heading = f"× {reference.label if reference else relative_to}"
-    certain = Comparisons(task, KINDS)
-    best = {kind: _best(task, kind, certain) for kind in KINDS}
+    comparisons = Comparisons(task, KINDS)
+    best = {kind: _find_best(task, kind, comparisons) for kind in KINDS}
     columns = [Column("case", figures=False)]
     for kind in KINDS:
-        columns += [Column(f"{kind} images/s"), Column(f"{kind} {heading}")]
+        ratio = Column(f"{kind} ratio to {reference.label if reference else relative_to}")
+        columns += [Column(f"{kind} images/s"), ratio]
     rows = []
     for case in task.cases:
         cells = [Cell(case.label)]
         for kind in KINDS:
-            cells.append(Cell(rate(case, kind), bold=case is best[kind]))
-            cells.append(Cell(_against(case, reference, kind, certain)))
-        rows.append((*cells, Cell(_effort(case))))
+            cells.append(Cell(format_rate(case, kind), bold=case is best[kind]))
+            cells.append(Cell(_format_comparison(case, reference, kind, comparisons)))
+        rows.append((*cells, Cell(_format_effort(case))))
     return Table(
         title=f"Throughput: {task.facts}",
         columns=(*columns, Column("launches × rounds")),
         rows=tuple(rows),
-        notes=tuple(_notes(task, relative_to, reference, certain)),
+        notes=tuple(_notes(task, relative_to, reference, comparisons)),
     )
 
 
-def _best(task: TaskLaunches, kind: Kind, certain: Comparisons) -> CaseLaunches | None:
-    """The fastest comparable case, if it is faster than each of the others for certain."""
-    rates = [(case, case.throughput(kind)) for case in task.cases if case.not_comparable() is None]
-    measured = [(rate.estimate, case) for case, rate in rates if rate]
+def _find_best(task: TaskLaunches, kind: Kind, comparisons: Comparisons) -> CaseLaunches | None:
+    """Find the fastest comparable case, if it is certainly faster than each of the others."""
+    rates = [(case, case.throughput(kind)) for case in task.cases if case.why_not_comparable() is None]
+    measured = [(format_rate.estimate, case) for case, format_rate in rates if format_rate]
     if len(measured) < 2:
         return None
     best = max(measured, key=lambda pair: pair[0])[1]
-    others = [(case, best.faster_than(case, kind)) for _, case in measured if case is not best]
-    beaten = all(r is not None and r.estimate > 1 and certain.differ(best, case, kind) for case, r in others)
-    same_experiment = all(case.not_comparable(best) is None for _, case in measured)
-    return best if beaten and same_experiment else None
+    others = [(case, best.ratio_to(case, kind)) for _, case in measured if case is not best]
+    fastest = all(r is not None and r.estimate > 1 and comparisons.is_certain(best, case, kind) for case, r in others)
+    same_experiment = all(case.why_not_comparable(best) is None for _, case in measured)
+    return best if fastest and same_experiment else None
 
 
-def _against(case: CaseLaunches, reference: CaseLaunches | None, kind: Kind, certain: Comparisons) -> str:
+def _format_comparison(case: CaseLaunches, reference: CaseLaunches | None, kind: Kind, comparisons: Comparisons) -> str:
     if case.throughput(kind) is None:
         return "–"
-    if reason := case.not_comparable(reference):
+    if reason := case.why_not_comparable(reference):
         return f"not comparable: {reason}"
     if reference is None:
         return "no reference"
     if case is reference:
         return "1"
-    compared = case.faster_than(reference, kind)
-    return "no launch in common" if compared is None else times(compared, certain.differ(case, reference, kind))
+    ratio = case.ratio_to(reference, kind)
+    return "no common launch" if ratio is None else format_ratio(ratio, comparisons.is_certain(case, reference, kind))
 
 
-def _effort(case: CaseLaunches) -> str:
+def _format_effort(case: CaseLaunches) -> str:
     rounds = sorted({len(seconds) for kind in KINDS for seconds in case.seconds_per_image(kind).values()})
     if not rounds:
         return f"0 of {len(case.records)}"
@@ -71,34 +71,39 @@ def _effort(case: CaseLaunches) -> str:
     return f"{launches} × {'–'.join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))}"
 
 
-def _notes(task: TaskLaunches, relative_to: str, reference: CaseLaunches | None, certain: Comparisons) -> Iterator[str]:
+def _notes(
+    task: TaskLaunches, relative_to: str, reference: CaseLaunches | None, comparisons: Comparisons
+) -> Iterator[str]:
     measured = [case for case in task.cases if case.throughput("pipeline") or case.throughput("compute")]
     if measured:
-        yield "pipeline: with the framework's own input pipeline; compute: batches already on the device"
+        yield (
+            "pipeline: training steps that include the framework's own input pipeline; compute: training steps on "
+            "batches that are already on the device"
+        )
     if any(len(case.seconds_per_image("pipeline")) > 1 for case in measured):
         yield (
-            "[low–high]: 95 % interval; a ratio above 1 is faster; no difference found (± x %): "
-            "its interval holds 1 and reaches x % from it; bold: faster than every other comparable case"
+            "[low–high]: 95 % interval; a ratio above 1 means faster; no difference found (± x %): the interval "
+            "contains 1 and ends at most x % from it; bold: certainly faster than every other comparable case"
         )
-        if certain.count > 1:
+        if comparisons.count > 1:
             yield (
-                f"a difference is certain where p < {SIGNIFICANT:g} after Holm's correction for the {certain.count} "
-                "comparisons of this table (every two cases, of each kind)"
+                f"certain: p < {SIGNIFICANT:g} after Holm's correction for the {comparisons.count} comparisons of this "
+                "table (every pair of cases, in pipeline and in compute)"
             )
     if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
-        yield "one launch: no interval; starts of one case differ by some per cent, so measure more launches"
+        yield "one launch gives no interval; launches of one case differ by some per cent, so measure several"
     for case in task.cases:
-        if found := _found(case):
-            yield f"{case.label}: {found}"
-        elif knobs := turned(case.first.variant):
+        if tuned := _describe_tuned(case):
+            yield f"{case.label}: {tuned}"
+        elif knobs := get_knob_settings(case.first.variant):
             yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
     if reference is None:
-        yield f"no case of {relative_to} here: no ratios"
-    yield from _doubts(task)
+        yield f"no ratios, because no case of {relative_to} was measured"
+    yield from _warnings(task)
 
 
-def _found(case: CaseLaunches) -> str | None:
-    """What `bench tune` found, and when, where the case is that."""
+def _describe_tuned(case: CaseLaunches) -> str | None:
+    """Return what `bench tune` found, and when, if the case is the tuned variant."""
     first = case.first
     if first.variant.name != "tuned":
         return None
@@ -106,12 +111,12 @@ def _found(case: CaseLaunches) -> str | None:
     return run.get("tuned", {}).get(f"{first.backend} {first.task_hash}") if isinstance(run, dict) else None
 
 
-def _doubts(task: TaskLaunches) -> Iterator[str]:
-    """Each doubt once a case, with its first evidence and how many launches raised it."""
+def _warnings(task: TaskLaunches) -> Iterator[str]:
+    """Describe each warning once per case, with its first evidence and the number of launches that have it."""
     for case in task.cases:
-        for name in dict.fromkeys(doubt.name for record in case.records for doubt in record.warnings):
-            raised = [(r.launch, doubt) for r in case.records for doubt in r.warnings if doubt.name == name]
+        for name in dict.fromkeys(warning.name for record in case.records for warning in record.warnings):
+            raised = [(r.launch, warning) for r in case.records for warning in r.warnings if warning.name == name]
             count = len({launch for launch, _ in raised})
-            doubt = raised[0][1]
+            first = raised[0][1]
             where = f"{case.label}, {count} of {len(case.records)} launches"
-            yield f"warning {name}, {where}: {doubt.evidence}: {doubt.advice}"
+            yield f"warning {name}, {where}: {first.evidence}; {first.advice}"

@@ -1,4 +1,4 @@
-"""The statistics against worked-out scipy results, and their promises by simulation."""
+"""The statistics against scipy and published examples, and the coverage of intervals by simulation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from scipy import stats as scipy_stats
 
 from bench.analysis.statistics import (
     Interval,
-    binomial,
-    holm,
+    adjust_by_holm,
+    find_outliers,
+    fit_trend,
     log_ratios,
-    mcnemar,
-    modes,
-    outliers,
-    p_of_no_difference,
-    ratio,
+    mcnemar_p,
+    ratio_interval,
     slope,
+    split_into_clusters,
+    t_test_p,
     throughput,
-    trend,
+    wilson_interval,
 )
 
 LAUNCHES = [[0.10, 0.11, 0.12], [0.20, 0.21, 0.22], [0.125, 0.125, 0.5]]
@@ -37,8 +37,8 @@ def test_throughput_is_the_geometric_mean_over_launches_of_the_median_round():
 
 def test_one_launch_has_no_interval():
     assert throughput(10, [[0.1, 0.2, 0.3]]) == Interval(pytest.approx(50), None, None)
-    assert ratio([0.5]) == Interval(math.exp(0.5), None, None)
-    assert not ratio([0.5]).excludes(1)
+    assert ratio_interval([0.5]) == Interval(math.exp(0.5), None, None)
+    assert not ratio_interval([0.5]).excludes(1)
 
 
 @pytest.mark.parametrize("launches", [4, 8, 16])
@@ -63,19 +63,19 @@ def test_ratio_is_scipys_t_interval_exponentiated():
     ys = [0.01, 0.04, -0.02, 0.03, 0.05]
     expected = scipy_stats.ttest_1samp(ys, 0).confidence_interval(0.9)
 
-    interval = ratio(ys, 0.9)
+    interval = ratio_interval(ys, 0.9)
 
     assert interval.estimate == pytest.approx(math.exp(np.mean(ys)))
     assert (interval.low, interval.high) == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
     assert not interval.excludes(1)
-    assert ratio([0.5, 0.51, 0.52]).excludes(1)
+    assert ratio_interval([0.5, 0.51, 0.52]).excludes(1)
 
 
 @pytest.mark.parametrize("pairs", [4, 8, 16])
 def test_the_t_interval_covers_as_often_as_it_says(pairs):
     rng = np.random.default_rng(pairs)
     trials = 4000
-    intervals = [ratio(ys) for ys in rng.normal(0, 0.027, (trials, pairs))]
+    intervals = [ratio_interval(ys) for ys in rng.normal(0, 0.027, (trials, pairs))]
     # Four standard errors of the simulation, 0.34 % each.
     assert sum(not i.excludes(1) for i in intervals) / trials == pytest.approx(0.95, abs=0.014)
 
@@ -83,16 +83,16 @@ def test_the_t_interval_covers_as_often_as_it_says(pairs):
 @pytest.mark.parametrize(("correct", "n"), [(0, 10), (10, 10), (7012, 10_000), (1, 1)])
 def test_binomial_is_scipys_wilson_interval(correct, n):
     expected = scipy_stats.binomtest(correct, n).proportion_ci(0.95, method="wilson")
-    interval = binomial(correct, n)
+    interval = wilson_interval(correct, n)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert interval.estimate == correct / n
 
 
 def test_holm_keeps_the_order_given_and_never_falls():
     # Worked by hand: 3 x 0.01, 2 x 0.02, and 0.03, which may not be less than the one before it.
-    assert holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert adjust_by_holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
+    assert adjust_by_holm([0.9, 0.8]) == [1.0, 1.0]
+    assert adjust_by_holm([]) == []
 
 
 @pytest.mark.parametrize(
@@ -102,61 +102,61 @@ def test_holm_keeps_the_order_given_and_never_falls():
         lambda: throughput(1, [[0.1], []]),
         lambda: throughput(1, [[0.0]]),
         lambda: throughput(1, [[math.nan]]),
-        lambda: ratio([]),
-        lambda: ratio([math.nan, 1.0]),
-        lambda: binomial(1, 0),
-        lambda: binomial(3, 2),
+        lambda: ratio_interval([]),
+        lambda: ratio_interval([math.nan, 1.0]),
+        lambda: wilson_interval(1, 0),
+        lambda: wilson_interval(3, 2),
     ],
 )
-def test_figures_that_cannot_be_are_refused(wrong):
+def test_impossible_figures_raise_an_error(wrong):
     with pytest.raises(ValueError, match=r"needs|share"):
         wrong()
 
 
 def test_the_p_of_no_difference_is_scipys():
     ys = [0.01, 0.04, -0.02, 0.03, 0.05]
-    assert p_of_no_difference(ys) == pytest.approx(scipy_stats.ttest_1samp(ys, 0).pvalue)
-    assert p_of_no_difference([0.3]) == 1.0
-    assert (p_of_no_difference([0.1, 0.1]), p_of_no_difference([0.0, 0.0])) == (0.0, 1.0)
+    assert t_test_p(ys) == pytest.approx(scipy_stats.ttest_1samp(ys, 0).pvalue)
+    assert t_test_p([0.3]) == 1.0
+    assert (t_test_p([0.1, 0.1]), t_test_p([0.0, 0.0])) == (0.0, 1.0)
 
 
 def test_mcnemar_is_the_published_exact_example():
     # Agresti, Categorical Data Analysis (2002), table 10.1: 150 and 86 change their opinion; scipy's binomial test.
-    assert mcnemar(150, 86) == pytest.approx(scipy_stats.binomtest(86, 236, 0.5).pvalue)
-    assert mcnemar(150, 86) < 0.0001
-    assert (mcnemar(0, 0), mcnemar(3, 3)) == (1.0, 1.0)
-    assert mcnemar(0, 5) == pytest.approx(2 * 0.5**5)
+    assert mcnemar_p(150, 86) == pytest.approx(scipy_stats.binomtest(86, 236, 0.5).pvalue)
+    assert mcnemar_p(150, 86) < 0.0001
+    assert (mcnemar_p(0, 0), mcnemar_p(3, 3)) == (1.0, 1.0)
+    assert mcnemar_p(0, 5) == pytest.approx(2 * 0.5**5)
 
 
 def test_a_slope_is_scipys_with_its_t_interval():
     x, y = [4.0, 4.0, 32.0, 32.0, 128.0], [10.1, 9.9, 66.0, 66.4, 258.0]
     fit = scipy_stats.linregress(x, y)
     found = slope(x, y)
-    reach = scipy_stats.t.ppf(0.975, 3) * fit.stderr
-    assert (found.estimate, found.high) == pytest.approx((fit.slope, fit.slope + reach))
+    half_width = scipy_stats.t.ppf(0.975, 3) * fit.stderr
+    assert (found.estimate, found.high) == pytest.approx((fit.slope, fit.slope + half_width))
     with pytest.raises(ValueError, match="two different x"):
         slope([1, 1], [2, 3])
 
 
 def test_a_trend_is_found_and_noise_is_none():
-    rising = trend([1.0, 1.02, 1.04, 1.06, 1.08, 1.10])
+    rising = fit_trend([1.0, 1.02, 1.04, 1.06, 1.08, 1.10])
     assert rising.change == pytest.approx(0.1 / 1.05)
     assert rising.p < 0.01
     rng = np.random.default_rng(5)
-    false = sum(trend(seconds).p < 0.01 for seconds in rng.normal(1, 0.05, (500, 6)))
+    false = sum(fit_trend(seconds).p < 0.01 for seconds in rng.normal(1, 0.05, (500, 6)))
     assert false / 500 <= 0.02
 
 
 def test_two_modes_are_found_and_one_is_not_split():
     rng = np.random.default_rng(6)
-    two = modes([*rng.normal(1, 0.01, 12), *rng.normal(1.2, 0.01, 6)])
+    two = split_into_clusters([*rng.normal(1, 0.01, 12), *rng.normal(1.2, 0.01, 6)])
     assert (two.distance, two.share) == (pytest.approx(0.2, abs=0.02), pytest.approx(1 / 3))
     assert two.separation > 10
-    false = sum(m.separation > 5 and m.share >= 0.2 for m in map(modes, rng.normal(1, 0.05, (500, 18))))
+    false = sum(m.separation > 5 and m.share >= 0.2 for m in map(split_into_clusters, rng.normal(1, 0.05, (500, 18))))
     assert false / 500 <= 0.01
 
 
 def test_an_outlier_is_the_textbooks():
     # Iglewicz & Hoaglin (1993): a modified z-score of 0.6745 (x - median) / MAD beyond 3.5.
-    assert outliers([2.1, 2.6, 2.4, 2.5, 2.3, 2.1, 2.3, 2.6, 8.2, 8.3]) == [8, 9]
-    assert outliers([1.0, 1.0, 1.0]) == []
+    assert find_outliers([2.1, 2.6, 2.4, 2.5, 2.3, 2.1, 2.3, 2.6, 8.2, 8.3]) == [8, 9]
+    assert find_outliers([1.0, 1.0, 1.0]) == []

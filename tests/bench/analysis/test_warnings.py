@@ -1,4 +1,4 @@
-"""Every doubt is raised by what it names, with figures, and by nothing else."""
+"""Every warning is raised by its own condition, with figures, and by nothing else."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.bench.example_records import MB, QUIET, launches, record
 
 
 def names(made: Record) -> list[str]:
-    return [doubt.name for doubt in made.warnings]
+    return [warning.name for warning in made.warnings]
 
 
 def under(**changes: object) -> Record:
     return record().model_copy(update={"conditions": QUIET.model_copy(update=changes)})
 
 
-def resolved(backend: str, **told: object) -> list[Record]:
-    return [each.model_copy(update={"resolved": told}) for each in launches(backend, 4)]
+def resolved(backend: str, **values: object) -> list[Record]:
+    return [each.model_copy(update={"resolved": values}) for each in launches(backend, 4)]
 
 
 def with_rounds(seconds: list[float], launch: int = 0, **changes: object) -> Record:
@@ -49,7 +49,9 @@ OF_LAUNCH = {
     "few-cores": lambda: under(quota=1.5),
     "resource-limit": lambda: under(limits={"RLIMIT_AS": 2**33}),
     "other-precision": lambda: record().model_copy(update={"resolved": {"precision": "bf16"}}),
-    "knob-without-effect": lambda: _asked("allocator", "hugepages", {process_flags.HUGE: "0", process_flags.CPUS: "2"}),
+    "knob-without-effect": lambda: _with_flags(
+        "allocator", "hugepages", {process_flags.HUGE: "0", process_flags.CPUS: "2"}
+    ),
     "gpu-shared": lambda: under(gpu_processes=1),
     "gpu-clock": lambda: under(gpu_clock=1200, gpu_clock_most=1980),
     "drifting-rounds": lambda: with_rounds([1.0, 1.02, 1.04, 1.06, 1.08, 1.1]),
@@ -97,7 +99,7 @@ OF_RUN = {
 }
 
 
-def _asked(knob: str, value: str, flags: dict[str, str]) -> Record:
+def _with_flags(knob: str, value: str, flags: dict[str, str]) -> Record:
     return record().model_copy(update={"variant": Variant(**{knob: value}), "resolved": {"flags": flags}})
 
 
@@ -109,37 +111,39 @@ def _proof(field: str) -> list[Record]:
     return [*launches("pytorch", 4), *other]
 
 
-def test_a_quiet_launch_raises_none():
-    assert warnings.of_launch(record()) == ()
-    assert [names(each) for each in warnings.of_run(launches("pytorch", 6))] == [[]] * 6
+def test_a_launch_without_problems_raises_none():
+    assert warnings.find_launch_warnings(record()) == ()
+    assert [names(each) for each in warnings.add_run_warnings(launches("pytorch", 6))] == [[]] * 6
 
 
 @pytest.mark.parametrize("name", OF_LAUNCH)
-def test_a_launch_raises_the_one_that_it_gives_cause_for(name):
-    (found,) = warnings.of_launch(OF_LAUNCH[name]())
+def test_a_launch_raises_its_warning(name):
+    (found,) = warnings.find_launch_warnings(OF_LAUNCH[name]())
     assert found.name == name
     assert found.evidence
     assert found.advice == warnings.RULES[name][1]
 
 
 @pytest.mark.parametrize("name", OF_RUN)
-def test_a_run_raises_the_one_that_it_gives_cause_for(name):
-    made = warnings.of_run(OF_RUN[name]())
+def test_a_run_raises_its_warning(name):
+    made = warnings.add_run_warnings(OF_RUN[name]())
     assert {found for each in made for found in names(each)} == {name}
-    assert warnings.of_run(made) == made, "asked again, it adds nothing"
+    assert warnings.add_run_warnings(made) == made, "a second call adds nothing"
 
 
-def test_what_was_asked_for_is_no_doubt():
+def test_a_setting_of_the_variant_raises_no_warning():
     alone = OF_RUN["tf32-alone"]()
-    asked = [
+    intended = [
         r.model_copy(update={"variant": Variant(precision="tf32")}) if r.backend == "pytorch" else r for r in alone
     ]
-    assert "tf32-alone" not in {found for each in warnings.of_run(asked) for found in names(each)}
+    assert "tf32-alone" not in {found for each in warnings.add_run_warnings(intended) for found in names(each)}
     alone = OF_RUN["onednn-alone"]()
-    asked = [r.model_copy(update={"variant": Variant(kernels="eigen")}) if r.backend == "keras" else r for r in alone]
-    assert "onednn-alone" not in {found for each in warnings.of_run(asked) for found in names(each)}
+    intended = [
+        r.model_copy(update={"variant": Variant(kernels="eigen")}) if r.backend == "keras" else r for r in alone
+    ]
+    assert "onednn-alone" not in {found for each in warnings.add_run_warnings(intended) for found in names(each)}
 
 
-def test_every_rule_is_tested_and_known():
+def test_every_rule_is_tested():
     assert set(OF_LAUNCH) | set(OF_RUN) == set(warnings.RULES)
-    assert set(OF_RUN) == warnings.OF_RUN
+    assert set(OF_RUN) == warnings.RUN_WARNINGS

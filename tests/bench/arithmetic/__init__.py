@@ -1,12 +1,12 @@
-"""A backend in NumPy alone, for tests of processes: it starts in no time, and faults can be planted in it.
+"""The arithmetic backend, for tests of processes: it needs only NumPy, starts quickly, and can have planted faults.
 
-It is a whole backend behind the real contract, run by real workers; what it lacks is a network. Its features are the
+It implements the whole contract of a backend and is run by real workers, but it has no network. Its features are the
 image, averaged to 8 x 8 pixels, times the checkpoint's last kernel.
 
-A fault is named by the task, or for one backend in `$PLANTED_<NAME>`: `raise in build`, `raise in round`,
-`raise in fine-tune`, `die in round` (SIGKILL to itself), `hang in round`, `exhaust memory in round`, `other features`
-(than the image's, where the head trains on cached ones), `slow look` (50 ms for each batch's class scores of cached
-features), or `sleep N`, N ms in every step.
+The fault is the name of the task, or the value of `$PLANTED_<NAME>` for one backend: `raise in build`, `raise in
+round`, `raise in fine-tune`, `die in round` (by SIGKILL), `hang in round`, `exhaust memory in round`, `other features`
+(wrong ones, when the head trains on cached features), `slow look` (50 ms for the class scores of each batch of cached
+features), or `sleep N`: N ms in every step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
 from bench.worker import warmup
 
-#: Arithmetic needs no warm-up to speak of: blocks are a tenth as long.
+#: Arithmetic needs almost no warm-up: blocks are a tenth as long.
 warmup.BLOCK_SECONDS /= 10
 
 
@@ -137,9 +137,9 @@ class ArithmeticTrainer(Trainer):
 
 
 class ArithmeticTraining(Training):
-    """A loop over batches. Like a DataLoader it keeps a process, which ends when this one does.
+    """A loop over batches. Like a DataLoader it has a child process, which ends together with this one.
 
-    `number` counts the starts of a pipeline: first step, proof, warm-up, rounds, fine-tune; 0 has no pipeline.
+    `number` counts the starts of a pipeline: 1 first step, 2 proof, 3 warm-up, 4 rounds, 5 fine-tune; 0 is none.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class ArithmeticTraining(Training):
 
 
 class ArithmeticHead(ArithmeticTraining):
-    """Batches of features."""
+    """A loop over batches of features, which trains the head."""
 
     def advance(self, steps: int) -> float:
         losses = []
@@ -191,7 +191,7 @@ class ArithmeticHead(ArithmeticTraining):
 
 
 class ArithmeticLoading(Training):
-    """Batches taken and let go."""
+    """Batches that are loaded and not used."""
 
     def __init__(self, batches: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         self.batches = batches
@@ -209,7 +209,7 @@ class Arithmetic(Backend):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def about(self) -> dict[str, str]:
+    def describe_build(self) -> dict[str, str]:
         return {"build": "NumPy"}
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
@@ -217,12 +217,12 @@ class Arithmetic(Backend):
         return ArithmeticTrainer(fault, task, variant, checkpoint, head)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
-        """Whatever the kernel, a small product: its figures mean nothing, and take no time."""
+        """A small product for every kernel: it is fast, and its figures mean nothing."""
         a = np.linspace(-1, 1, 64 * 64).reshape(64, 64)
         return lambda times: [a @ a for _ in range(times)]
 
     def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
-        """Two events, one within the other."""
+        """Return two events, one inside the other."""
         began = time.perf_counter()
         run()
         took = 1e6 * (time.perf_counter() - began)

@@ -24,7 +24,7 @@ LIMIT = 10**6
 @pytest.fixture
 def entry(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
-    return features.folder() / "0123456789abcdef.safetensors"
+    return features.get_folder() / "0123456789abcdef.safetensors"
 
 
 def extract():
@@ -42,11 +42,11 @@ def test_what_was_extracted_is_found_again_with_the_seconds_it_took(entry):
     assert found.extraction_s == 2.5
     for got, put in ((found.train, TRAIN), (found.test, TEST)):
         assert np.array_equal(got, put)
-    assert [path.name for path in features.folder().iterdir() if path.suffix == ".part"] == []
+    assert [path.name for path in features.get_folder().iterdir() if path.suffix == ".part"] == []
 
 
 @pytest.mark.parametrize("damage", ["cut off", "edited", "empty", "other"])
-def test_a_damaged_entry_is_made_again_and_said(entry, damage):
+def test_a_damaged_entry_is_computed_again_and_reported(entry, damage):
     features.obtain(entry, LIMIT, extract)
     content = bytearray(entry.read_bytes())
     if damage == "edited":
@@ -58,32 +58,32 @@ def test_a_damaged_entry_is_made_again_and_said(entry, damage):
     assert features.obtain(entry, LIMIT, never).hit
 
 
-def test_an_entry_of_other_features_that_bears_this_name_is_made_again_and_said(entry):
+def test_an_entry_with_other_features_is_computed_again_and_reported(entry):
     other = entry.with_name("fedcba9876543210.safetensors")
     features.obtain(other, LIMIT, lambda: (TRAIN + 1, TEST, 1.0))
     other.rename(entry)
     again = features.obtain(entry, LIMIT, extract)
     assert (again.hit, np.array_equal(again.train, TRAIN)) == (False, True)
-    assert "(it is of other features), it was made again" in again.problem
+    assert "(it has other features), it was made again" in again.problem
 
 
-def test_a_disk_that_is_full_leaves_the_features_that_were_computed(entry, monkeypatch):
+def test_on_a_full_disk_the_computed_features_are_still_returned(entry, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(features, "save_file", full)
     made = features.obtain(entry, LIMIT, extract)
     assert np.array_equal(made.train, TRAIN)
-    assert "could not be kept" in made.problem
+    assert "could not be written" in made.problem
     assert "No space left on device" in made.problem
     assert not entry.exists()
 
 
-def test_a_folder_that_cannot_be_made_leaves_the_features_too(entry):
-    features.folder().parent.joinpath(features.FOLDER).write_text("a file in its place")
+def test_without_a_folder_the_computed_features_are_still_returned(entry):
+    features.get_folder().parent.joinpath(features.FOLDER).write_text("a file in its place")
     made = features.obtain(entry, LIMIT, extract)
     assert np.array_equal(made.test, TEST)
-    assert "could not be kept" in made.problem
+    assert "could not be written" in made.problem
 
 
 def test_what_was_not_used_for_longest_goes_when_the_limit_is_reached(entry):
@@ -96,7 +96,7 @@ def test_what_was_not_used_for_longest_goes_when_the_limit_is_reached(entry):
     os.utime(entry, (time.time() - 200,) * 2)
     features.obtain(entry, LIMIT, never)  # used again: the newest now
     features.obtain(entry.with_name("d.safetensors"), 3 * size, extract)
-    assert {kept.path.stem for kept in features.entries()} == {"d", entry.stem, "c"}
+    assert {kept.path.stem for kept in features.list_entries()} == {"d", entry.stem, "c"}
 
 
 def test_features_larger_than_the_limit_are_not_kept(entry):
@@ -106,7 +106,7 @@ def test_features_larger_than_the_limit_are_not_kept(entry):
     made = features.obtain(entry, LIMIT, lambda: (large, TEST, 2.5))
     assert "bytes of features are more than the limit of 1,000,000 bytes" in made.problem
     assert made.train is large
-    assert [kept.path for kept in features.entries()] == [small], "nothing makes room for what does not fit anyway"
+    assert [kept.path for kept in features.list_entries()] == [small], "nothing makes room for what does not fit anyway"
 
 
 @pytest.mark.parametrize("limit", [LIMIT, 64])
@@ -124,30 +124,30 @@ def test_a_process_that_wants_the_same_again_extracts_once_even_where_nothing_ca
 
 def test_what_others_left_unfinished_goes_and_what_somebody_makes_now_stays(entry):
     for name in ("killed", "made now"):
-        features.folder().mkdir(parents=True, exist_ok=True)
-        features.folder().joinpath(f"{name}.part").write_bytes(b"x" * 100)
-    with features._locked(features.folder() / "made now.lock"):
+        features.get_folder().mkdir(parents=True, exist_ok=True)
+        features.get_folder().joinpath(f"{name}.part").write_bytes(b"x" * 100)
+    with features._hold_lock(features.get_folder() / "made now.lock"):
         features.obtain(entry, LIMIT, extract)
-        assert [path.stem for path in features.folder().glob("*.part")] == ["made now"]
+        assert [path.stem for path in features.get_folder().glob("*.part")] == ["made now"]
         size = entry.stat().st_size
         assert features.clear() == size
-        assert [path.stem for path in features.folder().glob("*.part")] == ["made now"]
+        assert [path.stem for path in features.get_folder().glob("*.part")] == ["made now"]
     assert features.clear() == 100
 
 
 def test_an_entry_that_vanishes_while_they_are_listed_is_left_out(entry):
     features.obtain(entry, LIMIT, extract)
     entry.with_name("gone.safetensors").symlink_to("nowhere")
-    assert [kept.path for kept in features.entries()] == [entry]
+    assert [kept.path for kept in features.list_entries()] == [entry]
 
 
 def test_a_home_that_is_only_read_has_its_entries_used(entry, monkeypatch):
     features.obtain(entry, LIMIT, extract)
 
-    def refused(*_):
+    def raise_error(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(os, "utime", raise_error)
     found = features.obtain(entry, LIMIT, never)
     assert (found.hit, found.problem) == (True, None)
 
@@ -174,9 +174,9 @@ def test_two_processes_that_want_the_same_make_it_once(entry):
     assert features.obtain(entry, LIMIT, never).hit
 
 
-def test_the_key_tells_apart_whatever_decides_a_feature():
+def test_the_key_depends_on_everything_that_features_depend_on():
     def key(backend="pytorch", task=TASK, checkpoint="a", dataset="d", **knobs):
-        return features.key(backend, task, Variant(features="cached", **knobs), checkpoint, dataset)
+        return features.make_key(backend, task, Variant(features="cached", **knobs), checkpoint, dataset)
 
     others = [
         key(backend="keras"),
@@ -193,18 +193,18 @@ def test_the_key_tells_apart_whatever_decides_a_feature():
 
 
 @pytest.mark.slow
-def test_a_run_extracts_once_trains_the_same_head_and_is_shown_apart(tmp_path, monkeypatch, command_line):
+def test_a_run_extracts_once_trains_the_same_head_and_has_its_own_table(tmp_path, monkeypatch, command_line):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     suite = suite_file(tmp_path, launches=2, rounds=2)
-    asked = ("run", "--suite", suite, "--backend", "pytorch", "--variant", "default", "--knob", "features=cached")
-    with Bench(*asked, "--results", tmp_path / "results", cwd=tmp_path) as bench:
+    arguments = ("run", "--suite", suite, "--backend", "pytorch", "--variant", "default", "--knob", "features=cached")
+    with Bench(*arguments, "--results", tmp_path / "results", cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout[-3000:] + bench.stderr
     assert "Cached features: " in bench.stdout
     assert "division cached" in bench.stdout
     assert "FAILED" not in bench.stdout
     from bench.records import store
 
-    records, problems = store.read(next((tmp_path / "results").iterdir()))
+    records, problems = store.read_records(next((tmp_path / "results").iterdir()))
     assert problems == []
     cached = [record for record in records if record.variant.features == "cached"]
     assert [record.features.hit for record in cached] == [False, True]
@@ -213,19 +213,19 @@ def test_a_run_extracts_once_trains_the_same_head_and_is_shown_apart(tmp_path, m
     listed = command_line("cache", "list")
     assert (listed.status, len(listed.out.splitlines())) == (0, 2)
     assert command_line("cache", "clear").status == 0
-    assert features.entries() == []
+    assert features.list_entries() == []
 
 
 def test_cached_features_are_refused_where_the_backbone_moves(tmp_path, command_line, arithmetic_here):
     suite = suite_file(tmp_path)
     suite.write_text(suite.read_text().replace("epochs = 1", 'epochs = 1, batch_norm = "batch_stats"'))
-    refused = command_line("run", "--suite", suite, "--knob", "features=cached", "--results", tmp_path / "results")
-    assert refused.status == 2
-    assert len(refused.err.splitlines()) == 1
-    assert "features 'cached' need a backbone that computes the same each time" in refused.err
+    ended = command_line("run", "--suite", suite, "--knob", "features=cached", "--results", tmp_path / "results")
+    assert ended.status == 2
+    assert len(ended.err.splitlines()) == 1
+    assert "features 'cached' need a backbone whose statistics do not move" in ended.err
 
 
 def test_a_size_that_is_none_is_one_line(command_line):
-    refused = command_line("run", "--cache-limit", "lots")
-    assert refused.status == 2
-    assert refused.err.strip() == "bench: 'lots' is no size: give MB, GB or TB, as 500MB or 4GB"
+    ended = command_line("run", "--cache-limit", "lots")
+    assert ended.status == 2
+    assert ended.err.strip() == "bench: --cache-limit: 'lots' is no size: give MB, GB or TB, as 500MB or 4GB"

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import run as run_command
-
 RANDOM_DIGITS = """
 description = "d"
 launches = 1
@@ -101,7 +99,7 @@ def refused(bench, tmp_path):
         ),
         (
             ["run", "--task", "embedded", "--weights", "random", "--checkpoint", "lost.pth"],
-            "--checkpoint lost.pth: the weights are random: leave one of the two out",
+            "--checkpoint lost.pth: the weights are random: use one of the two options",
         ),
         (
             [*RANDOM, "--knob", "precison=bf16"],
@@ -113,7 +111,7 @@ def refused(bench, tmp_path):
         ),
         (
             [*RANDOM, "--backend", "keras", "--knob", "execution=eager", "--knob", "steps_per_execution=8"],
-            "no backend can run variant eager+8steps_per_execution: execution 'eager' compiles no function: leave ",
+            "no backend can run variant eager+8steps_per_execution: execution 'eager' compiles no function: do not set",
         ),
         (
             [*RANDOM, "--backend", "pytorch", "--knob", "transfer=pinned"],
@@ -127,7 +125,7 @@ def refused(bench, tmp_path):
             ["run", "--task", "embedded", "--batch-size", "1438"],
             "--batch-size 1438: the task has 1437 training images: use a batch size of 1437 or less",
         ),
-        (["run", "--task", "embedded", "--train-limit", "2000"], "2000 training images were asked for and digits has"),
+        (["run", "--task", "embedded", "--train-limit", "2000"], "digits has 1437 training images, not 2000: use"),
         (["run", "--task", "tutorial", "--data-dir", "nowhere"], "data folder nowhere does not exist: give the folder"),
         (
             ["run", "--task", "embedded", "--checkpoint", "lost.pth"],
@@ -165,14 +163,14 @@ def test_a_mistake_is_answered_in_one_line(refused, arguments, line):
     ("arguments", "parts"),
     [
         (["run", "--bacth-size", "4"], ("--bacth-size", "--batch-size")),
-        (["run", "--batch-size", "four"], ("--batch-size", "valid integer")),
-        (["run", "--rounds", "1"], ("--rounds", "equal to 2")),
-        (["run", "--launches", "0"], ("--launches", "equal to 1")),
+        (["run", "--batch-size", "four"], ("--batch-size", "whole number")),
+        (["run", "--rounds", "1"], ("--rounds", "2 or more")),
+        (["run", "--launches", "0"], ("--launches", "1 or more")),
         (["rnu"], ("rnu", "run")),
         (["run", "surplus"], ("surplus",)),
         (["list"], ("WHAT",)),
         (["profile"], ("CASE",)),
-        (["profile", "pytorch", "--steps", "0"], ("--steps", "equal to 1")),
+        (["profile", "pytorch", "--steps", "0"], ("--steps", "1 or more")),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -240,7 +238,7 @@ def test_ctrl_c_before_anything_was_started_is_no_traceback(bench, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_command, "plan", interrupted)
+    monkeypatch.setattr("bench.plan.plan.make_plan", interrupted)
     status, _, err = bench("run")
     assert status == 130
     assert "Traceback" not in err

@@ -19,7 +19,7 @@ def shown(monkeypatch, tmp_path, capsys):
 
     def show(*gpus: gpu.Gpu) -> str:
         monkeypatch.setenv("COLUMNS", "400")
-        monkeypatch.setattr(gpu, "devices", lambda: list(gpus))
+        monkeypatch.setattr(gpu, "list_devices", lambda: list(gpus))
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         monkeypatch.setattr(knob_support, "find_library", lambda name: None)
         doctor.examine(tmp_path)
@@ -30,8 +30,8 @@ def shown(monkeypatch, tmp_path, capsys):
 
 def test_every_need_of_a_knob_is_told(shown):
     told = shown()
-    assert {need for needed in NEEDS.values() for need in needed} == set(knob_support.MISSING)
-    for need in knob_support.MISSING:
+    assert {need for needed in NEEDS.values() for need in needed} == set(knob_support.SUPPORT_CHECKS)
+    for need in knob_support.SUPPORT_CHECKS:
         assert need in told
     assert "libjemalloc is not installed: apt-get install libjemalloc2" in told
     assert "missing: no GPU" in told
@@ -65,12 +65,12 @@ def test_weights_are_found_where_torch_keeps_its_own_and_what_converting_takes_i
     kept = tmp_path / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"x")
-    assert row(shown(), "weights resnet18 IMAGENET1K_V1") == f"{kept} (converted when first used)"
+    assert row(shown(), "weights resnet18 IMAGENET1K_V1") == f"{kept} (converted on first use)"
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torch" else real(name, *a))
     monkeypatch.setattr("bench.weights.checkpoints.find_spec", importlib.util.find_spec)
     told = shown()
     assert row(told, "backend pytorch").startswith("skipped: torch missing, pip install 'head-to-head[pytorch]'")
     assert row(told, "weights resnet18 IMAGENET1K_V1") == (
-        f"missing: {kept} is there, and converting it takes PyTorch: pip install 'head-to-head[pytorch]'"
+        f"missing: {kept} is there, but its conversion needs PyTorch: pip install 'head-to-head[pytorch]'"
     )

@@ -1,4 +1,4 @@
-"""CIFAR-10: read from a folder, downloaded from a server good or bad, and refused when it is not CIFAR-10."""
+"""CIFAR-10: read from a folder, downloaded from a working or a broken server, and refused if it is not CIFAR-10."""
 
 from __future__ import annotations
 
@@ -175,10 +175,10 @@ def test_a_batch_that_is_not_cifar10_is_refused_by_name(folder, content, words):
 
 
 @pytest.mark.parametrize("kept", [0, 10, 5000])
-def test_a_batch_that_is_cut_off_is_refused_by_name(folder, kept):
+def test_a_truncated_batch_is_refused_by_name(folder, kept):
     whole = (folder / "test_batch").read_bytes()
     (folder / "test_batch").write_bytes(whole[:kept])
-    assert_refused(folder, str(folder / "test_batch"), "cut off or damaged")
+    assert_refused(folder, str(folder / "test_batch"), "truncated or damaged")
 
 
 def test_a_missing_batch_is_named(folder):
@@ -194,7 +194,7 @@ def test_a_pickle_that_would_run_code_runs_none(folder, tmp_path):
     witness = tmp_path / "witness"
     content = pickle.dumps({b"data": RunsCode(witness)}, protocol=2)
     (folder / "data_batch_1").write_bytes(content)
-    assert_refused(folder, str(folder / "data_batch_1"), "holds code (posix.system), not CIFAR-10")
+    assert_refused(folder, str(folder / "data_batch_1"), "contains code (posix.system), not CIFAR-10")
     assert not witness.exists()
     pickle.loads(content)
     assert witness.exists(), "the pickle would have run nothing anyway"
@@ -205,22 +205,22 @@ def test_a_bad_folder_is_one_line_on_the_command_line(folder, command_line, cont
     if not isinstance(content, bytes):
         content = pickle.dumps(content, 2) if isinstance(content, RunsCode) else python2_pickle(BAD_BATCHES[content][0])
     (folder / "data_batch_4").write_bytes(content)
-    refused = command_line("run", "--task", "cifar10-resnet18", "--data-dir", folder)
-    assert (refused.status, refused.out) == (2, "")
-    assert refused.err.startswith(f"bench: {folder / 'data_batch_4'} ")
-    assert refused.err.count("\n") == 1
+    ended = command_line("run", "--task", "cifar10-resnet18", "--data-dir", folder)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"bench: {folder / 'data_batch_4'} ")
+    assert ended.err.count("\n") == 1
     assert not Path("witness").exists()
 
 
 def test_codecs_are_no_way_in(folder):
     (folder / "data_batch_1").write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.")
-    assert_refused(folder, "holds code")
+    assert_refused(folder, "contains code")
 
 
 def assert_refused(folder: Path, *words: str) -> None:
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as error:
         data.load("cifar10", folder)
-    message = str(refusal.value)
+    message = str(error.value)
     assert "\n" not in message
     assert ": " in message, "the way out comes after a colon"
     for word in words:
@@ -245,7 +245,7 @@ def test_a_download_is_unpacked_once_and_kept(packed, home, folder):
     assert leftovers(home) == sorted(BATCHES)
 
 
-def test_the_mirror_of_the_environment_is_asked(packed, monkeypatch):
+def test_the_mirror_in_the_environment_variable_is_used(packed, monkeypatch):
     with serving(packed) as served:
         monkeypatch.setenv("HEADTOHEAD_CIFAR10_URL", served.url("mirror/c.tar.gz"))
         assert cifar10.load(None, False, known_hash=md5(packed)).source == "download"
@@ -273,22 +273,22 @@ def test_a_slow_server_shows_progress_and_finishes(packed, capfd):
 
 def test_a_transfer_that_is_cut_off_is_not_used_and_the_next_try_works(packed, home):
     with serving(packed, cut_at=len(packed) // 2) as served:
-        with pytest.raises(Unavailable) as refusal:
+        with pytest.raises(Unavailable) as error:
             fetch(served, packed)
-        assert "cut the transfer off" in str(refusal.value)
+        assert "interrupted the transfer" in str(error.value)
         assert leftovers(home) == []
         served.cut_at = None
         assert fetch(served, packed).source == "download"
 
 
 def test_a_wrong_file_is_thrown_away(packed, home):
-    with serving(packed[:-1] + b"x") as served, pytest.raises(Unavailable) as refusal:
+    with serving(packed[:-1] + b"x") as served, pytest.raises(Unavailable) as error:
         fetch(served, packed)
-    assert "another checksum" in str(refusal.value)
+    assert "another checksum" in str(error.value)
     assert leftovers(home) == []
 
 
-def test_an_http_error_is_told(packed, home):
+def test_an_http_error_is_reported(packed, home):
     with serving(b"gone", status=404) as served, pytest.raises(Unavailable, match="HTTP 404"):
         fetch(served, packed)
     assert leftovers(home) == []
@@ -296,9 +296,9 @@ def test_an_http_error_is_told(packed, home):
 
 def test_without_a_server_one_line_tells_where_to_put_the_files(home):
     start = time.monotonic()
-    with pytest.raises(Unavailable) as refusal:
+    with pytest.raises(Unavailable) as error:
         cifar10.load(None, False, url=closed_port_url(ARCHIVE))
-    message = str(refusal.value)
+    message = str(error.value)
     assert "\n" not in message
     assert f"put {cifar10.FOLDER} into {home / 'datasets'}" in message
     assert "--data-dir" in message
@@ -319,8 +319,8 @@ def test_an_archive_writes_nothing_outside_its_folder(packed, home, tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(BATCHES)
 
 
-def test_an_archive_that_lacks_a_batch_leaves_nothing(home):
+def test_an_archive_without_one_of_the_batches_leaves_nothing(home):
     poor = archive((f"{cifar10.FOLDER}/data_batch_1", python2_pickle(batch(0))))
-    with serving(poor) as served, pytest.raises(Unavailable, match="lacks data_batch_2"):
+    with serving(poor) as served, pytest.raises(Unavailable, match="has no data_batch_2"):
         fetch(served, poor)
     assert not (home / "datasets" / cifar10.FOLDER).exists()

@@ -1,4 +1,4 @@
-"""Digits, subsets, order and head: what is drawn from a seed, and that it is drawn alike everywhere."""
+"""Digits, subsets, order and head: what is drawn from a seed is the same on every machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from bench import data
 from bench.data import order, subset
-from bench.data.order import draw_order, initial_head, order_hash
-from bench.data.subset import limit, limit_test
+from bench.data.order import draw_head, draw_order, hash_order
+from bench.data.subset import limit_test_images, limit_training_images
 from bench.errors import UserError
 from bench.weights import random_weights
 
@@ -45,7 +45,7 @@ def test_digits_are_the_same_every_time(digits):
 
 
 def test_a_subset_keeps_images_with_their_labels_and_all_test_images(digits):
-    few = limit(digits, 100, seed=3)
+    few = limit_training_images(digits, 100, seed=3)
     pairs = zip(digits.train_images, digits.train_labels, strict=True)
     where = {image.tobytes(): label for image, label in pairs}
     assert len(few.train_images) == 100
@@ -56,26 +56,30 @@ def test_a_subset_keeps_images_with_their_labels_and_all_test_images(digits):
 
 
 def test_a_subset_follows_its_seed(digits):
-    assert limit(digits, 50, seed=1).fingerprint == limit(digits, 50, seed=1).fingerprint
-    assert limit(digits, 50, seed=1).fingerprint != limit(digits, 50, seed=2).fingerprint
+    assert (
+        limit_training_images(digits, 50, seed=1).fingerprint == limit_training_images(digits, 50, seed=1).fingerprint
+    )
+    assert (
+        limit_training_images(digits, 50, seed=1).fingerprint != limit_training_images(digits, 50, seed=2).fingerprint
+    )
 
 
 def test_a_subset_of_everything_is_everything(digits):
-    assert limit(digits, None, seed=1) is digits
-    assert limit(digits, 1437, seed=1).fingerprint == digits.fingerprint
+    assert limit_training_images(digits, None, seed=1) is digits
+    assert limit_training_images(digits, 1437, seed=1).fingerprint == digits.fingerprint
 
 
 def test_test_images_can_be_limited_and_training_images_stay(digits):
-    few = limit_test(digits, 30, seed=3)
+    few = limit_test_images(digits, 30, seed=3)
     assert len(few.test_images) == len(few.test_labels) == 30
     assert few.train_images is digits.train_images
     assert "30 of 360 test images" in few.source
-    assert limit_test(digits, 500, seed=3) is limit_test(digits, None, seed=3) is digits
+    assert limit_test_images(digits, 500, seed=3) is limit_test_images(digits, None, seed=3) is digits
 
 
 def test_a_subset_larger_than_the_data_set_is_refused(digits):
-    with pytest.raises(UserError, match="ask for 1437 or fewer"):
-        limit(digits, 1438, seed=0)
+    with pytest.raises(UserError, match="not 1438: use 1437 or fewer"):
+        limit_training_images(digits, 1438, seed=0)
 
 
 def test_each_epoch_visits_every_image_once_in_another_order():
@@ -93,24 +97,24 @@ def test_more_epochs_begin_like_fewer():
 
 def test_the_hash_of_an_order_follows_all_that_makes_it():
     hashes = {
-        order_hash(draw_order(20, 2, 4, False, seed=0)),
-        order_hash(draw_order(20, 2, 4, False, seed=1)),
-        order_hash(draw_order(20, 2, 5, False, seed=0)),
-        order_hash(draw_order(20, 2, 4, True, seed=0)),
-        order_hash(draw_order(20, 3, 4, False, seed=0)),
+        hash_order(draw_order(20, 2, 4, False, seed=0)),
+        hash_order(draw_order(20, 2, 4, False, seed=1)),
+        hash_order(draw_order(20, 2, 5, False, seed=0)),
+        hash_order(draw_order(20, 2, 4, True, seed=0)),
+        hash_order(draw_order(20, 3, 4, False, seed=0)),
     }
     assert len(hashes) == 5
-    assert order_hash(draw_order(20, 2, 4, False, seed=0)) in hashes
+    assert hash_order(draw_order(20, 2, 4, False, seed=0)) in hashes
 
 
 def test_an_order_without_a_batch_is_refused():
-    with pytest.raises(UserError, match="fill no batch of 32"):
+    with pytest.raises(UserError, match="do not fill a batch of 32"):
         draw_order(20, 1, 32, True, seed=0)
     assert draw_order(20, 1, 32, False, seed=0).steps == 1
 
 
 def test_the_head_is_uniform_within_pytorchs_bound():
-    head = initial_head(512, 10, seed=0)
+    head = draw_head(512, 10, seed=0)
     assert head.kernel.shape == (512, 10)
     assert head.bias.shape == (10,)
     assert head.kernel.dtype == head.bias.dtype == np.float32
@@ -118,8 +122,8 @@ def test_the_head_is_uniform_within_pytorchs_bound():
     assert 0.99 * bound < np.abs(head.kernel).max() <= bound
     assert abs(head.kernel.std() - bound / 3**0.5) < 0.02 * bound
     assert np.abs(head.bias).max() <= bound
-    assert (initial_head(512, 10, seed=0).kernel == head.kernel).all()
-    assert (initial_head(512, 10, seed=1).kernel != head.kernel).any()
+    assert (draw_head(512, 10, seed=0).kernel == head.kernel).all()
+    assert (draw_head(512, 10, seed=1).kernel != head.kernel).any()
 
 
 def test_loading_data_and_checkpoints_imports_no_framework():

@@ -1,4 +1,4 @@
-"""This project as a repository of the tests' own."""
+"""Fixtures: a repository with this project's files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.gate.repository import git, made
+from tests.bench.gate.repository import git, make_repository
 from tests.bench.processes import PROJECT
 
 SUITE = """
@@ -27,19 +27,19 @@ fine_tune = false
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory) -> Path:
-    """This project as a repository with one commit, `base`; to be read alone. Beside it lies a suite, `small.toml`."""
+    """A repository with this project's files in one commit, `base`; read-only. Beside it is a suite, `small.toml`."""
     folder = tmp_path_factory.mktemp("pristine") / "project"
     for name in git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if not name.startswith("results/") and (PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PROJECT / name, folder / name)
     (folder.parent / "small.toml").write_text(SUITE)
-    return made(folder)
+    return make_repository(folder)
 
 
 @pytest.fixture
 def project(pristine, tmp_path) -> Path:
-    """The same, to change."""
+    """A copy of `pristine`, to change."""
     shutil.copytree(pristine, tmp_path / "project")
     (tmp_path / "small.toml").write_text(SUITE)
     return tmp_path / "project"

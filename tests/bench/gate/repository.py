@@ -1,4 +1,4 @@
-"""Repositories of the tests' own."""
+"""Helpers: git repositories for tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def made(folder: Path) -> Path:
-    """A repository with all that is in the folder in one commit, `base`."""
+def make_repository(folder: Path) -> Path:
+    """Make the folder a repository with all its files in one commit, `base`."""
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "base")
@@ -21,6 +21,6 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def left_over(project: Path) -> list[Path]:
-    """What a gate left in the folder of temporary files."""
+def list_left_over(project: Path) -> list[Path]:
+    """The files that a gate left in the folder for temporary files."""
     return list((project.parent / "scratch").iterdir())

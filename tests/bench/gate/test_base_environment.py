@@ -1,4 +1,4 @@
-"""The base's environment: an overlay with other versions of some packages, made by the real pip from a local wheel."""
+"""The environment of the base: an overlay with other package versions, made by the real pip from a local wheel."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 from bench.errors import UserError
 from bench.gate import base_environment
 from tests.bench.gate.repository import git
-from tests.bench.gate.test_gate import COARSE, edit
+from tests.bench.gate.test_gate import COARSE, replace_in_file
 from tests.bench.processes import Bench
 
 NAME = "head_to_head_brake"
 
 
-def wheel(folder: Path, version: str) -> None:
-    """A package whose version says how many times a step is computed too often."""
+def make_wheel(folder: Path, version: str) -> None:
+    """Make a wheel of a package whose `TIMES` is its major version."""
     folder.mkdir(exist_ok=True)
     info = f"{NAME}-{version}.dist-info"
     files = {
@@ -43,41 +43,41 @@ def wheel(folder: Path, version: str) -> None:
 @pytest.fixture
 def wheels(tmp_path, monkeypatch):
     for version in ("1.0", "9.0"):
-        wheel(tmp_path / "wheels", version)
+        make_wheel(tmp_path / "wheels", version)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     return tmp_path / "wheels"
 
 
-def said_by(python: Path, code: str) -> str:
+def output_of(python: Path, code: str) -> str:
     return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.slow
-def test_an_overlay_has_its_own_version_and_sees_all_the_rest(wheels):
-    told: list[str] = []
-    python = base_environment.overlay([f"{NAME}==1.0"], told.append)
-    assert said_by(python, f"import {NAME}, numpy; print({NAME}.TIMES, numpy.__version__)").startswith("1 ")
+def test_an_overlay_has_its_own_version_and_sees_all_other_packages(wheels):
+    lines: list[str] = []
+    python = base_environment.make_overlay([f"{NAME}==1.0"], lines.append)
+    assert output_of(python, f"import {NAME}, numpy; print({NAME}.TIMES, numpy.__version__)").startswith("1 ")
     import numpy
 
-    assert said_by(python, "import numpy; print(numpy.__file__)") == numpy.__file__
-    assert base_environment.overlay([f"{NAME}==1.0"], told.append) == python
-    assert len(told) == 1, "made once"
-    other = base_environment.overlay([f"{NAME}==9.0"], told.append)
-    assert said_by(other, f"import {NAME}; print({NAME}.TIMES)") == "9"
+    assert output_of(python, "import numpy; print(numpy.__file__)") == numpy.__file__
+    assert base_environment.make_overlay([f"{NAME}==1.0"], lines.append) == python
+    assert len(lines) == 1, "made once"
+    other = base_environment.make_overlay([f"{NAME}==9.0"], lines.append)
+    assert output_of(other, f"import {NAME}; print({NAME}.TIMES)") == "9"
 
 
 @pytest.mark.parametrize("requirement", ["==1", "", "-e ."])
-def test_what_is_no_requirement(requirement):
+def test_a_text_that_is_no_requirement(requirement):
     with pytest.raises(UserError, match="is no requirement"):
-        base_environment.name_of(requirement)
+        base_environment.parse_package_name(requirement)
 
 
 @pytest.mark.slow
 def test_a_version_that_does_not_exist_is_one_line(wheels):
     with pytest.raises(UserError, match=r"cannot be made \(ERROR: No matching distribution .*--base-env"):
-        base_environment.overlay([f"{NAME}==7.0"], lambda line: None)
+        base_environment.make_overlay([f"{NAME}==7.0"], lambda line: None)
 
 
 def test_the_same_dependencies_need_no_environment(tmp_path):
@@ -87,20 +87,20 @@ def test_the_same_dependencies_need_no_environment(tmp_path):
             '[project]\nname = "x"\ndependencies = ["numpy"]\n[project.optional-dependencies]\n'
             f'all = ["x[dev]"]\ndev = ["tool-of-{arm}"]\n'
         )
-    found = base_environment.for_base(tmp_path / "base", tmp_path / "head", lambda line: None)
+    found = base_environment.choose_interpreter(tmp_path / "base", tmp_path / "head", lambda line: None)
     assert found == Path(sys.executable)
 
 
 @pytest.mark.slow
 def test_a_base_with_other_dependencies_runs_with_them_and_so_does_another_package(project, wheels):
-    """The base's environment has a package that the head's lacks: it computes a step once, and not three times."""
+    """With a package that only the base's environment has, a step is computed once instead of three times."""
     file = "tests/bench/arithmetic/__init__.py"
     step = "        loss, gradient = self.loss_and_gradient(images, labels)\n"
     times = f"        try:\n            from {NAME} import TIMES\n        except ImportError:\n            TIMES = 3\n"
-    edit(project, step, f"{times}        for _ in range(TIMES):\n    {step}", file)
-    edit(project, '    "psutil>=6,<8",\n', f'    "psutil>=6,<8",\n    "{NAME}==1.0",\n', "pyproject.toml")
+    replace_in_file(project, step, f"{times}        for _ in range(TIMES):\n    {step}", file)
+    replace_in_file(project, '    "psutil>=6,<8",\n', f'    "psutil>=6,<8",\n    "{NAME}==1.0",\n', "pyproject.toml")
     git(project, "commit", "--quiet", "--all", "--message", "with a package")
-    edit(project, f'    "{NAME}==1.0",\n', "", "pyproject.toml")
+    replace_in_file(project, f'    "{NAME}==1.0",\n', "", "pyproject.toml")
     scratch = project.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     command = ("gate", "--suite", project.parent / "small.toml", "--backend", "pytorch", *COARSE)
@@ -109,7 +109,7 @@ def test_a_base_with_other_dependencies_runs_with_them_and_so_does_another_packa
     assert "% slower (99 % interval" in bench.stdout
     assert "Installing" in bench.stderr
 
-    # Another package alone: one pair shows that both arms run, and the time is too short for a verdict.
+    # Only another package: one pair shows that both arms run, and the time is too short for a verdict.
     package = f"{NAME}==1.0"
     with Bench(*command, "--against-package", package, "--max-time", "1s", cwd=project, TMPDIR=str(scratch)) as bench:
         assert bench.end() == 2

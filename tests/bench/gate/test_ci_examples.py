@@ -1,4 +1,4 @@
-"""The examples for GitHub and GitLab in the gate's documentation: their commands are taken out of it and run."""
+"""The examples for GitHub and GitLab in docs/gate.md: their commands are extracted and run."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 
 from tests.bench.gate.repository import git
-from tests.bench.gate.test_gate import edit
+from tests.bench.gate.test_gate import replace_in_file
 from tests.bench.processes import PROJECT, arithmetic
 
 DOCUMENT = PROJECT / "docs/gate.md"
-#: What needs the network, and the service's own steps.
+#: Commands that are not run here, because they need the network.
 ELSEWHERE = re.compile(r"python -m pip ")
 
 
-def example(first_line: str) -> str:
+def find_example(first_line: str) -> str:
     blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.S)
     return next(block for block in blocks if block.startswith(first_line))
 
 
-def commands(text: str, marker: str) -> list[str]:
+def list_commands(text: str, marker: str) -> list[str]:
     found = [line.split(marker, 1)[1] for line in text.splitlines() if line.strip().startswith(marker.strip())]
     return [command for command in found if not ELSEWHERE.match(command)]
 
@@ -53,9 +53,9 @@ def test_actions_are_pinned_by_commit():
     assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", one) for one in uses)
 
 
-def test_the_github_example_passes_in_seconds_what_touches_the_readme_alone(clone, tmp_path):
-    (line,) = commands(example("name: training speed"), "      - run: ")
-    edit(clone, "# Head-to-Head", "# Head to head", "README.md")
+def test_the_github_example_passes_in_seconds_if_only_the_readme_changed(clone, tmp_path):
+    (line,) = list_commands(find_example("name: training speed"), "      - run: ")
+    replace_in_file(clone, "# Head-to-Head", "# Head to head", "README.md")
     git(clone, "commit", "--quiet", "--all", "--message", "words")
     summary = tmp_path / "summary.md"
     done = run(line, clone, GITHUB_BASE_REF="main", GITHUB_STEP_SUMMARY=str(summary))
@@ -68,10 +68,10 @@ def test_the_github_example_passes_in_seconds_what_touches_the_readme_alone(clon
 
 @pytest.mark.slow
 def test_the_gitlab_example_measures_a_change(clone):
-    lines = commands(example("training-speed:"), "    - ")
+    lines = list_commands(find_example("training-speed:"), "    - ")
     lines = [line for line in lines if not line.startswith("if:")]
     assert [line.split()[0] for line in lines] == ["git", "python"]
-    edit(clone, "PIPELINE = 1e-5", "PIPELINE = 1.1e-5", "bench/parity/tolerances.py")
+    replace_in_file(clone, "PIPELINE = 1e-5", "PIPELINE = 1.1e-5", "bench/parity/tolerances.py")
     git(clone, "commit", "--quiet", "--all", "--message", "another tolerance")
     small = f"--suite {clone.parent}/small.toml --margin 40% --margin first-step=99% --margin host-memory=20%"
     done = run(f"{lines[0]}\n{lines[1]} {small}", clone, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")

@@ -1,4 +1,4 @@
-"""`bench gate` as a user runs it: a repository of its own, real commits, real processes, arithmetic for frameworks."""
+"""`bench gate` as a user runs it: a real repository, real commits and processes, and arithmetic for frameworks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.analysis.metrics import margins
-from bench.cli import gate as command
+from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
-from bench.gate.decision import LOOKS, Verdict
-from bench.gate.gate_options import Ask
-from bench.gate.judgement import Pair
-from bench.records.launch_figures import Figures
-from tests.bench.gate.repository import git, left_over
+from bench.gate import gate_run as command
+from bench.gate.decision import DECISION_POINTS, Verdict
+from bench.gate.gate_options import GateOptions
+from bench.gate.judgement import LaunchPair
+from bench.records.launch_figures import LaunchFigures
+from tests.bench.gate.repository import git, list_left_over
 from tests.bench.processes import Bench, living, wait_until
 
 STEP = "        loss, gradient = self.loss_and_gradient(images, labels)\n"
 START = "        self.started = 0\n"
 BALLAST = (START, START + "        self.ballast = np.ones(200 * 2**20, np.uint8)\n")
 ARITHMETIC = "tests/bench/arithmetic/__init__.py"
-#: Arithmetic takes microseconds a step, so its figures scatter more than a framework's.
+#: A step of arithmetic takes microseconds, so its times vary more than a framework's.
 COARSE = ("--margin", "30%", "--margin", "first-step=99%")
 
 
-def edit(project: Path, old: str, new: str, name: str = ARITHMETIC) -> None:
+def replace_in_file(project: Path, old: str, new: str, name: str = ARITHMETIC) -> None:
     file = project / name
     assert file.read_text().count(old) == 1
     file.write_text(file.read_text().replace(old, new))
@@ -47,12 +47,12 @@ def gate(project: Path, *arguments: object, **planted: str) -> Bench:
 
 @pytest.fixture
 def here(command_line, arithmetic_here, monkeypatch):
-    """Gates the project in a folder, in this process, as far as measuring."""
+    """Runs a gate on the project in a folder, in this process, up to the first measurement."""
 
     def run(project: Path, *arguments: object):
         monkeypatch.chdir(project)
         monkeypatch.setattr(command, "PROJECT", project)
-        monkeypatch.setattr(command, "measure", lambda *_: pytest.fail("something was measured"))
+        monkeypatch.setattr(command, "measure_pairs", lambda *_: pytest.fail("something was measured"))
         suite = project.parent / "small.toml"
         return command_line("gate", "--against", "base", "--suite", suite, "--backend", "pytorch", *arguments)
 
@@ -60,8 +60,8 @@ def here(command_line, arithmetic_here, monkeypatch):
 
 
 @pytest.fixture
-def refused(here):
-    """As `here`, for what has to be refused; returns the one line."""
+def error_of(here):
+    """As `here`, for calls that have to be refused; returns the line of the error."""
 
     def run(project: Path, *arguments: object) -> str:
         status, out, err = here(project, *arguments)
@@ -73,17 +73,17 @@ def refused(here):
 
 
 @pytest.mark.slow
-def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tmp_path):
-    """By a base whose worker is older than two of the figures that the head's tells."""
+def test_a_slower_step_and_more_memory_are_found_and_reported_everywhere(project, tmp_path):
+    """The base's worker is older, and reports two figures less than the head's."""
     worker = project / "bench/worker/plugin.py"
     now = worker.read_text()
     for figure in ("closing", "harness"):
-        edit(project, f'                "{figure}_s": spent["{figure}"],\n', "", "bench/worker/plugin.py")
+        replace_in_file(project, f'                "{figure}_s": spent["{figure}"],\n', "", "bench/worker/plugin.py")
     git(project, "commit", "--quiet", "--all", "--message", "older")
     git(project, "tag", "--force", "base")
     worker.write_text(now)
-    edit(project, STEP, 4 * STEP)
-    edit(project, *BALLAST)
+    replace_in_file(project, STEP, 4 * STEP)
+    replace_in_file(project, *BALLAST)
     before = git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()
     files = [tmp_path / name for name in ("gate.json", "gate.md", "gate.xml", "summary.md")]
     options = [*COARSE, "--json", files[0], "--markdown", files[1], "--junit", files[2]]
@@ -98,9 +98,9 @@ def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tm
     assert re.search(r"most of it in \S.* ms, was .* ms; .*\(one launch pair, no interval\)", bench.stdout), (
         "the profile"
     )
-    told = json.loads(files[0].read_text())
-    assert told["commit"] == git(project, "rev-parse", "base")
-    pipeline = told["cases"][0]["metrics"]["pipeline"]
+    report = json.loads(files[0].read_text())
+    assert report["commit"] == git(project, "rev-parse", "base")
+    pipeline = report["cases"][0]["metrics"]["pipeline"]
     assert pipeline["verdict"] == "slower"
     assert 1 < pipeline["change"] < 10
     assert pipeline["interval"][0] > 0
@@ -111,14 +111,14 @@ def test_a_slower_step_and_more_memory_are_found_and_told_everywhere(project, tm
     }
     assert "pipeline" in failures
     assert (git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()) == before
-    assert left_over(project) == []
+    assert list_left_over(project) == []
     assert git(project, "worktree", "list").count("\n") == 0
 
 
 @pytest.mark.slow
-def test_another_computation_is_no_matter_of_intervals(project):
-    """A step that forgets the momentum: the first pair finds it."""
-    edit(project, "self.task.momentum * v - self.task", "0.5 * v - self.task")
+def test_a_step_that_computes_something_else_fails_after_one_pair(project):
+    """The step leaves out the momentum."""
+    replace_in_file(project, "self.task.momentum * v - self.task", "0.5 * v - self.task")
     with gate(project, *COARSE) as bench:
         assert bench.end() == 1, bench.stdout + bench.stderr
     assert "parity with the base failed: trajectory" in bench.stdout
@@ -139,38 +139,40 @@ def test_exit_statuses(verdicts, mapped, status):
     assert command.exit_status(verdicts, mapped) == status
 
 
-@pytest.mark.parametrize(("budget", "pairs"), [(None, LOOKS[-1]), (65.0, 6), (89.0, 8)])
-def test_what_stays_open_until_the_time_is_over_is_undecided(monkeypatch, budget, pairs):
-    """Pairs of 10 s each, of which another one is begun just where it would end in time."""
+@pytest.mark.parametrize(("budget", "pairs"), [(None, DECISION_POINTS[-1]), (65.0, 6), (89.0, 8)])
+def test_an_open_verdict_at_the_end_of_the_time_is_undecided(monkeypatch, budget, pairs):
+    """Pairs take 10 s each; another one starts only if it would end in time."""
     monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(step=10.0).__next__))
-    noisy = (pair(step) for step in itertools.cycle((1.2, 0.8)))
-    judged = command.until_verdict(noisy, "step", margins(()), 1, 0.01, budget, lambda line: None)
+    noisy = (make_pair(step) for step in itertools.cycle((1.2, 0.8)))
+    judged = command.until_verdict(noisy, "step", resolve_margins(()), 1, 0.01, budget, lambda line: None)
     assert (judged.verdict, judged.launches) == (Verdict.UNDECIDED, pairs)
 
 
-def test_a_time_that_the_first_look_does_not_fit_in_is_refused(monkeypatch):
+def test_a_time_below_that_of_the_first_decision_point_is_refused(monkeypatch):
     monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(step=10.0).__next__))
     with pytest.raises(UserError, match="6 launch pairs, the fewest for a verdict, take about 60 s here"):
-        command.until_verdict(iter([pair(1.0)]), "step", margins(()), 1, 0.01, 59.0, lambda line: None)
+        command.until_verdict(iter([make_pair(1.0)]), "step", resolve_margins(()), 1, 0.01, 59.0, lambda line: None)
 
 
-def pair(step: float) -> Pair:
-    return Pair(Figures("step", {"step": (1.0,) * 4}), Figures("step", {"step": (step,) * 4}), None, 10.0)
+def make_pair(step: float) -> LaunchPair:
+    return LaunchPair(
+        LaunchFigures("step", {"step": (1.0,) * 4}), LaunchFigures("step", {"step": (step,) * 4}), None, 10.0
+    )
 
 
-def test_what_no_step_depends_on_passes_at_once(project, here, monkeypatch):
-    edit(project, "# Head-to-Head", "# Head to head", "README.md")
+def test_a_change_that_no_step_depends_on_passes_at_once(project, here, monkeypatch):
+    replace_in_file(project, "# Head-to-Head", "# Head to head", "README.md")
     passed = here(project, "--skip-unchanged")
     assert passed.status == 0
     assert "nothing that training depends on has changed" in passed.out
-    edit(project, "PIPELINE = 1e-5", "PIPELINE = 2e-5", "bench/parity/tolerances.py")
+    replace_in_file(project, "PIPELINE = 1e-5", "PIPELINE = 2e-5", "bench/parity/tolerances.py")
     with pytest.raises(pytest.fail.Exception, match="something was measured"):
         here(project, "--skip-unchanged")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_a_gate_that_is_stopped_leaves_nobody_and_nothing(project, end):
+def test_a_gate_that_is_stopped_leaves_no_process_and_no_file(project, end):
     with gate(project, *COARSE) as bench:
         bench.until(lambda: "pair 1:" in bench.stderr)
         assert wait_until(bench.workers, 30)
@@ -178,13 +180,13 @@ def test_a_gate_that_is_stopped_leaves_nobody_and_nothing(project, end):
         bench.process.send_signal(end)
         assert bench.end(30) == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[end]
         assert wait_until(lambda: not living(workers), 5)
-    assert wait_until(lambda: left_over(project) == [], 5)
+    assert wait_until(lambda: list_left_over(project) == [], 5)
     assert git(project, "status", "--porcelain") == ""
 
 
 @pytest.mark.slow
 def test_an_arm_that_does_not_start_cannot_be_compared(project):
-    edit(project, START, "        raise RuntimeError('broken on purpose')\n")
+    replace_in_file(project, START, "        raise RuntimeError('broken on purpose')\n")
     with gate(project) as bench:
         assert bench.end() == 2
     assert (
@@ -196,59 +198,59 @@ def test_an_arm_that_does_not_start_cannot_be_compared(project):
 
 
 @pytest.mark.slow
-def test_a_time_that_is_too_short_is_refused_with_what_it_takes(project):
+def test_a_time_that_is_too_short_is_refused_with_the_time_needed(project):
     with gate(project, "--max-time", "2s") as bench:
         assert bench.end() == 2
     assert re.search(r"6 launch pairs, the fewest for a verdict, take about \d+ s here", bench.stderr)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--against", "nothing"], "unknown revision 'nothing': fetch it"),
-        (["--against", "--version"], "unknown revision"),
+        (["--against=--version"], "unknown revision"),
         (["--margin", "0%"], "above 0 %"),
         (["--margin", "speed=3%"], "unknown metric 'speed'"),
-        (["--undecided", "maybe"], "use pass or fail"),
+        (["--undecided", "maybe"], "use one of pass, fail"),
         (["--base-env", "nowhere"], "nowhere is no environment"),
         (["--backend", "pytorhc"], "did you mean 'pytorch'"),
         (["--json", "no/such/folder/gate.json"], "cannot write no/such/folder/gate.json"),
         (["--suite", "gat"], "did you mean 'gate'"),
-        (["--baseline", "main"], "compare with one thing: --against REV, --baseline NAME or --against-package"),
-        (["--target", "tests/test_step.py"], "leave out --task and --backend"),
+        (["--baseline", "main"], "give exactly one of --against REV, --baseline NAME and --against-package"),
+        (["--target", "tests/test_step.py"], "leave out --backend"),
     ],
 )
-def test_mistakes_are_one_line(pristine, refused, arguments, said):
-    assert said in refused(pristine, *arguments)
+def test_mistakes_are_one_line(pristine, error_of, arguments, message):
+    assert message in error_of(pristine, *arguments)
 
 
 @pytest.mark.parametrize("option", [{"skip_unchanged": True}, {"base_env": Path("venv")}, {"allow": ("versions",)}])
-def test_an_option_that_would_mean_nothing_is_refused(option):
-    """Both arms of another package have the same files, so that nothing would ever have changed."""
+def test_an_option_without_effect_is_refused(option):
+    """With another package both arms have the same files, so that nothing could have changed."""
     with pytest.raises(UserError, match=r"^--(base-env and --skip-unchanged|allow) go"):
-        Ask(packages=("torch==2.13.0",), **option).check()
+        GateOptions(packages=("torch==2.13.0",), **option).check()
 
 
-def test_a_case_that_the_base_has_and_the_working_tree_lacks(project, refused):
-    edit(project, '"pytorch": Entry', '"torch": Entry', "backends/__init__.py")
-    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): bring them back" in refused(project)
+def test_a_case_that_the_base_has_and_the_working_tree_lacks(project, error_of):
+    replace_in_file(project, '"pytorch": BackendEntry', '"torch": BackendEntry', "backends/__init__.py")
+    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): bring them back" in error_of(project)
 
 
-def test_a_base_without_the_suite_and_a_shallow_clone_are_told(project, refused):
+def test_a_base_without_the_suite_and_a_shallow_clone_are_explained(project, error_of):
     git(project, "checkout", "--quiet", "--orphan", "other")
     git(project, "rm", "--quiet", "-r", "--cached", ".")
     git(project, "commit", "--quiet", "--allow-empty", "--message", "empty")
     git(project, "checkout", "--quiet", "--force", "base")
-    assert "has no bench/worker/__main__.py" in refused(project, "--against", "other")
+    assert "has no bench/worker/__main__.py" in error_of(project, "--against", "other")
     (project / "more").touch()
     git(project, "add", "more")
     git(project, "commit", "--quiet", "--message", "more")
     shallow = project.parent / "shallow"
     git(project, "branch", "main-line")
     git(project.parent, "clone", "--quiet", "--depth", "1", "--branch", "main-line", f"file://{project}", str(shallow))
-    assert "fetch-depth: 0" in refused(shallow)
+    assert "fetch-depth: 0" in error_of(shallow)
 
 
-def test_where_there_is_no_repository(project, refused):
+def test_where_there_is_no_repository(project, error_of):
     shutil.rmtree(project / ".git")
-    assert "is in no git repository" in refused(project)
+    assert "is in no git repository" in error_of(project)

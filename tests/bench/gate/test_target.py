@@ -1,4 +1,4 @@
-"""`bench gate --target`: the training step of somebody else's project, gated for real."""
+"""`bench gate --target`: the training step of another project is gated, with real processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.gate import decision
-from tests.bench.gate.repository import git, left_over, made
+from bench.measure import conductor
+from bench.measure.conductor import run_launch
+from tests.bench.gate.repository import git, list_left_over, make_repository
 from tests.bench.processes import Bench, arithmetic
 
 EXAMPLE = Path(__file__).with_name("example_project")
@@ -28,7 +30,7 @@ FIRST = "        hidden = np.maximum(images @ self.first, 0)\n"
 def project(tmp_path):
     shutil.copytree(EXAMPLE, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "small.toml").write_text(SUITE)
-    return made(tmp_path / "project")
+    return make_repository(tmp_path / "project")
 
 
 def command(project: Path, test: str) -> tuple[object, ...]:
@@ -38,7 +40,8 @@ def command(project: Path, test: str) -> tuple[object, ...]:
 
 @pytest.fixture
 def here(command_line, monkeypatch):
-    """Gates a test with the conductor in this process."""
+    """Runs a gate on a test with the conductor in this process; only the workers have their own."""
+    monkeypatch.setattr(conductor, "run_launch", run_launch)
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
     monkeypatch.setenv("SHORT_WARMUP", "yes")
 
@@ -50,8 +53,8 @@ def here(command_line, monkeypatch):
 
 
 @pytest.fixture
-def refused(here):
-    """As `here`, for what has to be refused; returns the one line."""
+def error_of(here):
+    """As `here`, for calls that have to be refused; returns the line of the error."""
 
     def run(project: Path, test: str) -> str:
         ended = here(project, test)
@@ -62,7 +65,7 @@ def refused(here):
     return run
 
 
-def edit(project: Path, old: str, new: str, name: str = TRAINING) -> None:
+def replace_in_file(project: Path, old: str, new: str, name: str = TRAINING) -> None:
     file = project / name
     assert file.read_text().count(old) == 1
     file.write_text(file.read_text().replace(old, new))
@@ -70,7 +73,7 @@ def edit(project: Path, old: str, new: str, name: str = TRAINING) -> None:
 
 @pytest.mark.slow
 def test_a_slower_step_is_found(project):
-    edit(project, FIRST, 3 * FIRST)
+    replace_in_file(project, FIRST, 3 * FIRST)
     scratch = project.parent / "scratch"
     scratch.mkdir()
     where = {"SHORT_WARMUP": "yes", "TMPDIR": str(scratch)}
@@ -78,15 +81,15 @@ def test_a_slower_step_is_found(project):
         assert bench.end() == 1, bench.stdout + bench.stderr
     assert f"{FILE}::test_training_step: " in bench.stdout
     assert "% slower (99 % interval" in bench.stdout
-    assert left_over(project) == []
+    assert list_left_over(project) == []
     assert git(project, "status", "--porcelain") == f"M {TRAINING}"
 
 
 @pytest.mark.slow
-def test_what_stays_open_until_the_last_look_is_undecided(project, here, monkeypatch):
-    """Margins that no noise leaves room for, and next to no false alarm allowed; every round has a setup."""
-    edit(project, '"""The training step."""', '"""The step."""')
-    monkeypatch.setattr(decision, "LOOKS", (2,))
+def test_an_open_verdict_at_the_last_decision_point_is_undecided(project, here, monkeypatch):
+    """The margins are below any noise, and almost no false alarm is allowed; every round has a setup."""
+    replace_in_file(project, '"""The training step."""', '"""The step."""')
+    monkeypatch.setattr(decision, "DECISION_POINTS", (2,))
     tiny = [f"{name}0.0001%" for name in ("", "first-step=", "host-memory=")]
     options = [part for margin in tiny for part in ("--margin", margin)]
     ended = here(project, "::test_from_scratch", *options, "--alpha", "0.0001%")
@@ -98,29 +101,29 @@ def test_what_stays_open_until_the_last_look_is_undecided(project, here, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("test", "said"),
+    ("test", "message"),
     [
         ("::test_that_times_nothing", "times nothing: call pytest-benchmark's `benchmark` in it"),
         ("", "names 3 tests"),
         ("::test_of_another_name", "test_of_another_name"),
     ],
 )
-def test_a_test_that_cannot_be_gated(project, refused, test, said):
-    assert said in refused(project, test)
+def test_a_test_that_cannot_be_gated(project, error_of, test, message):
+    assert message in error_of(project, test)
 
 
-def test_a_test_that_one_side_lacks(project, refused):
+def test_a_test_that_one_side_lacks(project, error_of):
     (project / FILE).rename(project / "moved.py")
-    assert "cannot compare: the working tree has no tests/test_training_speed.py" in refused(project, "")
+    assert "cannot compare: the working tree has no tests/test_training_speed.py" in error_of(project, "")
 
 
 @pytest.mark.slow
-def test_a_package_that_comes_from_the_working_tree_is_refused(project, refused):
+def test_a_package_that_comes_from_the_working_tree_is_refused(project, error_of):
     """As with an editable install: both arms would measure the same code."""
-    edit(
+    replace_in_file(
         project,
         "import numpy as np\nimport pytest\n",
         f"import sys\nsys.path.insert(0, {str(project)!r})\nimport numpy as np\nimport pytest\n",
         FILE,
     )
-    assert "was imported from the working tree" in refused(project, "::test_training_step")
+    assert "was imported from the working tree" in error_of(project, "::test_training_step")

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from bench.machine import environment as module
-from bench.machine.environment import environment, git, packages, variables
+from bench.machine.environment import describe_environment, describe_git, list_packages, list_variables
 
 
 def test_the_facts_are_there_and_json_ready_in_half_a_second():
-    environment()
+    describe_environment()
     began = time.perf_counter()
-    facts = environment()
+    facts = describe_environment()
     assert time.perf_counter() - began < 0.5
 
     assert json.loads(json.dumps(facts)) == facts
@@ -32,7 +32,7 @@ def test_the_facts_are_there_and_json_ready_in_half_a_second():
 def test_nothing_personal_is_in_it(monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", f"{Path.home()}/lib/libtcmalloc.so:/opt/b.so")
     monkeypatch.setenv("KERAS_API_KEY", "sesame")
-    text = json.dumps(environment(), ensure_ascii=False)
+    text = json.dumps(describe_environment(), ensure_ascii=False)
     assert str(Path.home()) not in text
     assert str(module.PROJECT) not in text
     assert "sesame" not in text
@@ -42,7 +42,7 @@ def test_nothing_personal_is_in_it(monkeypatch):
 
 
 def test_variables_that_steer_a_framework_are_kept_and_others_are_not():
-    found = variables(
+    found = list_variables(
         {
             "OMP_NUM_THREADS": "2",
             "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/home/me/cuda --xla_x=3",
@@ -61,17 +61,17 @@ def test_variables_that_steer_a_framework_are_kept_and_others_are_not():
 
 def test_versions_are_read_without_importing_anything():
     code = (
-        "import sys; from bench.machine.environment import environment; e = environment();"
+        "import sys; from bench.machine.environment import describe_environment; e = describe_environment();"
         "print(e['packages']['numpy'], bool({'torch', 'tensorflow', 'keras', 'numpy'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     version, imported = done.stdout.split()
-    assert version == packages()["numpy"]
+    assert version == list_packages()["numpy"]
     assert imported == "False"
 
 
-def test_the_revision_is_told_and_whether_files_differ_from_it(tmp_path):
-    assert git(tmp_path) is None
+def test_git_has_the_revision_and_whether_files_differ_from_it(tmp_path):
+    assert describe_git(tmp_path) is None
 
     def command(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -81,10 +81,10 @@ def test_the_revision_is_told_and_whether_files_differ_from_it(tmp_path):
     (tmp_path / "file").write_text("1")
     command("add", "file")
     command("commit", "-m", "first")
-    assert git(tmp_path)["dirty"] is False
-    assert len(git(tmp_path)["revision"]) == 40
+    assert describe_git(tmp_path)["dirty"] is False
+    assert len(describe_git(tmp_path)["revision"]) == 40
     (tmp_path / "file").write_text("2")
-    assert git(tmp_path)["dirty"] is True
+    assert describe_git(tmp_path)["dirty"] is True
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_tightest_control_group_is_found(tmp_path, monkeypatch, files, quota
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    monkeypatch.setattr(module, "CGROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(module, "CGROUPS", tmp_path / "sys")
-    assert module.cpu()["quota"] == quota
-    assert environment()["memory"]["limit"] == limit
+    monkeypatch.setattr(module, "CGROUP_FILE", tmp_path / "cgroup")
+    monkeypatch.setattr(module, "CGROUP_ROOT", tmp_path / "sys")
+    assert module.describe_cpu()["quota"] == quota
+    assert describe_environment()["memory"]["limit"] == limit

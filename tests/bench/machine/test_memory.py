@@ -24,9 +24,9 @@ peaks = []
 memory.reset_peak()
 for size in (1 << 20, 300 << 20, 1 << 20):
     touch(size)
-    peaks.append(memory.peak_bytes())
+    peaks.append(memory.read_peak_bytes())
     memory.reset_peak()
-print(json.dumps(peaks + [memory.resident_bytes()]))
+print(json.dumps(peaks + [memory.read_resident_bytes()]))
 """
 
 
@@ -51,7 +51,7 @@ def family():
         child.start()
     for done in waits:
         done.wait()
-    size = memory.children_bytes()
+    size = memory.compute_children_bytes()
     over.set()
     for child in children:
         child.join()
@@ -59,14 +59,14 @@ def family():
 
 with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
     sum(mapped[::4096])
-    print(json.dumps([memory.children_bytes(), family()]), flush=True)
+    print(json.dumps([memory.compute_children_bytes(), family()]), flush=True)
     sys.stdin.readline()
-    print(json.dumps([memory.children_bytes(), family()]), flush=True)
+    print(json.dumps([memory.compute_children_bytes(), family()]), flush=True)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sizes are read from Linux' /proc")
-def test_children_count_what_is_theirs_alone_whoever_else_maps_the_same_files(tmp_path):
+def test_children_count_only_their_own_memory_whatever_other_processes_map(tmp_path):
     """Two children write 20 MB each of the 100 MB that they inherit; a stranger maps the same file."""
     file = tmp_path / "library"
     file.write_bytes(b"x" * (100 << 20))
@@ -94,23 +94,23 @@ def test_a_phase_shows_its_own_peak_and_not_an_earlier_one():
     assert resident == pytest.approx(after, abs=5)
 
 
-def test_nothing_is_said_off_linux(monkeypatch, tmp_path):
+def test_without_proc_all_sizes_are_unknown(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
     monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "no" / "clear_refs")
-    assert memory.peak_bytes() is None
-    assert memory.resident_bytes() is None
+    assert memory.read_peak_bytes() is None
+    assert memory.read_resident_bytes() is None
     assert memory.reset_peak() is False
-    phases = memory.Phases()
+    phases = memory.PhaseRecorder()
     phases.end("build", children=True)
-    assert phases.told() == [{"name": "build", "peak": None, "live": None, "children": 0}]
+    assert phases.as_dicts() == [{"name": "build", "peak": None, "live": None, "children": 0}]
 
 
 def test_a_proc_that_cannot_be_written_is_noted(monkeypatch, tmp_path):
     (tmp_path / "status").write_text("VmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n")
     monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
     monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "no" / "clear_refs")
-    assert (memory.peak_bytes(), memory.resident_bytes()) == (2 * 2**20, 2**20)
-    phases = memory.Phases()
+    assert (memory.read_peak_bytes(), memory.read_resident_bytes()) == (2 * 2**20, 2**20)
+    phases = memory.PhaseRecorder()
     phases.end("import")
     assert not phases.resettable
     monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "clear_refs")

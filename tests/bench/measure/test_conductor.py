@@ -1,4 +1,4 @@
-"""The conductor and real workers: who works when, and what becomes of the others when one fails."""
+"""The conductor with real workers: the order of their work, and how the others go on when one fails."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
 from bench import data
-from bench.data.subset import limit
+from bench.data.subset import limit_training_images
 from bench.measure import conductor, record_builder
-from bench.measure.conductor import Haste
-from bench.measure.worker_process import environment
+from bench.measure.conductor import LaunchLimits
+from bench.measure.worker_process import build_environment
 from bench.records.round_kinds import COMPARED, KINDS
 from bench.weights import checkpoints
 from bench.worker.job import Job
-from bench.worker.planted_fault import Plant
+from bench.worker.planted_fault import PlantedFault
 from tests.bench.processes import SITE, living
 
 TASK = Task(
@@ -39,24 +39,24 @@ TASK = Task(
 
 
 class Watcher:
-    """Notes what it is told; may do something between rounds, when nobody holds the baton."""
+    """Notes all progress; may call `between` after each round, when no worker has the baton."""
 
     def __init__(self, between=lambda kind, number: None) -> None:
         self.rounds: list[tuple[str, int, str]] = []
         self.events: list[tuple[str, str]] = []
         self.between = between
 
-    def event(self, case, message) -> None:
+    def on_event(self, case, message) -> None:
         self.events.append((case, message["event"]))
 
-    def round(self, case, kind, number, of, images_per_second) -> None:
+    def on_round(self, case, kind, number, of, images_per_second) -> None:
         self.rounds.append((kind, number, case))
         self.between(kind, number)
 
 
-def jobs(folder: Path, *names: str, rounds: int = 4, later: int = 0) -> list[Job]:
-    """A job a name, which is its case and, for arithmetic, its fault."""
-    dataset = limit(data.load("digits"), TASK.train_limit, 0)
+def make_jobs(folder: Path, *names: str, rounds: int = 4, later: int = 0) -> list[Job]:
+    """Make a job for each name, which is its case and also the fault of its arithmetic backend."""
+    dataset = limit_training_images(data.load("digits"), TASK.train_limit, 0)
     kinds = ("train_images", "train_labels", "test_images", "test_labels")
     save_file({kind: getattr(dataset, kind) for kind in kinds}, folder / "data.safetensors")
     checkpoint = checkpoints.obtain(TASK).folder
@@ -84,45 +84,52 @@ def jobs(folder: Path, *names: str, rounds: int = 4, later: int = 0) -> list[Job
     return made
 
 
-def launched(
+def run_launch(
     folder: Path, *names: str, watcher: Watcher, rounds: int = 4, later: int = 0, round_seconds: float = 0.02
-) -> dict[str, conductor.Outcome]:
+) -> dict[str, conductor.WorkerOutcome]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SITE))
         patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)
-        made = jobs(folder, *names, rounds=rounds, later=later)
-        done = conductor.launch(made, round_seconds, random.Random(1), watcher)
+        made = make_jobs(folder, *names, rounds=rounds, later=later)
+        done = conductor.run_launch(made, round_seconds, random.Random(1), watcher)
     return {outcome.job.case: outcome for outcome in done.outcomes}
 
 
-def worker_of(case: str) -> psutil.Process:
-    """The worker that runs a case, known by its job file."""
-    mine = psutil.Process().children()
-    return next(p for p in mine if any(f"/{case}/job.json" in part for part in p.cmdline()))
+def find_worker(case: str) -> psutil.Process:
+    """Find the worker that runs a case, by its job file."""
+    children = psutil.Process().children()
+    return next(p for p in children if any(f"/{case}/job.json" in part for part in p.cmdline()))
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A launch of three cases in which nothing fails, and one of them sleeps 10 ms in every step.
+    """A launch of three cases without failures, one of which sleeps 10 ms in every step.
 
-    All do the same steps, so that what is a short round for the others is one of a hundred times as long for it.
+    All do the same number of steps, so its rounds last a hundred times as long as those of the others.
     """
     watcher = Watcher()
     folder = tmp_path_factory.mktemp("sound")
-    outcomes = launched(folder, "a", "b", "sleep 10", watcher=watcher, later=2, round_seconds=0.002)
+    outcomes = run_launch(folder, "a", "b", "sleep 10", watcher=watcher, later=2, round_seconds=0.002)
     return outcomes, watcher, folder
 
 
 @pytest.mark.slow
-def test_every_worker_goes_the_whole_way_and_leaves_its_files(sound):
+def test_every_worker_finishes_and_writes_its_files(sound):
     outcomes, _, folder = sound
     assert [outcome.failure for outcome in outcomes.values()] == [None] * 3
     for case, outcome in outcomes.items():
         assert {p.name for p in (folder / case).glob("*.npz")} == {"proof.npz", "fine_tune.npz"}
         assert (folder / case / "benchmark.json").stat().st_size
-        said = outcome.said
-        assert set(said) >= {"built", "proven", "memory", "calibrated pipeline", "calibrated compute", "fine-tuned 0"}
-        assert said["fine-tuned 0"]["correct"] > 36, "better than chance on 360 test images"
+        messages = outcome.messages
+        assert set(messages) >= {
+            "built",
+            "proven",
+            "memory",
+            "calibrated pipeline",
+            "calibrated compute",
+            "fine-tuned 0",
+        }
+        assert messages["fine-tuned 0"]["correct"] > 36, "better than chance on 360 test images"
 
 
 @pytest.mark.slow
@@ -143,11 +150,11 @@ def test_later_rounds_follow_after_the_first_ones_of_all_kinds_and_count_with_th
     later = [(kind, number) for kind in COMPARED for number in (3, 4)]
     assert order == [*first, *(("loader", number) for number in (1, 2, 3, 4)), *later]
     for outcome in outcomes.values():
-        assert {kind: len(seconds) for kind, seconds in record_builder.step_seconds(outcome).items()} == dict.fromkeys(
-            KINDS, 4
-        )
-        assert [phase["name"] for phase in outcome.said["memory"]["host"]].count("training") == 1
-    by_case = {case: record_builder.step_seconds(outcome)["compute"] for case, outcome in outcomes.items()}
+        assert {
+            kind: len(seconds) for kind, seconds in record_builder.read_step_seconds(outcome).items()
+        } == dict.fromkeys(KINDS, 4)
+        assert [phase["name"] for phase in outcome.messages["memory"]["host"]].count("training") == 1
+    by_case = {case: record_builder.read_step_seconds(outcome)["compute"] for case, outcome in outcomes.items()}
     assert min(by_case["sleep 10"]) > 0.01 > max(by_case["a"]), "in both halves"
 
 
@@ -160,14 +167,16 @@ def test_the_first_worker_waits_while_the_others_start(sound):
 
 
 @pytest.mark.slow
-def test_in_haste_workers_are_built_side_by_side_and_the_hopeless_are_left_behind(tmp_path, monkeypatch):
+def test_a_search_builds_workers_side_by_side_and_ends_slow_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(SITE))
-    made = jobs(tmp_path, "a", "raise in build", "b", "sleep 10", "c", rounds=2)
+    made = make_jobs(tmp_path, "a", "raise in build", "b", "sleep 10", "c", rounds=2)
     made = [job.model_copy(update={"rests": True, "kinds": ("pipeline",), "seeds": ()}) for job in made]
-    asked = []
-    haste = Haste(abreast=2, slowest=5.0, late=lambda: len(asked) == 3 or asked.append(1) is not None)
+    starts = []
+    limits = LaunchLimits(
+        parallel_builds=2, max_slowdown=5.0, is_too_late=lambda: len(starts) == 3 or starts.append(1) is not None
+    )
     watcher = Watcher()
-    done = conductor.launch(made, 0.02, random.Random(1), watcher, haste=haste)
+    done = conductor.run_launch(made, 0.02, random.Random(1), watcher, limits=limits)
     a, raised, b, slow, late = done.outcomes
     assert watcher.events.index(("b", "built")) < watcher.events.index(("a", "calibrated"))
     assert a.failure is None
@@ -175,7 +184,7 @@ def test_in_haste_workers_are_built_side_by_side_and_the_hopeless_are_left_behin
     assert raised.failure.reason == "ValueError: planted: raised in build"
     assert re.fullmatch(r"a step takes [\d.]+ times as long as a's", slow.failure.reason)
     assert late.failure is None
-    assert late.said == {}, "it was too late to start it"
+    assert late.messages == {}, "it was too late to start it"
     assert {case for _, _, case in watcher.rounds} == {"a", "b"}
 
 
@@ -188,7 +197,7 @@ def test_all_cases_do_the_same_steps_and_a_planted_sleep_appears_in_full(sound):
     for quick, slow in zip(entries["a"], entries["sleep 10"], strict=True):
         steps = slow["extra_info"]["steps_per_round"]
         if slow["extra_info"]["kind"] == "loader":
-            continue  # compared with nothing, and nothing sleeps in it
+            continue  # nothing is compared with it, and it has no sleep
         assert quick["extra_info"]["steps_per_round"] == steps
         assert len(slow["stats"]["data"]) == 2, "in each half"
         assert min(slow["stats"]["data"]) >= steps * 0.010
@@ -200,11 +209,11 @@ def test_all_cases_do_the_same_steps_and_a_planted_sleep_appears_in_full(sound):
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """One launch in which every way to fail is taken, and one worker that is sound."""
+    """One launch with a worker for every kind of failure, and one without a fault."""
 
     def between(kind, number):
         if (kind, number) == ("pipeline", 1) and not killed:
-            killed.append(worker_of("resting"))
+            killed.append(find_worker("resting"))
             grandchildren.extend(killed[0].children(recursive=True))
             killed[0].kill()
 
@@ -220,15 +229,15 @@ def failing(tmp_path_factory):
         "raise in fine-tune",
         "resting",
     )
-    outcomes = launched(tmp_path_factory.mktemp("failing"), *names, watcher=watcher)
+    outcomes = run_launch(tmp_path_factory.mktemp("failing"), *names, watcher=watcher)
     return outcomes, [*killed, *grandchildren]
 
 
 @pytest.mark.slow
-def test_the_others_go_on_when_workers_fail(failing):
+def test_other_workers_go_on_when_some_fail(failing):
     outcomes, _ = failing
     assert [case for case, outcome in outcomes.items() if not outcome.failure] == ["sound"]
-    assert "fine-tuned 0" in outcomes["sound"].said
+    assert "fine-tuned 0" in outcomes["sound"].messages
 
 
 @pytest.mark.slow
@@ -243,7 +252,7 @@ def test_the_others_go_on_when_workers_fail(failing):
         ("hang in round", "pipeline rounds", "no answer for 5 s, killed"),
     ],
 )
-def test_a_failure_is_told_with_its_phase_and_reason(failing, case, phase, reason):
+def test_a_failure_has_its_phase_and_reason(failing, case, phase, reason):
     failure = failing[0][case].failure
     assert (failure.phase, failure.reason) == (phase, reason)
 
@@ -257,7 +266,7 @@ def test_a_failure_carries_the_last_lines_of_the_output(failing):
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_tells_the_stacks_of_its_threads_and_its_peak(failing):
+def test_the_failure_of_a_hung_worker_has_its_stacks_and_its_peak(failing):
     failure = failing[0]["hang in round"].failure
     stacks = "\n".join(failure.stacks)
     assert "in _fail" in stacks, "where it sleeps"
@@ -266,23 +275,24 @@ def test_a_worker_that_hangs_tells_the_stacks_of_its_threads_and_its_peak(failin
 
 
 @pytest.mark.slow
-def test_nobody_is_left_behind(failing):
+def test_no_process_is_left(failing):
     _, killed = failing
-    assert len(killed) >= 2, "the worker, and what stood for its data loader"
+    assert len(killed) >= 2, "the worker, and the process that represents its data loader"
     assert living(killed) == []
     assert psutil.Process().children(recursive=True) == []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux' /proc")
-def test_300_planted_mb_show_in_their_phase_and_in_no_earlier_one(tmp_path):
-    made = jobs(tmp_path, "plain", "holds", rounds=2)
-    made[1] = made[1].model_copy(update={"plant": Plant(memory=300 * 2**20)})
+def test_300_planted_mb_appear_in_their_phase_and_in_no_earlier_one(tmp_path):
+    made = make_jobs(tmp_path, "plain", "holds", rounds=2)
+    made[1] = made[1].model_copy(update={"plant": PlantedFault(memory=300 * 2**20)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SITE))
-        done = conductor.launch(made, 0.02, random.Random(1), Watcher())
+        done = conductor.run_launch(made, 0.02, random.Random(1), Watcher())
     plain, holds = (
-        {phase["name"]: phase["peak"] / 2**20 for phase in outcome.said["memory"]["host"]} for outcome in done.outcomes
+        {phase["name"]: phase["peak"] / 2**20 for phase in outcome.messages["memory"]["host"]}
+        for outcome in done.outcomes
     )
     before = ["interpreter", "import", "data", "build", "first step"]
     assert list(plain) == [*before, "training", "fine-tune", "evaluation"]
@@ -292,35 +302,35 @@ def test_300_planted_mb_show_in_their_phase_and_in_no_earlier_one(tmp_path):
 
 
 def test_an_order_is_drawn_for_every_round_and_alternates():
-    orders = list(conductor.balanced_orders(["a", "b", "c"], 40, random.Random(2)))
+    orders = list(conductor.draw_balanced_orders(["a", "b", "c"], 40, random.Random(2)))
     assert all(second == first[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True))
-    assert len({tuple(order) for order in orders}) == 6, "all orders come up"
+    assert len({tuple(order) for order in orders}) == 6, "all orders occur"
     first = [order[0] for order in orders]
     assert min(first.count(worker) for worker in "abc") >= 5
 
 
-def test_launches_leave_the_environment_as_it_was(monkeypatch):
+def test_a_launch_does_not_change_the_environment(monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-disable")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     before = dict(os.environ)
     job = Job.model_construct(backend="pytorch", variant=Variant(threads=3))
-    made = environment(job)
+    made = build_environment(job)
     assert dict(os.environ) == before
     assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
     assert "PYTEST_ADDOPTS" not in made, "the user's options for pytest are not for the workers"
-    assert len({len(environment(job)["HEADTOHEAD_PADDING"]) for _ in range(20)}) > 10
+    assert len({len(build_environment(job)["HEADTOHEAD_PADDING"]) for _ in range(20)}) > 10
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_elsewhere_at_the_end_has_failed(tmp_path, monkeypatch):
-    """Its rounds would be lost, and nobody would be told."""
-    rounds = conductor._Crew.rounds
+def test_a_worker_that_has_not_finished_at_the_end_has_failed(tmp_path, monkeypatch):
+    """Otherwise its rounds would be lost without a message."""
+    run_rounds = conductor._LaunchWorkers.run_rounds
 
     def forgetful(self, kind, *arguments) -> None:
         if kind != "compute":
-            rounds(self, kind, *arguments)
+            run_rounds(self, kind, *arguments)
 
-    monkeypatch.setattr(conductor._Crew, "rounds", forgetful)
-    outcome = launched(tmp_path, "sound", watcher=Watcher(), rounds=2)["sound"]
+    monkeypatch.setattr(conductor._LaunchWorkers, "run_rounds", forgetful)
+    outcome = run_launch(tmp_path, "sound", watcher=Watcher(), rounds=2)["sound"]
     assert outcome.failure
     assert outcome.failure.reason == "it rests at 'calibrated' when all should have finished"

@@ -1,4 +1,4 @@
-"""Faults driven through real processes: kills at random moments, no memory, no disk, a clock that jumps."""
+"""Faults in real processes: kills at random moments, no memory, a full disk, a clock that jumps."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.analysis.launches import by_task
+from bench.analysis.launches import group_by_task
 from bench.measure import resume, worker_process
 from bench.records import store
-from tests.bench.measure.test_conductor import Watcher, launched
+from tests.bench.measure.test_conductor import Watcher, run_launch
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
 pytestmark = pytest.mark.slow
 
-#: In each of the chains, which go on side by side.
+#: Kills in each chain of resumed runs, and the number of chains, which run side by side.
 KILLS = 10
 CHAINS = 2
-#: A whole run of two launches lasts about this long on a quiet machine.
+#: Approximate duration of a complete run of two launches on an idle machine.
 RUN_SECONDS = 3.0
 
 
-def test_kills_at_random_moments_lose_nothing_that_is_finished(tmp_path):
-    """Conductors and workers are killed; each time the run is resumed, until it is done, and then begun anew."""
+def test_kills_at_random_moments_lose_no_finished_launch(tmp_path):
+    """Conductors and workers are killed. Each time the run is resumed, until it is done; then a new one starts."""
     folders = [tmp_path / str(number) for number in range(CHAINS)]
     with ThreadPoolExecutor(CHAINS) as pool:
         chains = list(pool.map(chain, folders))
@@ -45,7 +45,7 @@ def chain(folder: Path) -> tuple[Counter[str], bool]:
     folder.mkdir()
     draw = random.Random(folder.name)
     results, suite = folder / "results", suite_file(folder, launches=2)
-    home = {"HEADTOHEAD_HOME": str(folder / "home")}  # one measurement at a time, in each home
+    home = {"HEADTOHEAD_HOME": str(folder / "home")}  # each home has its own lock
     run: Path | None = None
     seen: dict[Path, dict[str, object]] = {}
     killed: Counter[str] = Counter()
@@ -64,23 +64,23 @@ def chain(folder: Path) -> tuple[Counter[str], bool]:
                 killed[victim] += 1
                 if victim == "conductor":
                     bench.end(10)
-                    assert wait_until(lambda w=workers: not living(w), 5), "workers end by themselves"
+                    assert wait_until(lambda w=workers: not living(w), 5), "workers end on their own"
             status = bench.end()
         assert status in (0, 1, -signal.SIGKILL), bench.stdout + bench.stderr
         assert "Traceback" not in bench.stdout + bench.stderr
-        for one in store.runs(results):
-            records, problems = store.read(one)
+        for one in store.list_runs(results):
+            records, problems = store.read_records(one)
             assert problems == [], "a record is whole or absent"
             now = {f"{r.case} {r.launch}": (r.pipeline, r.fine_tunes, r.failure) for r in records}
-            assert seen.get(one, {}).items() <= now.items(), "what was finished stays as it was"
+            assert seen.get(one, {}).items() <= now.items(), "a finished launch stays unchanged"
             seen[one] = now
-        newest = store.runs(results)[-1:]
-        begun = newest and status == -signal.SIGKILL and (newest[0] / resume.FILE).is_file()
+        newest = store.list_runs(results)[-1:]
+        begun = newest and status == -signal.SIGKILL and (newest[0] / resume.REQUEST_FILE).is_file()
         run = newest[0] if begun else None
     if run:
         with Bench("run", "--resume", run, "--results", results, cwd=folder, **home) as bench:
             assert bench.end() in (0, 1)
-        (task,) = by_task(store.read(run)[0])
+        (task,) = group_by_task(store.read_records(run)[0])
         assert all(len(case.finished) + len(case.failed) >= 2 for case in task.cases)
     return killed, any(seen.values())
 
@@ -90,8 +90,8 @@ def kill(pid: int) -> None:
         psutil.Process(pid).kill()
 
 
-def test_a_worker_that_gets_no_memory_says_so_with_phase_and_peak(tmp_path):
-    outcomes = launched(tmp_path, "sound", "exhaust memory in round", watcher=Watcher())
+def test_a_lack_of_memory_is_reported_with_phase_and_peak(tmp_path):
+    outcomes = run_launch(tmp_path, "sound", "exhaust memory in round", watcher=Watcher())
     failure = outcomes["exhaust memory in round"].failure
     assert outcomes["sound"].failure is None
     assert failure.phase == "pipeline rounds"
@@ -101,11 +101,11 @@ def test_a_worker_that_gets_no_memory_says_so_with_phase_and_peak(tmp_path):
     assert failure.peak > 20 * 2**20
 
 
-def test_a_worker_that_the_kernel_kills_for_memory_is_told_from_one_that_someone_killed(tmp_path, monkeypatch):
-    """The kernel's counter is faked: making it count takes a control group of one's own."""
+def test_a_kill_for_lack_of_memory_differs_from_any_other_kill(tmp_path, monkeypatch):
+    """The kernel's counter is faked: to make it count, a separate control group would be needed."""
     counts = iter(range(1000))
-    monkeypatch.setattr(worker_process, "out_of_memory_kills", lambda: next(counts))
-    failure = launched(tmp_path, "die in round", watcher=Watcher())["die in round"].failure
+    monkeypatch.setattr(worker_process, "count_out_of_memory_kills", lambda: next(counts))
+    failure = run_launch(tmp_path, "die in round", watcher=Watcher())["die in round"].failure
     assert failure.phase == "pipeline rounds"
     assert failure.reason.startswith("out of memory at ")
     assert "killed by SIGKILL" in failure.reason
@@ -118,7 +118,7 @@ def test_a_clock_that_jumps_changes_no_figure(tmp_path):
     with Bench(*command, cwd=tmp_path, JUMPING_CLOCK="yes") as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
     took = time.monotonic() - began
-    records, problems = store.read(next(results.iterdir()))
+    records, problems = store.read_records(next(results.iterdir()))
     assert (len(records), problems) == (2, [])
     assert len({record.started[:10] for record in records}) == 2, "the planted clock does jump by days"
     for record in records:
@@ -130,21 +130,21 @@ def test_a_clock_that_jumps_changes_no_figure(tmp_path):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """Makes a file system of so many bytes, which takes root."""
+    """Makes a file system of a given number of bytes; that needs root."""
     disk = tmp_path / "disk"
     disk.mkdir()
 
-    def made(size: int) -> Path:
+    def make(size: int) -> Path:
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(disk)]
         if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("mounting a small file system takes root")
+            pytest.skip("mounting a small file system needs root")
         return disk
 
-    yield made
+    yield make
     subprocess.run(["umount", "--lazy", str(disk)], capture_output=True)
 
 
-def test_a_full_disk_is_said_in_one_line_and_what_is_complete_stays(tiny_disk, tmp_path):
+def test_a_full_disk_is_reported_in_one_line_and_complete_files_stay(tiny_disk, tmp_path):
     disk = tiny_disk(2**14)
     suite = suite_file(tmp_path, launches=2)
     command = ("run", "--suite", suite, "--backend", "pytorch", "--results", disk)
@@ -163,20 +163,20 @@ def test_a_full_disk_is_said_in_one_line_and_what_is_complete_stays(tiny_disk, t
     assert not list(run.rglob("*.tmp"))
 
 
-def test_a_full_home_is_said_in_one_line_and_nothing_half_written_stays(tiny_disk, tmp_path, command_line, monkeypatch):
+def test_a_full_home_is_reported_in_one_line_and_no_partial_file_stays(tiny_disk, tmp_path, command_line, monkeypatch):
     disk = tiny_disk(2**20)
     monkeypatch.setenv("HEADTOHEAD_HOME", str(disk))
-    refused = command_line("run", "--task", "embedded", "--weights", "random")
-    assert (refused.status, refused.out) == (2, "")
-    assert refused.err.startswith(f"bench: {disk / 'checkpoints'} cannot be written (")
-    assert "No space left on device" in refused.err
-    assert refused.err.count("\n") == 1
+    refusal = command_line("run", "--task", "embedded", "--weights", "random")
+    assert (refusal.status, refusal.out) == (2, "")
+    assert refusal.err.startswith(f"bench: {disk / 'checkpoints'} cannot be written (")
+    assert "No space left on device" in refusal.err
+    assert refusal.err.count("\n") == 1
     assert list((disk / "checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [2**14, 98_304])
-def test_a_full_temporary_folder_is_said_in_one_line(tiny_disk, tmp_path, size):
-    """The images do not fit, or they do and a worker's files do not."""
+def test_a_full_temporary_folder_is_reported_in_one_line(tiny_disk, tmp_path, size):
+    """Either the images do not fit, or they do but a worker's files do not."""
     disk = tiny_disk(size)
     command = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", tmp_path / "results")
     with Bench(*command, cwd=tmp_path, TMPDIR=str(disk)) as bench:

@@ -1,4 +1,4 @@
-"""What a killed conductor leaves can be finished, under the same conditions alone; and one measurement at a time."""
+"""A killed run can be resumed, only under the same conditions; and only one command measures at a time."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import signal
 
 import pytest
 
-from bench import report
-from bench.analysis.launches import by_task
-from bench.analysis.warnings import LEAST_LAUNCHES
+from bench.analysis.launches import group_by_task
+from bench.analysis.warnings import MIN_LAUNCHES
 from bench.cli.amounts import seconds, share
 from bench.errors import UserError
-from bench.machine.environment import environment
+from bench.machine.environment import describe_environment
 from bench.measure import resume
 from bench.plan.request import Request
 from bench.records import store
+from bench.report.exporters import write_environment
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
 
-def test_differences_are_named_with_both_values():
+def test_differences_are_listed_with_both_values():
     before = {"packages": {"torch": "2.9"}, "time": "a", "gpus": [{"name": "A", "clock": 1}], "cpu": {"quota": None}}
     now = {"packages": {"torch": "2.10"}, "time": "b", "gpus": [{"name": "A", "clock": 2}], "cpu": {"quota": 2.0}}
-    assert resume.differences(before, now) == [
+    assert resume.find_differences(before, now) == [
         "packages.torch was 2.9 and is 2.10",
         "cpu.quota was None and is 2.0",
     ]
 
 
-def test_a_run_that_was_killed_before_it_wrote_down_its_conditions_is_finished_under_any(tmp_path):
+def test_a_run_that_was_killed_before_it_wrote_its_conditions_is_resumed_under_any(tmp_path):
     request = Request(tasks=["embedded"], overrides={"weights": "random"}, results=tmp_path)
     (tmp_path / store.RECORDS).mkdir()
-    resume.keep(tmp_path, request)
-    assert resume.resumed(tmp_path, resume.asked(tmp_path), environment()).done == ()
-    report.write_environment(tmp_path, {**environment(), "cpu": {"model": "Z80"}}, ())
+    resume.write_request(tmp_path, request)
+    assert resume.plan_remaining(tmp_path, resume.read_request(tmp_path), describe_environment()).done == ()
+    write_environment(tmp_path, {**describe_environment(), "cpu": {"model": "Z80"}}, ())
     with pytest.raises(UserError, match=r"conditions have changed: cpu\.model was Z80 and is "):
-        resume.resumed(tmp_path, resume.asked(tmp_path), environment())
+        resume.plan_remaining(tmp_path, resume.read_request(tmp_path), describe_environment())
 
 
 @pytest.mark.parametrize(("text", "value"), [("2%", 0.02), ("0.5 %", 0.005), ("0.03", 0.03)])
@@ -59,39 +59,39 @@ def test_other_amounts_are_refused(wrong):
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_finished_and_nothing_finished_is_measured_again(tmp_path, command_line, monkeypatch):
+def test_a_killed_run_is_resumed_and_no_finished_launch_is_measured_again(tmp_path, command_line, monkeypatch):
     results = tmp_path / "results"
     suite = suite_file(tmp_path, launches=2)
-    asked = ("--suite", suite, "--backend", "pytorch", "--backend", "keras")
-    with Bench("run", *asked, "--results", results, cwd=tmp_path) as bench:
+    options = ("--suite", suite, "--backend", "pytorch", "--backend", "keras")
+    with Bench("run", *options, "--results", results, cwd=tmp_path) as bench:
         bench.until(lambda: "launch 2 of 2" in bench.stdout and len(bench.workers()) > 2)
         workers = bench.workers()
         bench.process.send_signal(signal.SIGKILL)
         bench.end(10)
-        assert wait_until(lambda: not living(workers), 5), "workers end by themselves"
+        assert wait_until(lambda: not living(workers), 5), "workers end on their own"
     run = next(results.iterdir())
-    before, _ = store.read(run)
+    before, _ = store.read_records(run)
     assert {record.launch for record in before} == {1}
 
     with monkeypatch.context() as patch:
         patch.setenv("OMP_WAIT_POLICY", "passive")
-        refused = command_line("run", "--resume", run.name, "--results", results)
-    assert refused.status == 2
+        refusal = command_line("run", "--resume", run.name, "--results", results)
+    assert refusal.status == 2
     assert (
-        "cannot be resumed, conditions have changed: variables.OMP_WAIT_POLICY was None and is passive" in refused.err
+        "cannot be resumed, conditions have changed: variables.OMP_WAIT_POLICY was None and is passive" in refusal.err
     )
 
     with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
-    after, problems = store.read(run)
+    after, problems = store.read_records(run)
     assert problems == []
     assert sorted((r.backend, r.launch) for r in after) == [(b, n) for b in ("keras", "pytorch") for n in (1, 2)]
-    kept = {(r.case, r.launch): r.pipeline for r in after}
-    assert all(kept[r.case, r.launch] == r.pipeline for r in before)
-    assert all(len(case.fine_tunes) == 1 for case in by_task(after)[0].cases)
+    pipelines = {(r.case, r.launch): r.pipeline for r in after}
+    assert all(pipelines[r.case, r.launch] == r.pipeline for r in before)
+    assert all(len(case.fine_tunes) == 1 for case in group_by_task(after)[0].cases)
     assert all(record.proof.comparable for record in after)
 
-    # From the records alone every file comes back as it was.
+    # From the records, every other file is restored unchanged.
     files = {p.name: p.read_text() for p in run.iterdir() if p.is_file() and p.name != "request.json"}
     assert set(files) == {"environment.json", "results.csv", "tables.md", "benchmark.json"}
     for name in files:
@@ -114,7 +114,7 @@ def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
     with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
     assert f"{file.name} is left out: it is cut off or not JSON: its launch is measured again" in bench.stdout
-    records, problems = store.read(run)
+    records, problems = store.read_records(run)
     assert (len(records), problems) == (1, [])
 
 
@@ -122,7 +122,7 @@ def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
 def test_a_second_run_is_refused_or_waits(tmp_path, command_line):
     results = tmp_path / "results"
     command = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--results", results)
-    # Stopped, the first one lasts as long as it takes.
+    # The first run is stopped until the second one has found the lock.
     with Bench(*command, cwd=tmp_path) as first:
         first.until(lambda: results.is_dir() and first.workers())
         first.process.send_signal(signal.SIGSTOP)
@@ -139,28 +139,28 @@ def test_a_second_run_is_refused_or_waits(tmp_path, command_line):
 
 
 @pytest.mark.slow
-def test_launches_are_added_until_the_interval_is_narrow_or_the_time_is_over(tmp_path):
+def test_launches_are_added_until_the_interval_is_narrow_or_the_time_has_passed(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path)
     command = ("run", "--suite", suite, "--backend", "pytorch", "--backend", "keras", "--results", results)
     with Bench(*command, "--until", "95%", "--strict", cwd=tmp_path) as bench:
         assert bench.end() == 1, "strict: there is a warning"
-    assert re.search(r"^Strict: [a-z, -]+\.$", bench.stdout, re.M), "few-launches, or on a busy machine that it is one"
+    assert re.search(r"^Strict: [a-z, -]+\.$", bench.stdout, re.M), "few-launches, or busy-machine"
     (run,) = results.iterdir()
-    assert len({record.launch for record in store.read(run)[0]}) >= 2, "one launch has no interval"
+    assert len({record.launch for record in store.read_records(run)[0]}) >= 2, "one launch has no interval"
     with Bench(*command, "--until", "0.001%", "--max-time", "1s", cwd=tmp_path) as bench:
         assert bench.end() == 0
     newest = max(results.iterdir(), key=os.path.getmtime)
-    assert {record.launch for record in store.read(newest)[0]} == {1}
+    assert {record.launch for record in store.read_records(newest)[0]} == {1}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "launches"), [((), LEAST_LAUNCHES), (("--launches", 5), 5)])
-def test_a_suites_time_ends_its_launches_but_neither_the_first_ones_nor_those_asked_for(tmp_path, options, launches):
+@pytest.mark.parametrize(("options", "launches"), [((), MIN_LAUNCHES), (("--launches", 5), 5)])
+def test_a_suites_time_limit_spares_the_first_launches_and_a_requested_number(tmp_path, options, launches):
     suite = suite_file(tmp_path, launches=9)
     suite.write_text(f"most_minutes = 0.001\n{suite.read_text()}")
     results = tmp_path / "results"
     with Bench("run", "--suite", suite, "--backend", "pytorch", "--results", results, *options, cwd=tmp_path) as bench:
         assert bench.end() == 0
     (run,) = results.iterdir()
-    assert len(store.read(run)[0]) == launches
+    assert len(store.read_records(run)[0]) == launches

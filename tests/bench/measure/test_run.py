@@ -1,7 +1,8 @@
-"""One whole `bench run` with the real frameworks, looked at from all sides; and runs of arithmetic for the rest."""
+"""One complete `bench run` with the real frameworks, checked in all respects; other runs use arithmetic backends."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -13,9 +14,9 @@ import psutil
 import pytest
 
 from backends.task import Variant
-from bench.analysis.costs import costs
-from bench.measure.run import case_id
-from bench.plan.request import Prepared, overridden_task
+from bench.analysis.costs import split_wall_time
+from bench.measure.case_job import format_case_id
+from bench.plan.prepared_task import PreparedTask, override_task
 from bench.records import store
 from bench.records.data_frame import COLUMNS
 from tests.bench.processes import Bench, living, suite_file, wait_until
@@ -26,7 +27,7 @@ ROUNDS = 4
 
 
 class Run:
-    """A finished run: how it ended, what it printed, what it left, and what it cost while it rested."""
+    """A finished run: its exit status, output and files, and the CPU time that it used while it was paused."""
 
     def __init__(self, folder) -> None:
         self.results = folder / "results"
@@ -34,7 +35,7 @@ class Run:
         real = {"REAL": "yes", "SHORT_WARMUP": "yes"}
         with Bench("run", "--suite", suite, "--results", self.results, cwd=folder, **real) as bench:
             bench.until(lambda: bench.stdout.count("pipeline rounds") == 3, 300)
-            bench.process.send_signal(signal.SIGSTOP)  # whoever holds the baton ends its round, and then all wait
+            bench.process.send_signal(signal.SIGSTOP)  # the worker with the baton ends its round, and then all wait
             tree = [psutil.Process(bench.process.pid), *bench.workers()]
             self.processes = len(tree)
             wait_until(lambda: self._at_rest(tree), 60)
@@ -43,10 +44,10 @@ class Run:
             self.rest_cpu_share = (self._cpu_seconds(tree) - before) / REST_SECONDS
             bench.process.send_signal(signal.SIGCONT)
             self.status = bench.end()
-            self.left_over = living(tree)
+            self.left_processes = living(tree)
         self.stdout, self.stderr = bench.stdout, bench.stderr
         self.folder = next(self.results.iterdir())
-        self.records, self.problems = store.read(self.folder)
+        self.records, self.problems = store.read_records(self.folder)
 
     def _at_rest(self, tree) -> bool:
         before = self._cpu_seconds(tree)
@@ -64,14 +65,14 @@ def run(tmp_path_factory) -> Run:
 
 
 @pytest.mark.slow
-def test_the_run_ends_well_and_leaves_nobody(run):
+def test_the_run_succeeds_and_leaves_no_process(run):
     assert run.status == 0, run.stdout[-2000:] + run.stderr[-2000:]
-    assert run.left_over == []
+    assert run.left_processes == []
     assert "Traceback" not in run.stdout + run.stderr
 
 
 @pytest.mark.slow
-def test_the_folder_holds_everything_and_nothing_unfinished(run):
+def test_the_folder_has_all_files_and_no_unfinished_one(run):
     assert {path.name for path in run.folder.iterdir()} == {
         "benchmark.json",
         "results.csv",
@@ -97,7 +98,7 @@ def test_the_three_do_the_same_fine_tune(run):
 
 
 @pytest.mark.slow
-def test_the_records_hold_what_was_measured(run):
+def test_the_records_contain_all_measurements(run):
     for record in run.records:
         assert record.failure is None
         assert len(record.pipeline.seconds) == len(record.compute.seconds) == ROUNDS
@@ -112,11 +113,12 @@ def test_the_records_hold_what_was_measured(run):
 
 
 @pytest.mark.slow
-def test_the_parts_of_the_costs_add_up_to_the_wall_time(run):
+def test_the_parts_of_a_fine_tune_add_up_to_its_wall_time(run):
     for record in run.records:
-        whole = costs(record, record.fine_tunes[0], compute_share=0.9)
-        assert whole.parts == pytest.approx(whole.wall, rel=0.03)
-        assert min(whole.imported, whole.build, whole.first_step, whole.evaluation, whole.rest) > 0
+        parts = dataclasses.asdict(split_wall_time(record, record.fine_tunes[0], compute_share=0.9))
+        wall = parts.pop("wall")
+        assert sum(parts.values()) == pytest.approx(wall, rel=0.03)
+        assert min(parts[name] for name in ("imported", "build", "first_step", "evaluation", "rest")) > 0
 
 
 @pytest.mark.slow
@@ -128,7 +130,7 @@ def test_the_csv_has_exactly_the_documented_columns(run):
 
 
 @pytest.mark.slow
-def test_the_environment_tells_what_was_run(run):
+def test_the_environment_file_describes_the_run(run):
     about = json.loads((run.folder / "environment.json").read_text())["run"]
     assert about["suite"]["rounds"] == ROUNDS
     assert about["interleaved"] is True
@@ -168,15 +170,15 @@ def test_one_backend_is_proven_against_a_reference_that_is_not_measured(tmp_path
     command = ("run", "--suite", suite_file(tmp_path), "--backend", "keras", "--results", results)
     with Bench(*command, cwd=tmp_path) as bench:
         assert bench.end() == 0
-    records, _ = store.read(next(results.iterdir()))
+    records, _ = store.read_records(next(results.iterdir()))
     assert [(record.backend, record.proof.status) for record in records] == [("keras", "proven")]
-    assert "pytorch-default-cifar10-resnet18" in bench.stdout, "its proof is said to be under way"
+    assert "pytorch-default-cifar10-resnet18" in bench.stdout, "its proof is shown in the progress"
     assert "pipeline rounds" in bench.stdout
     assert not any(line.startswith("  pytorch-") and "rounds" in line for line in bench.out)
 
 
 @pytest.mark.slow
-def test_a_backend_without_its_package_is_skipped_and_said_to_be(tmp_path):
+def test_a_backend_without_its_package_is_skipped_with_a_message(tmp_path):
     results = tmp_path / "results"
     command = ("run", "--suite", suite_file(tmp_path, launches=2), "--isolated", "--results", results)
     with Bench(*command, cwd=tmp_path, MISSING="tensorflow") as bench:
@@ -185,16 +187,18 @@ def test_a_backend_without_its_package_is_skipped_and_said_to_be(tmp_path):
     assert "Skipped: tensorflow: no_such_package not installed: pip install 'head-to-head[tensorflow]'" in text
     run = next(results.iterdir())
     assert "pip install 'head-to-head[tensorflow]'" in (run / "tables.md").read_text()
-    records, _ = store.read(run)
+    records, _ = store.read_records(run)
     assert [(r.backend, r.launch) for r in records] == [("keras", 1), ("keras", 2), ("pytorch", 1), ("pytorch", 2)]
     assert all(record.pipeline and record.proof.comparable for record in records)
-    assert [bool(record.fine_tunes) for record in records] == [True, False, True, False], "once is enough"
+    assert [bool(record.fine_tunes) for record in records] == [True, False, True, False], (
+        "only the first launch fine-tunes"
+    )
 
 
-def test_a_case_is_named_after_what_it_is():
-    task, changed = overridden_task("cifar10-resnet18", {})
-    plain = Prepared(task, changed, None, None, True)
-    assert case_id(plain, "keras", Variant()) == "keras-default-cifar10-resnet18"
-    task, changed = overridden_task("cifar10-resnet18", {"batch_size": 8})
-    other = Prepared(task, changed, None, None, True)
-    assert case_id(other, "keras", Variant()) == f"keras-default-cifar10-resnet18-{task.hash}"
+def test_a_case_id_names_backend_variant_and_task():
+    task, changed = override_task("cifar10-resnet18", {})
+    plain = PreparedTask(task, changed, None, None, True)
+    assert format_case_id(plain, "keras", Variant()) == "keras-default-cifar10-resnet18"
+    task, changed = override_task("cifar10-resnet18", {"batch_size": 8})
+    other = PreparedTask(task, changed, None, None, True)
+    assert format_case_id(other, "keras", Variant()) == f"keras-default-cifar10-resnet18-{task.hash}"

@@ -1,4 +1,4 @@
-"""Ends that are no ends: Ctrl-C, a termination, a killed conductor or worker. Nobody is left, nothing is lost."""
+"""Interrupted runs: Ctrl-C, a termination, a killed conductor or worker. No process is left, no record is lost."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.bench.processes import Bench, living, suite_file, wait_until
 pytestmark = pytest.mark.slow
 
 
-def records(results) -> list:
+def list_records(results) -> list:
     return list(results.glob("*/records/*.json"))
 
 
-def test_ctrl_c_stops_everything_and_names_what_is_finished(tmp_path):
+def test_ctrl_c_stops_everything_and_counts_finished_launches(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path, launches=3, rounds=2)
     with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as bench:
-        bench.until(lambda: len(records(results)) == 3 and "launch 2 of 3" in bench.stdout)
+        bench.until(lambda: len(list_records(results)) == 3 and "launch 2 of 3" in bench.stdout)
         bench.until(lambda: bench.workers())
         workers = bench.workers()
         os.killpg(bench.process.pid, signal.SIGINT)
@@ -32,13 +32,13 @@ def test_ctrl_c_stops_everything_and_names_what_is_finished(tmp_path):
     assert "Traceback" not in bench.stdout + bench.stderr
     run = next(results.iterdir())
     assert f"Stopped: 3 finished launches lie in {run}." in bench.stdout.replace("\n", "")
-    kept, problems = store.read(run)
-    assert (len(kept), problems) == (3, [])
-    assert {record.launch for record in kept} == {1}
+    found, problems = store.read_records(run)
+    assert (len(found), problems) == (3, [])
+    assert {record.launch for record in found} == {1}
     assert {p.name for p in run.iterdir()} >= {"results.csv", "tables.md", "benchmark.json", "environment.json"}
 
 
-def test_a_termination_before_anything_is_finished_says_so(tmp_path):
+def test_a_termination_before_any_launch_has_finished_says_so(tmp_path):
     results = tmp_path / "results"
     with Bench("run", "--suite", suite_file(tmp_path), "--results", results, cwd=tmp_path) as bench:
         bench.until(lambda: "pytorch-default-cifar10-resnet18" in bench.stdout and bench.workers())
@@ -48,26 +48,26 @@ def test_a_termination_before_anything_is_finished_says_so(tmp_path):
     assert wait_until(lambda: not living(workers), 5)
     assert "nothing had finished" in bench.stdout
     assert "Traceback" not in bench.stdout + bench.stderr
-    assert records(results) == []
+    assert list_records(results) == []
 
 
-def test_workers_end_by_themselves_when_the_conductor_is_killed(tmp_path):
+def test_workers_end_when_their_conductor_is_killed(tmp_path):
     suite = suite_file(tmp_path, rounds=400)
     with Bench("run", "--suite", suite, "--results", tmp_path / "r", cwd=tmp_path) as bench:
         bench.until(lambda: bench.stdout.count("pipeline rounds") == 3)
         workers = bench.workers()
-        assert len(workers) >= 6, "three workers, and what stands for their data loaders"
+        assert len(workers) >= 6, "three workers, and the processes that represent their data loaders"
         bench.process.kill()
         bench.end(10)
         assert wait_until(lambda: not living(workers), 5)
 
 
-def test_a_worker_in_the_middle_of_work_ends_with_its_conductor(tmp_path):
+def test_a_busy_worker_ends_with_its_conductor(tmp_path):
     suite = suite_file(tmp_path, rounds=4)
     command = ("run", "--suite", suite, "--backend", "pytorch", "--results", tmp_path / "r")
     with Bench(*command, cwd=tmp_path, PLANTED_PYTORCH="hang in round") as bench:
         bench.until(lambda: "pipeline rounds" in bench.stdout)
-        time.sleep(1)  # by now it hangs, and reads nothing from its conductor
+        time.sleep(1)  # by now it hangs, and reads no message
         workers = bench.workers()
         assert len(workers) >= 2
         bench.process.kill()
@@ -75,7 +75,7 @@ def test_a_worker_in_the_middle_of_work_ends_with_its_conductor(tmp_path):
         assert wait_until(lambda: not living(workers), 5)
 
 
-def test_a_worker_that_dies_costs_its_own_figures_only(tmp_path):
+def test_a_dead_worker_loses_only_its_own_figures(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path)
     planted = {"PLANTED_TENSORFLOW": "die in round"}
@@ -85,9 +85,9 @@ def test_a_worker_that_dies_costs_its_own_figures_only(tmp_path):
     assert "tensorflow-default-cifar10-resnet18" in text
     assert "killed by SIGKILL: by someone, or by the kernel because memory ran out" in text
     assert "the last words" in text
-    kept, problems = store.read(next(results.iterdir()))
+    found, problems = store.read_records(next(results.iterdir()))
     assert problems == []
-    by_backend = {record.backend: record for record in kept}
+    by_backend = {record.backend: record for record in found}
     assert by_backend["tensorflow"].failure.last_lines[-1].endswith("the last words")
     assert by_backend["tensorflow"].pipeline is None
     for backend in ("pytorch", "keras"):
@@ -102,6 +102,6 @@ def test_no_further_launch_is_tried_when_every_worker_dies(tmp_path):
     suite = suite_file(tmp_path, launches=3)
     with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path, **planted) as bench:
         assert bench.end() == 1
-    assert len(records(results)) == 3
+    assert len(list_records(results)) == 3
     assert "planted: raised in build" in bench.stdout
     assert "Traceback" not in bench.stderr

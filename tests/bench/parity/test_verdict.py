@@ -117,7 +117,7 @@ def test_resized_inputs_may_differ_by_the_rounding_of_an_interpolation():
 
 
 @pytest.mark.parametrize(("hash_", "check"), [("weights_hash", "weights"), ("order_hash", "order")])
-def test_other_weights_and_another_order_are_told_by_their_hashes(hash_, check):
+def test_other_weights_and_another_order_are_found_by_their_hashes(hash_, check):
     assert failed(evidence() | {hash_: np.array("cc")}) == [check]
 
 
@@ -191,8 +191,8 @@ def test_what_a_task_trains_has_to_move_and_to_the_same_place():
     assert failed(_trained(STAGE.trained[:-1])) == [], "what has no gradient may stand still"
     assert failed(_trained((*STAGE.trained, "conv1.weight"))) == ["frozen"]
     for part, check, tolerance in (
-        ("gradient", "first gradient below", tolerances.GRADIENT_BELOW["frozen"]),
-        ("moved", "trajectory below", tolerances.MOVED_BELOW),
+        ("gradient", "first gradient below", tolerances.BACKBONE_GRADIENT["frozen"]),
+        ("moved", "trajectory below", tolerances.BACKBONE_MOVEMENT),
     ):
         names = [f"{part}/{name}" for name in STAGE.trained]
         for share, expected in ((0.9, []), (1.1, [check])):

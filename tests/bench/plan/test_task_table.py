@@ -11,7 +11,7 @@ from bench.plan.task_table import TASKS
 BASE = {"name": "t", "backbone": "resnet18", "weights": "random", "dataset": "digits", "image_size": 32}
 
 
-def test_tasks_are_told_apart_by_content_and_not_by_name():
+def test_tasks_are_distinguished_by_content_and_not_by_name():
     assert len({task.hash for task in TASKS.values()}) == len(TASKS)
     task = TASKS["tutorial"]
     assert task.model_copy(update={"name": "other"}).hash == task.hash
@@ -46,9 +46,9 @@ def test_a_task_cannot_be_changed():
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(change, named):
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error:
         Task(**{**BASE, **change})
-    assert named in str(refused.value)
+    assert named in str(error.value)
 
 
 def test_one_image_is_enough_where_its_map_has_more_than_one_pixel():
@@ -72,7 +72,7 @@ def test_what_is_trained_begins_with_a_stage_and_has_no_statistics():
 
 def test_training_the_head_alone_is_not_written_for_readers_that_do_not_know_better():
     assert "trainable" not in Task(**BASE).model_dump_json()
-    assert TASKS["embedded"].hash == "cdc17879295c", "as it was before there was such a field"
+    assert TASKS["embedded"].hash == "cdc17879295c", "as before this field existed"
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU"])

@@ -10,26 +10,27 @@ from backends.task import Variant
 from bench.errors import UserError
 from bench.machine import gpu
 from bench.plan import knob_support, variants
-from bench.plan.request import Request, plan
+from bench.plan.plan import make_plan
+from bench.plan.request import Request
 from bench.plan.task_table import TASKS
-from bench.report.tables import tables
+from bench.report.tables import build_tables
 from tests.bench.example_records import launches
 from tests.bench.processes import Bench, suite_file
 
 TASK = TASKS["cifar10-resnet18"]
 
 
-def wanted(*turned: str, names=()) -> tuple[Variant, ...]:
-    return variants.wanted(names, turned, threads=2, device="cpu")
+def parse(*settings: str, names=()) -> tuple[Variant, ...]:
+    return variants.parse_variants(names, settings, threads=2, device="cpu")
 
 
-def test_with_nothing_asked_for_it_is_the_default():
-    assert wanted() == (Variant(threads=2),)
+def test_without_names_and_knobs_it_is_the_default():
+    assert parse() == (Variant(threads=2),)
 
 
 def test_a_knob_given_twice_makes_one_case_for_each_value():
-    assert [v.name for v in wanted("precision=bf16", "precision=fp32")] == ["bf16", "fp32"]
-    made = wanted("precision=bf16", "layout=nhwc", "layout=nchw")
+    assert [v.name for v in parse("precision=bf16", "precision=fp32")] == ["bf16", "fp32"]
+    made = parse("precision=bf16", "layout=nhwc", "layout=nchw")
     assert [(v.name, v.precision, v.layout) for v in made] == [
         ("bf16+nhwc", "bf16", "nhwc"),
         ("bf16+nchw", "bf16", "nchw"),
@@ -37,12 +38,12 @@ def test_a_knob_given_twice_makes_one_case_for_each_value():
 
 
 def test_threads_are_a_knob_too():
-    one, two = wanted("threads=1", "threads=2")
+    one, two = parse("threads=1", "threads=2")
     assert (one.name, one.threads, two.threads) == ("1threads", 1, 2)
 
 
-def test_names_and_knobs_may_be_asked_for_together():
-    assert [v.name for v in wanted("folding=conv_bn", names=("default", "matched"))] == [
+def test_names_and_knobs_may_be_combined():
+    assert [v.name for v in parse("folding=conv_bn", names=("default", "matched"))] == [
         "default",
         "matched",
         "conv_bn",
@@ -50,7 +51,7 @@ def test_names_and_knobs_may_be_asked_for_together():
 
 
 @pytest.mark.parametrize(
-    ("turned", "line"),
+    ("settings", "line"),
     [
         ("precison=bf16", "unknown knob 'precison': did you mean 'precision'?"),
         ("precision=bf61", "unknown value of the knob precision 'bf61': did you mean 'bf16'?"),
@@ -61,88 +62,93 @@ def test_names_and_knobs_may_be_asked_for_together():
         ("gradients=outside_tape", "unknown value of the knob gradients 'outside_tape': use one of no_grad, "),
     ],
 )
-def test_an_unknown_knob_or_value_is_one_line(turned, line):
-    with pytest.raises(UserError) as refused:
-        wanted(turned)
-    assert str(refused.value).startswith(line)
-    assert "outside_tape" not in str(refused.value).removeprefix(line), "what is refused is not recommended"
+def test_an_unknown_knob_or_value_is_one_line(settings, line):
+    with pytest.raises(UserError) as error:
+        parse(settings)
+    assert str(error.value).startswith(line)
+    assert "outside_tape" not in str(error.value).removeprefix(line), "a refused value is not recommended"
 
 
 def test_an_unknown_variant_is_one_line():
     with pytest.raises(UserError, match="unknown variant 'matchd': did you mean 'matched'"):
-        wanted(names=("matchd",))
+        parse(names=("matchd",))
 
 
 def test_what_the_machine_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("processor: 0\nflags\t\t: fpu avx2\n")
     monkeypatch.setattr(knob_support, "CPUINFO", tmp_path / "cpuinfo")
-    assert "this CPU has no bfloat16" in variants.refused("keras", Variant(precision="bf16"), TASK)
+    assert "this CPU has no bfloat16" in variants.explain_unsupported("keras", Variant(precision="bf16"), TASK)
     (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx512_bf16 avx2\n")
-    assert variants.refused("keras", Variant(precision="bf16"), TASK) is None
+    assert variants.explain_unsupported("keras", Variant(precision="bf16"), TASK) is None
     monkeypatch.setenv("PATH", str(tmp_path))
     compiled = Variant(execution="compiled")
-    assert "needs a C++ compiler" in variants.refused("pytorch", compiled, TASK)
-    assert variants.refused("tensorflow", compiled, TASK) is None
-    assert variants.refused("pytorch", Variant(), TASK) is None
+    assert "needs a C++ compiler" in variants.explain_unsupported("pytorch", compiled, TASK)
+    assert variants.explain_unsupported("tensorflow", compiled, TASK) is None
+    assert variants.explain_unsupported("pytorch", Variant(), TASK) is None
     needing = "pytorch's execution 'cuda_graphs' needs a GPU: use --device cuda"
-    assert variants.refused("pytorch", Variant(execution="cuda_graphs"), TASK) == needing
+    assert variants.explain_unsupported("pytorch", Variant(execution="cuda_graphs"), TASK) == needing
 
 
-def test_allocators_that_are_not_there_are_refused_with_what_to_do(monkeypatch, tmp_path):
+def test_allocators_that_are_not_installed_are_refused_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(knob_support, "find_library", lambda name: None)
     monkeypatch.setattr(knob_support, "HUGE_PAGES", tmp_path / "enabled")
     for allocator, line in (
         ("jemalloc", "libjemalloc is not installed: apt-get install libjemalloc2"),
         ("tcmalloc", "libtcmalloc_minimal is not installed: apt-get install libtcmalloc-minimal4"),
-        ("hugepages", "the kernel gives no huge pages"),
+        ("hugepages", "the kernel provides no huge pages"),
     ):
-        assert variants.refused("keras", Variant(allocator=allocator), TASK).startswith(line)
+        assert variants.explain_unsupported("keras", Variant(allocator=allocator), TASK).startswith(line)
     (tmp_path / "enabled").write_text("always [madvise] never\n")
     monkeypatch.setattr(knob_support, "find_library", lambda name: f"lib{name}.so.2")
     monkeypatch.setattr(knob_support.platform, "libc_ver", lambda: ("glibc", "2.36"))
     for allocator in ("jemalloc", "tcmalloc", "hugepages"):
-        assert variants.refused("keras", Variant(allocator=allocator), TASK) is None
+        assert variants.explain_unsupported("keras", Variant(allocator=allocator), TASK) is None
     (tmp_path / "enabled").write_text("always madvise [never]\n")
-    assert "is never): set it to madvise" in variants.refused("keras", Variant(allocator="hugepages"), TASK)
+    assert "is never): set it to madvise" in variants.explain_unsupported("keras", Variant(allocator="hugepages"), TASK)
     monkeypatch.setattr(knob_support.platform, "libc_ver", lambda: ("glibc", "2.31"))
-    assert "need glibc 2.35, this is glibc 2.31" in variants.refused("keras", Variant(allocator="hugepages"), TASK)
+    assert "need glibc 2.35, and this is glibc 2.31" in variants.explain_unsupported(
+        "keras", Variant(allocator="hugepages"), TASK
+    )
 
 
 def test_what_the_gpu_cannot_do_is_refused_with_the_reason(monkeypatch, tmp_path):
     old = gpu.Gpu(0, "NVIDIA T4", "GPU-0", 16 * 2**30, "580", "13.0", 70.0, capability=(7, 5))
-    monkeypatch.setattr(gpu, "devices", lambda: [old])
+    monkeypatch.setattr(gpu, "list_devices", lambda: [old])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     for precision, name in (("bf16", "bfloat16"), ("tf32", "TF32")):
         reason = f"NVIDIA T4 has no {name} (compute capability 7.5, 8.0 is needed): use precision fp32"
-        assert variants.refused("keras", Variant(precision=precision, device="cuda"), TASK) == reason
-    assert variants.refused("keras", Variant(precision="fp16", device="cuda:0"), TASK) is None
+        assert variants.explain_unsupported("keras", Variant(precision=precision, device="cuda"), TASK) == reason
+    assert variants.explain_unsupported("keras", Variant(precision="fp16", device="cuda:0"), TASK) is None
     compiled = Variant(execution="reduce_overhead", device="cuda")
-    assert "torch.compile needs a C compiler" in variants.refused("pytorch", compiled, TASK)
-    monkeypatch.setattr(gpu, "devices", lambda: [replace(old, capability=(8, 0))])
-    assert variants.refused("keras", Variant(precision="tf32", device="cuda"), TASK) is None
+    assert "torch.compile needs a C compiler" in variants.explain_unsupported("pytorch", compiled, TASK)
+    monkeypatch.setattr(gpu, "list_devices", lambda: [replace(old, capability=(8, 0))])
+    assert variants.explain_unsupported("keras", Variant(precision="tf32", device="cuda"), TASK) is None
 
 
 def test_a_backend_that_cannot_run_a_variant_is_left_out_and_named():
-    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, knobs=["layout=nchw"]))
+    made = make_plan(Request(tasks=["embedded"], overrides={"weights": "random"}, knobs=["layout=nchw"]))
     assert [(backend, variant.name) for backend, variant in made.cases(made.tasks[0])] == [("pytorch", "nchw")]
     assert made.skipped["tensorflow/nchw"] == "tensorflow has no layout 'nchw': use nhwc"
 
 
 def test_a_table_says_which_knobs_its_variants_turn():
-    assert variants.turned(Variant(threads=1)) == {}
-    assert variants.turned(Variant(precision="bf16", folding="conv_bn")) == {"precision": "bf16", "folding": "conv_bn"}
+    assert variants.get_knob_settings(Variant(threads=1)) == {}
+    assert variants.get_knob_settings(Variant(precision="bf16", folding="conv_bn")) == {
+        "precision": "bf16",
+        "folding": "conv_bn",
+    }
     made = [
-        one.model_copy(update={"variant": wanted(names=["matched"])[0]})
+        one.model_copy(update={"variant": parse(names=["matched"])[0]})
         for one in launches("keras", 4, variant="matched")
     ]
-    assert "keras/matched: execution compiled, layout nhwc" in tables(made)[0].notes
+    assert "keras/matched: execution compiled, layout nhwc" in build_tables(made)[0].notes
 
 
 def test_a_variant_that_no_backend_can_run_is_refused():
-    asked = Request(tasks=["embedded"], overrides={"weights": "random"}, knobs=["layout=nchw"], backends=["keras"])
+    request = Request(tasks=["embedded"], overrides={"weights": "random"}, knobs=["layout=nchw"], backends=["keras"])
     with pytest.raises(UserError, match="no backend can run variant nchw: keras has no layout 'nchw': use nhwc"):
-        plan(asked)
+        make_plan(request)
 
 
 def test_divisions_have_tables_of_their_own():
@@ -152,7 +158,7 @@ def test_divisions_have_tables_of_their_own():
         *launches("keras", 6, step_ms=2.5),
         *launches("keras", 6, step_ms=2.5, variant="bf16"),
     ]
-    shown = [table for table in tables(records) if table.title.startswith("Throughput")]
+    shown = [table for table in build_tables(records) if table.title.startswith("Throughput")]
     assert [[row[0].text for row in table.rows] for table in shown] == [
         ["pytorch/default", "keras/default"],
         ["pytorch/matched"],
@@ -163,8 +169,8 @@ def test_divisions_have_tables_of_their_own():
 
 @pytest.mark.slow
 def test_knobs_are_run_beside_the_default_and_a_resumed_run_still_has_them(tmp_path):
-    asked = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--variant", "default")
-    with Bench(*asked, "--knob", "threads=1", "--results", tmp_path / "results", cwd=tmp_path) as bench:
+    arguments = ("run", "--suite", suite_file(tmp_path), "--backend", "pytorch", "--variant", "default")
+    with Bench(*arguments, "--knob", "threads=1", "--results", tmp_path / "results", cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stderr
     assert "pytorch/default" in bench.stdout
     assert "pytorch/1threads" in bench.stdout

@@ -1,4 +1,4 @@
-"""Runs on real files: what is written comes back, and what was harmed is named."""
+"""Runs on disk: records are read as they were written, and damaged files are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.records import store
-from bench.records.checksummed_json import checksum
+from bench.records.checksummed_json import compute_checksum
 from bench.records.record import SCHEMA
 from tests.bench.example_records import launches, record
 
@@ -21,21 +21,21 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 @pytest.fixture
 def run(tmp_path):
-    return store.create(tmp_path / "results", "quick", NOW)
+    return store.create_run(tmp_path / "results", "quick", NOW)
 
 
 def test_a_run_is_named_by_utc_and_suite_and_never_overwritten(tmp_path):
     elsewhere = NOW.astimezone(timezone(timedelta(hours=9)))
-    names = [store.create(tmp_path, suite, elsewhere).name for suite in ("quick", "quick", "my suites/own.toml")]
+    names = [store.create_run(tmp_path, suite, elsewhere).name for suite in ("quick", "quick", "my suites/own.toml")]
     assert names == ["20260102T030405Z-quick", "20260102T030405Z-quick-2", "20260102T030405Z-own"]
 
 
-def test_records_come_back_as_they_were(run):
+def test_records_are_read_as_they_were_written(run):
     made = [*launches("pytorch", 11), *launches("keras", 1)]
     for each in made:
         store.write_record(run, each)
 
-    records, problems = store.read(run)
+    records, problems = store.read_records(run)
 
     assert problems == []
     assert [(r.backend, r.launch) for r in records] == [("keras", 0), *(("pytorch", n) for n in range(11))]
@@ -43,10 +43,10 @@ def test_records_come_back_as_they_were(run):
     assert not [p for p in (run / "records").iterdir() if p.suffix != ".json"], "nothing unfinished is left"
 
 
-def test_a_loss_that_ran_away_comes_back_as_it_was(run):
+def test_a_loss_that_is_not_finite_is_read_as_it_was_written(run):
     tune = record().fine_tunes[0].model_copy(update={"train_loss": (math.inf, math.nan)})
     store.write_record(run, record().model_copy(update={"fine_tunes": (tune,)}))
-    loss = store.read(run)[0][0].fine_tunes[0].train_loss
+    loss = store.read_records(run)[0][0].fine_tunes[0].train_loss
     assert loss[0] == math.inf
     assert math.isnan(loss[1])
 
@@ -60,7 +60,7 @@ def test_a_record_that_is_cut_off_edited_or_newer_is_named_and_left_out(run):
     (run / "records" / "list.json").write_text("[]")
     (run / "records" / "bytes.json").write_bytes(b"\xff\xfe")
 
-    records, problems = store.read(run)
+    records, problems = store.read_records(run)
 
     assert [r.launch for r in records] == [3]
     assert len(problems) == 5
@@ -74,35 +74,35 @@ def test_a_record_of_the_right_schema_number_and_the_wrong_shape_is_named(run):
     path = store.write_record(run, record())
     content = json.loads(path.read_text())["record"]
     del content["backend"]
-    path.write_text(json.dumps({"sha256": checksum(content), "record": content}))
-    records, problems = store.read(run)
+    path.write_text(json.dumps({"sha256": compute_checksum(content), "record": content}))
+    records, problems = store.read_records(run)
     assert records == []
     assert "does not fit the schema: backend: Field required" in problems[0]
 
 
 def test_runs_are_listed_oldest_first_and_found_by_name_path_or_age(tmp_path):
-    made = [store.create(tmp_path, "quick", NOW) for _ in range(11)]
-    made.append(store.create(tmp_path, "all", NOW + timedelta(seconds=1)))
+    made = [store.create_run(tmp_path, "quick", NOW) for _ in range(11)]
+    made.append(store.create_run(tmp_path, "all", NOW + timedelta(seconds=1)))
     (tmp_path / "baselines").mkdir()
     (tmp_path / "20260102T030405Z-no-records").mkdir()
 
-    assert store.runs(tmp_path) == made
-    assert store.find(tmp_path) == made[-1]
-    assert store.find(tmp_path, made[3].name) == made[3]
-    assert store.find(tmp_path / "nowhere", made[3]) == made[3]
+    assert store.list_runs(tmp_path) == made
+    assert store.find_run(tmp_path) == made[-1]
+    assert store.find_run(tmp_path, made[3].name) == made[3]
+    assert store.find_run(tmp_path / "nowhere", made[3]) == made[3]
 
 
-def test_a_run_that_is_not_there_is_told_in_one_line(tmp_path):
+def test_a_missing_run_is_an_error_of_one_line(tmp_path):
     with pytest.raises(UserError, match=r"there is no run in .* yet"):
-        store.find(tmp_path)
-    store.create(tmp_path, "quick", NOW)
+        store.find_run(tmp_path)
+    store.create_run(tmp_path, "quick", NOW)
     with pytest.raises(UserError, match="did you mean '20260102T030405Z-quick'"):
-        store.find(tmp_path, "20260102T030405Z-quikc")
+        store.find_run(tmp_path, "20260102T030405Z-quikc")
     with pytest.raises(UserError, match="is not a run"):
-        store.read(tmp_path)
+        store.read_records(tmp_path)
 
 
-def test_a_text_is_old_or_new_and_never_half(tmp_path, monkeypatch):
+def test_a_text_is_old_or_new_and_never_partial(tmp_path, monkeypatch):
     path = tmp_path / "tables.md"
     store.write_text(path, "old")
     monkeypatch.setattr(os, "fsync", _fails(errno.EIO))
@@ -118,20 +118,20 @@ def test_a_full_disk_says_where_the_finished_part_lies(run, monkeypatch):
     with pytest.raises(UserError, match=rf"^the disk is full: .*; what is finished lies in {run}$"):
         store.write_record(run, record(launch=1))
     monkeypatch.undo()
-    assert [r.launch for r in store.read(run)[0]] == [0]
+    assert [r.launch for r in store.read_records(run)[0]] == [0]
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     # /proc refuses new folders to every user, root too.
     file = tmp_path / "file"
     file.touch()
     for parent in ("/proc/results", file):
-        with pytest.raises(UserError, match=r"^cannot write .*") as told:
-            store.create(type(tmp_path)(parent), "quick", NOW)
-        assert "\n" not in str(told.value)
+        with pytest.raises(UserError, match=r"^cannot write .*") as caught:
+            store.create_run(type(tmp_path)(parent), "quick", NOW)
+        assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_permission_is_told_in_one_line(tmp_path, monkeypatch):
+def test_a_folder_without_permission_is_an_error_of_one_line(tmp_path, monkeypatch):
     # Planted, because root writes everywhere.
     monkeypatch.setattr(os, "fsync", _fails(errno.EACCES))
     with pytest.raises(UserError, match=r"cannot write .*x\.csv: Permission denied"):

@@ -1,4 +1,4 @@
-"""The exporters: files that other programs read, read by those programs."""
+"""The exporters: their files are readable by the programs that they are for."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import report
 from bench.errors import UserError
-from bench.machine.environment import environment
-from bench.report import Report, terminal
-from bench.report.benchmark_json import merged
-from bench.report.tables import Cell, Column, Table, tables
+from bench.machine.environment import describe_environment
+from bench.report import exporters, terminal
+from bench.report.benchmark_json import merge_records
+from bench.report.exporters import Report
+from bench.report.tables import Cell, Column, Table, build_tables
 from tests.bench.example_records import died, launches, record
 
-ABOUT = environment()
+ABOUT = describe_environment()
 RECORDS = [
     each.model_copy(update={"about": ABOUT}) for each in (*launches("pytorch", 3), *launches("keras", 3, step_ms=7))
 ]
@@ -28,11 +28,11 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def made() -> Report:
-    return Report(records=RECORDS, tables=tables(RECORDS, banner="a caution"))
+    return Report(records=RECORDS, tables=build_tables(RECORDS, banner="a caution"))
 
 
 def test_the_runs_folder_gets_one_file_a_format(made, tmp_path):
-    assert [p.name for p in report.write(tmp_path, made)] == [
+    assert [p.name for p in exporters.write_report(tmp_path, made)] == [
         "results.csv",
         "tables.md",
         "benchmark.json",
@@ -40,11 +40,11 @@ def test_the_runs_folder_gets_one_file_a_format(made, tmp_path):
     ]
     assert all(p.stat().st_size for p in tmp_path.iterdir())
     with pytest.raises(UserError, match="unknown format 'markdwon': did you mean 'markdown'"):
-        report.write(tmp_path, made, ["markdwon"])
+        exporters.write_report(tmp_path, made, ["markdwon"])
 
 
 def test_the_csv_reads_back_with_empty_device_columns(made):
-    text = report.export("csv", made)
+    text = exporters.export("csv", made)
     back = pd.read_csv(io.StringIO(text))
     assert back["images_per_second"].round().tolist() == [
         round(r.pipeline.images / statistics.median(r.pipeline.seconds)) for r in RECORDS
@@ -55,7 +55,7 @@ def test_the_csv_reads_back_with_empty_device_columns(made):
 
 def test_pytest_benchmark_reads_the_merged_file_with_its_own_command(made, tmp_path):
     path = tmp_path / "benchmark.json"
-    path.write_text(report.export("benchmark-json", made))
+    path.write_text(exporters.export("benchmark-json", made))
     command = [sys.executable, "-c", "from pytest_benchmark.cli import main; main()", "compare", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -65,7 +65,7 @@ def test_pytest_benchmark_reads_the_merged_file_with_its_own_command(made, tmp_p
 
 
 def test_launches_of_a_case_are_one_benchmark_with_true_statistics(made):
-    content = json.loads(report.export("benchmark-json", made))
+    content = json.loads(exporters.export("benchmark-json", made))
     assert list(content) == ["machine_info", "commit_info", "benchmarks", "datetime", "version"]
     assert content["machine_info"]["node"] == ""
 
@@ -90,8 +90,8 @@ def test_launches_of_a_case_are_one_benchmark_with_true_statistics(made):
 
 
 def test_a_name_does_not_depend_on_what_else_was_measured():
-    alone = {entry["fullname"] for entry in merged(launches("keras", 1))}
-    assert alone < {entry["fullname"] for entry in merged(RECORDS)}
+    alone = {entry["fullname"] for entry in merge_records(launches("keras", 1))}
+    assert alone < {entry["fullname"] for entry in merge_records(RECORDS)}
 
 
 def test_what_launches_disagree_on_is_listed_and_a_failed_one_left_out():
@@ -99,9 +99,9 @@ def test_what_launches_disagree_on_is_listed_and_a_failed_one_left_out():
     entry = {**second.benchmarks[0], "extra_info": {"images": 80, "steps": 40}}
     second = second.model_copy(update={"benchmarks": (entry,)})
     third = record("keras", 2).model_copy(update={"failure": died(record(), "parity", "x", []).failure})
-    info = merged([first, second])[0]["extra_info"]
+    info = merge_records([first, second])[0]["extra_info"]
     assert (info["images"], info["steps"]) == ([160, 80], 40)
-    text = report.export("benchmark-json", Report(records=[first, second, third], tables=[]))
+    text = exporters.export("benchmark-json", Report(records=[first, second, third], tables=[]))
     assert json.loads(text)["benchmarks"][0]["extra_info"]["launches"] == [0, 1]
 
 
@@ -112,7 +112,7 @@ def test_markdown_survives_what_programs_print():
         rows=((Cell("a|b\n<c>"), Cell("1*2", bold=True)),),
         notes=("a note", "died, last lines:\n```\n| x"),
     )
-    assert report.export("markdown", Report(records=[], tables=[table])) == (
+    assert exporters.export("markdown", Report(records=[], tables=[table])) == (
         "## a \\| b\n\n"
         "| case           |        x |\n"
         "| -------------- | -------: |\n"
@@ -138,13 +138,13 @@ def test_the_terminal_keeps_to_its_width_and_loses_nothing(made, width):
 def test_brackets_in_a_cell_are_text_and_not_style():
     table = Table(title="[bold]x", columns=(Column("case"),), rows=((Cell("[red]1"),),))
     console = Console(file=io.StringIO(), width=40)
-    terminal.show(Report(records=[], tables=[table]), console)
+    terminal.print_tables(Report(records=[], tables=[table]), console)
     assert "[red]1" in console.file.getvalue()
     assert "[bold]x" in console.file.getvalue()
 
 
-def test_exporters_and_pandas_are_loaded_when_they_are_asked_for():
-    late = {"pandas", "scipy", "rich", "bench.report.csv"}
-    code = f"import sys, bench.report; print({late} & sys.modules.keys())"
+def test_exporters_and_pandas_are_loaded_on_first_use():
+    lazy = {"pandas", "scipy", "rich", "bench.report.csv"}
+    code = f"import sys, bench.report.exporters; print({lazy} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"

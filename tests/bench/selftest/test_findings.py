@@ -1,4 +1,4 @@
-"""The self-test finds what is wrong with a harness, and nothing where nothing is: with real workers of arithmetic."""
+"""The self-test finds the faults of a harness and raises no false alarms, with real workers of arithmetic."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from bench.cli.selftest import selftest as command
+from bench.cli.selftest import check_harness as command
 from bench.selftest import findings
-from bench.worker.planted_fault import Plant
+from bench.worker.planted_fault import PlantedFault
 from tests.bench.processes import SITE
 
 ALL = 7
@@ -17,7 +17,7 @@ ALL = 7
 
 @pytest.fixture
 def verdicts(monkeypatch, capsys):
-    """The command, shorter than people run it; gives its exit status and its verdicts by check."""
+    """Runs a shorter form of the command; returns its exit status and its verdicts by check."""
     monkeypatch.setenv("PYTHONPATH", str(SITE))
     monkeypatch.setenv("COLUMNS", "160")
     # Of two launches an interval is so wide that the noise of a busy machine can hide a factor of 3.
@@ -37,30 +37,30 @@ def verdicts(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_harness_that_favours_one_of_two_equal_cases_is_found(verdicts, monkeypatch):
-    real = findings._launch
+    real = findings._launch_cases
 
     def unfair(backend, plants, number, watcher):
-        return real(backend, {**plants, "b": Plant(slower=2.0)} if "b" in plants else plants, number, watcher)
+        return real(backend, {**plants, "b": PlantedFault(slower=2.0)} if "b" in plants else plants, number, watcher)
 
-    monkeypatch.setattr(findings, "_launch", unfair)
+    monkeypatch.setattr(findings, "_launch_cases", unfair)
     status, found = verdicts()
     assert status == 1
     assert len(found) == ALL
     assert found["one case twice: ratio of the two"] == "FAILED"
-    for sound in ("a planted wait of 5 ms a step", "a planted 50 MB in training", "resolution of the clock"):
-        assert found[sound] == "passed"
+    for correct in ("a planted wait of 5 ms a step", "a planted 50 MB in training", "resolution of the clock"):
+        assert found[correct] == "passed"
 
 
 @pytest.mark.slow
-def test_a_plant_that_does_not_show_is_found(verdicts, monkeypatch):
-    real = findings._launch
+def test_a_planted_fault_without_effect_is_found(verdicts, monkeypatch):
+    real = findings._launch_cases
 
     def blind(backend, plants, number, watcher):
         return real(backend, dict.fromkeys(plants) if "holds" in plants else plants, number, watcher)
 
-    monkeypatch.setattr(findings, "_launch", blind)
-    # At 95 % one of twenty sound harnesses would fail.
-    monkeypatch.setattr(findings.stats, "ratio", partial(findings.stats.ratio, confidence=0.999))
+    monkeypatch.setattr(findings, "_launch_cases", blind)
+    # At 95 % one of twenty correct harnesses would fail.
+    monkeypatch.setattr(findings, "ratio_interval", partial(findings.ratio_interval, confidence=0.999))
     status, found = verdicts()
     assert status == 1
     assert found["a planted wait of 5 ms a step"] == found["a planted 50 MB in training"] == "FAILED"

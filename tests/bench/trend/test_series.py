@@ -1,4 +1,4 @@
-"""Trends: false alarms and detections by simulation, and what is told of runs, machines and commits."""
+"""Trends: false alarms and detections by simulation, and what is shown of runs, machines and commits."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from bench.cli import trend as command
 from bench.errors import UserError
 from bench.plan import suite
 from bench.records import baseline
-from bench.records.baseline import Baseline, Case, Launch
+from bench.records.baseline import Baseline, BaselineCase, BaselineLaunch
 from bench.trend import series
+from bench.trend import trend_tables as command
 from tests.bench.gate.repository import git
 from tests.bench.processes import PROJECT
 
 SERIES = 120
 
 
-def of(values, machine: str = "CPU A", start: int = 0) -> list[Baseline]:
+def make_baselines(values, machine: str = "CPU A", start: int = 0) -> list[Baseline]:
     """A baseline for each value, in seconds a step, each of a commit of its own."""
     return [
         Baseline(
@@ -37,7 +37,7 @@ def of(values, machine: str = "CPU A", start: int = 0) -> list[Baseline]:
                 "variables": {},
             },
             cases=(
-                Case(
+                BaselineCase(
                     case="pytorch/default cifar10-resnet18",
                     backend="pytorch",
                     task="cifar10-resnet18",
@@ -46,7 +46,7 @@ def of(values, machine: str = "CPU A", start: int = 0) -> list[Baseline]:
                     checkpoint="c",
                     threads=2,
                     precision="fp32",
-                    launches=tuple(Launch(values={"pipeline": value * f}, right={}) for f in (0.99, 1.0, 1.01)),
+                    launches=tuple(BaselineLaunch(values={"pipeline": value * f}, right={}) for f in (0.99, 1.0, 1.01)),
                 ),
             ),
         )
@@ -54,7 +54,7 @@ def of(values, machine: str = "CPU A", start: int = 0) -> list[Baseline]:
     ]
 
 
-def noisy(n: int, seed: int, change: float = 0.0, sigma: float = 0.02):
+def noisy_values(n: int, seed: int, change: float = 0.0, sigma: float = 0.02):
     draw = np.random.default_rng(seed)
     level = np.where(np.arange(n) < n // 2, 0.0, math.log1p(change))
     return np.exp(level + sigma * draw.standard_normal(n)).tolist()
@@ -62,8 +62,8 @@ def noisy(n: int, seed: int, change: float = 0.0, sigma: float = 0.02):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [8, 24, 40])
-def test_without_a_change_at_most_one_series_in_twenty_is_said_to_have_one(n):
-    alarms = sum(bool(series.change_points(noisy(n, seed))) for seed in range(SERIES))
+def test_without_a_change_at_most_one_series_in_twenty_shows_one(n):
+    alarms = sum(bool(series.find_change_points(noisy_values(n, seed))) for seed in range(SERIES))
     assert alarms / SERIES <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / SERIES)
 
 
@@ -72,52 +72,52 @@ def test_without_a_change_at_most_one_series_in_twenty_is_said_to_have_one(n):
 def test_a_change_is_found_near_its_place(n, change, found):
     hits = 0
     for seed in range(SERIES):
-        cuts = series.change_points(noisy(n, seed, change))
+        cuts = series.find_change_points(noisy_values(n, seed, change))
         hits += any(abs(cut - n // 2) <= 2 for cut in cuts)
     assert hits / SERIES >= found
 
 
 def test_a_change_names_its_commits_and_its_size():
-    (one,) = series.series(of([0.010] * 6 + [0.012] * 6))
-    (change,) = series.changes(one)
+    (one,) = series.build_series(make_baselines([0.010] * 6 + [0.012] * 6))
+    (change,) = series.find_changes(one)
     assert change.ratio == pytest.approx(1.2)
     assert (change.before.run, change.after.run) == ("run5", "run6")
     assert change.commits == f"{f'{5:040x}'[::-1][:7]}..{f'{6:040x}'[::-1][:7]}"
 
 
-def test_a_machine_that_changed_is_another_series_and_said():
-    runs = [*of([0.010] * 6), *of([0.005] * 6, machine="CPU B", start=6)]
-    found = series.series(runs)
+def test_each_machine_has_its_own_series_and_a_line_says_so():
+    runs = [*make_baselines([0.010] * 6), *make_baselines([0.005] * 6, machine="CPU B", start=6)]
+    found = series.build_series(runs)
     assert [len(one.points) for one in found] == [6, 6]
-    assert not any(series.changes(one) for one in found)
-    (line,) = series.machine_changes(found)
-    assert "measured on 2 machines, which are not joined" in line
+    assert not any(series.find_changes(one) for one in found)
+    (line,) = series.describe_machine_changes(found)
+    assert "measured on 2 machines, each its own series" in line
     assert "CPU A, 2 cores" in line
     assert "CPU B, 2 cores" in line
 
 
-def test_too_short_or_constant_a_series_has_no_change():
-    assert series.change_points([1.0, 2.0, 1.0, 2.0, 1.0]) == []
-    assert series.change_points([1.0] * 12) == []
+def test_a_short_or_constant_series_has_no_change():
+    assert series.find_change_points([1.0, 2.0, 1.0, 2.0, 1.0]) == []
+    assert series.find_change_points([1.0] * 12) == []
     with pytest.raises(ValueError, match="above 0"):
-        series.change_points([1.0] * 6 + [0.0])
+        series.find_change_points([1.0] * 6 + [0.0])
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ruptures", None)
     with pytest.raises(UserError, match="pip install ruptures"):
-        series.change_points([1.0] * 12)
+        series.find_change_points([1.0] * 12)
 
 
 def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     results = tmp_path / "results"
     git(tmp_path, "init", "--quiet")
-    for one in of([0.010] * 6 + [0.012] * 6):
+    for one in make_baselines([0.010] * 6 + [0.012] * 6):
         baseline.write(results, one)
         git(tmp_path, "add", "--all")
         git(tmp_path, "commit", "--quiet", "--message", one.run)
-    command.show([], ["pipeline"], "main", results)
+    command.show_series([], ["pipeline"], "main", results)
     shown = capsys.readouterr().out
     assert shown.count("run") > 12
     assert "pytorch/default cifar10-resnet18, pipeline: 20.0% slower from 2026-01-07 on (commits " in shown
@@ -126,11 +126,11 @@ def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch
 def test_the_command_shows_the_published_runs_and_says_what_there_is(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     reference = PROJECT / "results/reference"
-    command.show(["keras"], ["host-memory"], None, reference)
+    command.show_series(["keras"], ["host-memory"], None, reference)
     shown = capsys.readouterr().out
     assert "keras/default cifar10-lite0: host-memory" in shown
-    assert f"1 runs; a change is looked for from {series.FEWEST} on" in shown
+    assert f"1 runs; a change is looked for from {series.FEWEST_POINTS} on" in shown
     with pytest.raises(UserError, match="no run has such a case and metric: the cases are "):
-        command.show(["jax"], [], None, reference)
+        command.show_series(["jax"], [], None, reference)
     with pytest.raises(UserError, match="did you mean 'compute'"):
-        command.show([], ["compete"], None, reference)
+        command.show_series([], ["compete"], None, reference)

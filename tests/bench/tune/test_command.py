@@ -1,4 +1,4 @@
-"""`bench tune` by real processes that compute by arithmetic, which takes all knobs and heeds none."""
+"""`bench tune` in real processes whose steps do arithmetic; they accept all knobs, and no knob has an effect."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import signal
 
 import pytest
 
-from bench.cli import tune as command
 from bench.plan import tuned_variants
-from bench.plan.tuned_variants import Tuned
-from bench.records.checksummed_json import unseal
-from bench.tune.journal import Unfinished
+from bench.plan.request import Request
+from bench.plan.tuned_variants import TunedVariant
+from bench.records.checksummed_json import parse_checksummed_json
+from bench.tune import tuning as command
+from bench.tune.journal import UnfinishedTune
 from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_until
 
 
 @pytest.mark.slow
-def test_tuning_what_a_knob_makes_no_faster_keeps_the_default(tmp_path, monkeypatch, capsys):
+def test_a_knob_without_effect_leaves_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
     monkeypatch.setattr(command, "SEARCHED", ("folding",))
     monkeypatch.setattr(command, "IMAGES", 8)
     monkeypatch.setattr(command, "STEPS", 5)
     monkeypatch.setattr("bench.tune.search.PROOF_SECONDS", 1.0)
-    assert command.tune(20.0, False, suite=str(suite_file(tmp_path)), backends=["keras"]) == 0
+    assert command.find_fastest(20.0, False, Request(suite=str(suite_file(tmp_path)), backends=["keras"])) == 0
     printed = capsys.readouterr().out
     assert "starting point: product: " in printed
     assert "one knob: conv_bn: " in printed
     assert "Kept in " in printed
-    (file,) = (tmp_path / "home" / tuned_variants.FOLDER).iterdir()  # nothing else: it is finished
-    kept = unseal(tuned_variants.KIND, file.read_bytes(), Tuned, tuned_variants.SCHEMA)
+    (file,) = (tmp_path / "home" / tuned_variants.FOLDER).iterdir()  # the journal was removed
+    kept = parse_checksummed_json(tuned_variants.KIND, file.read_bytes(), TunedVariant, tuned_variants.SCHEMA)
     assert kept.proof == "proven"
     assert [tried.name for tried in kept.history[:2]] == ["product", "conv_bn"]
     assert kept.speedup is None or kept.speedup < 1.2
 
 
 @pytest.mark.slow
-def test_tuning_where_the_default_itself_dies_is_one_line(tmp_path):
+def test_a_default_that_dies_ends_tuning_in_one_line(tmp_path):
     arguments = ("tune", "--suite", suite_file(tmp_path), "--backend", "keras")
     with Bench(*arguments, cwd=tmp_path, PLANTED_KERAS="raise in build") as bench:
         assert bench.end() == 2
@@ -43,7 +44,7 @@ def test_tuning_where_the_default_itself_dies_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_tune_goes_on_and_measures_nothing_again(tmp_path, monkeypatch):
+def test_a_killed_tune_resumes_and_repeats_no_launch(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("HEADTOHEAD_HOME", str(home))
     arguments = ("tune", "--suite", suite_file(tmp_path), "--backend", "keras", "--budget", "10m")
@@ -58,12 +59,12 @@ def test_a_killed_tune_goes_on_and_measures_nothing_again(tmp_path, monkeypatch)
         bench.end(10)
         assert wait_until(lambda: not living(workers), 5), "workers end by themselves"
     (file,) = unfinished()
-    before = unseal("unfinished", file.read_bytes(), Unfinished, 1).launches
+    before = parse_checksummed_json("unfinished", file.read_bytes(), UnfinishedTune, 1).launches
 
     with Bench(*arguments, cwd=tmp_path) as bench:
         bench.until(lambda: "Going on from an interrupted tune" in bench.stdout)
         bench.process.send_signal(signal.SIGINT)
         assert bench.end() == 130, bench.stdout + bench.stderr
     assert f"interrupted tune: {len(before)} launches" in bench.stdout
-    after = unseal("unfinished", file.read_bytes(), Unfinished, 1).launches
+    after = parse_checksummed_json("unfinished", file.read_bytes(), UnfinishedTune, 1).launches
     assert after[: len(before)] == before

@@ -1,4 +1,4 @@
-"""Which knob does it, on steps whose times are known."""
+"""The explanation of a tuned variant, on a simulated machine."""
 
 from __future__ import annotations
 
@@ -8,59 +8,60 @@ import math
 import pytest
 from rich.console import Console
 
-from bench.cli.explain import break_even_table
 from bench.tune import waterfall_plot
-from bench.tune.crew_launch import Crews
+from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.explanation import explain
+from bench.tune.explanation_tables import break_even_table
 from tests.bench.processes import suite_file
-from tests.bench.tune.machine import DEFAULT, STEP, Machine
+from tests.bench.tune.simulated_machine import DEFAULT, STEP, SimulatedMachine
 
 
-def test_the_steps_from_default_to_tuned_multiply_to_the_whole():
+def test_the_speedups_of_single_knobs_multiply_to_that_of_the_tuned_variant():
     knobs = {"precision": "bf16", "execution": "torchscript", "layout": "nhwc"}
-    steps = explain(DEFAULT, knobs, Crews(Machine(together={("bf16", "nhwc"): 1.2}).launch).measure).steps
-    assert [step.value for step in steps] == ["bf16", "torchscript", "nhwc"]
-    by_itself = [step.by_itself.estimate for step in steps]
-    assert by_itself == pytest.approx([1.5, 1.3, 1.1 * 1.2], rel=0.02)
-    assert steps[-1].so_far.estimate == pytest.approx(math.prod(by_itself), rel=0.02)
-    assert steps[0].without.estimate == pytest.approx(1.5 * 1.2, rel=0.02), "without bf16, nhwc gains less"
+    machine = SimulatedMachine(together={("bf16", "nhwc"): 1.2})
+    effects = explain(DEFAULT, knobs, CrewMeasurer(machine.launch).measure).effects
+    assert [effect.value for effect in effects] == ["bf16", "torchscript", "nhwc"]
+    over_previous = [effect.over_previous.estimate for effect in effects]
+    assert over_previous == pytest.approx([1.5, 1.3, 1.1 * 1.2], rel=0.02)
+    assert effects[-1].over_default.estimate == pytest.approx(math.prod(over_previous), rel=0.02)
+    assert effects[0].over_without.estimate == pytest.approx(1.5 * 1.2, rel=0.02), "without bf16, nhwc gains less"
 
 
-def test_a_start_that_compiles_has_paid_after_the_steps_that_its_gain_takes():
-    machine = Machine({"compiled": 1.5, "bf16": 2.0}, noise=0.001, start_s=4.0, dear_s=10.0)
-    told = explain(DEFAULT, {"precision": "bf16", "execution": "compiled"}, Crews(machine.launch).measure)
-    whole, compiling = told.paid
-    assert (whole.what, compiling.what) == ("tuned / default", "tuned / without compiled")
+def test_compile_time_is_amortised_after_the_steps_that_save_as_much():
+    machine = SimulatedMachine({"compiled": 1.5, "bf16": 2.0}, noise=0.001, start_s=4.0, compile_s=10.0)
+    explanation = explain(DEFAULT, {"precision": "bf16", "execution": "compiled"}, CrewMeasurer(machine.launch).measure)
+    whole, compiling = explanation.start_ups
+    assert (whole.label, compiling.label) == ("tuned / default", "tuned / without compiled")
     saved = STEP - STEP / 3
-    assert whole.first.steps == pytest.approx(20 / saved, rel=0.02), "the first time it costs twice as much"
-    assert whole.again.steps == pytest.approx(10 / saved, rel=0.02)
-    assert compiling.again.steps == pytest.approx(10 / (STEP / 2 - STEP / 3), rel=0.05)
-    shown = printed(break_even_table("here", told.paid, 100))
+    assert whole.first_start.steps == pytest.approx(20 / saved, rel=0.02), "the first time it costs twice as much"
+    assert whole.later_starts.steps == pytest.approx(10 / saved, rel=0.02)
+    assert compiling.later_starts.steps == pytest.approx(10 / (STEP / 2 - STEP / 3), rel=0.05)
+    shown = print_to_text(break_even_table("here", explanation.start_ups, 100))
     assert "epochs" in shown
     assert "+10.0" in shown
     assert "[least–most]" in shown
 
 
-def test_what_is_no_faster_never_pays():
-    machine = Machine({"compiled": 0.8}, noise=0.001, start_s=4.0, dear_s=10.0)
-    told = explain(DEFAULT, {"execution": "compiled"}, Crews(machine.launch).measure)
-    assert told.paid[0].first.told() == "never: dearer and slower"
+def test_compile_time_without_faster_steps_is_never_amortised():
+    machine = SimulatedMachine({"compiled": 0.8}, noise=0.001, start_s=4.0, compile_s=10.0)
+    explanation = explain(DEFAULT, {"execution": "compiled"}, CrewMeasurer(machine.launch).measure)
+    assert explanation.start_ups[0].first_start.describe() == "never: longer start-up and slower steps"
 
 
 def test_a_waterfall_is_drawn_with_a_knob_whose_worker_died(tmp_path):
     knobs = {"precision": "bf16", "execution": "torchscript", "layout": "nhwc"}
-    told = explain(DEFAULT, knobs, Crews(Machine(noise=0.03, dead=("nhwc",)).launch).measure)
-    waterfall_plot.draw(told, "pytorch, planted\na machine", tmp_path / "drawn.png")
+    explanation = explain(DEFAULT, knobs, CrewMeasurer(SimulatedMachine(noise=0.03, dead=("nhwc",)).launch).measure)
+    waterfall_plot.draw(explanation, "pytorch, planted\na machine", tmp_path / "drawn.png")
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
 
 
-def printed(table) -> str:
+def print_to_text(table) -> str:
     console = Console(file=io.StringIO(), width=160)
     console.print(table)
     return console.file.getvalue()
 
 
-def test_explaining_what_was_never_tuned_is_one_line(tmp_path, monkeypatch, command_line, arithmetic_here):
+def test_explaining_an_untuned_backend_ends_in_one_line(tmp_path, monkeypatch, command_line, arithmetic_here):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     refused = command_line("explain", "--suite", suite_file(tmp_path), "--backend", "keras")
     assert refused.status == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +13,9 @@ from backends.backbones import BACKBONES
 from backends.task import Task
 from bench.errors import UserError
 from bench.weights import checkpoints, random_weights
+from tests.bench.weights.refusal import assert_refused
 
 RESNET18 = Task(name="t", backbone="resnet18", weights="random", dataset="cifar10", image_size=32, seed=7)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.delenv("HEADTOHEAD_WEIGHTS_MIRROR", raising=False)
-    return tmp_path / "home"
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +30,26 @@ def of(backbone: str) -> Task:
     return RESNET18.model_copy(update={"backbone": backbone})
 
 
-def assert_refused(task: Task, path: Path, *words: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        checkpoints.obtain(task, path)
-    message = str(refusal.value)
-    assert "\n" not in message
-    assert str(path) in message
-    for word in words:
-        assert word in message
-
-
 # --- random weights ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_random_weights_have_the_backbones_names_shapes_and_order(backbone):
-    tensors = checkpoints.tensors(checkpoints.obtain(of(backbone)))
+    tensors = checkpoints.read_tensors(checkpoints.obtain(of(backbone)))
     assert {n: t.shape for n, t in tensors.items()} == BACKBONES[backbone].tensors()
     assert list(tensors) == list(BACKBONES[backbone].tensors())
     assert all(t.dtype == np.float32 and t.flags.c_contiguous for t in tensors.values())
 
 
 def test_random_convolutions_have_hes_variance_and_norms_are_the_identity():
-    tensors = random_weights.draw(BACKBONES["resnet18"], seed=0)
+    tensors = random_weights.draw_weights(BACKBONES["resnet18"], seed=0)
     kernel = tensors["layer3.0.conv2.weight"]
     assert kernel.std() == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.01)
     assert (tensors["bn1.running_var"] == 1).all()
     assert (tensors["bn1.running_mean"] == 0).all()
     assert (tensors["layer1.0.bn1.weight"] == 1).all()
     assert np.allclose(tensors["layer1.0.bn2.weight"], 8**-0.5)
-    depthwise = random_weights.draw(BACKBONES["efficientnet_lite0"], seed=0)["blocks.5.0.conv_dw.weight"]
+    depthwise = random_weights.draw_weights(BACKBONES["efficientnet_lite0"], seed=0)["blocks.5.0.conv_dw.weight"]
     assert depthwise.std() == pytest.approx((2 / 25) ** 0.5, rel=0.02)
 
 
@@ -112,7 +94,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path):
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "model.h5").write_bytes(b"x")
-    assert_refused(RESNET18, tmp_path / "model.h5", "no known kind")
+    assert_refused(RESNET18, tmp_path / "model.h5", "unknown kind")
 
 
 def test_a_folder_without_config_or_model_is_refused(drawn, tmp_path):
@@ -128,10 +110,10 @@ def test_a_folder_without_config_or_model_is_refused(drawn, tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, 1_000_000])
-def test_a_file_that_is_cut_off_is_refused(drawn, tmp_path, home, kept):
+def test_a_truncated_file_is_refused(drawn, tmp_path, home, kept):
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes((drawn.folder / "model.safetensors").read_bytes()[:kept])
-    assert_refused(RESNET18, cut, "cut off")
+    assert_refused(RESNET18, cut, "truncated")
     assert not (home / "checkpoints").exists()
 
 
@@ -159,7 +141,7 @@ def test_a_weight_that_is_not_finite_is_named(drawn, tmp_path, value):
     assert_refused(RESNET18, tmp_path / "bad.safetensors", "layer2.0.bn1.running_var", "1 values")
 
 
-@pytest.mark.parametrize("what", ["cut off", "resnet18", "NaN"])
+@pytest.mark.parametrize("what", ["truncated", "resnet18", "NaN"])
 def test_a_bad_checkpoint_is_one_line_on_the_command_line(drawn, tmp_path, command_line, what):
     file = tmp_path / "bad.safetensors"
     if what == "NaN":
@@ -169,23 +151,23 @@ def test_a_bad_checkpoint_is_one_line_on_the_command_line(drawn, tmp_path, comma
         )
     else:
         whole = (drawn.folder / "model.safetensors").read_bytes()
-        file.write_bytes(whole[:1000] if what == "cut off" else whole)
-    refused = command_line("run", "--task", "embedded", "--checkpoint", file)
-    assert (refused.status, refused.out) == (2, "")
-    words = {"cut off": "is cut off", "resnet18": "is not efficientnet_lite0: it has no conv_stem.weight"}
-    assert refused.err.startswith(f"bench: {file}{': ' if what == 'NaN' else ' '}{words.get(what, 'conv_stem.weight')}")
-    assert refused.err.count("\n") == 1
+        file.write_bytes(whole[:1000] if what == "truncated" else whole)
+    ended = command_line("run", "--task", "embedded", "--checkpoint", file)
+    assert (ended.status, ended.out) == (2, "")
+    words = {"truncated": "is truncated", "resnet18": "is not efficientnet_lite0: it has no conv_stem.weight"}
+    assert ended.err.startswith(f"bench: {file}{': ' if what == 'NaN' else ' '}{words.get(what, 'conv_stem.weight')}")
+    assert ended.err.count("\n") == 1
 
 
 def test_a_home_that_cannot_be_written_is_one_line(home, command_line):
     home.mkdir()
     (home / "checkpoints").write_text("a file in its place")
-    refused = command_line("run", "--task", "embedded", "--weights", "random")
-    assert refused.status == 2
-    assert refused.err.startswith(
+    ended = command_line("run", "--task", "embedded", "--weights", "random")
+    assert ended.status == 2
+    assert ended.err.startswith(
         f"bench: {home / 'checkpoints'} cannot be written (File exists): free some space, or set"
     )
-    assert refused.err.count("\n") == 1
+    assert ended.err.count("\n") == 1
 
 
 def test_whole_numbers_are_no_weights(drawn, tmp_path):
@@ -198,6 +180,6 @@ def test_whole_numbers_are_no_weights(drawn, tmp_path):
 def test_half_precision_is_read_as_float32(drawn, tmp_path):
     tensors = {n: t.astype(np.float16) for n, t in load_file(drawn.folder / "model.safetensors").items()}
     save_file(tensors, tmp_path / "half.safetensors")
-    read = checkpoints.tensors(checkpoints.obtain(RESNET18, tmp_path / "half.safetensors"))
+    read = checkpoints.read_tensors(checkpoints.obtain(RESNET18, tmp_path / "half.safetensors"))
     assert read["conv1.weight"].dtype == np.float32
     assert (read["conv1.weight"] == tensors["conv1.weight"]).all()

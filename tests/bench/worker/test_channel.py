@@ -1,4 +1,4 @@
-"""The baton's path, over a real socket pair."""
+"""The channel between conductor and worker, over a real socket pair."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_messages_arrive_whole_and_in_order(ends):
     assert ours.receive(1) == {"event": "round"}
 
 
-def test_a_message_in_pieces_is_put_together(ends):
+def test_a_message_that_arrives_in_pieces_is_joined(ends):
     ours, theirs = ends
     long = "x" * 3_000_000
     sender = threading.Thread(target=theirs.send, kwargs={"event": long})
@@ -36,7 +36,7 @@ def test_a_message_in_pieces_is_put_together(ends):
     sender.join()
 
 
-def test_silence_is_told_from_the_other_side_being_gone(ends):
+def test_silence_differs_from_a_closed_channel(ends):
     ours, theirs = ends
     with pytest.raises(TimeoutError):
         ours.receive(0.05)
@@ -44,11 +44,11 @@ def test_silence_is_told_from_the_other_side_being_gone(ends):
     theirs.close()
     assert ours.receive(1) == {"event": "last"}
     assert ours.receive(1) is None
-    with pytest.raises(OSError):  # noqa: PT011 - a broken pipe or a reset, as the kernel likes
+    with pytest.raises(OSError):  # noqa: PT011 - a broken pipe or a reset, depending on the kernel
         ours.send(event="hello")
 
 
-def test_a_message_cut_off_by_death_is_none(ends):
+def test_an_incomplete_last_message_is_none(ends):
     ours, theirs = ends
     theirs._socket.sendall(b'{"event": "ro')
     theirs.close()

@@ -1,4 +1,4 @@
-"""The worker's side: the baton is held or it is not, and what is evidence of frozen weights."""
+"""The worker's side: the baton, the evidence of frozen weights, and how an end is described."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import numpy as np
 import pytest
 
-from bench.measure.worker_process import ended
+from bench.measure.worker_process import describe_exit
 from bench.plan.task_table import TASKS
 from bench.worker import evidence
 from bench.worker.channel import Channel
@@ -23,12 +23,12 @@ def ends():
     worker.close()
 
 
-def test_a_baton_is_given_back_once_however_often_it_is_tried(ends):
+def test_a_baton_is_given_back_only_once(ends):
     conductor, worker = ends
     baton = Baton(worker)
     baton.give_back("round")
     baton.give_back("aborted")
-    baton.say("phase", name="still talking")
+    baton.send("phase", name="still talking")
     assert conductor.receive(1) == {"event": "round"}
     assert conductor.receive(1) == {"event": "phase", "name": "still talking"}
     conductor.send(steps=7)
@@ -38,14 +38,14 @@ def test_a_baton_is_given_back_once_however_often_it_is_tried(ends):
     assert conductor.receive(1) == {"event": "finished"}
 
 
-def test_a_worker_that_waits_learns_that_its_conductor_is_gone(ends):
+def test_a_waiting_worker_raises_when_its_conductor_has_ended(ends):
     conductor, worker = ends
     conductor.close()
     with pytest.raises(ConductorGone):
         Baton(worker).take()
 
 
-def test_alterations_are_bitwise_and_told_by_kind():
+def test_alterations_are_bitwise_and_listed_by_kind():
     before = {
         "conv1.weight": np.ones(3, np.float32),
         "bn1.weight": np.ones(3, np.float32),
@@ -53,24 +53,24 @@ def test_alterations_are_bitwise_and_told_by_kind():
         "bn1.running_var": np.ones(3, np.float32),
     }
     assert all(
-        len(evidence.alterations(before, before)[kind]) == 0 for kind in ("altered_weights", "altered_statistics")
+        len(evidence.find_alterations(before, before)[kind]) == 0 for kind in ("altered_weights", "altered_statistics")
     )
     after = {name: tensor.copy() for name, tensor in before.items()}
     after["bn1.weight"][1] = np.nextafter(np.float32(1), np.float32(2))
     after["bn1.running_var"] += 1
-    found = evidence.alterations(before, after)
+    found = evidence.find_alterations(before, after)
     assert found["altered_weights"].tolist() == ["bn1.weight"]
     assert found["altered_statistics"].tolist() == ["bn1.running_var"]
     assert found["statistics"].tolist() == ["bn1.running_mean", "bn1.running_var"]
 
 
 def test_a_batch_that_normalises_itself_is_evaluated_as_it_is_trained():
-    assert evidence.evaluation_batch(TASKS["tutorial"]) == TASKS["tutorial"].batch_size
-    assert evidence.evaluation_batch(TASKS["cifar10-resnet18"]) > TASKS["cifar10-resnet18"].batch_size
+    assert evidence.choose_evaluation_batch_size(TASKS["tutorial"]) == TASKS["tutorial"].batch_size
+    assert evidence.choose_evaluation_batch_size(TASKS["cifar10-resnet18"]) > TASKS["cifar10-resnet18"].batch_size
 
 
 @pytest.mark.parametrize(
     ("status", "words"), [(-9, "killed by SIGKILL: by someone, or by the kernel"), (-11, "killed by SIGSEGV"), (3, "3")]
 )
-def test_an_end_is_told_in_words(status, words):
-    assert words in ended(status)
+def test_an_exit_is_described_in_words(status, words):
+    assert words in describe_exit(status)

@@ -1,9 +1,9 @@
-"""With this folder in PYTHONPATH, the registry's backends are arithmetic; those in `$MISSING` lack a package.
+"""With this folder in PYTHONPATH, all backends are arithmetic; those in `$MISSING` lack a package.
 
-The digits are scikit-learn's, from the file `$DIGITS` where it is set: importing scikit-learn for them takes as long
-as a whole worker of arithmetic. Where `$REAL` is set, backends and digits are the real ones. Where `$SHORT_WARMUP` is
-set, blocks of a warm-up are a tenth as long. Where `$JUMPING_CLOCK` is set, every look at the clock on the wall finds
-it days off, to either side.
+If `$DIGITS` is set, scikit-learn's digits are read from that file: importing scikit-learn for them takes as long as a
+whole worker of arithmetic. If `$REAL` is set, backends and digits are the real ones. If `$SHORT_WARMUP` is set, blocks
+of a warm-up are a tenth as long. If `$JUMPING_CLOCK` is set, the wall clock jumps by days at every reading, forwards
+and backwards.
 """
 
 import datetime
@@ -20,7 +20,7 @@ REAL = os.environ.get("REAL")
 if not REAL:
     backends.REGISTRY = MappingProxyType(
         {
-            name: backends.Entry(
+            name: backends.BackendEntry(
                 f"tests.bench.arithmetic.{name}",
                 ("no_such_package",) if name in os.environ.get("MISSING", "").split() else ("numpy",),
                 entry.extra,

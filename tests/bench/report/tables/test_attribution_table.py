@@ -6,9 +6,10 @@ import pytest
 
 from backends.task import Variant
 from bench.plan import suite
-from bench.plan.request import Request, plan
+from bench.plan.plan import make_plan
+from bench.plan.request import Request
 from bench.records.record import Record
-from bench.report.tables import Table, tables
+from bench.report.tables import Table, build_tables
 from tests.bench.example_records import BROKEN, launches
 
 OPERATIONS = Variant(name="tf_ops", graph="tf_ops")
@@ -20,7 +21,7 @@ def operations(**fields: object) -> list[Record]:
 
 
 def attribution(*records: Record) -> Table | None:
-    return next((table for table in tables(records) if table.title.startswith("Attribution")), None)
+    return next((table for table in build_tables(records) if table.title.startswith("Attribution")), None)
 
 
 DEFAULTS = [
@@ -38,7 +39,9 @@ def test_each_part_is_what_changes_between_two_cases():
     assert parts["the kernels"] == pytest.approx([2, 2], rel=0.01)
     assert parts["the layers above them"] == pytest.approx([0.75, 0.75], rel=0.01)
     assert parts["all together"] == pytest.approx([1.5, 1.5], rel=0.01)
-    assert shown.notes[0] == "compute: the difference is the kernels (× 2.00), then the layers above them (× 0.75)"
+    assert shown.notes[0] == (
+        "compute: the difference comes from the kernels (× 2.00), then from the layers above them (× 0.75)"
+    )
     loop = next(row for row in shown.rows if row[0].text == "the training loop")
     assert "keras/default over tensorflow/default" in loop[1].text
     assert all(cell.text.startswith(("no difference found", "1.00", "0.99")) for cell in loop[2:])
@@ -56,10 +59,10 @@ def test_a_case_that_is_not_proven_gives_no_figure():
     assert together[2].text.startswith(("1.49", "1.50"))
 
 
-def test_the_suite_asks_for_the_four_cases_and_a_user_for_others():
-    made = plan(Request(suite="attribution", launches=1))
+def test_the_suite_has_the_four_cases_and_a_user_may_choose_others():
+    made = make_plan(Request(suite="attribution", launches=1))
     cases = [(backend, variant.name) for backend, variant in made.cases(made.tasks[0])]
     assert cases == [("pytorch", "default"), ("tensorflow", "default"), ("keras", "default"), ("tensorflow", "tf_ops")]
-    own = plan(Request(suite="attribution", variants=["matched"]))
+    own = make_plan(Request(suite="attribution", variants=["matched"]))
     assert [variant.name for variant in own.variants] == ["matched"]
     assert suite.load("standard").variants == ()

@@ -1,6 +1,6 @@
 """The tables: one golden Markdown file per outcome, so that a change of wording shows in review.
 
-After a change that is meant, `GOLDEN=write pytest tests/bench/report/tables` writes the files anew.
+`GOLDEN=write pytest tests/bench/report/tables` writes the files again after an intended change.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from scipy import stats
 
 from backends.task import Task
 from bench.errors import UserError
-from bench.report import Report
+from bench.report.exporters import Report
 from bench.report.markdown import export
-from bench.report.tables import Table, tables
+from bench.report.tables import Table, build_tables
 from tests.bench.example_records import BROKEN, MB, NOISY, TASK, died, launches, record
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,11 +31,11 @@ NORMAL = [
 ]
 
 OUTCOMES = {
-    "normal": lambda: tables(NORMAL),
-    "not_comparable": lambda: tables(
+    "normal": lambda: build_tables(NORMAL),
+    "not_comparable": lambda: build_tables(
         [*launches("pytorch", 6), *launches("tensorflow", 6, step_ms=2, proof=BROKEN), *launches("keras", 6)]
     ),
-    "failed": lambda: tables(
+    "failed": lambda: build_tables(
         [
             *launches("pytorch", 3),
             *launches("tensorflow", 2),
@@ -49,7 +49,7 @@ OUTCOMES = {
         ],
         skipped={"jax": "the package jax is missing: pip install 'head-to-head[jax]'"},
     ),
-    "random_weights": lambda: tables(
+    "random_weights": lambda: build_tables(
         [
             each.model_copy(update={"checkpoint_hash": "random"})
             for backend in ("pytorch", "keras")
@@ -62,15 +62,15 @@ OUTCOMES = {
             )
         ]
     ),
-    "offline": lambda: tables(
+    "offline": lambda: build_tables(
         launches("pytorch", 2), banner="CIFAR-10 is not here and cannot be fetched:\nthese are digits."
     ),
-    "single_launch": lambda: tables([record("pytorch"), record("tensorflow", step_ms=9)]),
+    "single_launch": lambda: build_tables([record("pytorch"), record("tensorflow", step_ms=9)]),
 }
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_an_outcome_reads_as_it_did(outcome):
+def test_an_outcome_has_its_golden_text(outcome):
     path = GOLDEN / f"{outcome}.md"
     text = export(Report(records=[], tables=OUTCOMES[outcome]()))
     if os.environ.get("GOLDEN") == "write":
@@ -83,30 +83,30 @@ def test_no_golden_file_is_left_over():
 
 
 def test_a_clear_winner_is_bold_and_a_tie_is_not():
-    clear = tables([*launches("pytorch", 6, step_ms=5), *launches("keras", 6, step_ms=8)])
+    clear = build_tables([*launches("pytorch", 6, step_ms=5), *launches("keras", 6, step_ms=8)])
     assert bold(clear[0]) == ["pytorch/default"] * 2
 
     # 3 % faster and 3 % slower in turn.
     keras = [record("keras", launch, step_ms=5 * 1.03 ** (-1) ** launch) for launch in range(6)]
-    tie = tables([*launches("pytorch", 6, step_ms=5), *keras])
+    tie = build_tables([*launches("pytorch", 6, step_ms=5), *keras])
     assert bold(tie[0]) == []
     assert "no difference found (± " in text(tie[0], "keras/default", 2)
 
 
-def test_a_case_that_is_not_comparable_is_neither_bold_nor_stops_another_from_being():
+def test_a_case_that_is_not_comparable_is_not_bold_and_another_can_be():
     made = [
         *launches("pytorch", 6, step_ms=5),
         *launches("keras", 6, step_ms=8),
         *launches("tensorflow", 6, step_ms=2, proof=BROKEN),
     ]
-    table = tables(made)[0]
+    table = build_tables(made)[0]
     assert bold(table) == ["pytorch/default"] * 2
     reason = "not comparable: the first step's loss differs by 2.0e-02"
     assert text(table, "tensorflow/default", 2) == reason
 
 
 def test_without_a_comparable_reference_there_is_no_ratio():
-    table = tables([*launches("pytorch", 3, proof=BROKEN), *launches("keras", 3)])[0]
+    table = build_tables([*launches("pytorch", 3, proof=BROKEN), *launches("keras", 3)])[0]
     expected = "not comparable: pytorch/default: the first step's loss differs by 2.0e-02"
     assert text(table, "keras/default", 2) == expected
 
@@ -120,7 +120,7 @@ def test_without_a_comparable_reference_there_is_no_ratio():
 )
 def test_other_images_or_another_checkpoint_are_not_compared(field, reason):
     others = [each.model_copy(update={field: "other"}) for each in launches("keras", 6, step_ms=9)]
-    table = tables([*launches("pytorch", 6), *others])[0]
+    table = build_tables([*launches("pytorch", 6), *others])[0]
     assert text(table, "keras/default", 2) == f"not comparable: {reason}"
     assert bold(table) == []
 
@@ -130,29 +130,29 @@ def test_the_ratio_is_per_image_whatever_a_round_holds():
         each.model_copy(update={"pipeline": each.pipeline.model_copy(update={"images": each.pipeline.images * 2})})
         for each in launches("keras", 6, step_ms=4, noise=1e-5)
     ]
-    table = tables([*launches("pytorch", 6, noise=1e-5), *other])[0]
+    table = build_tables([*launches("pytorch", 6, noise=1e-5), *other])[0]
     assert text(table, "keras/default", 1) == "2,000 [2,000–2,000]"
     assert text(table, "keras/default", 2) == "2.50 [2.50–2.50]"
     assert text(table, "keras/default", 4) == "1.250 [1.250–1.250]"
 
 
 def test_ratios_may_be_to_another_backend_or_one_variant():
-    assert tables(NORMAL, "keras")[0].columns[2].name == "pipeline × keras/default"
-    assert tables(NORMAL, "pytorch/tuned")[0].columns[2].name == "pipeline × pytorch/tuned"
-    absent = tables(launches("keras", 2), "pytorch")[0]
+    assert build_tables(NORMAL, "keras")[0].columns[2].name == "pipeline ratio to keras/default"
+    assert build_tables(NORMAL, "pytorch/tuned")[0].columns[2].name == "pipeline ratio to pytorch/tuned"
+    absent = build_tables(launches("keras", 2), "pytorch")[0]
     assert text(absent, "keras/default", 2) == "no reference"
     with pytest.raises(UserError, match="unknown backend 'pytroch': did you mean 'pytorch'"):
-        tables(NORMAL, "pytroch")
+        build_tables(NORMAL, "pytroch")
 
 
-def test_what_needs_a_gpu_says_so_and_never_shows_a_zero():
-    table = tables(launches("pytorch", 3))[1]
+def test_figures_of_a_gpu_are_never_zero_without_one():
+    table = build_tables(launches("pytorch", 3))[1]
     assert [cell.text for cell in table.rows[0]] == ["pytorch/default", "910", "510", "no GPU", "no GPU"]
 
     made = record()
     memory = made.memory.model_copy(update={"device_allocated": 50 * MB, "device_reserved": 64 * MB})
     on_gpu = made.model_copy(update={"memory": memory, "variant": made.variant.model_copy(update={"device": "cuda"})})
-    cells = [cell.text for cell in tables([on_gpu])[1].rows[0]]
+    cells = [cell.text for cell in build_tables([on_gpu])[1].rows[0]]
     assert cells[3:] == ["50 (reserved 64)", "not measured"]
 
 
@@ -160,10 +160,10 @@ def titled(title: str, made: list[Table]) -> Table:
     return next(table for table in made if table.title.startswith(title))
 
 
-def test_fine_tunes_that_disagree_on_accuracy_are_told():
+def test_a_note_names_fine_tunes_of_one_seed_that_differ_in_accuracy():
     made = [record("keras", 0, correct=7000), record("keras", 1, correct=7010)]
-    notes = titled("Accuracy", tables(made)).notes
-    assert notes[-1] == "keras/default: 7,000 to 7,010 correct in 2 fine-tunes of the seed 0"
+    notes = titled("Accuracy", build_tables(made)).notes
+    assert notes[-1] == "keras/default: 2 fine-tunes with seed 0 classify 7,000 to 7,010 test images correctly"
 
 
 def test_accuracy_over_seeds_has_a_t_interval_and_backends_are_compared_by_mcnemar():
@@ -174,52 +174,57 @@ def test_accuracy_over_seeds_has_a_t_interval_and_backends_are_compared_by_mcnem
             made.append(
                 each.model_copy(update={"fine_tunes": (each.fine_tunes[0].model_copy(update={"seed": launch}),)})
             )
-    table = titled("Accuracy", tables(made))
-    reach = 100 * stats.t.ppf(0.975, 2) * 0.01 / 3**0.5
-    assert text(table, "pytorch/default", 2) == f"71.00 % [{71 - reach:.2f}–{71 + reach:.2f}]"
+    table = titled("Accuracy", build_tables(made))
+    half_width = 100 * stats.t.ppf(0.975, 2) * 0.01 / 3**0.5
+    assert text(table, "pytorch/default", 2) == f"71.00 % [{71 - half_width:.2f}–{71 + half_width:.2f}]"
     assert text(table, "pytorch/default", 3) == "3"
-    # Right in keras alone: the 40 images between the two counts of the first seed.
-    told = "pytorch/default and keras/default: 0 and 40 images right in one alone, differ for certain"
-    assert any(note.startswith(told) for note in table.notes)
+    # Correct only in keras: the 40 images between the two counts of the first seed.
+    note = (
+        "pytorch/default and keras/default: 0 test images are correct only in the first, 40 only in the second; "
+        "the difference is certain"
+    )
+    assert any(each.startswith(note) for each in table.notes)
 
 
-def test_a_difference_that_holm_does_not_leave_is_not_certain():
-    # One comparison of four pairs with p of about 0.02; beside five others, of which none differs, it proves nothing.
+def test_a_difference_that_is_not_significant_after_holm_is_not_certain():
+    # One comparison of four pairs with p of about 0.02; among five others without a difference it is not significant.
     ys = (0.02, 0.05, 0.03, 0.06)
     mine = [record("keras", n, step_ms=5 * math.exp(-y), noise=1e-9) for n, y in enumerate(ys)]
     theirs = [record("pytorch", n, step_ms=5, noise=1e-9) for n in range(4)]
-    for each in mine:
-        assert each.compute
     others = [record("tensorflow", n, step_ms=5 * 1.05 ** (-1) ** n, noise=1e-9) for n in range(4)]
-    table = tables([*theirs, *mine, *others])[0]
+    table = build_tables([*theirs, *mine, *others])[0]
     assert text(table, "keras/default", 2).endswith("not certain")
     assert bold(table) == []
-    alone = tables([*theirs, *mine])[0]
+    alone = build_tables([*theirs, *mine])[0]
     assert bold(alone) == ["keras/default"] * 2
 
 
-def test_the_costs_add_up_to_the_wall_time():
-    table = titled("Costs", tables([record("pytorch")]))
+def test_the_parts_add_up_to_the_wall_time():
+    table = titled("Wall time", build_tables([record("pytorch")]))
     wall, *parts = (float(cell.text.split()[0].replace(",", "")) for cell in table.rows[0][1:])
     assert sum(parts) == pytest.approx(wall, rel=0.03)
     # A step takes 5 ms with its input pipeline, and 0.8 of that without.
     assert parts[3] / (parts[3] + parts[4]) == pytest.approx(0.2, abs=0.02)
 
 
-def test_loading_is_hidden_by_what_a_step_takes_less_than_both():
+def test_the_hidden_share_of_loading_is_the_time_that_a_step_saves():
     # Loading takes 0.3 of a step, compute 0.8: a tenth of a step is hidden, a third of the loading.
-    table = titled("Loading", tables(launches("pytorch", 6, noise=1e-6)))
+    table = titled("Loading", build_tables(launches("pytorch", 6, noise=1e-6)))
     assert text(table, "pytorch/default", 4) == "33%"
 
 
-def test_a_dearer_start_is_paid_for_after_so_many_steps():
+def test_a_longer_start_up_is_amortised_by_faster_steps():
     slow = [record("pytorch", n, step_ms=6, noise=1e-4) for n in range(4)]
-    quick = [record("keras", n, step_ms=5, noise=1e-4) for n in range(4)]
-    dearer = [each.model_copy(update={"start_up": each.start_up.model_copy(update={"build_s": 2.5})}) for each in quick]
-    told = text(titled("Start-up", tables([*slow, *dearer])), "keras/default", 4)
-    assert told.startswith("ahead after 2,0") or told.startswith("ahead after 1,99")
-    told = text(titled("Start-up", tables([*slow, *dearer], "keras")), "pytorch/default", 4)
-    assert told.startswith("behind after ")
+    faster = [record("keras", n, step_ms=5, noise=1e-4) for n in range(4)]
+    longer = [
+        each.model_copy(update={"start_up": each.start_up.model_copy(update={"build_s": 2.5})}) for each in faster
+    ]
+    break_even = text(titled("Start-up", build_tables([*slow, *longer])), "keras/default", 4)
+    assert break_even.startswith(("ahead after 2,0", "ahead after 1,99"))
+    break_even = text(titled("Start-up", build_tables([*slow, *longer], "keras")), "pytorch/default", 4)
+    assert break_even.startswith("behind after ")
+    break_even = text(titled("Start-up", build_tables([*slow, *faster])), "keras/default", 4)
+    assert break_even == "ahead from the start"
 
 
 def test_memory_per_image_is_a_slope_over_three_batch_sizes():
@@ -233,33 +238,36 @@ def test_memory_per_image_is_a_slope_over_three_batch_sizes():
             ]
             memory = each.memory.model_copy(update={"host": tuple(grown)})
             made.append(each.model_copy(update={"memory": memory, "position": position}))
-    table = titled("Memory per image", tables(made))
+    table = titled("Memory per image", build_tables(made))
     assert [cell.text for cell in table.rows[0]][2:] == ["4, 32, 128", "2.00 [2.00–2.00]", "no GPU"]
-    assert not any(each.title.startswith("Memory per image") for each in tables(launches("pytorch", 3)))
+    assert not any(each.title.startswith("Memory per image") for each in build_tables(launches("pytorch", 3)))
 
 
-def test_the_worst_launch_is_shown_in_the_proof():
+def test_the_parity_table_shows_the_worst_launch():
     made = [record("keras", 0), record("keras", 1, proof=BROKEN)]
-    table = titled("Parity", tables([record("pytorch"), *made]))
+    table = titled("Parity", build_tables([record("pytorch"), *made]))
     assert text(table, "verdict", 3) == "not comparable: failed"
     assert text(table, "first_step", 3) == "2.0e-02 FAILED"
 
 
 def test_tasks_have_tables_of_their_own_and_a_run_without_records_has_none():
-    assert tables([]) == []
-    made = tables([record("pytorch"), record("pytorch", task=RANDOM)])
+    assert build_tables([]) == []
+    made = build_tables([record("pytorch"), record("pytorch", task=RANDOM)])
     assert [table.title.partition(":")[0] for table in made] == [
         "Throughput",
         "Memory",
         "Host memory by phase",
         "Accuracy",
         "Start-up",
-        "Costs of the whole fine-tune",
+        "Wall time of the whole fine-tune",
         "Loading",
         "Parity",
     ] * 2
-    assert {table.banner for table in tables(NORMAL, banner="careful")} == {"careful"}
-    assert all(replace(t, banner=None) == u for t, u in zip(tables(NORMAL, banner="x"), tables(NORMAL), strict=True))
+    assert {table.banner for table in build_tables(NORMAL, banner="careful")} == {"careful"}
+    assert all(
+        replace(t, banner=None) == u
+        for t, u in zip(build_tables(NORMAL, banner="x"), build_tables(NORMAL), strict=True)
+    )
 
 
 def bold(table: Table) -> list[str]:

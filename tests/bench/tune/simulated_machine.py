@@ -1,4 +1,4 @@
-"""A machine whose steps take what the knobs say: for a search without processes."""
+"""A simulated machine, whose step times depend on the knobs: for searches without processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from backends.task import Variant
-from bench.tune.crew_launch import NOT_TRIED, Launched
+from bench.tune.crew_launch import NOT_TRIED, LaunchResult
 
 DEFAULT = Variant(threads=2)
 VALUES = {
@@ -17,22 +17,29 @@ VALUES = {
     "gradients": ["inference_mode"],
     "execution": ["compiled", "torchscript"],
 }
-#: How many times as fast a step is with each knob alone; what is not here makes no difference.
-FACTORS = {"torchscript": 1.3, "compiled": 0.5, "bf16": 1.5, "nhwc": 1.1, "conv_bn": 1.08}
-#: Seconds of the default's step.
+#: The speed-up of a step by each value; others make no difference.
+SPEEDUPS = {"torchscript": 1.3, "compiled": 0.5, "bf16": 1.5, "nhwc": 1.1, "conv_bn": 1.08}
+#: Seconds of a step of the default.
 STEP = 0.03
 
 
-class Machine:
-    """Steps that take what the knobs say, and some noise a launch and a round; starts of `start_s`, and of `dear_s`
-    more for what is compiled, twice that the first time.
+class SimulatedMachine:
+    """Launches crews without workers.
+
+    Step times have some noise for each launch and each round. A start takes `start_s`, and `compile_s` more for a
+    compiled variant; the first time twice as much more.
+
+    Attributes:
+        factors: by value of a knob, the speed-up of a step.
+        dead: values whose workers die.
+        together: by pair of values, a further speed-up when both are set.
     """
 
-    def __init__(self, factors=None, noise=0.003, dead=(), together=None, start_s=1.0, dear_s=0.0, seed=0) -> None:
-        self.factors, self.noise, self.dead, self.together = factors or FACTORS, noise, dead, together or {}
-        self.start_s, self.dear_s = start_s, dear_s
+    def __init__(self, factors=None, noise=0.003, dead=(), together=None, start_s=1.0, compile_s=0.0, seed=0) -> None:
+        self.factors, self.noise, self.dead, self.together = factors or SPEEDUPS, noise, dead, together or {}
+        self.start_s, self.compile_s = start_s, compile_s
         self.draw = np.random.default_rng(seed)
-        self.launches: list[Launched] = []
+        self.launches: list[LaunchResult] = []
         self.compiled: set[str] = set()
 
     @property
@@ -44,13 +51,13 @@ class Machine:
         speed = math.prod(self.factors.get(value, 1.0) for value in values)
         return speed * math.prod(f for pair, f in self.together.items() if set(pair) <= values)
 
-    def launch(self, crew, rounds, reverse_start=False, start_within=math.inf) -> Launched:
-        starts, seconds, problems = {}, {}, {}
+    def launch(self, crew, rounds, reverse_start=False, start_within=math.inf) -> LaunchResult:
+        start_s, seconds, problems = {}, {}, {}
         for name in (variant.name for variant in crew):
-            if sum(starts.values()) > start_within:
+            if sum(start_s.values()) > start_within:
                 problems[name] = NOT_TRIED
                 continue
-            starts[name] = self.start(name)
+            start_s[name] = self.start(name)
             if set(self.dead) & set(name.split("+")):
                 problems[name] = "planted"
             else:
@@ -58,14 +65,14 @@ class Machine:
         fastest = min(min(steps) for steps in seconds.values())
         in_rounds = sum(0.3 * step / fastest for steps in seconds.values() for step in steps)
         self.launches.append(
-            Launched(
+            LaunchResult(
                 names=tuple(variant.name for variant in crew),
                 rounds=rounds,
                 seconds=seconds,
-                start_s=starts,
-                start_up_s=starts,
+                start_s=start_s,
+                start_up_s=start_s,
                 problems=problems,
-                wall_s=sum(starts.values()) + in_rounds,
+                wall_s=sum(start_s.values()) + in_rounds,
             )
         )
         return self.launches[-1]
@@ -75,7 +82,7 @@ class Machine:
             return self.start_s
         first = name not in self.compiled
         self.compiled.add(name)
-        return self.start_s + self.dear_s * (2 if first else 1)
+        return self.start_s + self.compile_s * (2 if first else 1)
 
     def steps(self, name: str, rounds: int) -> tuple[float, ...]:
         noise = self.noise * self.draw.standard_normal() + self.noise * self.draw.standard_normal(rounds)

@@ -1,4 +1,4 @@
-"""What was asked for becomes a plan, or falls back where nothing was asked for by name."""
+"""A request becomes a plan, or falls back to the offline suite if the user named no task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from bench.errors import Unavailable, UserError
 from bench.plan import suite
-from bench.plan.request import Request, overridden_task, plan, usable_backends
+from bench.plan.plan import find_usable_backends, make_plan
+from bench.plan.prepared_task import override_task
+from bench.plan.request import Request
 from bench.plan.task_table import TASKS
 
 
@@ -27,7 +29,7 @@ def offline(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_without_data_the_offline_suite_takes_over_and_says_so(offline):
-    made = plan(Request())
+    made = make_plan(Request())
     assert made.suite.name == "offline"
     assert made.banner.startswith("Offline suite: ")
     assert "127.0.0.1" in made.banner, "it says what was tried"
@@ -38,50 +40,56 @@ def test_without_data_the_offline_suite_takes_over_and_says_so(offline):
 
 
 @pytest.mark.slow
-def test_a_task_or_suite_that_was_asked_for_by_name_is_never_replaced(offline):
+def test_a_task_or_suite_that_the_user_names_is_never_replaced(offline):
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
-        plan(Request(tasks=["cifar10-resnet18"]))
+        make_plan(Request(tasks=["cifar10-resnet18"]))
     with pytest.raises(Unavailable):
-        plan(Request(suite="quick"))
+        make_plan(Request(suite="quick"))
 
 
 @pytest.mark.slow
 def test_an_option_that_the_offline_tasks_cannot_have_tells_what_could_not_be_had(offline):
     for overrides in ({"train_limit": 5000}, {"weights": "IMAGENET1K_V1"}):
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
-            plan(Request(overrides=overrides))
+            make_plan(Request(overrides=overrides))
 
 
-@pytest.mark.parametrize("command", ["parity", "roofline", "tune"])
-def test_other_commands_say_that_other_tasks_stand_in_too(command, command_line, monkeypatch):
-    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, backends=["pytorch"]))
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [("parity", "plan.plan"), ("roofline", "roofline.roofline_run"), ("tune", "tune.tuning")],
+    ids=["parity", "roofline", "tune"],
+)
+def test_other_commands_announce_the_offline_suite_too(command, module, command_line, monkeypatch):
+    made = make_plan(Request(tasks=["embedded"], overrides={"weights": "random"}, backends=["pytorch"]))
     fallen = replace(made, banner="Offline suite: no network.", tasks=())
-    monkeypatch.setattr(f"bench.cli.{command}.plan", lambda _: fallen)
-    monkeypatch.setattr("bench.cli.parity.run_proof", lambda *_: iter(()))
-    said = command_line(command)
-    assert (said.status, said.out.count("Offline suite: no network.")) == (0, 1)
+    monkeypatch.setattr(f"bench.{module}.make_plan", lambda _: fallen)
+    monkeypatch.setattr("bench.measure.run.run_proofs", lambda *_: iter(()))
+    ended = command_line(command)
+    assert (ended.status, ended.out.count("Offline suite: no network.")) == (0, 1)
 
 
 def test_a_run_says_so_in_a_box_at_its_start_and_at_its_end(command_line, monkeypatch, tmp_path):
-    fallen = replace(plan(Request(tasks=["embedded"], overrides={"weights": "random"})), banner="Offline suite: here.")
-    monkeypatch.setattr("bench.cli.run.plan", lambda _: fallen)
-    monkeypatch.setattr("bench.cli.run.measure_launches", lambda *_: iter(()))
-    said = command_line("run", "--results", tmp_path / "results")
-    lines = [line for line in said.out.splitlines() if line]
-    assert said.status == 0
+    fallen = replace(
+        make_plan(Request(tasks=["embedded"], overrides={"weights": "random"})), banner="Offline suite: here."
+    )
+    monkeypatch.setattr("bench.plan.plan.make_plan", lambda _: fallen)
+    monkeypatch.setattr("bench.measure.run.measure_launches", lambda *_: iter(()))
+    ended = command_line("run", "--results", tmp_path / "results")
+    lines = [line for line in ended.out.splitlines() if line]
+    assert ended.status == 0
     assert [("Offline suite: here." in line) for line in lines[:3]] == [False, True, False]
-    assert said.out.count("│ Offline suite: here.") == 2
+    assert ended.out.count("│ Offline suite: here.") == 2
 
 
 def test_ratios_may_be_to_a_case_that_is_measured():
     case = {"tasks": ["embedded"], "overrides": {"weights": "random"}, "variants": ["default", "matched"]}
-    assert plan(Request(**case, relative_to="keras/matched")).relative_to == "keras/matched"
+    assert make_plan(Request(**case, relative_to="keras/matched")).relative_to == "keras/matched"
     with pytest.raises(UserError, match="unknown backend or case 'keras/tuned'"):
-        plan(Request(**case, relative_to="keras/tuned"))
+        make_plan(Request(**case, relative_to="keras/tuned"))
 
 
 def test_with_all_at_hand_there_is_no_banner():
-    made = plan(Request(tasks=["embedded"], overrides={"weights": "random"}, launches=2, rounds=3))
+    made = make_plan(Request(tasks=["embedded"], overrides={"weights": "random"}, launches=2, rounds=3))
     assert made.banner is None
     assert (made.suite.launches, made.suite.rounds) == (2, 3)
     assert made.backends == ("pytorch", "tensorflow", "keras")
@@ -96,35 +104,35 @@ def test_a_suite_limits_the_training_images_of_a_task_and_a_limit_of_ones_own_wi
         'description = "d"\nlaunches = 1\nrounds = 2\nround_seconds = 0.1\nmost_training_images = 100\n'
         '[[entries]]\ntask = "embedded"\noverride = { weights = "random" }\n'
     )
-    limited = plan(Request(suite=str(path))).tasks[0]
+    limited = make_plan(Request(suite=str(path))).tasks[0]
     assert (limited.task.train_limit, len(limited.dataset.train_images)) == (100, 100)
     assert len(limited.dataset.test_images) == 360
-    own = plan(Request(suite=str(path), overrides={"train_limit": 50})).tasks[0]
+    own = make_plan(Request(suite=str(path), overrides={"train_limit": 50})).tasks[0]
     assert len(own.dataset.train_images) == 50
 
 
 def test_overrides_that_change_nothing_are_none():
-    task, changed = overridden_task("embedded", {"batch_size": 32, "epochs": 3})
+    task, changed = override_task("embedded", {"batch_size": 32, "epochs": 3})
     assert changed == ("epochs",)
     assert task.hash != TASKS["embedded"].hash
-    assert overridden_task("embedded", {"batch_size": 32})[0].hash == TASKS["embedded"].hash
+    assert override_task("embedded", {"batch_size": 32})[0].hash == TASKS["embedded"].hash
 
 
 def test_backends_without_their_packages_are_skipped_with_the_way_out(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "keras_hub" else real(name, *a))
-    usable, skipped = usable_backends(())
+    usable, skipped = find_usable_backends(())
     assert usable == ("pytorch",)
     assert skipped == {
         "tensorflow": "keras_hub not installed: pip install 'head-to-head[tensorflow]'",
         "keras": "keras_hub not installed: pip install 'head-to-head[keras]'",
     }
     with pytest.raises(UserError, match="no backend can run here: keras: keras_hub not installed"):
-        usable_backends(["keras"])
+        find_usable_backends(["keras"])
 
 
 def test_backends_named_twice_run_once():
-    assert usable_backends(["keras", "pytorch", "keras"])[0] == ("keras", "pytorch")
+    assert find_usable_backends(["keras", "pytorch", "keras"])[0] == ("keras", "pytorch")
 
 
 def test_the_suite_that_may_fall_back_exists_and_needs_data():

@@ -1,0 +1,83 @@
+"""The layers of a graph as a variant executes them: folded, as products, in its precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from backends import folding
+from backends.convolutions import Geometry
+from backends.task import Variant
+
+#: Keras' data types, by precision. In tf32 the hardware rounds.
+DTYPE_NAMES = {"bf16": "bfloat16", "fp16": "float16"}
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+class Passthrough(keras.layers.Layer):
+    """Replaces a folded normalisation: it is called in the same way, and returns its inputs."""
+
+    def call(self, inputs, training=None, mask=None):
+        """The inputs."""
+        return inputs
+
+
+class ProductConvolution(keras.layers.Conv2D):
+    """A convolution of a whole map as one product, see `folding.make_product_weights`.
+
+    Inputs are (n, side, side, channels).
+    """
+
+    def __init__(self, geometry: Geometry, filters: int, **options) -> None:
+        self.geometry, self.out_side = geometry, -(-geometry.side // geometry.stride)
+        super().__init__(self.out_side**2 * filters, 1, **options)
+
+    def build(self, input_shape):
+        """The weights of a 1 x 1 convolution of one pixel."""
+        super().build((None, 1, 1, self.geometry.side**2 * input_shape[-1]))
+        self.input_spec = None
+
+    def call(self, inputs):
+        """The outputs (n, side', side', filters). Padding that the graph may have added around the map is removed."""
+        side = self.geometry.side
+        margin = (inputs.shape[1] - side) // 2
+        values = inputs[:, margin : margin + side, margin : margin + side] if margin else inputs
+        flat = ops.reshape(values, (-1, side * side * inputs.shape[-1]))
+        # Not an addition: TensorFlow fuses `bias_add` with the product and with a ReLU after it.
+        outputs = tf.nn.bias_add(ops.matmul(flat, ops.squeeze(self.kernel, (0, 1))), self.bias)
+        return ops.reshape(outputs, (-1, self.out_side, self.out_side, self.filters // self.out_side**2))
+
+    def compute_output_shape(self, input_shape):
+        """As `call`."""
+        return (input_shape[0], self.out_side, self.out_side, self.filters // self.out_side**2)
+
+
+def replace_layer(layer: keras.Layer, variant: Variant, products: Mapping[str, Geometry]) -> keras.Layer:
+    """A copy of `layer` for `clone_model`, as the variant executes it.
+
+    With folding, convolutions have a bias and normalisations become a `Passthrough`; the convolutions named in
+    `products` become products. In bf16 and fp16 every layer computes in that type; convolutions also keep their weights
+    in it, so that no step converts them.
+    """
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.InputLayer):
+        return layer.__class__.from_config(config)
+    if folding.folds_batch_norm(variant):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return Passthrough(name=layer.name, dtype=_get_dtype_policy(variant))
+        if isinstance(layer, CONVOLUTIONS):
+            config["use_bias"] = True
+    if variant.precision in DTYPE_NAMES:
+        config["dtype"] = (
+            DTYPE_NAMES[variant.precision] if isinstance(layer, CONVOLUTIONS) else _get_dtype_policy(variant)
+        )
+    if layer.name in products:
+        return ProductConvolution(products[layer.name], layer.filters, name=layer.name, dtype=config["dtype"])
+    return layer.__class__.from_config(config)
+
+
+def _get_dtype_policy(variant: Variant) -> str:
+    return f"mixed_{DTYPE_NAMES[variant.precision]}" if variant.precision in DTYPE_NAMES else "float32"

@@ -1,0 +1,47 @@
+"""Git, as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.errors import UserError
+
+#: Seconds that `try_git` waits for an answer.
+TIMEOUT_SECONDS = 5
+
+
+def run_git(
+    folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, message: str | None = None
+) -> str:
+    """Run git in a folder, with additional environment variables, and return what it prints.
+
+    Raises:
+        UserError: git failed; it says `message`, or git's own last line.
+        OSError: git is not installed.
+    """
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={**os.environ, **(variables or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise UserError(message or f"git {arguments[0]} failed: {last}")
+    return done.stdout.strip()
+
+
+def try_git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None without git or a repository, where git fails, or where it does not answer in time."""
+    try:
+        # Without optional locks, `git status` does not write the index, which another process may be using.
+        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

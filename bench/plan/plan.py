@@ -1,0 +1,206 @@
+"""Plan: what a run measures. It is made from a request, and all mistakes of the user are reported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import backends
+from backends.task import Variant
+from bench.errors import Unavailable, UserError, make_unknown_error
+from bench.machine.environment import count_usable_cores
+from bench.machine.gpu import find_device
+from bench.plan import suite, tuned_variants, variants
+from bench.plan.offline_fallback import fall_back_to_offline
+from bench.plan.prepared_task import PreparedTask, prepare_tasks
+from bench.plan.request import CACHE_LIMIT, Request
+from bench.plan.suite import Suite
+from bench.plan.tuned_variants import TunedVariant
+from bench.records.record import Record
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs to know before the first worker starts.
+
+    Attributes:
+        suite: with the request's numbers of launches and rounds.
+        variants: as requested; `tuned` stands for the variant that was found for each backend and task.
+        default: the variant that the proof compares others with.
+        tuned: the tuned variants of this machine, by backend and the task's hash.
+        skipped: reasons, by backend or `backend/variant`.
+        banner: a line about a fallback to the offline suite; None without a fallback.
+        relative_to: the backend, or the case, that ratios are relative to.
+        done: records of launches that a resumed run has measured already.
+    """
+
+    suite: Suite
+    tasks: tuple[PreparedTask, ...]
+    backends: tuple[str, ...]
+    variants: tuple[Variant, ...]
+    default: Variant
+    tuned: Mapping[tuple[str, str], TunedVariant]
+    skipped: dict[str, str]
+    banner: str | None
+    isolated: bool
+    relative_to: str
+    until: float | None = None
+    max_time: float | None = None
+    seeds: int = 1
+    cache_limit: int = CACHE_LIMIT
+    done: tuple[Record, ...] = ()
+
+    def cases(self, prepared: PreparedTask) -> list[tuple[str, Variant]]:
+        """The backends and variants of a task that are measured."""
+        cases = []
+        for requested in self.variants:
+            for backend in self.backends:
+                variant = _resolve_tuned(requested, self.tuned.get((backend, prepared.task.hash)))
+                if variant is not None and variants.explain_unsupported(backend, variant, prepared.task) is None:
+                    cases.append((backend, variant))
+        return cases
+
+
+def make_plan(request: Request) -> Plan:
+    """Check a request, and obtain its images and weights. A suite that is unavailable falls back to the offline suite,
+    unless the user has named it or a task.
+
+    Raises:
+        UserError: one line that says what is wrong and what to do.
+    """
+    usable, skipped = find_usable_backends(request.backends)
+    if (reference := request.relative_to.partition("/")[0]) not in backends.REGISTRY:
+        raise make_unknown_error("backend", reference, backends.REGISTRY)
+    if request.max_time is not None and request.until is None:
+        raise UserError("--max-time limits the launches that --until adds: use both")
+    default = make_default_variant(request)
+    chosen_suite = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
+    source: Request | Suite = request if request.variants or request.knobs else chosen_suite
+    requested = variants.parse_variants(source.variants, source.knobs, default.threads or 1, default.device)
+    banner = None
+    try:
+        tasks = prepare_tasks(request, chosen_suite)
+    except Unavailable as error:
+        if request.tasks or request.suite != Request.suite:
+            raise
+        without_checkpoint = replace(request, checkpoint=None)
+        chosen_suite, banner, tasks = fall_back_to_offline(
+            error, lambda offline: prepare_tasks(without_checkpoint, offline)
+        )
+    needs_tuned = any(variant.name == "tuned" for variant in requested)
+    tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
+    skipped |= _find_skipped_cases(usable, requested, tasks, tuned)
+    sizes = {"launches": request.launches, "rounds": request.rounds}
+    resized_suite = chosen_suite.model_copy(update={name: size for name, size in sizes.items() if size})
+    if request.launches:
+        resized_suite = resized_suite.model_copy(update={"most_minutes": None})
+    plan = Plan(
+        suite=resized_suite,
+        tasks=tasks,
+        backends=usable,
+        variants=requested,
+        default=default,
+        tuned=tuned,
+        skipped=skipped,
+        banner=banner,
+        isolated=request.isolated,
+        relative_to=request.relative_to,
+        until=request.until,
+        max_time=request.max_time,
+        seeds=request.seeds,
+        cache_limit=request.cache_limit,
+    )
+    _check_reference(plan)
+    return plan
+
+
+def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The backends of `names` (all, if empty) whose packages are installed, and why the others cannot run.
+
+    Raises:
+        UserError: an unknown name, or no backend can run.
+    """
+    for name in names:
+        if name not in backends.REGISTRY:
+            raise make_unknown_error("backend", name, backends.REGISTRY)
+    requested = tuple(dict.fromkeys(names)) or tuple(backends.REGISTRY)
+    skipped = {}
+    for name in requested:
+        if missing := backends.find_missing_packages(name):
+            extra = backends.REGISTRY[name].extra
+            skipped[name] = f"{', '.join(missing)} not installed: pip install 'head-to-head[{extra}]'"
+    usable = tuple(name for name in requested if name not in skipped)
+    if not usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise UserError(f"no backend can run here: {reasons}")
+    return usable, skipped
+
+
+def make_default_variant(request: Request) -> Variant:
+    """The default variant, with the requested device and threads.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    find_device(request.device)
+    return Variant(device=request.device, threads=request.threads or count_usable_cores())
+
+
+def _check_reference(plan: Plan) -> None:
+    """Check that ratios can be relative to the plan's reference: a backend, or a case that is measured.
+
+    Raises:
+        UserError: it is neither.
+    """
+    cases = [f"{backend}/{variant.name}" for task in plan.tasks for backend, variant in plan.cases(task)]
+    if plan.relative_to not in (*backends.REGISTRY, *cases):
+        raise make_unknown_error("backend or case", plan.relative_to, dict.fromkeys((*backends.REGISTRY, *cases)))
+
+
+def _resolve_tuned(requested: Variant, tuned: TunedVariant | None) -> Variant | None:
+    """A requested variant with the knobs of a backend's tuned variant, if it is `tuned`; None if nothing was found."""
+    if requested.name != "tuned":
+        return requested
+    return tuned.variant(requested) if tuned else None
+
+
+def _load_tuned_variants(
+    names: Sequence[str], tasks: Sequence[PreparedTask], default: Variant
+) -> dict[tuple[str, str], TunedVariant]:
+    """The tuned variants for this machine and the default's device and threads, by backend and the task's hash."""
+    loaded = {}
+    for prepared in tasks:
+        for backend in names:
+            if tuned := tuned_variants.load(backend, prepared.task.hash, default):
+                loaded[backend, prepared.task.hash] = tuned
+    return loaded
+
+
+def _find_skipped_cases(
+    names: Sequence[str],
+    requested: Sequence[Variant],
+    tasks: Sequence[PreparedTask],
+    tuned: Mapping[tuple[str, str], TunedVariant],
+) -> dict[str, str]:
+    """The cases that cannot run, as `backend/variant`, and why.
+
+    Raises:
+        UserError: a variant that no backend can run.
+    """
+    skipped: dict[str, str] = {}
+    for variant in requested:
+        for prepared in tasks:
+            task = prepared.task
+            reasons: dict[str, str | None] = {}
+            for name in names:
+                resolved = _resolve_tuned(variant, tuned.get((name, task.hash)))
+                if resolved is None:
+                    reasons[name] = tuned_variants.explain_missing(name, task.name, task.hash, variant)
+                else:
+                    reasons[name] = variants.explain_unsupported(name, resolved, task)
+            if all(reasons.values()):
+                raise UserError(
+                    f"no backend can run variant {variant.name}: {'; '.join(filter(None, reasons.values()))}"
+                )
+            skipped |= {f"{name}/{variant.name}": reason for name, reason in reasons.items() if reason}
+    return skipped

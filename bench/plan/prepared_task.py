@@ -1,0 +1,129 @@
+"""PreparedTask: a task of the task table with its overrides, its images and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from backends.backbones import BACKBONES
+from backends.task import Task
+from bench import data
+from bench.data.dataset import Dataset
+from bench.data.subset import limit_test_images, limit_training_images
+from bench.errors import UserError, make_unknown_error
+from bench.plan.request import Request
+from bench.plan.suite import Suite, SuiteEntry
+from bench.plan.task_table import TASKS
+from bench.weights import checkpoints
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """A task that is ready to run.
+
+    Attributes:
+        task: validated.
+        overridden: the fields whose values differ from the task table's.
+        dataset: its images; where the task or the suite limits their number, a subset.
+        checkpoint: its weights.
+        fine_tune: whether the task is fine-tuned to the end, for accuracy and time.
+    """
+
+    task: Task
+    overridden: tuple[str, ...]
+    dataset: Dataset
+    checkpoint: checkpoints.Checkpoint
+    fine_tune: bool
+
+
+def prepare_tasks(request: Request, suite: Suite) -> tuple[PreparedTask, ...]:
+    """Prepare the requested tasks, or else the suite's.
+
+    Raises:
+        UserError: a task cannot be prepared, or no task can use the checkpoint.
+        Unavailable: images or weights are not on this machine and cannot be obtained.
+    """
+    entries = tuple(SuiteEntry(task=name) for name in request.tasks) or suite.entries
+    tasks = tuple(prepare_task(request, suite, entry) for entry in entries)
+    if request.checkpoint is not None and all(one.task.weights == "random" for one in tasks):
+        raise UserError(f"--checkpoint {request.checkpoint}: the weights are random: use one of the two options")
+    return tasks
+
+
+def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedTask:
+    """Override the fields of a suite's task, and obtain its images and weights.
+
+    Raises:
+        UserError: a field has an invalid value, or images or weights do not fit the task.
+        Unavailable: images or weights are not on this machine and cannot be obtained.
+    """
+    overrides = {**entry.override, **request.overrides}
+    task, _ = override_task(entry.task, overrides)
+    all_images = data.load(task.dataset, request.data_dir)
+    most = suite.most_training_images
+    if task.train_limit is None and most is not None and most < len(all_images.train_images):
+        overrides["train_limit"] = most
+    task, changed = override_task(entry.task, overrides)
+    dataset = limit_training_images(all_images, task.train_limit, task.seed)
+    dataset = limit_test_images(dataset, suite.most_test_images, task.seed)
+    check_batch_size(task, len(dataset.train_images), len(dataset.test_images))
+    path = None if task.weights == "random" else request.checkpoint
+    return PreparedTask(task, changed, dataset, checkpoints.obtain(task, path), entry.fine_tune)
+
+
+def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[str, ...]]:
+    """Replace fields of a task of the task table; returns the task, and the fields whose values changed.
+
+    Raises:
+        UserError: no such task, or a field has an invalid value.
+    """
+    if name not in TASKS:
+        raise make_unknown_error("task", name, TASKS)
+    table_entry = TASKS[name]
+    if (backbone_name := overrides.get("backbone", table_entry.backbone)) not in BACKBONES:
+        raise make_unknown_error("backbone", backbone_name, BACKBONES)
+    backbone = BACKBONES[backbone_name]
+    known = (*backbone.weights, "random")
+    if "weights" not in overrides and table_entry.weights not in known:
+        # The backbone is overridden, and the weights in the table are not for it.
+        overrides = {**overrides, "weights": backbone.weights[0]}
+    if (weights := overrides.get("weights", table_entry.weights)) not in known:
+        raise make_unknown_error(f"weights of {backbone.name}", weights, known)
+    try:
+        task = Task.model_validate({**table_entry.model_dump(), **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "literal_error":
+            field = str(first["loc"][0])
+            values = map(str, get_args(Task.model_fields[field].annotation))
+            raise make_unknown_error(field.replace("_", " "), str(first["input"]), values) from None
+        message = first["msg"].removeprefix("Value error, ")
+        option = f"--{str(first['loc'][0]).replace('_', '-')} {first['input']}: " if first["loc"] else ""
+        raise UserError(f"{option}{message[0].lower()}{message[1:]}") from None
+    changed = tuple(name for name in overrides if getattr(task, name) != getattr(table_entry, name))
+    return task, changed
+
+
+def check_batch_size(task: Task, train: int, test: int) -> None:
+    """Refuse a batch size that the images cannot fill, or that leaves a last batch that cannot be normalised.
+
+    Args:
+        train, test: numbers of training and test images.
+
+    Raises:
+        UserError: the line says which batch size to use.
+    """
+    if task.batch_size > train:
+        raise UserError(
+            f"--batch-size {task.batch_size}: the task has {train} training images: use a batch size of {train} or less"
+        )
+    for what, images, dropped in (("training", train, task.last_batch == "dropped"), ("test", test, False)):
+        rest = images % task.batch_size
+        if task.batch_norm == "batch_stats" and rest and not dropped and task.values_per_channel(rest) == 1:
+            raise UserError(
+                f"batch norm 'batch_stats' would see one value per channel in the last batch of {images} {what} "
+                f"images at --batch-size {task.batch_size}: use a batch size that does not leave one image"
+            )

