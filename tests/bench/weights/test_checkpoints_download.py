@@ -14,6 +14,7 @@ from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.weights import checkpoints
 from tests.bench.download_server import Served, closed_port_url, serving
+from tests.bench.weights.reading import read_tensors
 
 TASK = Task(name="t", backbone="resnet18", weights="IMAGENET1K_V1", dataset="cifar10", image_size=32)
 WRITE = """
@@ -63,7 +64,7 @@ def test_a_slow_download_shows_progress_and_is_converted_once_and_kept(content, 
     ]
     # The classifier stays for other readers, and is not among the backbone's tensors.
     assert '"num_classes": 1000' in (first.folder / "config.json").read_text()
-    assert "fc.weight" not in checkpoints.read_tensors(first)
+    assert "fc.weight" not in read_tensors(first)
 
 
 def test_a_transfer_that_is_cut_off_is_not_used_and_the_next_try_works(content, name, home):

