@@ -1,1 +1,1 @@
-"""The command line: one file a command, and the options that they share."""
+"""The command line: a module for each command, and the options that they share."""

@@ -1,4 +1,4 @@
-"""The app: all commands, and `main`, which makes a user's mistake one line."""
+"""The application `bench`: all its commands, and `main`, which runs it and turns a user's mistake into one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bench.cli.explain import explain
 from bench.cli.gate import gate
 from bench.cli.gate_selftest import gate_selftest
 from bench.cli.list import list_
-from bench.cli.option_groups import OWN, refuse_beside_resume
+from bench.cli.option_groups import OPTIONS, refuse_options_beside_resume
 from bench.cli.parity import parity
 from bench.cli.profile import profile
 from bench.cli.roofline import roofline
@@ -38,10 +38,12 @@ from bench.cli.tune import tune
 from bench.errors import UserError, make_unknown_error
 
 DISTRIBUTION = "head-to-head"
+#: The options of `bench` itself, below all commands on its help page.
+GENERAL_OPTIONS = Group("Options", sort_key=5)
 
 
-def version() -> str:
-    """The program's name and version, and the distribution that it comes from."""
+def format_version() -> str:
+    """Format the line of `bench --version`: the program, its version and its distribution."""
     from importlib import metadata
 
     return f"bench {metadata.version(DISTRIBUTION)} ({DISTRIBUTION})"
@@ -54,17 +56,17 @@ app = App(
     Start with `bench run --suite quick`; `bench COMMAND --help` explains a command.
     """,
     help_format="plaintext",
-    version=version,
-    group_parameters=OWN,
+    version=format_version,
+    group_parameters=OPTIONS,
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(
         negative=(),
-        # An option that is given again adds a value where it takes several, and replaces the value elsewhere.
+        # Given again, an option that takes several values gets one more; of any other, the last value counts.
         allow_repeating=True,
         show_default=False,
     ),
 )
-#: In the order of the help page.
+#: The commands by group, in the order of the help page.
 COMMANDS = {
     Group("Compare frameworks", sort_key=1): (run, parity, show, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
@@ -78,26 +80,26 @@ for group, commands in COMMANDS.items():
             app.command(command)
         else:
             name = command.__name__.rstrip("_").replace("_", "-")
-            rules = [refuse_beside_resume] if command in (run, sweep) else None
+            rules = [refuse_options_beside_resume] if command in (run, sweep) else None
             app.command(command, name=name, group=group, sort_key=position, config=rules, version_flags=())
 for flag, text in (("--help", "Show this page."), ("--version", "Show the version.")):
-    app[flag].group, app[flag].help = OWN, text
+    app[flag].group, app[flag].help = GENERAL_OPTIONS, text
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit status 2."""
-    # A termination stops workers as Ctrl-C does, also in a background job, whose SIGINT is ignored.
+    """Run the command line; a user's mistake is one line on stderr and exit status 2."""
+    # SIGTERM stops workers as Ctrl-C does: a background job ignores SIGINT.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as error:
-        status = _refuse(describe(error))
+        status = _refuse(describe_error(error))
     except UserError as error:
         status = _refuse(str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        status = _refuse(f"the disk is full: {error.filename or 'a file'} could not be written: free space there")
+        status = _refuse(f"the disk is full: {error.filename or 'a file'} could not be written: free some space")
     except KeyboardInterrupt:
         print("bench: stopped", file=sys.stderr)
         status = 130
@@ -109,26 +111,26 @@ def _refuse(message: str) -> int:
     return 2
 
 
-def describe(error: CycloptsError) -> str:
-    """What is wrong with the command line and what to do, in one line."""
+def describe_error(error: CycloptsError) -> str:
+    """Describe what is wrong with the command line and what to do, in one line."""
     path = " ".join(("bench", *(error.command_chain or ())))
     match error:
         case UnknownCommandError(unused_tokens=[name, *_]):
             if name.startswith("-"):
                 return f"unknown option {name}: see {path} --help"
-            return str(make_unknown_error("command", name, _commands(error.app or app)))
+            return str(make_unknown_error("command", name, _list_commands(error.app or app)))
         case UnknownOptionError(token=token, argument_collection=known):
             option = token.keyword or token.value
             names = [name for argument in known for name in argument.names]
-            near = difflib.get_close_matches(option, names, n=1) if names else []
-            ask = f"did you mean {near[0]}? See" if near else "see"
-            return f"unknown option {option}: {ask} {path} --help"
+            nearest = difflib.get_close_matches(option, names, n=1) if names else []
+            hint = f"did you mean {nearest[0]}? See" if nearest else "see"
+            return f"unknown option {option}: {hint} {path} --help"
         case UnusedCliTokensError(unused_tokens=[word, *_]):
             return f"unexpected argument {word!r}: leave it out, or see {path} --help"
         case MissingArgumentError(argument=argument) if argument is not None:
             name = error.keyword or argument.name
-            wanted = f"{name} needs a value" if name.startswith("-") else f"{path} needs the argument {name}"
-            return f"{wanted}: {_help(argument.parameter.help) or f'see {path} --help'}"
+            missing = f"{name} needs a value" if name.startswith("-") else f"{path} needs the argument {name}"
+            return f"{missing}: {_format_help(argument.parameter.help) or f'see {path} --help'}"
         case CoercionError(argument=argument, token=token) if argument is not None and token is not None:
             choices = argument.get_choices(force=True)
             name = token.keyword or argument.name
@@ -138,10 +140,10 @@ def describe(error: CycloptsError) -> str:
     return str(error)
 
 
-def _commands(of: App) -> Iterable[str]:
+def _list_commands(of: App) -> Iterable[str]:
     return [name for name in of if not name.startswith("-")]
 
 
-def _help(text: str | None) -> str:
-    """A help text as the end of a line: its first letter is small, and it ends without a full stop."""
+def _format_help(text: str | None) -> str:
+    """Format a help text as the end of a line: with a small first letter and without a full stop."""
     return f"{text[0].lower()}{text[1:].rstrip('.')}" if text else ""

@@ -1,4 +1,4 @@
-"""`bench baseline`: save a run as what later ones are gated against; list, show, remove."""
+"""`bench baseline`: save a run to compare later runs with; list, show or remove what was saved."""
 
 from __future__ import annotations
 
@@ -12,37 +12,44 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import completers
-from bench.cli.option_groups import OWN, OutputOptions
+from bench.cli.option_groups import OPTIONS, OutputOptions
 from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.records.baseline import Baseline
 
 
-baseline = App(name="baseline", help="Save, list, show or remove what later runs are gated against.")
-Name = Annotated[str, Parameter(completer=completers.baselines, help="Name of a baseline.")]
+baseline = App(name="baseline", help="Save runs as baselines for the gate; list, show, remove them.")
+Name = Annotated[str, Parameter(completer=completers.list_baselines, help="Name of a baseline.")]
 
 
 @baseline.command
 def save(
-    name: Annotated[str, Parameter(help="Name for the baseline; one that has this name is replaced.")],
+    name: Annotated[str, Parameter(help="Name of the new baseline; replaces one of the same name.")],
     /,
     *,
     run: Annotated[
         str | None,
-        Parameter(group=OWN, completer=completers.runs, help="Name or folder of a run; the newest by default."),
+        Parameter(
+            group=OPTIONS,
+            metavar="RUN",
+            completer=completers.list_runs,
+            help="Name or folder of the run to save; the newest by default.",
+        ),
     ] = None,
-    branch: Annotated[bool, Parameter(group=OWN, help="Add the git branch's name to the baseline's.")] = False,
+    branch: Annotated[
+        bool, Parameter(group=OPTIONS, help="Append the name of the git branch to the baseline's name.")
+    ] = False,
     output: OutputOptions = OutputOptions(),
 ) -> None:
-    """Save a run as a baseline, a small JSON file in results/baselines."""
+    """Save a run as a baseline: a small JSON file in results/baselines."""
     save_baseline(name, run, branch, output.results)
 
 
 @baseline.command(name="list")
 def list_(*, output: OutputOptions = OutputOptions()) -> None:
     """List the baselines."""
-    list_all(output.results)
+    list_baselines(output.results)
 
 
 @baseline.command
@@ -56,14 +63,14 @@ def show(
 @baseline.command
 def rm(name: Name, /, *, output: OutputOptions = OutputOptions()) -> None:
     """Remove a baseline."""
-    remove(name, output.results)
+    remove_baseline(name, output.results)
 
 
 def save_baseline(name: str, run: str | None, by_branch: bool, results: Path) -> None:
-    """Save a run, the newest by default; `by_branch` puts the branch's name behind the baseline's.
+    """Save a run, the newest by default; `by_branch` appends the branch's name to the baseline's.
 
     Raises:
-        UserError: no such run, too few launches, a name that no file should have, no branch.
+        UserError: the run is unknown or has too few launches, the name is not allowed, or there is no branch.
     """
     from bench.analysis import run_as_baseline
     from bench.gate.decision import DECISION_POINTS
@@ -80,15 +87,15 @@ def save_baseline(name: str, run: str | None, by_branch: bool, results: Path) ->
         name = f"{name}-{str(branch).replace('/', '-')}"
     baselines.build_path(results, name)
     folder = store.find_run(results, run)
-    made = run_as_baseline.build_baseline(
+    saved = run_as_baseline.build_baseline(
         name, folder, asdict(resume.read_request(folder)), branch, fewest=DECISION_POINTS[0]
     )
-    path = baselines.write(results, made)
-    Console().print(f"Saved {len(made.cases)} cases of {made.run}: {path}", soft_wrap=True, markup=False)
+    path = baselines.write(results, saved)
+    Console().print(f"Saved {len(saved.cases)} cases of {saved.run}: {path}", soft_wrap=True, markup=False)
 
 
-def list_all(results: Path) -> None:
-    """What there is; a file that cannot be read is named and left out."""
+def list_baselines(results: Path) -> None:
+    """List the baselines; a file that cannot be read is named and left out."""
     from bench.records import baseline as baselines
 
     console = Console()
@@ -106,10 +113,10 @@ def list_all(results: Path) -> None:
 
 
 def show_baseline(name_or_file: str, results: Path) -> None:
-    """The figures of a baseline, with intervals over its launches.
+    """Show the figures of a baseline, with intervals over its launches.
 
     Raises:
-        UserError: there is none, or its file cannot be used.
+        UserError: it does not exist, or its file cannot be read.
     """
     from bench.analysis import statistics
     from bench.analysis.metrics import METRICS
@@ -118,8 +125,10 @@ def show_baseline(name_or_file: str, results: Path) -> None:
 
     one = baselines.find(results, name_or_file)
     console = Console()
-    console.print(f"{one.name}: {one.run}, {one.measured}, {one.branch or 'no branch'}, {_machine(one)}", markup=False)
-    table = Table("case", "metric", "median a launch", "launches", box=None, header_style="bold")
+    console.print(
+        f"{one.name}: {one.run}, {one.measured}, {one.branch or 'no branch'}, {_describe_machine(one)}", markup=False
+    )
+    table = Table("case", "metric", "median of a launch", "launches", box=None, header_style="bold")
     for case in one.cases:
         for metric in METRICS:
             values = [launch.values[metric] for launch in case.launches if metric in launch.values]
@@ -131,11 +140,11 @@ def show_baseline(name_or_file: str, results: Path) -> None:
     console.print(table)
 
 
-def remove(name: str, results: Path) -> None:
-    """Remove a baseline's file, also one that cannot be read.
+def remove_baseline(name: str, results: Path) -> None:
+    """Remove a baseline's file, even if it cannot be read.
 
     Raises:
-        UserError: there is none.
+        UserError: it does not exist.
     """
     from bench.records import baseline as baselines
 
@@ -146,6 +155,6 @@ def remove(name: str, results: Path) -> None:
     Console().print(f"Removed {path}", soft_wrap=True, markup=False)
 
 
-def _machine(one: Baseline) -> str:
+def _describe_machine(one: Baseline) -> str:
     machine = one.fingerprint["machine"]
     return f"{machine['CPU']}, {machine['usable cores']} cores"

@@ -1,4 +1,4 @@
-"""`bench cache`: the features that were computed once and kept."""
+"""`bench cache`: list or remove the features that were computed once and kept."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-cache = App(name="cache", help="List or clear the features that were computed once and kept.")
+cache = App(name="cache", help="List or remove cached features.")
 
 
 @cache.command(name="list")
-def list_all() -> None:
-    """Print the entries."""
+def list_entries() -> None:
+    """List cached features, with their size and last use."""
     from bench.cache import features
     from bench.records.units import MB
 
@@ -26,7 +26,7 @@ def list_all() -> None:
 
 @cache.command
 def clear() -> None:
-    """Remove all entries, and say how much is free again."""
+    """Remove all cached features."""
     from bench.cache import features
     from bench.records.units import MB
 

@@ -1,4 +1,8 @@
-"""What the shell offers for an option's value. It is asked at every TAB: heavy modules stay out."""
+"""The completers: each lists the values that the shell offers for an option.
+
+They run at every TAB, so they import only what starts fast. The names in capitals repeat tables of modules that import
+pydantic; tests/bench/cli/test_completion.py compares them.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,24 @@ if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
 
 SUITES = Path(__file__).parents[1] / "plan" / "suites"
+#: As `bench.plan.variants.NAMED`.
+VARIANTS = ("default", "matched", "tuned")
+#: As the field `trainable` of `backends.task.Task`.
+TRAINABLE_PARTS = ("head", "last-stage", "all")
+#: As `ALLOWABLE_DIFFERENCES` and `FOLDER` of `bench.records.baseline`.
+ALLOWABLE_DIFFERENCES = ("machine", "versions", "variables", "threads", "precision")
+BASELINES_FOLDER = "baselines"
 
 
-def tasks(_: CompletionContext) -> Iterable[str]:
-    """The task table."""
+def list_tasks(_: CompletionContext) -> Iterable[str]:
+    """List the tasks."""
     from bench.plan.task_table import TASKS
 
     return tuple(TASKS)
 
 
-def suites(context: CompletionContext) -> Iterator[str]:
-    """Suites that come with the project, and TOML files."""
+def list_suites(context: CompletionContext) -> Iterator[str]:
+    """List the suites of the project, and TOML files."""
     yield from sorted(path.stem for path in SUITES.glob("*.toml"))
     typed = Path(context.incomplete)
     folder = typed if context.incomplete.endswith("/") else typed.parent
@@ -33,99 +44,99 @@ def suites(context: CompletionContext) -> Iterator[str]:
             yield str(path)
 
 
-def backend_names(_: CompletionContext) -> Iterable[str]:
-    """The registry of backends."""
+def list_backends(_: CompletionContext) -> Iterable[str]:
+    """List the backends."""
     return tuple(backends.REGISTRY)
 
 
-def cases(context: CompletionContext) -> Iterator[str]:
-    """`backend` and `backend/variant`."""
+def list_cases(context: CompletionContext) -> Iterator[str]:
+    """List cases: `backend` and `backend/variant`."""
     for backend in backends.REGISTRY:
         yield backend
-        yield from (f"{backend}/{variant}" for variant in variants(context))
+        yield from (f"{backend}/{variant}" for variant in list_variants(context))
 
 
-def backbones(_: CompletionContext) -> Iterable[str]:
-    """The backbone table."""
+def list_backbones(_: CompletionContext) -> Iterable[str]:
+    """List the backbones."""
     return tuple(BACKBONES)
 
 
-def weights(context: CompletionContext) -> Iterable[str]:
-    """The checkpoints of the backbone that was given, or of all."""
-    chosen = _typed(context, "--backbone")
-    networks = [BACKBONES[name] for name in chosen if name in BACKBONES] or list(BACKBONES.values())
+def list_weights(context: CompletionContext) -> Iterable[str]:
+    """List the checkpoints of the backbone on the line, or of all."""
+    typed = _get_typed_values(context, "--backbone")
+    networks = [BACKBONES[name] for name in typed if name in BACKBONES] or list(BACKBONES.values())
     return tuple(dict.fromkeys([*(name for network in networks for name in network.weights), "random"]))
 
 
-def trainable(_: CompletionContext) -> Iterable[str]:
-    """What of a network can be trained."""
-    return ("head", "last-stage", "all")
+def list_trainable_parts(_: CompletionContext) -> Iterable[str]:
+    """List the parts of a network that can be trained."""
+    return TRAINABLE_PARTS
 
 
-def variants(_: CompletionContext) -> Iterable[str]:
-    """The named variants."""
-    return ("default", "matched", "tuned")
+def list_variants(_: CompletionContext) -> Iterable[str]:
+    """List the named variants."""
+    return VARIANTS
 
 
-def devices(_: CompletionContext) -> Iterator[str]:
-    """The processor, and GPUs whose device files there are."""
+def list_devices(_: CompletionContext) -> Iterator[str]:
+    """List the CPU, and the GPUs that have a device file."""
     yield "cpu"
     found = sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     yield from (["cuda", *(f"cuda:{index}" for index in found)] if found else [])
 
 
-def knobs(context: CompletionContext) -> Iterator[str]:
-    """`knob=`, and behind that the values that one of the chosen backends has."""
+def list_knobs(context: CompletionContext) -> Iterator[str]:
+    """List `knob=`, and after it the values that the backends on the line have."""
     knob, equals, _ = context.incomplete.partition("=")
     if not equals:
         yield from (f"{name}=" for name in (*KNOBS, "threads"))
         return
-    wanted = _typed(context, "--backend") or tuple(backends.REGISTRY)
+    selected = _get_typed_values(context, "--backend") or tuple(backends.REGISTRY)
     for backend, values in KNOBS[knob].values.items() if knob in KNOBS else ():
-        if backend in wanted:
+        if backend in selected:
             yield from (f"{knob}={value}" for value in values)
 
 
-def runs(context: CompletionContext) -> Iterator[str]:
-    """The runs and sweeps in the folder of results, newest first."""
-    results = _results(context)
+def list_runs(context: CompletionContext) -> Iterator[str]:
+    """List the runs and sweeps in the folder of results, newest first."""
+    results = _get_results_folder(context)
     found = (path for path in results.iterdir() if path.name[:1].isdigit()) if results.is_dir() else ()
     yield from sorted((path.name for path in found if path.is_dir()), reverse=True)
 
 
-def baselines(context: CompletionContext) -> Iterator[str]:
-    """The baselines in the folder of results."""
-    yield from sorted(path.stem for path in (_results(context) / "baselines").glob("*.json"))
+def list_baselines(context: CompletionContext) -> Iterator[str]:
+    """List the baselines in the folder of results."""
+    yield from sorted(path.stem for path in (_get_results_folder(context) / BASELINES_FOLDER).glob("*.json"))
 
 
-def metrics(_: CompletionContext) -> Iterable[str]:
-    """The metrics of a gate and a trend."""
+def list_metrics(_: CompletionContext) -> Iterable[str]:
+    """List the metrics of a gate and a trend."""
     from bench.analysis.metrics import METRICS
 
     return tuple(METRICS)
 
 
-def margins(context: CompletionContext) -> Iterator[str]:
-    """`metric=`, for the margin of one metric."""
-    yield from (f"{name}=" for name in metrics(context))
+def list_margins(context: CompletionContext) -> Iterator[str]:
+    """List `metric=`, for the margin of one metric."""
+    yield from (f"{name}=" for name in list_metrics(context))
 
 
-def allowed(_: CompletionContext) -> Iterable[str]:
-    """The kinds of differences from a baseline."""
-    return ("machine", "versions", "variables", "threads", "precision")
+def list_allowable_differences(_: CompletionContext) -> Iterable[str]:
+    """List the kinds of differences from a baseline that can be accepted."""
+    return ALLOWABLE_DIFFERENCES
 
 
-def fields(_: CompletionContext) -> Iterator[str]:
-    """`field=`, of a task."""
+def list_fields(_: CompletionContext) -> Iterator[str]:
+    """List `field=` of each field of a task."""
     from bench.sweep.swept_fields import FIELDS
 
     yield from (f"{name}=" for name in FIELDS)
 
 
-def _typed(context: CompletionContext, option: str) -> tuple[str, ...]:
-    given: Any = context.get(option)
-    return given.raw_tokens if given else ()
+def _get_typed_values(context: CompletionContext, option: str) -> tuple[str, ...]:
+    option_values: Any = context.get(option)
+    return option_values.raw_tokens if option_values else ()
 
 
-def _results(context: CompletionContext) -> Path:
-    return Path(next(iter(_typed(context, "--results")), "results")).expanduser()
+def _get_results_folder(context: CompletionContext) -> Path:
+    return Path(next(iter(_get_typed_values(context, "--results")), "results")).expanduser()

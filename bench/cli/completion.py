@@ -1,7 +1,8 @@
-"""`bench completion`: a script for the shell, which asks the command line itself for what it offers.
+"""`bench completion`: print a script that completes commands, options and values in the shell.
 
-The script calls `bench __complete`, cyclopts' own command. It gets the words of the line in a variable, each ended by
-the character 31, and prints `begin`, optional directives, and a candidate a line, with its description behind a tab.
+The script calls `bench __complete`, a command of cyclopts. It gets the words of the line in an environment variable,
+each ended by the character 31, and prints `begin`, optional directives, and a line for each candidate, with its
+description after a tab.
 """
 
 from __future__ import annotations
@@ -131,8 +132,6 @@ end
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
-def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Shell to make the script for.")], /
-) -> None:
-    """Print a script that completes the command line in the shell."""
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Your shell.")], /) -> None:
+    """Print a script that completes this command line in your shell."""
     print(SCRIPTS[shell].strip().replace("PROGRAMS", " ".join(PROGRAMS)))

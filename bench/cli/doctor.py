@@ -1,4 +1,4 @@
-"""`bench doctor`: what is installed, what is found and where, and what would be skipped and why."""
+"""`bench doctor`: show what is installed, what is found and where, and what would be skipped and why."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bench.errors import UserError
 
 
 def doctor(*, data: DataFolder = DataFolder()) -> None:
-    """Show what is installed and found, and what would be skipped.
+    """Show what is installed and found, and what a run would skip.
 
-    It looks for packages, images, weights and GPUs, and downloads nothing.
+    It checks packages, images, weights and GPUs, and downloads nothing.
     """
-    examine(data.data_dir)
+    show_machine(data.data_dir)
 
 
-def examine(data_dir: Path | None) -> None:
+def show_machine(data_dir: Path | None) -> None:
     """Print a table; nothing is downloaded."""
     from bench import data
     from bench.cache import features
@@ -46,41 +46,41 @@ def examine(data_dir: Path | None) -> None:
     table.add_row("CPU", f"{describe_cpu().get('model')}, {count_usable_cores()} cores usable")
     gpus = gpu.list_devices()
     table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
-    for what, lacking in _abilities(len(gpu.list_visible(gpus, os.environ))):
-        table.add_row(what, _ready(lacking))
+    for what, problem in _list_knob_needs(len(gpu.list_visible(gpus, os.environ))):
+        table.add_row(what, _format_state(problem))
     table.add_row("home", f"{get_home()} (HEADTOHEAD_HOME)")
-    kept = [entry.size for entry in features.list_entries()]
-    table.add_row("cached features", f"{len(kept)}, {sum(kept) / MB:,.0f} MB in {features.get_folder()}")
+    entry_sizes = [entry.size for entry in features.list_entries()]
+    table.add_row("cached features", f"{len(entry_sizes)}, {sum(entry_sizes) / MB:,.0f} MB in {features.get_folder()}")
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
-        table.add_row(f"data {name}", _state(data.find_location, name, data_dir))
+        table.add_row(f"data {name}", _find_location(data.find_location, name, data_dir))
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
-        table.add_row(f"weights {backbone} {weights}", _state(checkpoints.find_location, backbone, weights))
+        table.add_row(f"weights {backbone} {weights}", _find_location(checkpoints.find_location, backbone, weights))
     console.print(table)
 
 
-def _abilities(gpus: int) -> Iterator[tuple[str, str | None]]:
-    """What knobs need of the machine, and why it is not there; `gpus` is the number of devices that CUDA may see."""
+def _list_knob_needs(gpus: int) -> Iterator[tuple[str, str | None]]:
+    """List what knobs need of the machine, and why it is missing; `gpus` is the number of devices that CUDA can see."""
     from backends.knobs import NEEDS
     from bench.plan.knob_support import DEVICE_NEEDS, SUPPORT_CHECKS
 
     devices = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
-    for need, look in SUPPORT_CHECKS.items():
+    for need, find_problem in SUPPORT_CHECKS.items():
         values = dict.fromkeys(value for (_, _, value), needed in NEEDS.items() if need in needed and value != need)
         what = f"{need} for {', '.join(values)}" if values else need
         if need == "gpu":
             yield what, None if gpus else "no GPU"
         elif need in DEVICE_NEEDS:
-            yield from ((f"{device}: {what}", look(device)) for device in devices)
+            yield from ((f"{device}: {what}", find_problem(device)) for device in devices)
         else:
-            yield what, look("cpu")
+            yield what, find_problem("cpu")
 
 
-def _ready(missing: str | None) -> str:
-    return f"[yellow]missing: {missing}[/]" if missing else "ready"
+def _format_state(problem: str | None) -> str:
+    return f"[yellow]missing: {problem}[/]" if problem else "ready"
 
 
-def _state(where: Callable[..., str], *names: object) -> str:
+def _find_location(find: Callable[..., str], *names: object) -> str:
     try:
-        return where(*names)
+        return find(*names)
     except UserError as error:
         return f"[yellow]missing: {escape(str(error))}[/]"

@@ -1,4 +1,4 @@
-"""`bench explain`: which of the knobs that `bench tune` turned makes a step how much faster, and when it has paid."""
+"""`bench explain`: show how much each tuned knob contributes, and when a longer start-up is amortised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import OUTPUT, BackendOptions, DataOptions, OutputOptions, TaskOptions, WaitOption, request
+from bench.cli.option_groups import (
+    OUTPUT,
+    BackendOptions,
+    DataOptions,
+    OutputOptions,
+    TaskOptions,
+    WaitOption,
+    make_request,
+)
 
 
 @Parameter(name="*", group=OUTPUT)
@@ -17,7 +25,7 @@ class PlotOutput(OutputOptions):
     """Where the plot goes."""
 
     output: Annotated[
-        Path | None, Parameter(help="File for the plot: .png, .svg or .pdf; in --results by default.")
+        Path | None, Parameter(help="File for the plot (.png, .svg or .pdf); in --results by default.")
     ] = None
 
 
@@ -29,10 +37,10 @@ def explain(
     effort: WaitOption = WaitOption(),
     output: PlotOutput = PlotOutput(),
 ) -> int:
-    """Show how much faster each knob makes a step.
+    """Show how much each tuned knob speeds up a step.
 
-    The knobs are those that `bench tune` set. It also shows after how many steps a longer start has paid off.
+    Run `bench tune` first. It also shows after how many steps a longer start-up is amortised.
     """
-    from bench.tune.explanation_tables import show_steps
+    from bench.tune.explanation_tables import show_explanations
 
-    return show_steps(effort.wait, output.output, output.results, request(task, case, data))
+    return show_explanations(effort.wait, output.output, output.results, make_request(task, case, data))

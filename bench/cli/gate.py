@@ -1,19 +1,19 @@
-"""`bench gate`: did this change slow training down? Measured side by side, decided as soon as it can be."""
+"""`bench gate`: find out whether a change made training slower."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
 
 from bench.cli import amounts, completers
 from bench.cli.option_groups import (
     EFFORT,
+    OPTIONS,
     OUTPUT,
-    OWN,
     TASK,
     BackendOptions,
     DataOptions,
@@ -24,73 +24,69 @@ from bench.cli.option_groups import (
     Suite,
     TaskOptions,
     WaitOption,
-    parsed,
-    request,
+    make_converter,
+    make_request,
 )
 
-if TYPE_CHECKING:
-    from bench.gate.judgement import Judgement
-
-    Found = tuple[list[Judgement], dict[str, object], list[str]]
+COMPARE_WITH = Group("Compare with", sort_key=0)
 
 
-AGAINST = Group("Compare with", sort_key=0)
-
-
-@Parameter(name="*", group=AGAINST)
+@Parameter(name="*", group=COMPARE_WITH)
 @dataclass(frozen=True)
-class Against:
+class AgainstOptions:
     """What the working tree is compared with."""
 
     against: Annotated[
         str | None,
-        Parameter(metavar="REVISION", help="Git revision, measured side by side with the working tree."),
+        Parameter(metavar="REVISION", help="Git revision to compare the working tree with, side by side."),
     ] = None
     baseline: Annotated[
         str | None,
-        Parameter(metavar="NAME", completer=completers.baselines, help="Baseline, by name or file: `bench baseline`."),
+        Parameter(
+            metavar="NAME",
+            completer=completers.list_baselines,
+            help="Baseline to compare with, by name or file; see `bench baseline`.",
+        ),
     ] = None
     against_package: Annotated[
         Names,
-        Parameter(
-            metavar="PACKAGE", help="The same code with another version of a package, as torch==2.13.0; repeatable."
-        ),
+        Parameter(metavar="PACKAGE", help="Package version to compare with, as `torch==2.13.0`; repeatable."),
     ] = ()
     base_env: Annotated[
-        Path | None, Parameter(help="Environment (venv) that the revision runs in; the same one by default.")
+        Path | None, Parameter(help="Python environment (venv) of the revision; this one by default.")
     ] = None
-    skip_unchanged: Annotated[bool, Parameter(help="Pass at once if nothing that training depends on has changed.")] = (
+    skip_unchanged: Annotated[bool, Parameter(help="Pass at once if no file that training depends on has changed.")] = (
         False
     )
     allow: Annotated[
         Names,
         Parameter(
             metavar="KIND",
-            completer=completers.allowed,
-            help="Difference from the baseline to accept; repeatable: machine, versions, variables, threads or "
-            "precision.",
+            completer=completers.list_allowable_differences,
+            help="Difference from the baseline to accept: `machine`, `versions`, `variables`, `threads` or "
+            "`precision`; repeatable.",
         ),
     ] = ()
 
 
-def several_margins(_: Any, tokens: Sequence[Token]) -> tuple[tuple[str | None, float], ...]:
-    """The margins of all metrics and of single ones."""
-    return tuple(parsed(amounts.margin)(tuple, (token,)) for token in tokens)
+def parse_margins(_: Any, tokens: Sequence[Token]) -> tuple[tuple[str | None, float], ...]:
+    """Parse the margins of all metrics and of single metrics."""
+    return tuple(make_converter(amounts.parse_margin)(tuple, (token,)) for token in tokens)
 
 
-@Parameter(name="*", group=OWN)
+@Parameter(name="*", group=OPTIONS)
 @dataclass(frozen=True)
-class Decision:
+class DecisionOptions:
     """How a verdict is reached."""
 
     margin: Annotated[
         tuple[tuple[str | None, float], ...],
         Parameter(
             metavar="PERCENT",
-            converter=several_margins,
+            converter=parse_margins,
             n_tokens=1,
-            completer=completers.margins,
-            help="Smallest change that matters, as `3%`, or of one metric, as `host-memory=5%`; repeatable.",
+            completer=completers.list_margins,
+            help="Smallest change that matters, as `3%`, or for one metric, as `host-memory=5%`; repeatable.",
         ),
     ] = ()
     alpha: Annotated[
@@ -101,7 +97,7 @@ class Decision:
         ),
     ] = 0.01
     undecided: Annotated[
-        Literal["pass", "fail"] | None, Parameter(help="What an open verdict counts as; exit status 3 by default.")
+        Literal["pass", "fail"] | None, Parameter(help="What an undecided verdict counts as; exit status 3 by default.")
     ] = None
 
 
@@ -110,7 +106,9 @@ class Decision:
 class GateEffort(WaitOption):
     """How long a gate may take."""
 
-    max_time: Annotated[Seconds | None, Parameter(help="Time for all cases together: `90s`, `10m` or `1h`.")] = None
+    max_time: Annotated[
+        Seconds | None, Parameter(help="Time limit for all cases together, as `90s`, `10m` or `1h`.")
+    ] = None
 
 
 @Parameter(name="*", group=OUTPUT)
@@ -119,30 +117,30 @@ class GateOutput(OutputOptions):
     """Where figures and verdicts are written."""
 
     json: Annotated[Path | None, Parameter(help="File for the figures, as JSON.")] = None
-    markdown: Annotated[Path | None, Parameter(help="File for a table for a pull request's comment.")] = None
+    markdown: Annotated[Path | None, Parameter(help="File for a table to post in a pull request, as Markdown.")] = None
     junit: Annotated[Path | None, Parameter(help="File for the verdicts, as JUnit XML.")] = None
 
 
 @Parameter(name="*", group=TASK)
 @dataclass(frozen=True)
 class GateTask(TaskOptions):
-    """What is trained in both, or the test of one's own that is measured instead."""
+    """What is trained in both versions, or the test that is measured in place of training."""
 
     suite: Suite = "gate"
     target: Annotated[
         str | None,
         Parameter(
             metavar="TEST",
-            help="pytest-benchmark test to measure in place of tasks, as tests/test_step.py::test_step, of the "
-            "repository in the current folder.",
+            help="pytest-benchmark test to measure in place of tasks, as `tests/test_step.py::test_step`, in the "
+            "repository of the current folder.",
         ),
     ] = None
 
 
 def gate(
     *,
-    against: Against = Against(),
-    decision: Decision = Decision(),
+    against: AgainstOptions = AgainstOptions(),
+    decision: DecisionOptions = DecisionOptions(),
     task: GateTask = GateTask(),
     case: BackendOptions = BackendOptions(),
     data: DataOptions = DataOptions(),
@@ -151,14 +149,14 @@ def gate(
 ) -> int:
     """Find out whether a change made training slower.
 
-    Both versions are measured in the same minutes.
-    Exit status: 0 if training is not slower, 1 if it is, 2 if they cannot be compared, 3 if the verdict is open.
+    Give one of --against, --baseline and --against-package.
+    Exit status: 0 not slower, 1 slower, 2 cannot be compared, 3 undecided.
     """
     from bench.gate.gate_options import GateOptions
     from bench.gate.gate_report import ReportFiles
-    from bench.gate.gate_run import decide
+    from bench.gate.gate_run import run_gate
 
-    ask = GateOptions(
+    options = GateOptions(
         against=against.against,
         baseline=against.baseline,
         packages=against.against_package,
@@ -171,6 +169,6 @@ def gate(
         allow=against.allow,
         results=output.results,
     )
-    asked = request(task, case, data, output)
+    gate_request = make_request(task, case, data, output)
     files = ReportFiles(output.json, output.markdown, output.junit)
-    return decide(ask, asked, undecided=decision.undecided, files=files, wait=effort.wait)
+    return run_gate(options, gate_request, undecided=decision.undecided, files=files, wait=effort.wait)

@@ -1,4 +1,4 @@
-"""`bench gate-selftest`: false alarms and detections of the gate on this machine, from real launch pairs."""
+"""`bench gate-selftest`: measure the gate's rates of false alarms and of detected slowdowns on this machine."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import EFFORT, WaitOption, numeric
+from bench.cli.option_groups import EFFORT, WaitOption, make_number_parameter
 
 
 def gate_selftest(
     *,
     hours: Annotated[
-        float | None, numeric(0.01, float), Parameter(group=EFFORT, help="Hours to spend; about 1.5 by default.")
+        float | None,
+        make_number_parameter(0.01, float),
+        Parameter(group=EFFORT, help="Time limit in hours; without one it takes about 1.5."),
     ] = None,
     effort: WaitOption = WaitOption(),
 ) -> int:
     """Measure how often the gate is right on this machine.
 
-    It compares the revision with itself, and with commits that slow training down.
+    It compares the revision with itself, and with planted commits that slow training down.
     """
     from bench.gate.error_rate_run import measure_error_rates
 

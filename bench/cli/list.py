@@ -1,4 +1,4 @@
-"""`bench list`: what there is."""
+"""`bench list`: list the tasks, backends, variants and other things to choose from."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
     from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 
 Rows = Iterable[tuple[str, ...]]
-
-
-LISTED = "tasks, backbones, backends, suites, variants, knobs, tuned, warnings or runs"
+#: The keys of `LISTS`, for the help page.
+LIST_NAMES = "tasks, backbones, backends, suites, variants, knobs, tuned, warnings or runs"
 
 
 def list_(
-    what: Annotated[str, Parameter(completer=lambda _: tuple(LISTS), help=f"What to list: {LISTED}.")],
+    what: Annotated[str, Parameter(completer=lambda _: tuple(LISTS), help=f"What to list: {LIST_NAMES}.")],
     /,
     *,
     output: OutputOptions = OutputOptions(),
 ) -> None:
-    """List what there is to choose from."""
+    """List tasks, backends, variants or anything else to choose from."""
     show_list(what, output.results)
 
 
@@ -40,7 +39,7 @@ def show_list(what: str, results: Path) -> None:
     """Print one list.
 
     Raises:
-        UserError: no such list.
+        UserError: the list is unknown.
     """
     if what not in LISTS:
         raise make_unknown_error("list", what, LISTS)
@@ -51,7 +50,7 @@ def show_list(what: str, results: Path) -> None:
     Console().print(table)
 
 
-def _tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan.task_table import TASKS
 
     columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
@@ -69,7 +68,7 @@ def _tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
     ]
 
 
-def _backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
     columns = ("backbone", "tensors", "features", "smallest image", "weights")
     return columns, [
         (one.name, str(len(one.tensors())), str(one.features), f"{one.stride} px", ", ".join((*one.weights, "random")))
@@ -77,7 +76,7 @@ def _backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
     ]
 
 
-def _backends(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_backends(_: Path) -> tuple[tuple[str, ...], Rows]:
     rows = []
     for name, entry in backends.REGISTRY.items():
         missing = backends.find_missing_packages(name)
@@ -85,22 +84,22 @@ def _backends(_: Path) -> tuple[tuple[str, ...], Rows]:
     return ("backend", "packages", "state"), rows
 
 
-def _suites(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_suites(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan import suite
 
     loaded = [suite.load(name) for name in suite.list_names()]
-    rows = [(s.name, ", ".join(e.task for e in s.entries), _extent(s), s.description) for s in loaded]
+    rows = [(s.name, ", ".join(e.task for e in s.entries), _format_effort(s), s.description) for s in loaded]
     return ("suite", "tasks", "launches × rounds", "what it is"), rows
 
 
-def _extent(one: suite.Suite) -> str:
+def _format_effort(one: suite.Suite) -> str:
     most = f", at most {one.most_minutes:g} minutes" if one.most_minutes else ""
     return f"{one.launches} × {one.rounds}{most}"
 
 
-def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_runs(results: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.records import store
-    from bench.sweep import sweep_record as sweep_record
+    from bench.sweep import sweep_record
 
     kinds = (store.RECORDS, sweep_record.FOLDER)
     found = store.list_runs(results, *kinds)
@@ -108,13 +107,13 @@ def _runs(results: Path) -> tuple[tuple[str, ...], Rows]:
     return ("run", "records"), [(run.name, str(count)) for run, count in zip(found, counted, strict=True)]
 
 
-def _warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.analysis.warnings import RULES
 
-    return ("warning", "raised where", "what to do"), [(name, *told) for name, told in RULES.items()]
+    return ("warning", "raised where", "what to do"), [(name, *description) for name, description in RULES.items()]
 
 
-def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan.variants import THREADS
 
     rows = []
@@ -126,7 +125,7 @@ def _knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
     return ("knob", "backend", "value (the first is the default)", "source"), rows
 
 
-def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_variants(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.machine.environment import describe_environment, make_fingerprint
     from bench.plan import tuned_variants
     from bench.plan.variants import DIVISIONS, NAMED
@@ -137,15 +136,15 @@ def _variants(_: Path) -> tuple[tuple[str, ...], Rows]:
         if isinstance(found, str):
             rows.append((path.name, found))
         else:
-            rows.append((f"tuned: {_case(found)}", found.describe(versions)))
+            rows.append((f"tuned: {_format_case(found)}", found.describe(versions)))
     return ("variant", "what it is"), rows
 
 
-def _case(found: TunedVariant) -> str:
+def _format_case(found: TunedVariant) -> str:
     return f"{found.backend}, {found.task} ({found.task_hash}), {found.device}, {found.threads} threads"
 
 
-def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _list_tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan import tuned_variants
 
     rows: list[tuple[str, ...]] = []
@@ -153,14 +152,14 @@ def _tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
         if isinstance(found, str):
             rows.append((path.name, "", found, ""))
             continue
-        case = _case(found)
-        rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _speedup(found)))
-        rows += [(case, tried.stage, tried.name, _speedup(tried)) for tried in found.history]
+        case = _format_case(found)
+        rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _format_speedup(found)))
+        rows += [(case, trial.stage, trial.name, _format_speedup(trial)) for trial in found.history]
         rows += [(case, "left open", note, "") for note in found.notes]
     return ("case", "stage", "variant", "× the default's steps"), rows
 
 
-def _speedup(found: TunedVariant | HistoryEntry) -> str:
+def _format_speedup(found: TunedVariant | HistoryEntry) -> str:
     from bench.analysis.statistics import Interval
     from bench.report.tables.number_format import format_interval
 
@@ -170,13 +169,13 @@ def _speedup(found: TunedVariant | HistoryEntry) -> str:
 
 
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
-    "tasks": _tasks,
-    "backbones": _backbones,
-    "backends": _backends,
-    "suites": _suites,
-    "variants": _variants,
-    "knobs": _knobs,
-    "tuned": _tuned,
-    "warnings": _warnings,
-    "runs": _runs,
+    "tasks": _list_tasks,
+    "backbones": _list_backbones,
+    "backends": _list_backends,
+    "suites": _list_suites,
+    "variants": _list_variants,
+    "knobs": _list_knobs,
+    "tuned": _list_tuned,
+    "warnings": _list_warnings,
+    "runs": _list_runs,
 }

@@ -1,6 +1,6 @@
-"""The options of the command line, each declared once. A command names the groups that it takes.
+"""The options that commands share, in groups; a command names the groups that it takes.
 
-A group is a frozen value. `request` makes what several of them ask for into one `bench.plan.request.Request`.
+A group is a frozen dataclass. `make_request` combines the values of several groups in a `bench.plan.request.Request`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +16,10 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.plan.request import Request
 
-Convert = Callable[[Any, tuple[Token, ...]], Any]
+Converter = Callable[[Any, tuple[Token, ...]], Any]
 Names = tuple[str, ...]
 
-OWN = Group("Options", sort_key=1)
+OPTIONS = Group("Options", sort_key=1)
 TASK = Group("Task", sort_key=2)
 CASE = Group("Case", sort_key=3)
 DATA = Group("Data", sort_key=4)
@@ -27,8 +27,8 @@ EFFORT = Group("Effort", sort_key=5)
 OUTPUT = Group("Output", sort_key=6)
 
 
-def parsed(parse: Callable[[str], Any]) -> Convert:
-    """A converter of one value; what is wrong with the value stands behind the option's name."""
+def make_converter(parse: Callable[[str], Any]) -> Converter:
+    """Make a converter of one value; its error message begins with the option's name."""
 
     def convert(_: Any, tokens: tuple[Token, ...]) -> Any:
         try:
@@ -39,41 +39,41 @@ def parsed(parse: Callable[[str], Any]) -> Convert:
     return convert
 
 
-def numeric(least: float | None = None, kind: type[int] | type[float] = int) -> Parameter:
-    """A number; whole unless `kind` is float, and not below `least`."""
-    what = "a whole number" if kind is int else "a number"
-    what += "" if least is None else f", {least:g} or more"
+def make_number_parameter(least: float | None = None, kind: type[int] | type[float] = int) -> Parameter:
+    """Make the parameter of a number: whole unless `kind` is float, and not below `least`."""
+    description = "a whole number" if kind is int else "a number"
+    description += "" if least is None else f", {least:g} or more"
 
     def convert(_: Any, tokens: tuple[Token, ...]) -> float:
         option, text = tokens[-1].keyword, tokens[-1].value or "''"
         try:
             value = kind(text)
         except ValueError:
-            raise UserError(f"{option} {text}: give {what}") from None
+            raise UserError(f"{option} {text}: give {description}") from None
         if least is not None and not value >= least:
-            raise UserError(f"{option} {text}: give {what}")
+            raise UserError(f"{option} {text}: give {description}")
         return value
 
     return Parameter(converter=convert)
 
 
-Share = Annotated[float, Parameter(converter=parsed(amounts.share), metavar="PERCENT")]
-Seconds = Annotated[float, Parameter(converter=parsed(amounts.seconds), metavar="TIME")]
+Share = Annotated[float, Parameter(converter=make_converter(amounts.parse_share), metavar="PERCENT")]
+Seconds = Annotated[float, Parameter(converter=make_converter(amounts.parse_seconds), metavar="TIME")]
 Suite = Annotated[
     str,
     Parameter(
         metavar="NAME",
-        completer=completers.suites,
+        completer=completers.list_suites,
         show_default=True,
-        help="Suite that sets the tasks and how thoroughly to measure: a name of `bench list suites`, or a TOML file.",
+        help="Suite (see `bench list suites`) or TOML file that sets the tasks and how thoroughly to measure.",
     ),
 ]
-#: Backend or case of which others are multiples; a command adds its own default.
+#: The backend or case that the others are compared with; each command adds its default.
 Reference = Parameter(
     group=OUTPUT,
     metavar="NAME",
-    completer=completers.cases,
-    help="Backend or case that ratios are relative to.",
+    completer=completers.list_cases,
+    help="Backend or case that ratios are relative to, as `keras` or `keras/tuned`.",
 )
 
 
@@ -87,8 +87,8 @@ class TaskChoice:
         Names,
         Parameter(
             metavar="NAME",
-            completer=completers.tasks,
-            help="Task to train in place of the suite's; repeatable. See `bench list tasks`.",
+            completer=completers.list_tasks,
+            help="Task to train in place of the suite's (see `bench list tasks`); repeatable.",
         ),
     ] = ()
 
@@ -96,50 +96,56 @@ class TaskChoice:
 @Parameter(name="*", group=TASK)
 @dataclass(frozen=True)
 class TaskOptions(TaskChoice):
-    """Which tasks, and the fields of a task that are to have other values."""
+    """Which tasks, and new values for their fields."""
 
     backbone: Annotated[
         str | None,
         Parameter(
             metavar="NAME",
-            completer=completers.backbones,
-            help="Pretrained network to fine-tune. See `bench list backbones`.",
+            completer=completers.list_backbones,
+            help="Pretrained network to fine-tune (see `bench list backbones`).",
         ),
     ] = None
     weights: Annotated[
         str | None,
         Parameter(
             metavar="NAME",
-            completer=completers.weights,
-            help="Checkpoint of the backbone; `random` draws the weights from the seed.",
+            completer=completers.list_weights,
+            help="Checkpoint of the backbone, or `random` for random weights.",
         ),
     ] = None
     trainable: Annotated[
         str | None,
         Parameter(
             metavar="PART",
-            completer=completers.trainable,
-            help="What is trained: `head`, `last-stage` (of the backbone, and the head) or `all`.",
+            completer=completers.list_trainable_parts,
+            help="Part to train: `head`, `last-stage` (with the head) or `all`.",
         ),
     ] = None
-    batch_size: Annotated[int | None, numeric(), Parameter(help="Images per training step.")] = None
-    epochs: Annotated[int | None, numeric(), Parameter(help="Passes over the training images.")] = None
+    batch_size: Annotated[int | None, make_number_parameter(), Parameter(help="Images per training step.")] = None
+    epochs: Annotated[int | None, make_number_parameter(), Parameter(help="Passes over the training images.")] = None
     image_size: Annotated[
-        int | None, numeric(), Parameter(help="Width and height in pixels that images are resized to.")
+        int | None, make_number_parameter(), Parameter(help="Width and height of the images in pixels.")
     ] = None
-    learning_rate: Annotated[float | None, numeric(kind=float), Parameter(help="Learning rate of SGD.")] = None
+    learning_rate: Annotated[
+        float | None, make_number_parameter(kind=float), Parameter(help="Learning rate of SGD.")
+    ] = None
     train_limit: Annotated[
-        int | None, numeric(), Parameter(help="Number of training images, drawn from the seed; all by default.")
+        int | None,
+        make_number_parameter(),
+        Parameter(help="Number of training images, a random subset; all by default."),
     ] = None
     seed: Annotated[
-        int | None, numeric(), Parameter(help="Seed of the head's initial values, the subset and the order of images.")
+        int | None,
+        make_number_parameter(),
+        Parameter(help="Seed of the head's initial values, and of the subset and order of images."),
     ] = None
 
     @property
     def overrides(self) -> dict[str, Any]:
         """The fields of the task that were given."""
-        chosen = {"suite", "task", "target"}
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in chosen}
+        others = {"suite", "task", "target"}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -152,13 +158,13 @@ class DeviceOptions:
         str,
         Parameter(
             metavar="NAME",
-            completer=completers.devices,
+            completer=completers.list_devices,
             show_default=True,
             help="Device to train on: `cpu`, `cuda` or `cuda:N`.",
         ),
     ] = "cpu"
     threads: Annotated[
-        int | None, numeric(1), Parameter(help="Threads of one operation; all usable cores by default.")
+        int | None, make_number_parameter(1), Parameter(help="Threads of an operation; all usable cores by default.")
     ] = None
 
 
@@ -171,17 +177,17 @@ class VariantChoice:
         Names,
         Parameter(
             metavar="NAME",
-            completer=completers.variants,
-            help="Named variant to measure; repeatable, `default` by default. See `bench list variants`.",
+            completer=completers.list_variants,
+            help="Variant to run: `default`, `matched` or `tuned` (see `bench list variants`); repeatable, "
+            "`default` by default.",
         ),
     ] = ()
     knob: Annotated[
         Names,
         Parameter(
             metavar="KNOB=VALUE",
-            completer=completers.knobs,
-            help="Knob to set, as `precision=bf16`; repeatable. A knob that is given twice makes a case for each "
-            "value. See `bench list knobs`.",
+            completer=completers.list_knobs,
+            help="Knob to set, as `precision=bf16` (see `bench list knobs`); repeatable: two values make two cases.",
         ),
     ] = ()
 
@@ -195,8 +201,8 @@ class BackendChoice:
         Names,
         Parameter(
             metavar="NAME",
-            completer=completers.backend_names,
-            help="Backend to measure; repeatable, all by default. See `bench list backends`.",
+            completer=completers.list_backends,
+            help="Backend to run (see `bench list backends`); repeatable, all by default.",
         ),
     ] = ()
 
@@ -224,9 +230,9 @@ class CaseOptions(DeviceOptions, VariantChoice, BackendChoice):
 class DataFolder:
     """Where images are."""
 
-    data_dir: Annotated[Path | None, Parameter(help="Folder with the batches of CIFAR-10 (cifar-10-batches-py).")] = (
-        None
-    )
+    data_dir: Annotated[
+        Path | None, Parameter(help="CIFAR-10's folder `cifar-10-batches-py`, or the folder that holds it.")
+    ] = None
 
 
 @Parameter(name="*", group=DATA)
@@ -247,7 +253,7 @@ class CachingDataOptions(DataOptions):
     cache_limit: Annotated[
         int,
         Parameter(
-            converter=parsed(amounts.size),
+            converter=make_converter(amounts.parse_size),
             metavar="SIZE",
             show_default=lambda size: f"{size // 2**30}GB",
             help="Disk space for cached features, as `500MB` or `4GB`.",
@@ -260,7 +266,7 @@ class CachingDataOptions(DataOptions):
 class WaitOption:
     """Whether to wait for the machine."""
 
-    wait: Annotated[bool, Parameter(help="Wait until another measurement on this machine has ended.")] = False
+    wait: Annotated[bool, Parameter(help="Wait for another measurement on this machine to end.")] = False
 
 
 @Parameter(name="*", group=EFFORT)
@@ -269,10 +275,12 @@ class EffortOptions(WaitOption):
     """How thoroughly to measure."""
 
     launches: Annotated[
-        int | None, numeric(1), Parameter(help="Starts of a worker for each case; the suite's by default.")
+        int | None,
+        make_number_parameter(1),
+        Parameter(help="Number of times that each case is started; the suite's by default."),
     ] = None
     rounds: Annotated[
-        int | None, numeric(2), Parameter(help="Timed rounds of each kind in a launch; the suite's by default.")
+        int | None, make_number_parameter(2), Parameter(help="Timed rounds in each launch; the suite's by default.")
     ] = None
 
 
@@ -284,31 +292,30 @@ class OutputOptions:
     results: Annotated[Path, Parameter(show_default=True, help="Folder of runs and baselines.")] = Path("results")
 
 
-#: How options of the groups are called in a request, where that is another name.
-IN_A_REQUEST: Mapping[str, str] = {"task": "tasks", "backend": "backends", "variant": "variants", "knob": "knobs"}
+#: The names in a request of options that have another name in a group.
+REQUEST_NAMES: Mapping[str, str] = {"task": "tasks", "backend": "backends", "variant": "variants", "knob": "knobs"}
 
 
-def request(*groups: Any, **own: Any) -> "Request":
-    """What the options of several groups, and some of a command's own, ask for."""
+def make_request(*groups: Any, **own: Any) -> "Request":
+    """Make a request from the options of several groups, and from values of the command itself."""
     from bench.plan.request import Request
 
     known = {field.name for field in fields(Request)}
-    asked: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for group in groups:
         if isinstance(group, TaskOptions):
-            asked["overrides"] = group.overrides
-        values = {field.name: getattr(group, field.name) for field in fields(group)}
-        asked |= {IN_A_REQUEST.get(name, name): value for name, value in values.items()}
-    return Request(**{name: value for name, value in asked.items() if name in known}, **own)
+            values["overrides"] = group.overrides
+        values |= {REQUEST_NAMES.get(field.name, field.name): getattr(group, field.name) for field in fields(group)}
+    return Request(**{name: value for name, value in values.items() if name in known}, **own)
 
 
-def refuse_beside_resume(_: App, __: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Refuse options beside `--resume`, but for those that decide no figure: what is resumed has its options already.
+def refuse_options_beside_resume(_: App, __: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse options beside `--resume` on which a figure depends: a resumed run keeps the options that it had.
 
     Raises:
-        UserError: others were given.
+        UserError: there are some.
     """
     given = [argument.name for argument in arguments if argument.tokens]
     others = [name for name in given if name not in ("--resume", "--results", "--strict", "--wait")]
     if "--resume" in given and others:
-        raise UserError(f"--resume takes the options that the run had: leave out {', '.join(others)}")
+        raise UserError(f"--resume keeps the options that the run had: leave out {', '.join(others)}")

@@ -1,4 +1,4 @@
-"""`bench parity`: the whole proof, in tables."""
+"""`bench parity`: prove that the backends run the same fine-tune, and print the proof in tables."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, request
+from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request
 
 if TYPE_CHECKING:
     from bench.plan.request import Request
 
 
-#: As the proof asks for: 64 images, 50 steps of the task's own batches.
-IMAGES, STEPS = 64, 50
+#: The size of the whole proof: 64 images, and 50 steps with the task's batch size.
+PROOF_IMAGES, PROOF_STEPS = 64, 50
 
 
 def parity(
@@ -22,18 +22,18 @@ def parity(
     case: CaseOptions = CaseOptions(),
     data: DataOptions = DataOptions(),
 ) -> int:
-    """Prove that the backends run the same fine-tune, and measure nothing.
+    """Prove that the backends run the same fine-tune.
 
-    It is the whole proof, with the fine-tune.
+    It runs the whole proof with a fine-tune, and measures no speed.
     """
-    return prove(request(task, case, data, launches=1))
+    return prove(make_request(task, case, data, launches=1))
 
 
-def prove(asked: Request) -> int:
-    """Print a table a task; the exit status is 0, or 1 where a case failed its proof or a worker died.
+def prove(request: Request) -> int:
+    """Print a table for each task. The exit status is 0; 1 if a case failed its proof or a worker died.
 
     Raises:
-        UserError: a mistake of the user's, before anything was started.
+        UserError: the request has a mistake; nothing was run.
     """
     from bench.analysis.launches import group_by_task
     from bench.measure.progress import Progress
@@ -43,16 +43,16 @@ def prove(asked: Request) -> int:
     from bench.report.terminal import print_missing, render_table
 
     console = Console()
-    chosen = make_plan(asked)
-    print_missing(console, chosen.banner, chosen.skipped)
-    sound = True
-    with Progress(console, chosen) as progress:
-        proven = [records for _, records in run_proofs(chosen, IMAGES, STEPS, progress)]
+    plan = make_plan(request)
+    print_missing(console, plan.banner, plan.skipped)
+    all_proven = True
+    with Progress(console, plan) as progress:
+        proven = [records for _, records in run_proofs(plan, PROOF_IMAGES, PROOF_STEPS, progress)]
     for records in proven:
         for task in group_by_task(records):
             console.print(render_table(build_parity_table(task)))
         for record in records:
-            sound = sound and record.failure is None and record.proof is not None and record.proof.comparable
+            all_proven = all_proven and record.failure is None and record.proof is not None and record.proof.comparable
             if record.failure:
                 console.print(f"{record.case} died: {record.failure.reason}", style="red", markup=False)
-    return 0 if sound else 1
+    return 0 if all_proven else 1

@@ -1,4 +1,4 @@
-"""`bench profile`: some training steps of one case under its framework's own profiler."""
+"""`bench profile`: profile some training steps of one case with its framework's own profiler."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from cyclopts import Parameter
 
 from bench.cli import completers
 from bench.cli.option_groups import (
+    OPTIONS,
     OUTPUT,
-    OWN,
     DataOptions,
     OutputOptions,
     TaskOptions,
     VariantOptions,
     WaitOption,
-    numeric,
-    request,
+    make_number_parameter,
+    make_request,
 )
 
 
@@ -28,17 +28,19 @@ class TraceOutput(OutputOptions):
     """Where the trace goes."""
 
     output: Annotated[
-        Path | None, Parameter(help="File for the trace, .json.gz or .json; in --results by default.")
+        Path | None, Parameter(help="File for the trace (.json.gz or .json); in --results by default.")
     ] = None
 
 
 def profile(
     case: Annotated[
-        str, Parameter(completer=completers.cases, help="Case to profile: `backend` or `backend/variant`.")
+        str, Parameter(completer=completers.list_cases, help="Case to profile, as `keras` or `keras/tuned`.")
     ],
     /,
     *,
-    steps: Annotated[int, numeric(1), Parameter(group=OWN, show_default=True, help="Training steps to profile.")] = 20,
+    steps: Annotated[
+        int, make_number_parameter(1), Parameter(group=OPTIONS, show_default=True, help="Training steps to profile.")
+    ] = 20,
     task: TaskOptions = TaskOptions(),
     variant: VariantOptions = VariantOptions(),
     data: DataOptions = DataOptions(),
@@ -47,12 +49,12 @@ def profile(
 ) -> int:
     """Profile some training steps with the framework's own profiler.
 
-    It prints the operations that take most time, and writes a trace for Perfetto.
+    It prints the operations that take most time, and writes a trace for ui.perfetto.dev.
     """
     from bench.roofline.profile_run import profile_case
 
-    backend, _, named = case.partition("/")
-    asked = request(task, variant, data, output, backends=(backend,))
-    if named:
-        asked = replace(asked, variants=(named, *asked.variants))
-    return profile_case(asked, steps, output.output, effort.wait)
+    backend, _, variant_name = case.partition("/")
+    request = make_request(task, variant, data, output, backends=(backend,))
+    if variant_name:
+        request = replace(request, variants=(variant_name, *request.variants))
+    return profile_case(request, steps, output.output, effort.wait)

@@ -1,8 +1,34 @@
-"""`bench roofline`: how near each case comes to what this machine can do, and what keeps it from coming nearer."""
+"""`bench roofline`: show how near each case comes to the limits of this machine, and what bounds it."""
 
 from __future__ import annotations
 
-from bench.cli.option_groups import CaseOptions, DataOptions, EffortOptions, TaskOptions, request
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bench.cli.option_groups import (
+    EFFORT,
+    CaseOptions,
+    DataOptions,
+    EffortOptions,
+    TaskOptions,
+    make_number_parameter,
+    make_request,
+)
+
+
+@Parameter(name="*", group=EFFORT)
+@dataclass(frozen=True)
+class RooflineEffort(EffortOptions):
+    """How thoroughly to measure, with the defaults of `bench.roofline.roofline_run`."""
+
+    launches: Annotated[
+        int | None, make_number_parameter(1), Parameter(help="Number of times that each case is started; 3 by default.")
+    ] = None
+    rounds: Annotated[
+        int | None, make_number_parameter(2), Parameter(help="Timed rounds in each launch; 3 by default.")
+    ] = None
 
 
 def roofline(
@@ -10,12 +36,12 @@ def roofline(
     task: TaskOptions = TaskOptions(),
     case: CaseOptions = CaseOptions(),
     data: DataOptions = DataOptions(),
-    effort: EffortOptions = EffortOptions(),
+    effort: RooflineEffort = RooflineEffort(),
 ) -> int:
-    """Show how near each case comes to what this machine can do.
+    """Show how near each case comes to the limits of this machine.
 
-    It measures the machine's rates, and shows what bounds each case.
+    It shows what bounds each case: input, compute, memory or overhead.
     """
     from bench.roofline.roofline_run import show_roofline
 
-    return show_roofline(effort.wait, request(task, case, data, effort))
+    return show_roofline(effort.wait, make_request(task, case, data, effort))

@@ -1,4 +1,4 @@
-"""`bench selftest`: the harness under test, in a table with a verdict each."""
+"""`bench selftest`: check the harness on this machine, and print a table with a verdict for each check."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def selftest(
         Parameter(
             group=CASE,
             metavar="NAME",
-            completer=completers.backend_names,
-            help="Backend whose workers are used; the first one by default.",
+            completer=completers.list_backends,
+            help="Backend to check with; the first that is installed by default.",
         ),
     ] = None,
     effort: WaitOption = WaitOption(),
 ) -> int:
-    """Check the harness on this machine.
+    """Check that the harness measures correctly on this machine.
 
-    It plants slow-downs and faults, and checks that they are shown, and that nothing is shown that is not there.
+    It plants delays and memory and checks that they are found, and that two equal cases show no difference.
     """
     return check_harness(backend, effort.wait)
 
 
 def check_harness(backend: str | None, wait: bool) -> int:
-    """Print the table; the exit status is 0, or 1 where a check failed.
+    """Print the table. The exit status is 0; 1 if a check failed.
 
     Raises:
-        UserError: no such backend, another measurement is under way, or a worker died.
+        UserError: the backend is unknown, another measurement is running, or a worker died.
     """
     from bench.measure.machine_lock import hold_lock
     from bench.plan.plan import find_usable_backends
@@ -49,12 +49,12 @@ def check_harness(backend: str | None, wait: bool) -> int:
         progress.print(line, highlight=False, markup=False)
 
     table = Table("check", "measured", "required", "verdict", title=f"Self-test with {name}", title_justify="left")
-    sound = True
+    all_passed = True
     with hold_lock("bench selftest", wait, say):
         for finding in run_checks(name, say):
             say(f"{finding.name}: {finding.measured}")
             verdict = "[green]passed[/]" if finding.passed else "[bold red]FAILED[/]"
             table.add_row(finding.name, finding.measured, finding.required, verdict)
-            sound = sound and finding.passed
+            all_passed = all_passed and finding.passed
     console.print(table)
-    return 0 if sound else 1
+    return 0 if all_passed else 1

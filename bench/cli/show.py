@@ -1,4 +1,4 @@
-"""`bench show`: the tables of a run or a sweep again, and all its files, made from its records."""
+"""`bench show`: print the tables of a run or a sweep again, and rewrite its files from its records."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 def show(
     run: Annotated[
         str | None,
-        Parameter(completer=completers.runs, help="Name or folder of a run or a sweep; the newest by default."),
+        Parameter(completer=completers.list_runs, help="Name or folder of a run or sweep; the newest by default."),
     ] = None,
     /,
     *,
     relative_to: Annotated[str | None, Reference] = None,
     output: OutputOptions = OutputOptions(),
 ) -> int:
-    """Print the tables of a run or a sweep again."""
+    """Print the tables of a run or sweep again."""
     return show_run(run, relative_to, output.results)
 
 
 def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
-    """Print the tables; the exit status is 0, or 1 where a record could not be read.
+    """Print the tables of a run or a sweep. The exit status is 0; 1 if a record could not be read.
 
-    The run's files are written anew where every record could be read and no other reference was asked for.
+    The run's files are rewritten if every record could be read and `relative_to` is the run's own.
 
     Raises:
-        UserError: no such run, or none of its records can be read.
+        UserError: the run is unknown, or none of its records can be read.
     """
     from bench.analysis import warnings
     from bench.records import store
     from bench.report import exporters
     from bench.report.tables import build_tables
     from bench.report.terminal import print_tables
-    from bench.sweep import sweep_record as sweep_record
+    from bench.sweep import sweep_record
 
     run = store.find_run(results, name, store.RECORDS, sweep_record.FOLDER)
     console = Console()
@@ -59,21 +59,23 @@ def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
     if not records:
         raise UserError(f"run {run} has no readable record: run the benchmark again")
     records = warnings.add_run_warnings(records)
-    told: dict[str, Any] = dict(records[0].about.get("run") or {})  # type: ignore[call-overload]
-    usual = told.get("relative_to", "pytorch")
-    made = build_tables(records, relative_to or usual, told.get("skipped", {}), told.get("banner"))
-    whole = exporters.Report(records, made)
-    if not problems and relative_to in (None, usual):
-        _rebuild(console, run, whole)
-    print_tables(whole, console)
+    description: dict[str, Any] = dict(records[0].about.get("run") or {})  # type: ignore[call-overload]
+    default_reference = description.get("relative_to", "pytorch")
+    tables = build_tables(
+        records, relative_to or default_reference, description.get("skipped", {}), description.get("banner")
+    )
+    report = exporters.Report(records, tables)
+    if not problems and relative_to in (None, default_reference):
+        _rewrite_files(console, run, report)
+    print_tables(report, console)
     return 1 if problems else 0
 
 
-def _rebuild(console: Console, run: Path, whole: exporters.Report) -> None:
-    """Write the files; a folder that cannot be written is no reason not to show its run."""
+def _rewrite_files(console: Console, run: Path, report: exporters.Report) -> None:
+    """Rewrite the files; the tables are shown even if the folder cannot be written."""
     from bench.report import exporters
 
     try:
-        exporters.write_report(run, whole)
+        exporters.write_report(run, report)
     except UserError as error:
-        console.print(f"Not written anew: {error}", style="yellow", markup=False)
+        console.print(f"The files were not rewritten: {error}", style="yellow", markup=False)

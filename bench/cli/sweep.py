@@ -1,4 +1,4 @@
-"""`bench sweep`: one task over all combinations of some fields' values."""
+"""`bench sweep`: fine-tune a task with every combination of some fields' values."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from cyclopts import Group, Parameter, Token
 
 from bench.cli import amounts, completers
 from bench.cli.option_groups import (
-    OWN,
+    OPTIONS,
     BackendOptions,
     CachingDataOptions,
     Names,
     OutputOptions,
     TaskChoice,
     WaitOption,
-    request,
+    make_request,
 )
 from bench.errors import UserError
 
-SWEPT = Group("Swept fields", sort_key=1.5)
+SWEPT_FIELDS = Group("Swept fields", sort_key=1.5)
 Values = Annotated[Names, Parameter(metavar="LIST")]
 
 
-@Parameter(name="*", group=SWEPT)
+@Parameter(name="*", group=SWEPT_FIELDS)
 @dataclass(frozen=True)
 class SweptFields:
-    """Values of a task's fields; every combination of them is a fine-tune."""
+    """Values of a task's fields; each combination of them is a fine-tune."""
 
-    learning_rate: Annotated[Values, Parameter(help="Learning rates, as 0.0001,0.001,0.01.")] = ()
-    batch_size: Annotated[Values, Parameter(help="Batch sizes, as 4,32,128.")] = ()
+    learning_rate: Annotated[Values, Parameter(help="Learning rates, as `0.001,0.01`.")] = ()
+    batch_size: Annotated[Values, Parameter(help="Batch sizes, as `4,32,128`.")] = ()
     epochs: Annotated[Values, Parameter(help="Numbers of epochs.")] = ()
     image_size: Annotated[Values, Parameter(help="Image sizes in pixels.")] = ()
-    trainable: Annotated[Values, Parameter(help="Trained parts: head, last-stage, all.")] = ()
+    trainable: Annotated[Values, Parameter(help="Parts to train: `head`, `last-stage`, `all`.")] = ()
     momentum: Annotated[Values, Parameter(help="Momenta of SGD, from 0 to below 1.")] = ()
     train_limit: Annotated[Values, Parameter(help="Numbers of training images.")] = ()
     seed: Annotated[Values, Parameter(help="Seeds.")] = ()
-    backbone: Annotated[Values, Parameter(completer=completers.backbones, help="Pretrained networks.")] = ()
-    weights: Annotated[Values, Parameter(completer=completers.weights, help="Checkpoints of the backbone.")] = ()
+    backbone: Annotated[Values, Parameter(completer=completers.list_backbones, help="Pretrained networks.")] = ()
+    weights: Annotated[Values, Parameter(completer=completers.list_weights, help="Checkpoints of the backbone.")] = ()
     set_: Annotated[
         Names,
         Parameter(
             name="--set",
             metavar="FIELD=LIST",
-            completer=completers.fields,
-            help="Values of any other field of the task; repeatable.",
+            completer=completers.list_fields,
+            help="Values of any other field of a task, as `batch_norm=frozen,batch_stats`; repeatable.",
         ),
     ] = ()
 
 
-def accuracy(_: Any, tokens: Sequence[Token]) -> float:
-    """A test accuracy.
+def parse_target(_: Any, tokens: Sequence[Token]) -> float:
+    """Parse a test accuracy.
 
     Raises:
-        UserError: it is none.
+        UserError: it is no share.
     """
     try:
-        return amounts.share(tokens[-1].value) or 0.0
+        return amounts.parse_share(tokens[-1].value) or 0.0
     except UserError:
         raise UserError(
             f"--target {tokens[-1].value}: give a test accuracy above 0 and below 1, as 0.70 or 70%"
@@ -69,18 +69,25 @@ def sweep(
     *,
     resume: Annotated[
         str | None,
-        Parameter(group=OWN, metavar="RUN", completer=completers.runs, help="Finish this sweep, with its own options."),
+        Parameter(
+            group=OPTIONS,
+            metavar="RUN",
+            completer=completers.list_runs,
+            help="Finish this interrupted sweep, with the options that it had.",
+        ),
     ] = None,
     target: Annotated[
         float | None,
         Parameter(
-            group=OWN,
+            group=OPTIONS,
             metavar="ACCURACY",
-            converter=accuracy,
-            help="Test accuracy; the time to reach it is shown. As 0.70 or 70%.",
+            converter=parse_target,
+            help="Show the time to this test accuracy, as `0.70` or `70%`.",
         ),
     ] = None,
-    recompute: Annotated[bool, Parameter(group=OWN, help="Use no cached features.")] = False,
+    recompute: Annotated[
+        bool, Parameter(group=OPTIONS, help="Compute features at every step, without the cache.")
+    ] = False,
     swept: SweptFields = SweptFields(),
     task: TaskChoice = TaskChoice(),
     case: BackendOptions = BackendOptions(),
@@ -88,15 +95,15 @@ def sweep(
     effort: WaitOption = WaitOption(),
     output: OutputOptions = OutputOptions(),
 ) -> int:
-    """Fine-tune every combination of some fields' values.
+    """Fine-tune with all combinations of some settings.
 
-    It shows the accuracy after each epoch, and the time to a target accuracy. Values are lists with commas.
-    Features are computed once if that is proven to be the same fine-tune.
+    Give a list of values for each, as --batch-size 4,32. It shows the accuracy after each epoch.
+    Features are computed once and kept if that is proven to be the same fine-tune.
     """
     from bench.sweep.sweep_run import run_sweep
 
     return run_sweep(
-        request(task, case, data, output),
+        make_request(task, case, data, output),
         values={field.name: getattr(swept, field.name) for field in fields(swept) if field.name != "set_"},
         settings=swept.set_,
         target=target,

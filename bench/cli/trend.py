@@ -1,4 +1,4 @@
-"""`bench trend`: figures over the runs of a folder, or over a baseline's git history, and where they changed."""
+"""`bench trend`: show figures over all runs, or over a baseline's git history, and where they changed."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bench.cli import completers
-from bench.cli.option_groups import OWN, Names, OutputOptions
+from bench.cli.option_groups import OPTIONS, Names, OutputOptions
 
 
 def trend(
     *,
     case: Annotated[
         Names,
-        Parameter(group=OWN, metavar="TEXT", help="Part of the names of cases to show; repeatable, all by default."),
+        Parameter(group=OPTIONS, metavar="TEXT", help="Part of a case's name; repeatable, all cases by default."),
     ] = (),
     metric: Annotated[
         Names,
         Parameter(
-            group=OWN, metavar="NAME", completer=completers.metrics, help="Metric to show; repeatable, all by default."
+            group=OPTIONS,
+            metavar="NAME",
+            completer=completers.list_metrics,
+            help="Metric to show, as `pipeline` or `host-memory`; repeatable, all by default.",
         ),
     ] = (),
     history: Annotated[
         str | None,
         Parameter(
-            group=OWN,
+            group=OPTIONS,
             metavar="BASELINE",
-            completer=completers.baselines,
-            help="Baseline whose git history is shown in place of the runs.",
+            completer=completers.list_baselines,
+            help="Show the git history of this baseline in place of the runs.",
         ),
     ] = None,
     output: OutputOptions = OutputOptions(),
 ) -> None:
-    """Show figures over all runs, and where they changed for good."""
-    from bench.trend.trend_tables import show_series
+    """Show figures over all runs, and where they changed.
 
-    show_series(case, metric, history, output.results)
+    It marks permanent changes only: an outlier is not marked.
+    """
+    from bench.trend.trend_tables import show_trends
+
+    show_trends(case, metric, history, output.results)

@@ -1,4 +1,4 @@
-"""`bench tune`: find the fastest knobs of each backend on this machine, prove them, and keep them."""
+"""`bench tune`: find the fastest knobs of each backend on this machine, prove them, and save them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import EFFORT, BackendOptions, DataOptions, Seconds, TaskOptions, WaitOption, request
+from bench.cli.option_groups import EFFORT, BackendOptions, DataOptions, Seconds, TaskOptions, WaitOption, make_request
 
 
 def tune(
@@ -19,15 +19,15 @@ def tune(
         Parameter(
             group=EFFORT,
             show_default=lambda seconds: f"{seconds / 60:g}m",
-            help="Time for each backend and task, the proof included: `90s`, `5m`.",
+            help="Time for each backend and task, with the proof, as `90s` or `5m`.",
         ),
     ] = 300.0,
     effort: WaitOption = WaitOption(),
 ) -> int:
-    """Find the knobs that make a backend's step fastest on this machine.
+    """Find the fastest knobs of each backend on this machine.
 
-    It proves that the variant that it finds is the same fine-tune, and keeps it as `tuned`.
+    It proves that the result is the same fine-tune, and saves it as the variant `tuned`.
     """
-    from bench.tune.tuning import find_fastest
+    from bench.tune.tuning import tune_backends
 
-    return find_fastest(budget, effort.wait, request(task, case, data))
+    return tune_backends(budget, effort.wait, make_request(task, case, data))

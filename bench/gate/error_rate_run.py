@@ -1,4 +1,4 @@
-"""The error rates of the gate on this machine: launch pairs measured, and gates drawn from them."""
+"""The run of `bench gate-selftest`: measures launch pairs, and simulates gates by drawing from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.analysis.metrics import METRICS, compute_log_ratio, resolve_margins
 from bench.errors import UserError
 from bench.gate import error_rates, gate_report, planted_changes, source_trees
 from bench.gate.decision import ALPHA, DECISION_POINTS
-from bench.gate.gate_run import until_verdict
+from bench.gate.gate_run import measure_until_verdict
 from bench.gate.judgement import Judgement, LaunchPair
 from bench.gate.launch_pairs import TrainingCase, measure_pairs
 from bench.gate.planted_changes import PlantedChange
@@ -29,154 +29,160 @@ from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import make_plan
 from bench.plan.request import Request
 
-#: Pairs of the revision with itself, and of each slower step.
-PAIRS = 60
-SLOWER = (0.03, 0.05, 0.10)
+#: At most this many launch pairs of the revision with itself.
+MAX_PAIRS = 60
+SLOWDOWNS = (0.03, 0.05, 0.10)
 BACKEND = "pytorch"
 SUITE = "gate"
-RATES = ("pipeline", "compute")
-#: Of the time that is given, the share for pairs of the revision with itself.
-ITSELF_SHARE = 0.5
+SPEED_METRICS = ("pipeline", "compute")
+#: The share of the time for launch pairs of the revision with itself.
+UNCHANGED_SHARE = 0.5
 
 
 @dataclass
-class Budget:
-    """Seconds that are left; None is as long as it takes."""
+class TimeBudget:
+    """A time limit in seconds; None for no limit."""
 
     seconds: float | None
     began: float = field(default_factory=time.monotonic)
 
-    def over(self, share: float = 1.0) -> bool:
-        """Whether a share of it is spent."""
+    def is_spent(self, share: float = 1.0) -> bool:
+        """Whether this share of the time is over."""
         return self.seconds is not None and time.monotonic() - self.began > share * self.seconds
 
 
 def measure_error_rates(hours: float | None, wait: bool) -> int:
-    """Print the table of rates, and of what else was planted.
+    """Print the gate's error rates on this machine, and its verdicts on planted changes.
 
-    The exit status is 0, or 1 where a plant was missed.
+    The exit status is 0; 1 if the gate missed a planted change.
 
     Args:
-        hours: to spend; what is measured first is the revision with itself. None is as long as it takes.
-        wait: for another measurement.
+        hours: time limit; pairs of the revision with itself are measured first. None for no limit.
+        wait: wait for another measurement on this machine to end.
 
     Raises:
-        UserError: this is no git repository, a worker died, or the time does not suffice for one gate.
+        UserError: this is no git repository, a worker died, or the time is too short for one gate.
     """
-
     console, progress = Console(), Console(stderr=True)
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    budget = Budget(None if hours is None else hours * 3600)
+    budget = TimeBudget(None if hours is None else hours * 3600)
     with hold_lock("bench gate-selftest", wait, say), tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
         scratch = Path(name)
         top = source_trees.find_repository(PROJECT)
-        itself = list(_itself(top, scratch / "itself", budget, say))
-        if len(itself) < DECISION_POINTS[0]:
+        unchanged = list(_measure_unchanged(top, scratch / "itself", budget, say))
+        if len(unchanged) < DECISION_POINTS[0]:
             raise UserError(
-                f"{len(itself)} launch pairs in that time, and a gate takes {DECISION_POINTS[0]}: give more --hours"
+                f"{len(unchanged)} launch pairs in that time, and a gate needs {DECISION_POINTS[0]}: give more --hours"
             )
-        step = statistics.median(second for pair in itself for second in pair.base.values["pipeline"])
-        ys = _ys(itself)
-        console.print(_spread(ys))
+        step = statistics.median(second for pair in unchanged for second in pair.base.values["pipeline"])
+        log_ratios = _list_log_ratios(unchanged)
+        console.print(_build_spread_table(log_ratios))
         shifts: dict[float, dict[str, float]] = {0.0: {}} | {
-            share: error_rates.compute_shifts(share, RATES) for share in SLOWER
+            share: error_rates.compute_shifts(share, SPEED_METRICS) for share in SLOWDOWNS
         }
-        took = statistics.median(pair.seconds for pair in itself[1:])
-        console.print(_rates(ys, shifts, took, say))
-        planted = list(_planted(top, scratch, step, budget, say))
-    table = Table("planted, by a real commit", "verdict", "launch pairs", "minutes", title_justify="left")
-    for plant, judged in planted:
-        line = gate_report.format_lines(judged, resolve_margins(()))[0].partition(": ")[2]
-        table.add_row(plant.name, line, str(judged.launches), f"{judged.seconds / 60:.1f}")
+        pair_seconds = statistics.median(pair.seconds for pair in unchanged[1:])
+        console.print(_build_rate_table(log_ratios, shifts, pair_seconds, say))
+        verdicts = list(_judge_planted_changes(top, scratch, step, budget, say))
+    table = Table("planted change (a real commit)", "verdict", "launch pairs", "minutes", title_justify="left")
+    for change, judgement in verdicts:
+        line = gate_report.format_lines(judgement, resolve_margins(()))[0].partition(": ")[2]
+        table.add_row(change.name, line, str(judgement.launches), f"{judgement.seconds / 60:.1f}")
     console.print(table)
-    missed = [plant.name for plant, judged in planted if judged.verdict.value != "slower"]
+    missed = [change.name for change, judgement in verdicts if judgement.verdict.value != "slower"]
     if missed:
         console.print(f"Missed: {', '.join(missed)}", style="bold red", markup=False)
     return 1 if missed else 0
 
 
-def _itself(top: Path, scratch: Path, budget: Budget, say: gate_report.PrintLine) -> Iterator[LaunchPair]:
-    """Pairs of the working tree with itself."""
+def _measure_unchanged(
+    top: Path, scratch: Path, budget: TimeBudget, say: gate_report.PrintLine
+) -> Iterator[LaunchPair]:
+    """Measure launch pairs of the working tree with itself."""
     say("The revision with itself")
-    for number, pair in enumerate(_pairs(top, None, scratch, BACKEND, say), start=1):
+    for number, pair in enumerate(_measure_pairs(top, None, scratch, BACKEND, say), start=1):
         yield pair
-        say(f"  pair {number} of {PAIRS}, {pair.seconds:.0f} s")
-        if number == PAIRS or budget.over(ITSELF_SHARE):
+        say(f"  pair {number} of {MAX_PAIRS}, {pair.seconds:.0f} s")
+        if number == MAX_PAIRS or budget.is_spent(UNCHANGED_SHARE):
             return
 
 
-def _planted(
-    top: Path, scratch: Path, step: float, budget: Budget, say: gate_report.PrintLine
+def _judge_planted_changes(
+    top: Path, scratch: Path, step: float, budget: TimeBudget, say: gate_report.PrintLine
 ) -> Iterator[tuple[PlantedChange, Judgement]]:
-    """A gate of each plant."""
-
-    for number, plant in enumerate((*map(planted_changes.make_slower_step, SLOWER), *planted_changes.OTHER_CHANGES)):
-        if budget.over():
-            say(f"No time is left for: {plant.name}")
+    """Run a gate on each planted change."""
+    for number, change in enumerate(
+        (*map(planted_changes.make_slower_step, SLOWDOWNS), *planted_changes.OTHER_CHANGES)
+    ):
+        if budget.is_spent():
+            say(f"No time is left for: {change.name}")
             continue
-        say(plant.name)
+        say(change.name)
         clone = scratch / f"clone{number}"
-        base = planted_changes.commit_change(plant, top, clone, step)
-        pairs = _pairs(clone, base, scratch / f"arms{number}", plant.backend, say)
-        yield plant, until_verdict(pairs, plant.name, resolve_margins(()), 1, ALPHA, None, say)
+        base = planted_changes.commit_change(change, top, clone, step)
+        pairs = _measure_pairs(clone, base, scratch / f"arms{number}", change.backend, say)
+        yield change, measure_until_verdict(pairs, change.name, resolve_margins(()), 1, ALPHA, None, say)
 
 
-def _pairs(
+def _measure_pairs(
     top: Path, base: str | None, scratch: Path, backend: str, say: gate_report.PrintLine
 ) -> Iterator[LaunchPair]:
-
+    """Measure launch pairs of the working tree of `top`, compared with the commit `base` (None for itself)."""
     scratch.mkdir()
     source_trees.check_out(top, base, scratch)
     arms = {arm: SourceTree(scratch / arm, Path(sys.executable), arm) for arm in (BASE, HEAD)}
     for source in arms.values():
         source_trees.compile_byte_code(source)
-    chosen = make_plan(Request(suite=SUITE, backends=(backend,)))
-    return measure_pairs(TrainingCase(chosen, chosen.tasks[0], backend), arms, SilentProgress(say))
+    plan = make_plan(Request(suite=SUITE, backends=(backend,)))
+    return measure_pairs(TrainingCase(plan, plan.tasks[0], backend), arms, SilentProgress(say))
 
 
-def _ys(pairs: Sequence[LaunchPair]) -> list[dict[str, float]]:
-    """The log-ratios, of the pairs that have all metrics: the first one, which proves, tells nothing of memory."""
-
+def _list_log_ratios(pairs: Sequence[LaunchPair]) -> list[dict[str, float]]:
+    """The log-ratios by metric, of the pairs that have all metrics: the first pair runs the proof and has no memory
+    figures."""
     names = [name for name in METRICS if any(name in pair.base.values for pair in pairs)]
-    whole = [pair for pair in pairs if all(name in pair.base.values and name in pair.head.values for name in names)]
-    return [{name: compute_log_ratio(name, pair.base, pair.head) for name in names} for pair in whole]
+    complete = [pair for pair in pairs if all(name in pair.base.values and name in pair.head.values for name in names)]
+    return [{name: compute_log_ratio(name, pair.base, pair.head) for name in names} for pair in complete]
 
 
-def _spread(ys: Sequence[dict[str, float]]) -> Table:
-
-    table = Table("metric", "mean of the log-ratio", "its spread", "launch pairs", title_justify="left")
+def _build_spread_table(log_ratios: Sequence[dict[str, float]]) -> Table:
+    table = Table("metric", "mean of the log-ratio", "spread", "launch pairs", title_justify="left")
     table.title = "The revision with itself"
-    for name in ys[0]:
-        values = np.array([y[name] for y in ys])
+    for name in log_ratios[0]:
+        values = np.array([one[name] for one in log_ratios])
         error = values.std(ddof=1) / np.sqrt(len(values))
         table.add_row(
-            name, f"{100 * values.mean():+.2f} ± {196 * error:.2f} %", f"{100 * values.std(ddof=1):.1f} %", str(len(ys))
+            name,
+            f"{100 * values.mean():+.2f} ± {196 * error:.2f} %",
+            f"{100 * values.std(ddof=1):.1f} %",
+            str(len(log_ratios)),
         )
     return table
 
 
-def _rates(
-    ys: Sequence[dict[str, float]], shifts: dict[float, dict[str, float]], took: float, say: gate_report.PrintLine
+def _build_rate_table(
+    log_ratios: Sequence[dict[str, float]],
+    shifts: dict[float, dict[str, float]],
+    pair_seconds: float,
+    say: gate_report.PrintLine,
 ) -> Table:
-
     table = Table("step", "called slower", "passed", "minutes to a verdict", title_justify="left")
-    table.title = f"Gates drawn from {len(ys)} launch pairs of {took:.0f} s"
-    draw = np.random.default_rng(0)
+    table.title = f"Gates drawn from {len(log_ratios)} launch pairs of {pair_seconds:.0f} s"
+    rng = np.random.default_rng(0)
     for share, shift in shifts.items():
-        say(f"drawing gates: {share:.0%} slower")
-        found = error_rates.simulate_gates(ys, shift, resolve_margins(()), ALPHA, draw)
-        minutes = [value * took / 60 for value in (found.pairs.estimate, found.pairs.low, found.pairs.high)]
+        say(f"Simulating gates: {share:.0%} slower")
+        rates = error_rates.simulate_gates(log_ratios, shift, resolve_margins(()), ALPHA, rng)
+        minutes = [value * pair_seconds / 60 for value in (rates.pairs.estimate, rates.pairs.low, rates.pairs.high)]
         table.add_row(
             f"{share:.0%} slower" if share else "unchanged",
-            _told(found.slower),
-            _told(found.passed),
+            _format_rate(rates.slower),
+            _format_rate(rates.passed),
             f"{minutes[0]:.1f} [{minutes[1]:.1f}–{minutes[2]:.1f}]",
         )
     return table
 
 
-def _told(rate: error_rates.Rate) -> str:
+def _format_rate(rate: error_rates.Rate) -> str:
     return f"{rate.estimate:.1%} [{rate.low:.1%}–{rate.high:.1%}]"

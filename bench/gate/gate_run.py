@@ -1,4 +1,4 @@
-"""A gate, from its options to the exit status: both arms measured until there is a verdict."""
+"""The run of a gate, from its options to its exit status: base and head are measured until there is a verdict."""
 
 from __future__ import annotations
 
@@ -29,189 +29,198 @@ from bench.plan.plan import make_default_variant, make_plan
 from bench.plan.request import Request
 from bench.plan.suite import load
 
-#: Judgements of all cases, details of what was compared, and notes.
-Found = tuple[list[Judgement], dict[str, object], list[str]]
-#: Exit statuses; 2 is for what cannot be compared, as for every mistake.
-STATUS = {"PASS": 0, "FASTER": 0, "SLOWER": 1, "UNDECIDED": 3}
+#: The judgements of all cases, the facts about the comparison for the JSON file, and notes for people.
+GateResult = tuple[list[Judgement], dict[str, object], list[str]]
+#: The exit status of each verdict. 2 is left for what cannot be compared, as for every mistake.
+EXIT_STATUSES = {Verdict.PASS: 0, Verdict.FASTER: 0, Verdict.SLOWER: 1, Verdict.UNDECIDED: 3}
 
 
-def decide(
-    ask: GateOptions, request: Request, *, undecided: str | None, files: gate_report.ReportFiles, wait: bool
+def run_gate(
+    options: GateOptions, request: Request, *, undecided: str | None, files: gate_report.ReportFiles, wait: bool
 ) -> int:
-    """Print a verdict a case, and what decided it.
+    """Run a gate, and print the verdict on each case with its figures.
 
-    The exit status is 0 where nothing that matters became worse; 1 where something did; 3 where it stayed open, or
-    what `undecided` makes of that: `pass` or `fail`.
+    The exit status is 0 if nothing that matters became worse; 1 if something did; 3 if a verdict is undecided, unless
+    `undecided` maps that to 0 or 1.
 
     Args:
-        ask: what to compare.
-        undecided: `pass` or `fail`; None is a status of its own.
-        files: to write.
-        wait: for another measurement.
-        request: what is measured.
+        options: what to compare, and how to decide.
+        request: the tasks, backends and device.
+        undecided: `pass`, `fail`, or None for exit status 3.
+        files: the files to write.
+        wait: wait for another measurement on this machine to end.
 
     Raises:
-        UserError: it cannot be compared: the user's mistake, or a worker that died.
+        UserError: the two cannot be compared: the options have a mistake, or a worker died.
     """
-
     console, progress = Console(), Console(stderr=True)
-    ask.check()
+    options.check()
     fields = [f"--{name.replace('_', '-')}" for name in request.overrides]
-    chosen = [name for name, given in (("--task", request.tasks), ("--backend", request.backends)) if given]
-    if ask.target and (chosen or fields):
-        raise UserError(f"--target is a test of its own: leave out {', '.join((*chosen, *fields))}")
-    if ask.baseline and fields:
-        raise UserError(f"--baseline has the fields of its own tasks: leave out {', '.join(fields)}")
-    asked = resolve_margins(ask.margin)
+    selected = [name for name, given in (("--task", request.tasks), ("--backend", request.backends)) if given]
+    if options.target and (selected or fields):
+        raise UserError(f"--target measures a test in place of tasks: leave out {', '.join((*selected, *fields))}")
+    if options.baseline and fields:
+        raise UserError(f"--baseline sets the fields of its tasks: leave out {', '.join(fields)}")
+    margins = resolve_margins(options.margin)
     gate_report.check_writable(files)
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def machine() -> AbstractContextManager[None]:
+    def lock_machine() -> AbstractContextManager[None]:
         return hold_lock("bench gate", wait, say)
 
-    if ask.baseline:
-        with machine():
-            judged, told, notes = compare_with_baseline(ask, asked, request, say)
+    if options.baseline:
+        with lock_machine():
+            judgements, details, notes = compare_with_baseline(options, margins, request, say)
     else:
-        judged, told, notes = _side_by_side(ask, asked, request, machine, say)
-    about = gate_report.Comparison(_against(ask), told, asked, ask.alpha, notes)
-    for case in judged:
-        for line in gate_report.format_lines(case, asked):
+        judgements, details, notes = _compare_side_by_side(options, margins, request, lock_machine, say)
+    comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
+    for judgement in judgements:
+        for line in gate_report.format_lines(judgement, margins):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
-    gate_report.write_files(files, about, judged)
-    return exit_status([case.verdict for case in judged], undecided)
+    gate_report.write_files(files, comparison, judgements)
+    return choose_exit_status([judgement.verdict for judgement in judgements], undecided)
 
 
-def _against(ask: GateOptions) -> str:
-    return ask.against or (f"baseline {ask.baseline}" if ask.baseline else ", ".join(ask.packages))
+def _describe_base(options: GateOptions) -> str:
+    return options.against or (f"baseline {options.baseline}" if options.baseline else ", ".join(options.packages))
 
 
-def _side_by_side(
-    ask: GateOptions,
-    asked: dict[str, float],
+def _compare_side_by_side(
+    options: GateOptions,
+    margins: dict[str, float],
     request: Request,
-    machine: Callable[[], AbstractContextManager[None]],
+    lock_machine: Callable[[], AbstractContextManager[None]],
     say: gate_report.PrintLine,
-) -> Found:
-    """Judge what runs in two arms; no case where nothing has changed, for which nobody has to be alone."""
-
+) -> GateResult:
+    """Measure base and head in the same launches. With `skip_unchanged`, nothing is measured or locked if the two have
+    the same files."""
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
         scratch = Path(name)
-        top = source_trees.find_repository(Path.cwd() if ask.target else PROJECT)
-        file = ask.target.partition("::")[0] if ask.target else source_trees.WORKER_FILE
-        if ask.target and not (top / file).is_file():
-            raise UserError(f"cannot compare: the working tree has no {file}: name a test as {top.name} sees it")
-        commit = source_trees.resolve_revision(top, ask.against, file) if ask.against else None
+        top = source_trees.find_repository(Path.cwd() if options.target else PROJECT)
+        file = options.target.partition("::")[0] if options.target else source_trees.WORKER_FILE
+        if options.target and not (top / file).is_file():
+            raise UserError(
+                f"cannot compare: the working tree has no {file}: give its path in the repository {top.name}"
+            )
+        commit = source_trees.resolve_revision(top, options.against, file) if options.against else None
         trees = source_trees.check_out(top, commit, scratch)
-        if ask.skip_unchanged and (trees[0] == trees[1] if ask.target else source_trees.is_unchanged(scratch)):
-            passed = f"Passed: nothing that training depends on has changed since {ask.against}."
+        if options.skip_unchanged and (trees[0] == trees[1] if options.target else source_trees.is_unchanged(scratch)):
+            passed = f"Passed: nothing that training depends on has changed since {options.against}."
             return [], {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
-        with machine():
-            arms = _arms(ask, commit, scratch, say)
-            measured = list(_measured(ask, top, arms, request))
+        with lock_machine():
+            arms = _make_arms(options, commit, scratch, say)
+            cases = list(_list_cases(options, top, arms, request))
             for source in arms.values():
-                source_trees.compile_byte_code(source, *(["."] if ask.target else []))
-            judged, notes = _judged(measured, arms, ask, asked, say)
-    told: dict[str, object] = {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}
-    return judged, {**told, "packages": list(ask.packages)}, notes
+                source_trees.compile_byte_code(source, *(["."] if options.target else []))
+            judgements, notes = _judge_cases(cases, arms, options, margins, say)
+    details: dict[str, object] = {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}
+    return judgements, {**details, "packages": list(options.packages)}, notes
 
 
-def _arms(ask: GateOptions, commit: str | None, scratch: Path, say: gate_report.PrintLine) -> dict[str, SourceTree]:
-    """The sources and interpreters of both."""
-
-    if ask.packages:
-        for requirement in ask.packages:
+def _make_arms(
+    options: GateOptions, commit: str | None, scratch: Path, say: gate_report.PrintLine
+) -> dict[str, SourceTree]:
+    """Make the files and the interpreter of the base and the head."""
+    if options.packages:
+        for requirement in options.packages:
             base_environment.parse_package_name(requirement)
-        python = base_environment.make_overlay(ask.packages, say)
-        base = SourceTree(scratch / BASE, python, ", ".join(ask.packages))
+        python = base_environment.make_overlay(options.packages, say)
+        base = SourceTree(scratch / BASE, python, ", ".join(options.packages))
     else:
-        if ask.base_env:
-            python = base_environment.find_interpreter(ask.base_env)
+        if options.base_env:
+            python = base_environment.find_interpreter(options.base_env)
         else:
             python = base_environment.choose_interpreter(scratch / BASE, scratch / HEAD, say)
-        base = SourceTree(scratch / BASE, python, f"{(commit or '')[:7]} ({ask.against})")
+        base = SourceTree(scratch / BASE, python, f"{(commit or '')[:7]} ({options.against})")
     return {BASE: base, HEAD: SourceTree(scratch / HEAD, Path(sys.executable), "the working tree")}
 
 
-def _measured(ask: GateOptions, top: Path, arms: dict[str, SourceTree], request: Request) -> Iterator[GatedCase[Any]]:
-    """The cases, by the head's suite.
+def _list_cases(
+    options: GateOptions, top: Path, arms: dict[str, SourceTree], request: Request
+) -> Iterator[GatedCase[Any]]:
+    """The cases of the head's suite, or the one test that is measured in place of tasks.
 
     Raises:
         UserError: the base has a case that the head lacks.
     """
-
-    if ask.target:
-        thoroughness = load(str(request.suite))
+    if options.target:
+        suite = load(str(request.suite))
         variant = make_default_variant(request)
-        yield TargetTest(ask.target, top, variant, thoroughness.rounds, thoroughness.round_seconds)
+        yield TargetTest(options.target, top, variant, suite.rounds, suite.round_seconds)
         return
-    chosen = make_plan(request)
-    if not ask.packages:
-        _refuse_missing(arms, request)
-    for prepared in chosen.tasks:
-        for backend in chosen.backends:
-            yield TrainingCase(chosen, prepared, backend)
+    plan = make_plan(request)
+    if not options.packages:
+        _refuse_missing_cases(arms, request)
+    for prepared in plan.tasks:
+        for backend in plan.backends:
+            yield TrainingCase(plan, prepared, backend)
 
 
-def _refuse_missing(arms: dict[str, SourceTree], request: Request) -> None:
-    """A case that is gone is no pass."""
-
+def _refuse_missing_cases(arms: dict[str, SourceTree], request: Request) -> None:
+    """Refuse to compare if a selected case of the base no longer exists: that would pass unnoticed."""
     suite = str(request.suite)
     suite = str(Path(suite).absolute()) if suite.endswith(".toml") else suite
     base, head = (source_trees.list_cases(arms[arm], suite) for arm in (BASE, HEAD))
-    wanted = {
+    missing = {
         (backend, task)
         for backend, task in (base or set()) - (head or set())
         if backend in (request.backends or [backend]) and task in (request.tasks or [task])
     }
-    if base and head and wanted:
-        gone = ", ".join(f"{backend} {task}" for backend, task in sorted(wanted))
+    if base and head and missing:
+        names = ", ".join(f"{backend} {task}" for backend, task in sorted(missing))
         raise UserError(
-            f"cannot compare: {arms[BASE].name} has cases that the working tree lacks ({gone}): "
-            "bring them back, or name the others with --backend and --task"
+            f"cannot compare: {arms[BASE].name} has cases that the working tree lacks ({names}): "
+            "restore them, or select the others with --backend and --task"
         )
 
 
-def _judged(
-    measured: Sequence[GatedCase[Any]],
+def _judge_cases(
+    cases: Sequence[GatedCase[Any]],
     arms: dict[str, SourceTree],
-    ask: GateOptions,
-    asked: dict[str, float],
+    options: GateOptions,
+    margins: dict[str, float],
     say: gate_report.PrintLine,
 ) -> tuple[list[Judgement], list[str]]:
-
-    end = None if ask.max_time is None else time.monotonic() + ask.max_time
-    found, notes = [], []
-    for position, case in enumerate(measured):
+    end = None if options.max_time is None else time.monotonic() + options.max_time
+    judgements, notes = [], []
+    for position, case in enumerate(cases):
         say(f"{case.name}: {arms[HEAD].name} against {arms[BASE].name}")
-        left = None if end is None else max(0.0, end - time.monotonic()) / (len(measured) - position)
+        left = None if end is None else max(0.0, end - time.monotonic()) / (len(cases) - position)
         pairs = measure_pairs(case, arms, SilentProgress(say))
-        found.append(until_verdict(pairs, case.name, asked, len(measured), ask.alpha, left, say))
-        if found[-1].verdict is Verdict.SLOWER and isinstance(case, TrainingCase):
-            say(f"{case.name}: where the time goes, in both")
+        judgements.append(measure_until_verdict(pairs, case.name, margins, len(cases), options.alpha, left, say))
+        if judgements[-1].verdict is Verdict.SLOWER and isinstance(case, TrainingCase):
+            say(f"{case.name}: measuring which part of a step became slower")
             notes += slower_part.find_slower_part(case, arms, SilentProgress(say))
-    return found, notes
+    return judgements, notes
 
 
-def until_verdict(
+def measure_until_verdict(
     pairs: Iterator[LaunchPair],
     name: str,
-    asked: dict[str, float],
+    margins: dict[str, float],
     cases: int,
     alpha: float,
     budget: float | None,
     say: gate_report.PrintLine,
 ) -> Judgement:
-    """Launch pairs until there is a verdict, or the time is over.
+    """Take launch pairs until there is a verdict, or the time is over.
+
+    Args:
+        pairs: measures a pair for each item that is taken.
+        name: of the case, for messages.
+        margins: by metric.
+        cases: number of cases that are gated together.
+        alpha: see `bench.gate.decision.decide`.
+        budget: seconds; None for no limit.
+        say: called with each line of progress.
 
     Raises:
-        UserError: the time does not suffice for the first decision point, or there is nothing to compare.
+        UserError: the budget is too small for the first decision point, or there is nothing to compare.
     """
-
     done: list[LaunchPair] = []
     began = time.monotonic()
     for pair in pairs:
@@ -222,19 +231,19 @@ def until_verdict(
                 f"--max-time leaves {name} {budget:.0f} s, and {DECISION_POINTS[0]} launch pairs, "
                 f"the fewest for a verdict, take about {spent * DECISION_POINTS[0]:.0f} s here: allow more"
             )
-        late = budget is not None and spent + spent / len(done) > budget
-        judged = judge_pairs(done, asked, cases, alpha, last=late)
-        if not judged.decisions and not judged.failures:
-            raise UserError(f"cannot compare: base and head measured nothing of {name} in common")
-        say(gate_report.format_progress(judged))
-        if judged.verdict is not Verdict.OPEN:
+        last = budget is not None and spent + spent / len(done) > budget
+        judgement = judge_pairs(done, margins, cases, alpha, last=last)
+        if not judgement.decisions and not judgement.failures:
+            raise UserError(f"cannot compare: base and head have no metric of {name} in common")
+        say(gate_report.format_progress(judgement))
+        if judgement.verdict is not Verdict.OPEN:
             break
-    return replace(judged, seconds=time.monotonic() - began)
+    return replace(judgement, seconds=time.monotonic() - began)
 
 
-def exit_status(verdicts: Sequence[Verdict], undecided: str | None) -> int:
-    """The exit status of a gate: any case that is slower fails it; then, any that is undecided leaves it so."""
-    statuses = {STATUS[verdict.name] for verdict in verdicts}
+def choose_exit_status(verdicts: Sequence[Verdict], undecided: str | None) -> int:
+    """Choose the exit status of a gate: of a slower case if there is one, else of an undecided one, else 0."""
+    statuses = {EXIT_STATUSES[verdict] for verdict in verdicts}
     if 1 in statuses:
         return 1
     return {"pass": 0, "fail": 1, None: 3}[undecided] if 3 in statuses else 0

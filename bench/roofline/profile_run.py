@@ -1,4 +1,4 @@
-"""The profile of one case: its training steps under its framework's own profiler."""
+"""The run of `bench profile`: records some training steps of one case with its framework's profiler."""
 
 from __future__ import annotations
 
@@ -30,64 +30,64 @@ from bench.report.tables.table import Cell, Column, Table
 from bench.report.terminal import print_missing, print_tables
 from bench.worker.step_profile import EVENTS_FILE
 
-#: Operations that are shown.
-SHOWN = 20
-#: Characters of a name: with more, a terminal of 80 columns has no room for the figures.
-NAME = 36
-#: Where traces lie in the folder of results.
+#: At most this many operations are shown.
+MAX_OPERATIONS = 20
+#: Characters of an operation's name: with more, the figures do not fit in a terminal of 80 columns.
+MAX_NAME_LENGTH = 36
+#: The folder of traces, in the folder of results.
 FOLDER = "profiles"
 
 
 def profile_case(request: Request, steps: int, output: Path | None, wait: bool) -> int:
-    """Print the top operations and write the trace; the exit status is 0, or 1 where the worker died.
+    """Print the operations that take most time, and write the trace. The exit status is 0; 1 if the worker died.
 
     Args:
         request: of one case.
-        output: of the trace; in the folder of results where it is None.
+        steps: training steps to profile.
+        output: the trace's file; None for one in the folder of results.
+        wait: wait for another measurement on this machine to end.
 
     Raises:
-        UserError: a mistake of the user's, before anything was started.
+        UserError: the request has a mistake; nothing was profiled.
     """
-
     console = Console()
-    chosen = make_plan(request)
-    prepared, backend, variant = _one(chosen)
-    print_missing(console, chosen.banner, chosen.skipped)
-    path = _path(output, request.results, format_case_id(prepared, backend, variant))
+    plan = make_plan(request)
+    prepared, backend, variant = _get_only_case(plan)
+    print_missing(console, plan.banner, plan.skipped)
+    path = _choose_trace_file(output, request.results, format_case_id(prepared, backend, variant))
     with hold_lock("bench profile", wait, console.print):
-        events = _events(console, chosen, prepared, backend, variant, steps)
+        events = _record_events(console, plan, prepared, backend, variant, steps)
     if events is None:
         return 1
     title = f"{backend}/{variant.name}, {prepared.task.name}: {steps} steps"
-    print_tables(Report((), _tables(title, sum_up_operations(events), steps)), console)
+    print_tables(Report((), _build_tables(title, sum_up_operations(events), steps)), console)
     text = json.dumps(to_chrome_trace(events)).encode()
     store.write_bytes(path, gzip.compress(text) if path.suffix == ".gz" else text)
     console.print(f"Trace: {path}: open it at ui.perfetto.dev", soft_wrap=True, markup=False, highlight=False)
     return 0
 
 
-def _one(chosen: Plan) -> tuple[PreparedTask, str, Variant]:
-    """The one case that there is.
+def _get_only_case(plan: Plan) -> tuple[PreparedTask, str, Variant]:
+    """Get the one case of a plan.
 
     Raises:
-        UserError: there are several tasks or variants.
+        UserError: the plan has several tasks or cases.
     """
-    if len(chosen.tasks) > 1:
-        raise UserError(f"a profile is of one task, and there are {len(chosen.tasks)}: name one with --task")
-    cases = chosen.cases(chosen.tasks[0])
+    if len(plan.tasks) > 1:
+        raise UserError(f"a profile has one task, not {len(plan.tasks)}: name one with --task")
+    cases = plan.cases(plan.tasks[0])
     if len(cases) != 1:
         names = ", ".join(f"{backend}/{variant.name}" for backend, variant in cases)
-        raise UserError(f"a profile is of one case, and these are {names}: name one variant")
-    return chosen.tasks[0], *cases[0]
+        raise UserError(f"a profile has one case, not {names}: name one variant")
+    return plan.tasks[0], *cases[0]
 
 
-def _path(output: Path | None, results: Path, case: str) -> Path:
-    """Where the trace goes; a folder of results is made.
+def _choose_trace_file(output: Path | None, results: Path, case: str) -> Path:
+    """Choose the trace's file; the folder of results is made.
 
     Raises:
-        UserError: it cannot lie there.
+        UserError: the file cannot be there, or has another ending.
     """
-
     if output is not None:
         if not output.name.endswith((".json", ".json.gz")):
             raise UserError(f"--output {output}: give a file that ends in .json.gz, or in .json")
@@ -99,47 +99,43 @@ def _path(output: Path | None, results: Path, case: str) -> Path:
     return folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{case}.json.gz"
 
 
-def _events(
-    console: Console, chosen: Plan, prepared: PreparedTask, backend: str, variant: Variant, steps: int
+def _record_events(
+    console: Console, plan: Plan, prepared: PreparedTask, backend: str, variant: Variant, steps: int
 ) -> list[Event] | None:
-    """What the profiler saw; None where the worker died, which was told."""
-
-    alone_ = replace(chosen, suite=chosen.suite.model_copy(update={"launches": 1}))
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name, Progress(console, alone_, ()) as progress:
+    """Record the profiler's events; None if the worker died, which the progress has shown."""
+    one_launch = replace(plan, suite=plan.suite.model_copy(update={"launches": 1}))
+    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name, Progress(console, one_launch, ()) as progress:
         folder = Path(name)
         data = write_images(prepared.dataset, folder)
-        one = make_case_job(
-            prepared, backend, variant, data, folder, profile_steps=steps, cache_limit=chosen.cache_limit
-        )
-        progress.start_launch(prepared, 1, [one])
-        (outcome,) = conductor.run_launch([one], 0.0, random.Random(), progress).outcomes
+        job = make_case_job(prepared, backend, variant, data, folder, profile_steps=steps, cache_limit=plan.cache_limit)
+        progress.start_launch(prepared, 1, [job])
+        (outcome,) = conductor.run_launch([job], 0.0, random.Random(), progress).outcomes
         if outcome.failure:
             return None
-        return [Event(*event) for event in json.loads((one.folder / EVENTS_FILE).read_text())]
+        return [Event(*event) for event in json.loads((job.folder / EVENTS_FILE).read_text())]
 
 
-def _tables(title: str, found: Sequence[Operation], steps: int) -> list[Table]:
-    """The top operations of accelerators, if there are any, and of the host."""
-
-    made = []
-    for on_device, where in ((True, "accelerator"), (False, "host")):
-        of_place = [one for one in found if one.on_device == on_device]
-        whole = sum(one.own_us for one in of_place)
+def _build_tables(title: str, operations: Sequence[Operation], steps: int) -> list[Table]:
+    """Build a table of the top operations of accelerators, if there are any, and one of the host."""
+    tables = []
+    for on_device, place in ((True, "accelerator"), (False, "host")):
+        of_place = [one for one in operations if one.on_device == on_device]
+        total = sum(one.own_us for one in of_place)
         rows = [
             (
-                Cell(one.name if len(one.name) <= NAME else f"{one.name[: NAME - 1]}…"),
+                Cell(one.name if len(one.name) <= MAX_NAME_LENGTH else f"{one.name[: MAX_NAME_LENGTH - 1]}…"),
                 Cell(f"{one.calls:,}"),
                 Cell(f"{one.total_us / 1e3:,.2f}"),
                 Cell(f"{one.own_us / 1e3:,.2f}"),
                 Cell(f"{one.own_us / 1e3 / steps:,.3f}"),
-                Cell(f"{100 * one.own_us / whole:.1f} %" if whole else "–"),
+                Cell(f"{100 * one.own_us / total:.1f} %" if total else "–"),
             )
-            for one in of_place[:SHOWN]
+            for one in of_place[:MAX_OPERATIONS]
         ]
         if rows:
-            made.append(
+            tables.append(
                 Table(
-                    f"{title}, {where}",
+                    f"{title}, {place}",
                     (
                         Column("operation", figures=False),
                         Column("calls"),
@@ -151,9 +147,9 @@ def _tables(title: str, found: Sequence[Operation], steps: int) -> list[Table]:
                     tuple(rows),
                     (
                         f"the first {len(rows)} of {len(of_place)} operations; own: without the operations that they "
-                        f"call; share: of all own time, over all threads, waiting included where the profiler sees it",
-                        "a profiler slows a step down: these are not the figures of a measurement",
+                        "call; share: of the own time of all threads, with waiting if the profiler records it",
+                        "a profiler slows steps down: do not compare these times with those of `bench run`",
                     ),
                 )
             )
-    return made
+    return tables

@@ -1,4 +1,4 @@
-"""The rooflines of all cases of a plan, measured and shown."""
+"""The run of `bench roofline`: measures the rates of all cases and of the machine, and prints the tables."""
 
 from __future__ import annotations
 
@@ -25,54 +25,53 @@ from bench.roofline.rate_measurement import ROUND_KINDS, measure_rates
 from bench.worker.step_work import Step
 
 ROUND_SECONDS = 0.3
-#: Launches and rounds where none are asked for.
-LAUNCHES, ROUNDS = 3, 3
+#: Launches and rounds if the request has none.
+DEFAULT_LAUNCHES, DEFAULT_ROUNDS = 3, 3
 
 
 def show_roofline(wait: bool, request: Request) -> int:
-    """Print the tables of each task; the exit status is 0, or 1 where a worker died.
+    """Print the tables of each task. The exit status is 0; 1 if a worker died.
 
     Raises:
-        UserError: a mistake of the user's, before anything was started.
+        UserError: the request has a mistake; nothing was measured.
     """
-
     console = Console()
-    chosen = make_plan(request)
-    sizes = {
-        "launches": request.launches or LAUNCHES,
-        "rounds": request.rounds or ROUNDS,
+    plan = make_plan(request)
+    effort = {
+        "launches": request.launches or DEFAULT_LAUNCHES,
+        "rounds": request.rounds or DEFAULT_ROUNDS,
         "round_seconds": ROUND_SECONDS,
     }
-    tasks = tuple(replace(prepared, fine_tune=False) for prepared in chosen.tasks)
-    chosen = replace(chosen, suite=chosen.suite.model_copy(update=sizes), tasks=tasks)
-    print_missing(console, chosen.banner, chosen.skipped)
-    sound = True
+    tasks = tuple(replace(prepared, fine_tune=False) for prepared in plan.tasks)
+    plan = replace(plan, suite=plan.suite.model_copy(update=effort), tasks=tasks)
+    print_missing(console, plan.banner, plan.skipped)
+    all_alive = True
     with hold_lock("bench roofline", wait, console.print):
-        for prepared in chosen.tasks:
-            found, died = _measured(console, chosen, prepared)
-            sound = sound and not died
-            if found:
-                print_tables(Report((), _tables(found, _peak(chosen), chosen.default.device != "cpu")), console)
-            for line in died:
+        for prepared in plan.tasks:
+            rooflines, deaths = _measure_task(console, plan, prepared)
+            all_alive = all_alive and not deaths
+            if rooflines:
+                print_tables(
+                    Report((), _build_tables(rooflines, _find_peak(plan), plan.default.device != "cpu")), console
+                )
+            for line in deaths:
                 console.print(line, style="red", markup=False)
-    return 0 if sound else 1
+    return 0 if all_alive else 1
 
 
-def _measured(console: Console, chosen: Plan, prepared: PreparedTask) -> tuple[list[Roofline], list[str]]:
-    """The cases whose workers all lived, and what became of the others."""
-
-    with Progress(console, chosen, ROUND_KINDS) as progress:
-        done = measure_rates(
-            chosen, prepared, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
+def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> tuple[list[Roofline], list[str]]:
+    """Measure the cases of a task; return their rooflines, and a line for each case whose worker died."""
+    with Progress(console, plan, ROUND_KINDS) as progress:
+        rates = measure_rates(
+            plan, prepared, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
         )
-    living = [one for one in done if one.failure is None]
-    died = [f"{one.backend}/{one.variant.name} died: {one.failure}" for one in done if one.failure]
-    return [compute_roofline(Step(prepared.task, one.variant), one) for one in living], died
+    alive = [one for one in rates if one.failure is None]
+    deaths = [f"{one.backend}/{one.variant.name} died: {one.failure}" for one in rates if one.failure]
+    return [compute_roofline(Step(prepared.task, one.variant), one) for one in alive], deaths
 
 
-def _tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Table]:
-    """All of a task; cases whose steps are the same work share its table."""
-
+def _build_tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Table]:
+    """Build all tables of a task; cases whose steps do the same work share a table of it."""
     steps = {tuple(case.step.parts.items()): case.step for case in reversed(cases)}
     layers = roofline_tables.build_layer_table(cases)
     return [
@@ -84,13 +83,12 @@ def _tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Tabl
     ]
 
 
-def _peak(chosen: Plan) -> Peak | str:
-    """What the device could do at most, or why that is not known."""
-
-    gpu = find_device(chosen.default.device)
+def _find_peak(plan: Plan) -> Peak | str:
+    """Find the device's peak, or the reason why it is unknown."""
+    gpu = find_device(plan.default.device)
     if gpu is not None:
         return device_peaks.find_gpu_peak(gpu.name)
-    described, clock = read_first_cpu(), psutil.cpu_freq()
-    cores = min(chosen.default.threads or 1, psutil.cpu_count(logical=False) or 1)
-    flags = frozenset((described.get("flags") or described.get("Features") or "").split())
-    return device_peaks.compute_cpu_peak(described, flags, cores, clock.max if clock else None)
+    cpu, clock = read_first_cpu(), psutil.cpu_freq()
+    cores = min(plan.default.threads or 1, psutil.cpu_count(logical=False) or 1)
+    flags = frozenset((cpu.get("flags") or cpu.get("Features") or "").split())
+    return device_peaks.compute_cpu_peak(cpu, flags, cores, clock.max if clock else None)

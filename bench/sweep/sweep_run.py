@@ -1,4 +1,4 @@
-"""A sweep, from its options to its tables."""
+"""The run of a sweep: from its options to its tables, or what is left of an interrupted one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from bench.sweep.sweep_record import SweepRecord
 from bench.sweep.sweep_table import build_seeds_table, build_sweep_table
 from bench.sweep.swept_fields import parse_axes
 
-#: A row for each epoch of each fine-tune, and a row for each fine-tune.
-EPOCHS, SUMMARY = "sweep.csv", "summary.csv"
+#: The CSV files: a row for each epoch of each fine-tune, and a row for each fine-tune.
+EPOCHS_FILE, SUMMARY_FILE = "sweep.csv", "summary.csv"
 
 
 def run_sweep(
@@ -42,113 +42,122 @@ def run_sweep(
     wait: bool,
     resume_run: str | None,
 ) -> int:
-    """Run a sweep, or what is left of one.
+    """Run a sweep, or what is left of an interrupted one.
 
-    The exit status is 0; 1 where a worker died; 130 where it was stopped.
+    The exit status is 0; 1 if a worker died; 130 after Ctrl-C.
+
+    Args:
+        request: the options that `bench run` has too.
+        values: by field of the task, the values to sweep.
+        settings: `field=list`, for other fields.
+        target: a test accuracy, 0..1; the time to reach it is shown.
+        recompute: never train on cached features.
+        wait: wait for another measurement on this machine to end.
+        resume_run: the name or folder of the sweep to resume.
 
     Raises:
-        UserError: a mistake of the user's, before anything was started.
+        UserError: the options have a mistake, or the sweep cannot be resumed; nothing was measured.
     """
-
     console = Console()
     if resume_run is None:
-        ask = SweepOptions(request, parse_axes(values, settings), target, recompute)
+        options = SweepOptions(request, parse_axes(values, settings), target, recompute)
     with hold_lock("bench sweep", wait, console.print):
         about: dict[str, Any] = describe_environment()
         done: list[SweepRecord] = []
         if resume_run is None:
-            chosen = build_grid(ask)
-            about["run"] = {"command": shlex.join(sys.argv[1:]), "skipped": dict(chosen.skipped)}
-            run = store.create_run(ask.request.results, "sweep", datetime.now(UTC), sweep_record.FOLDER)
-            ask.write(run)
+            grid = build_grid(options)
+            about["run"] = {"command": shlex.join(sys.argv[1:]), "skipped": dict(grid.skipped)}
+            run = store.create_run(options.request.results, "sweep", datetime.now(UTC), sweep_record.FOLDER)
+            options.write(run)
             exporters.write_environment(run, about, ())
         else:
             run = store.find_run(request.results, resume_run, sweep_record.FOLDER)
-            ask = read_options(run, request.results)
-            chosen = build_grid(ask)
-            done = _resumed(console, run, chosen, about)
-        return _measure(console, run, chosen, ask, done)
+            options = read_options(run, request.results)
+            grid = build_grid(options)
+            done = _load_finished(console, run, grid, about)
+        return _run_grid(console, run, grid, options, done)
 
 
-def _resumed(console: Console, run: Path, chosen: Grid, about: Mapping[str, Any]) -> list[SweepRecord]:
-    """What is finished of a sweep, failures not among it; refuses where anything has changed that decides a figure."""
+def _load_finished(console: Console, run: Path, grid: Grid, about: Mapping[str, Any]) -> list[SweepRecord]:
+    """Load the finished fine-tunes of a sweep, without failed ones.
 
+    Raises:
+        UserError: something has changed on which a figure depends.
+    """
     records, problems = sweep_record.read_records(run)
     for problem in problems:
-        console.print(f"{problem}: it is fine-tuned again", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"{problem}: this fine-tune is repeated", style="yellow", markup=False, soft_wrap=True)
     before = resume.read_start_conditions(run)
     if records and not before:
         resume.refuse_changes(run, [f"{exporters.ENVIRONMENT_FILE} cannot be read"])
-    found = resume.find_differences(before, {**about, "run": before.get("run", {})}) if before else []
-    now = {one.number: one.prepared for one in chosen.combinations}
-    for swept in records:
-        prepared = now.get(swept.number)
-        is_ = (prepared.task.hash, prepared.dataset.fingerprint, prepared.checkpoint.sha256) if prepared else None
-        if is_ != (swept.task_hash, swept.dataset_fingerprint, swept.checkpoint_hash):
-            found.append(f"combination {swept.number} is of another task, other images or other weights")
-    resume.refuse_changes(run, list(dict.fromkeys(found)))
-    return [swept for swept in records if swept.failure is None]
+    differences = resume.find_differences(before, {**about, "run": before.get("run", {})}) if before else []
+    tasks = {one.number: one.prepared for one in grid.combinations}
+    for record in records:
+        prepared = tasks.get(record.number)
+        identity = (prepared.task.hash, prepared.dataset.fingerprint, prepared.checkpoint.sha256) if prepared else None
+        if identity != (record.task_hash, record.dataset_fingerprint, record.checkpoint_hash):
+            differences.append(f"combination {record.number} has another task, other images or other weights")
+    resume.refuse_changes(run, list(dict.fromkeys(differences)))
+    return [record for record in records if record.failure is None]
 
 
-def _measure(console: Console, run: Path, chosen: Grid, ask: SweepOptions, done: list[SweepRecord]) -> int:
-
-    _announce(console, chosen, done)
-    records = {(swept.number, swept.backend): swept for swept in done}
+def _run_grid(console: Console, run: Path, grid: Grid, options: SweepOptions, done: list[SweepRecord]) -> int:
+    _print_plan(console, grid, done)
+    records = {(record.number, record.backend): record for record in done}
     stopped = False
 
-    def keep(swept: SweepRecord) -> None:
-        sweep_record.write_record(run, swept)
-        records[swept.number, swept.backend] = swept
-        progress.finished(swept)
+    def write_record(record: SweepRecord) -> None:
+        sweep_record.write_record(run, record)
+        records[record.number, record.backend] = record
+        progress.finished(record)
 
     try:
-        with SweepProgress(console, chosen, len(done), ask.target) as progress:
-            how = CacheSettings(ask.recompute, ask.request.cache_limit)
-            run_fine_tunes(chosen, how, SweepOutput(set(records), keep, progress.event))
+        with SweepProgress(console, grid, len(done), options.target) as progress:
+            settings = CacheSettings(options.recompute, options.request.cache_limit)
+            run_fine_tunes(grid, settings, SweepOutput(set(records), write_record, progress.event))
     except KeyboardInterrupt:
         stopped = True
-    in_order = [records[one.number, backend] for one, backend in chosen.fine_tunes if (one.number, backend) in records]
-    _show(console, run, chosen.varied, ask.target, in_order)
+    in_order = [records[one.number, backend] for one, backend in grid.fine_tunes if (one.number, backend) in records]
+    _write_and_print(console, run, grid.varied, options.target, in_order)
     if stopped:
-        told = f"{len(in_order)} of {len(chosen.fine_tunes)} fine-tunes are finished and lie in {run}"
-        console.print(f"Stopped: {told}. Go on with: bench sweep --resume {run.name}", style="red", markup=False)
+        finished = f"{len(in_order)} of {len(grid.fine_tunes)} fine-tunes are finished and kept in {run}"
+        console.print(f"Stopped: {finished}. Resume with: bench sweep --resume {run.name}", style="red", markup=False)
         return 130
     console.print(f"Results: {run}", soft_wrap=True, markup=False)
-    return 1 if any(swept.failure for swept in in_order) else 0
+    return 1 if any(record.failure for record in in_order) else 0
 
 
-def _announce(console: Console, chosen: Grid, done: Sequence[SweepRecord]) -> None:
-
-    print_missing(console, chosen.banner, chosen.skipped)
-    total = len(chosen.fine_tunes)
-    so_far = f", {len(done)} are done already" if done else ""
+def _print_plan(console: Console, grid: Grid, done: Sequence[SweepRecord]) -> None:
+    print_missing(console, grid.banner, grid.skipped)
+    total = len(grid.fine_tunes)
+    already_done = f", {len(done)} are done already" if done else ""
     console.print(
-        f"{len(chosen.combinations)} combinations with {', '.join(chosen.backends)}: {total} fine-tunes{so_far}.",
+        f"{len(grid.combinations)} combinations with {', '.join(grid.backends)}: {total} fine-tunes{already_done}.",
         markup=False,
         soft_wrap=True,
     )
 
 
 def show_sweep(console: Console, run: Path) -> int:
-    """Make the CSV files and the tables of a sweep again from its records; the exit status is 0, or 1 where a record
-    could not be read, and then no file is written.
+    """Print the tables of a sweep again from its records, and rewrite its CSV files.
+
+    The exit status is 0; 1 if a record could not be read, and then no file is written.
 
     Raises:
-        UserError: none of its records can be read, or it does not say what was asked for.
+        UserError: none of its records can be read, or its options cannot be read.
     """
-
     records, problems = sweep_record.read_records(run)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
     if not records:
-        raise UserError(f"sweep {run} has no readable record: go on with it by `bench sweep --resume {run.name}`")
-    ask = read_options(run, run.parent)
-    varied = [name for name in ask.axes if len({getattr(swept.task, name) for swept in records}) > 1]
-    _show(console, run, varied, ask.target, records, write=not problems)
+        raise UserError(f"sweep {run} has no readable record: finish it with `bench sweep --resume {run.name}`")
+    options = read_options(run, run.parent)
+    varied = [name for name in options.axes if len({getattr(record.task, name) for record in records}) > 1]
+    _write_and_print(console, run, varied, options.target, records, write=not problems)
     return 1 if problems else 0
 
 
-def _show(
+def _write_and_print(
     console: Console,
     run: Path,
     varied: Sequence[str],
@@ -157,18 +166,14 @@ def _show(
     write: bool = True,
 ) -> None:
     """Write the CSV files, and print a table for each task."""
-
-    for name, told in (
-        (
-            (EPOCHS, sweep_frames.build_epoch_frame(records)),
-            (SUMMARY, sweep_frames.build_summary_frame(records, target)),
-        )
-        if write
-        else ()
-    ):
-        store.write_text(run / name, str(told.to_csv(index=False, lineterminator="\n")), finished_in=run)
-    for task in dict.fromkeys(swept.task.name for swept in records):
-        of_task = [swept for swept in records if swept.task.name == task]
+    if write:
+        for name, frame in (
+            (EPOCHS_FILE, sweep_frames.build_epoch_frame(records)),
+            (SUMMARY_FILE, sweep_frames.build_summary_frame(records, target)),
+        ):
+            store.write_text(run / name, str(frame.to_csv(index=False, lineterminator="\n")), finished_in=run)
+    for task in dict.fromkeys(record.task.name for record in records):
+        of_task = [record for record in records if record.task.name == task]
         console.print(render_table(build_sweep_table(of_task, varied, target)))
         if "seed" in varied:
             console.print(render_table(build_seeds_table(of_task, varied, target)))

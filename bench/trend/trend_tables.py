@@ -1,4 +1,4 @@
-"""Trends in tables, with the changes that were found."""
+"""The tables of `bench trend`: one for each case and metric, with the changes that were found."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ from bench.trend import series
 from bench.trend.series import Series
 
 
-def show_series(cases: Sequence[str], metrics: Sequence[str], history: str | None, results: Path) -> None:
-    """Print a table a series, and the changes.
+def show_trends(cases: Sequence[str], metrics: Sequence[str], history: str | None, results: Path) -> None:
+    """Print a table for each series, and its changes.
 
     Args:
         cases: parts of cases' names; empty means all.
         metrics: empty means all.
-        history: a baseline whose git history is taken in place of the runs.
+        history: a baseline whose git history is shown in place of the runs.
         results: folder with runs and baselines.
 
     Raises:
         UserError: nothing to show, or an unknown metric.
     """
-
     for metric in metrics:
         if metric not in METRICS:
             raise make_unknown_error("metric", metric, METRICS)
     console = Console()
-    found = list(_history(results, history, console) if history else _runs(results, console))
-    if not found:
+    baselines = list(_read_history(results, history, console) if history else _read_runs(results, console))
+    if not baselines:
         raise UserError(f"there is no run in {results} yet: run the benchmark first")
-    everything = series.build_series(found)
+    everything = series.build_series(baselines)
     chosen = [
         one
         for one in everything
@@ -48,18 +47,17 @@ def show_series(cases: Sequence[str], metrics: Sequence[str], history: str | Non
     ]
     if not chosen:
         known = ", ".join(dict.fromkeys(one.case for one in everything))
-        raise UserError(f"no run has such a case and metric: the cases are {known}")
+        raise UserError(f"no run has this case and metric: the cases are {known}")
     for one in chosen:
-        console.print(_table(one))
-        for line in _changes(one):
+        console.print(_build_table(one))
+        for line in _describe_changes(one):
             console.print(line, markup=False, soft_wrap=True)
     for line in series.describe_machine_changes(chosen):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
 
 
-def _runs(results: Path, console: Console) -> Iterator[Baseline]:
-    """Each run as a baseline would have it."""
-
+def _read_runs(results: Path, console: Console) -> Iterator[Baseline]:
+    """Read each run in the form of a baseline."""
     for run in store.list_runs(results):
         try:
             yield run_as_baseline.build_baseline(run.name, run, {}, None, fewest=1)
@@ -67,16 +65,15 @@ def _runs(results: Path, console: Console) -> Iterator[Baseline]:
             console.print(str(error), style="yellow", markup=False, soft_wrap=True)
 
 
-def _history(results: Path, name: str, console: Console) -> Iterator[Baseline]:
-    """Every committed state of a baseline's file, and the one that lies there."""
-
+def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseline]:
+    """Read every committed version of a baseline's file, and the file itself."""
     path = baseline.build_path(results, name)
     folder = path.absolute().parent
     if not folder.is_dir():
         baseline.find(results, name)
     commits = try_git(folder, "log", "--format=%H", "--", path.name)
     if commits is None:
-        raise UserError(f"{folder} is in no git repository: --history needs one")
+        raise UserError(f"{folder} is not in a git repository, which --history needs")
     contents = [try_git(folder, "show", f"{commit}:./{path.name}") for commit in commits.split()]
     seen = set()
     for text in [*contents, path.read_text() if path.is_file() else None]:
@@ -86,13 +83,12 @@ def _history(results: Path, name: str, console: Console) -> Iterator[Baseline]:
         try:
             yield parse_checksummed_json(baseline.KIND, text.encode(), Baseline, baseline.SCHEMA)
         except ValueError as error:
-            console.print(f"a state of {path.name} is left out: {error}", style="yellow", markup=False)
+            console.print(f"a version of {path.name} is left out: {error}", style="yellow", markup=False)
     if not seen:
         baseline.find(results, name)
 
 
-def _table(one: Series) -> Table:
-
+def _build_table(one: Series) -> Table:
     table = Table(
         "run", "measured", "commit", choose_unit(one.metric), box=None, header_style="bold", title_justify="left"
     )
@@ -103,16 +99,15 @@ def _table(one: Series) -> Table:
     return table
 
 
-def _changes(one: Series) -> Iterator[str]:
-
-    found = series.find_changes(one)
-    for change in found:
+def _describe_changes(one: Series) -> Iterator[str]:
+    changes = series.find_changes(one)
+    for change in changes:
         word = METRICS[one.metric].worse if change.ratio > 1 else METRICS[one.metric].better
         yield (
-            f"{one.case}, {one.metric}: {abs(change.ratio - 1):.1%} {word} from {change.after.time[:10]} on "
+            f"{one.case}, {one.metric}: {abs(change.ratio - 1):.1%} {word} since {change.after.time[:10]} "
             f"(commits {change.commits})"
         )
-    if not found and len(one.points) < series.FEWEST_POINTS:
-        yield f"{one.case}, {one.metric}: {len(one.points)} runs; a change is looked for from {series.FEWEST_POINTS} on"
-    elif not found:
+    if not changes and len(one.points) < series.FEWEST_POINTS:
+        yield f"{one.case}, {one.metric}: {len(one.points)} runs; finding a change needs {series.FEWEST_POINTS} or more"
+    elif not changes:
         yield f"{one.case}, {one.metric}: no change found"

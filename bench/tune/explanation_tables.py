@@ -1,4 +1,4 @@
-"""The explanation of a tuned variant, in tables and a plot."""
+"""The explanation of tuned variants: measured, and shown in tables and a plot."""
 
 from __future__ import annotations
 
@@ -29,93 +29,103 @@ from bench.report.terminal import print_missing
 from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult
 from bench.tune.crew_workers import CrewWorkers
-from bench.tune.explanation import LAUNCHES, ROUNDS, Explanation, StartUpComparison
-from bench.tune.explanation import explain as explained
+from bench.tune.explanation import LAUNCHES, ROUNDS, Explanation, StartUpComparison, explain
 
 
-def show_steps(wait: bool, output: Path | None, results: Path, request: Request) -> int:
+def show_explanations(wait: bool, output: Path | None, results: Path, request: Request) -> int:
     """Print tables for each backend and task, and draw a plot of each.
 
     Raises:
-        UserError: a mistake of the user's, or nothing was tuned.
+        UserError: the request has a mistake, or there is no tuned variant.
     """
-
     console, progress = Console(), Console(stderr=True)
-    chosen = make_plan(request)
-    print_missing(console, chosen.banner, chosen.skipped)
-    several = len(chosen.tasks) * len(chosen.backends) > 1
+    plan = make_plan(request)
+    print_missing(console, plan.banner, plan.skipped)
+    several = len(plan.tasks) * len(plan.backends) > 1
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def told_of(number: int, launched: LaunchResult) -> None:
+    def print_launch(number: int, launched: LaunchResult) -> None:
         say(f"  launch {number} of {LAUNCHES}: {launched.wall_s:.0f} s")
 
     with hold_lock("bench explain", wait, console.print):
-        for prepared in chosen.tasks:
-            for backend in chosen.backends:
-                found = _tuned(backend, prepared, chosen.default)
-                if not found.knobs:
-                    console.print(f"{backend} {prepared.task.name}: tuned is the default, there is nothing to explain")
+        for prepared in plan.tasks:
+            for backend in plan.backends:
+                tuned = _load_tuned_variant(backend, prepared, plan.default)
+                if not tuned.knobs:
+                    console.print(
+                        f"{backend} {prepared.task.name}: the tuned variant is the default, there is nothing to explain"
+                    )
                     continue
-                file = _file(output, results, found, several)
-                say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of up to {2 * len(found.knobs)} variants")
+                file = _choose_plot_file(output, results, tuned, several)
+                say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of up to {2 * len(tuned.knobs)} variants")
                 with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as compiled:
                     workers = CrewWorkers(backend, prepared, SilentProgress(say), compiled=Path(compiled))
-                    told = explained(chosen.default, found.knobs, CrewMeasurer(workers.launch).measure, told_of)
+                    explanation = explain(plan.default, tuned.knobs, CrewMeasurer(workers.launch).measure, print_launch)
                 title = f"{backend}, {prepared.task.name}, batch size {prepared.task.batch_size}"
-                console.print(table(f"{title}: from default to tuned", told))
-                console.print(break_even_table(f"{title}: what its start costs", told.start_ups, _epoch(prepared)))
-                _draw(told, f"{title}: from default to tuned\n{_machine()}", file)
+                console.print(build_effect_table(f"{title}: from default to tuned", explanation))
+                console.print(
+                    build_break_even_table(
+                        f"{title}: start-up and when it is amortised",
+                        explanation.start_ups,
+                        _count_steps_per_epoch(prepared),
+                    )
+                )
+                _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
                 console.print(f"Plot: {file}", soft_wrap=True, markup=False)
     return 0
 
 
-def table(title: str, told: Explanation) -> Table:
-    """A row a knob."""
+def build_effect_table(title: str, explanation: Explanation) -> Table:
+    """Build a table with a row for each knob."""
+    table = Table("knob", "value", "× the step before", "× the default so far", "tuned, × without it", title=title)
+    for effect in explanation.effects:
+        ratios = (effect.over_previous, effect.over_default, effect.over_without)
+        table.add_row(effect.knob, effect.value, *map(_format_ratio, ratios))
+    table.caption = Text(f"{LAUNCHES} launches of {ROUNDS} rounds each, `pipeline` steps; [95 % interval]")
+    return table
 
-    made = Table("knob", "value", "× the step before", "× the default so far", "tuned, × without it", title=title)
-    for step in told.effects:
-        made.add_row(step.knob, step.value, *map(_told, (step.over_previous, step.over_default, step.over_without)))
-    made.caption = Text(f"{LAUNCHES} launches of {ROUNDS} rounds each, `pipeline` steps; [95 % interval]")
-    return made
 
-
-def break_even_table(title: str, paid: Sequence[StartUpComparison], steps_in_epoch: int) -> Table:
-    """A row a comparison: what the start costs more, and after how many steps and epochs that is paid for."""
-    made = Table("", "first start, s", "it is", "later starts, s", "they are", title=title)
-    for one in paid:
-        made.add_row(
-            one.label, *_paid(one, one.first_start, steps_in_epoch), *_paid(one, one.later_starts, steps_in_epoch)
+def build_break_even_table(title: str, start_ups: Sequence[StartUpComparison], steps_in_epoch: int) -> Table:
+    """Build a table with a row for each comparison: how much longer the start-up is, and when that is amortised."""
+    table = Table("", "first start, s", "break-even", "later starts, s", "break-even", title=title)
+    for one in start_ups:
+        table.add_row(
+            one.label,
+            *_format_break_even(one, one.first_start, steps_in_epoch),
+            *_format_break_even(one, one.later_starts, steps_in_epoch),
         )
-    made.caption = Text(
-        "seconds that import, build and first step take longer; first: the compiler finds nothing that it compiled "
-        "before, one launch; later: it finds what it keeps on disk, the mean of the others [least–most]; a partial "
-        f"last batch and an evaluation compile once more, which is not in it; an epoch is {steps_in_epoch:,} steps"
+    table.caption = Text(
+        "seconds that import, build and first step take longer; first start: the compiler has kept nothing yet, one "
+        "launch; later starts: it finds on disk what it kept, the mean of the other launches [least–most]; a partial "
+        f"last batch and an evaluation are compiled too, which is not included; an epoch is {steps_in_epoch:,} steps"
     )
-    return made
+    return table
 
 
-def _paid(one: StartUpComparison, found: BreakEven | None, steps_in_epoch: int) -> tuple[str, str]:
-    if found is None:
+def _format_break_even(comparison: StartUpComparison, start: BreakEven | None, steps_in_epoch: int) -> tuple[str, str]:
+    if start is None:
         return "died", "–"
-    if not one.speeds_differ:
-        return f"{found.longer_start_s:+.1f}", "unknown: no difference in speed found"
-    return f"{found.longer_start_s:+.1f}", found.describe(steps_in_epoch)
+    if not comparison.speeds_differ:
+        return f"{start.longer_start_s:+.1f}", "unknown: no difference in speed found"
+    return f"{start.longer_start_s:+.1f}", start.describe(steps_in_epoch)
 
 
-def _tuned(backend: str, prepared: PreparedTask, default: Variant) -> TunedVariant:
-
-    found = tuned_variants.load(backend, prepared.task.hash, default)
-    if found is None:
+def _load_tuned_variant(backend: str, prepared: PreparedTask, default: Variant) -> TunedVariant:
+    tuned = tuned_variants.load(backend, prepared.task.hash, default)
+    if tuned is None:
         raise UserError(tuned_variants.explain_missing(backend, prepared.task.name, prepared.task.hash, default))
-    return found
+    return tuned
 
 
-def _file(output: Path | None, results: Path, found: TunedVariant, several: bool) -> Path:
-    """Where the plot goes: one that cannot be written is better known before minutes of measuring."""
+def _choose_plot_file(output: Path | None, results: Path, tuned: TunedVariant, several: bool) -> Path:
+    """Choose the plot's file.
 
-    own = f"{found.backend}-{found.task}"
+    Raises:
+        UserError: it cannot be written; the user should know that before minutes of measuring.
+    """
+    own = f"{tuned.backend}-{tuned.task}"
     file = output or results / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-explain-{own}.png"
     if file.suffix not in waterfall_plot.FORMATS:
         raise UserError(f"--output {file}: end it in {', '.join(waterfall_plot.FORMATS)}")
@@ -130,30 +140,27 @@ def _file(output: Path | None, results: Path, found: TunedVariant, several: bool
     return file
 
 
-def _draw(told: Explanation, title: str, file: Path) -> None:
-
+def _draw_plot(explanation: Explanation, title: str, file: Path) -> None:
     try:
-        waterfall_plot.draw(told, title, file)
+        waterfall_plot.draw(explanation, title, file)
     except OSError as error:
         raise UserError(f"cannot write {file} ({error.strerror}): use another --output") from None
 
 
-def _epoch(prepared: PreparedTask) -> int:
-
+def _count_steps_per_epoch(prepared: PreparedTask) -> int:
     task = prepared.task
     images = len(prepared.dataset.train_images)
     return draw_order(images, 1, task.batch_size, task.last_batch == "dropped", task.seed).steps_per_epoch
 
 
-def _machine() -> str:
-
-    told = describe_cpu()
+def _describe_machine() -> str:
+    cpu = describe_cpu()
     graphics = ", ".join(str(device.name) for device in gpu.list_devices()) or "no GPU"
-    return f"{told['model']}, {told['cores_usable']} cores, {graphics}"
+    return f"{cpu['model']}, {cpu['cores_usable']} cores, {graphics}"
 
 
-def _told(found: Interval | None) -> str:
-    if found is None:
+def _format_ratio(ratio: Interval | None) -> str:
+    if ratio is None:
         return "died"
-    text = f"{found.estimate:.3f}"
-    return text if found.low is None else f"{text} [{found.low:.3f}–{found.high:.3f}]"
+    text = f"{ratio.estimate:.3f}"
+    return text if ratio.low is None else f"{text} [{ratio.low:.3f}–{ratio.high:.3f}]"

@@ -1,4 +1,4 @@
-"""Tuning: search the fastest knobs of each backend, prove the result, and keep it."""
+"""The tuning of backends: search the fastest knobs of each, prove that they train the same, and save them."""
 
 from __future__ import annotations
 
@@ -35,23 +35,25 @@ from bench.tune.journal import Journal
 from bench.tune.search import SearchResult, TrialResult, build_variant, search
 from bench.worker.channel import Message
 
-#: Knobs that are searched. Threads are the machine's, and cached features another way to train.
-SEARCHED = tuple(knob for knob in KNOBS if knob != "features")
-#: Of the proof of what was found.
-IMAGES, STEPS = 64, 50
-#: Workers that are built at the same time, where there are as many cores: each takes a GiB or so while it is built.
-ABREAST = 4
-#: A variant whose step takes more than so many times the default's is not measured any further.
-SLOWEST = 3.0
-#: Share of the budget, and seconds at least, that a worker may be silent while it starts.
-PATIENCE, LEAST_PATIENCE = 0.4, 60.0
-#: What decides the search beside the backend's own code.
+#: The knobs that are searched: not the threads, which depend on the machine, nor cached features, which are another
+#: way to train.
+SEARCHED_KNOBS = tuple(knob for knob in KNOBS if knob != "features")
+#: The size of the proof of the result.
+PROOF_IMAGES, PROOF_STEPS = 64, 50
+#: At most this many workers are built at the same time, and at most one for each core: each takes about 1 GiB of memory
+#: while it is built.
+MAX_PARALLEL_BUILDS = 4
+#: A variant whose step takes more than this many times the default's is measured no further.
+MAX_SLOWDOWN = 3.0
+#: A worker may be silent for this share of the budget while it starts, but at least for this many seconds.
+START_TIMEOUT_SHARE, MIN_START_TIMEOUT = 0.4, 60.0
+#: The source code on which the figures and decisions of a search depend.
 SOURCES = ("backends", "bench/tune", "bench/worker", "bench/measure/conductor.py")
 
 
 @dataclass
-class Told:
-    """One backend's search, told as it goes; on a terminal a line shows what is being done."""
+class SearchProgress:
+    """The progress of one backend's search: a line for each trial, and on a terminal a line with the current step."""
 
     console: Console
     budget: float
@@ -61,7 +63,7 @@ class Told:
         self.began = time.monotonic()
         self.status = Status("starting", console=self.console)
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> SearchProgress:
         if self.console.is_terminal:
             self.status.start()
         return self
@@ -69,148 +71,153 @@ class Told:
     def __exit__(self, *_: object) -> None:
         self.status.stop()
 
-    def line(self, text: str, style: str | None = None) -> None:
-        """Say something that stays."""
+    def print_line(self, text: str, style: str | None = None) -> None:
+        """Print a line that stays on the screen."""
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-    def tell(self, trial: TrialResult) -> None:
-        """A trial is over."""
+    def add_trial(self, trial: TrialResult) -> None:
+        """Keep a finished trial, and print its result."""
         self.trials.append(trial)
-        told = _told(trial.speedup) if trial.speedup else f"failed: {trial.problem or 'no rounds'}"
-        self.line(f"  {trial.stage}: {trial.name}: {told}")
+        result = _format_speedup(trial.speedup) if trial.speedup else f"failed: {trial.problem or 'no rounds'}"
+        self.print_line(f"  {trial.stage}: {trial.name}: {result}")
 
     def on_event(self, case: str, message: Message) -> None:
         """See `bench.measure.conductor.Watcher.on_event`."""
         if message["event"] == "phase":
-            self._show(f"{case}: {message['name']}")
+            self._show_activity(f"{case}: {message['name']}")
 
     def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """See `bench.measure.conductor.Watcher.on_round`."""
-        self._show(f"{case}: round {number} of {of}, {images_per_second:,.0f} images/s")
+        self._show_activity(f"{case}: round {number} of {of}, {images_per_second:,.0f} images/s")
 
-    def _show(self, text: str) -> None:
+    def _show_activity(self, text: str) -> None:
         self.status.update(f"{time.monotonic() - self.began:.0f} of {self.budget:.0f} s, {text}")
 
 
-def find_fastest(budget: float, wait: bool, request: Request) -> int:
+def tune_backends(budget: float, wait: bool, request: Request) -> int:
     """Tune each backend for each task.
 
-    The exit status is 0; 1 where what was found failed its proof; 130 where it was stopped.
+    The exit status is 0; 1 if a result failed its proof; 130 after Ctrl-C.
 
     Args:
-        budget: seconds for each backend and task, for everything.
+        budget: seconds for each backend and task, the proof included.
+        wait: wait for another measurement on this machine to end.
+        request: the tasks, backends and device.
 
     Raises:
-        UserError: a mistake of the user's, before anything was started.
+        UserError: the request has a mistake; nothing was measured.
     """
-
     console = Console()
-    chosen = make_plan(request)
-    print_missing(console, chosen.banner, chosen.skipped)
-    sound = True
+    plan = make_plan(request)
+    print_missing(console, plan.banner, plan.skipped)
+    all_proven = True
     with hold_lock("bench tune", wait, console.print):
         about = make_fingerprint(describe_environment())
         try:
-            for prepared in chosen.tasks:
-                for backend in chosen.backends:
+            for prepared in plan.tasks:
+                for backend in plan.backends:
                     console.print(f"{backend} {prepared.task.name}", style="bold")
-                    found = _tuned(console, chosen, prepared, backend, budget, about)
-                    sound = sound and _proven(found.proof)
-                    console.print(_table(found))
-                    console.print(_end(found), soft_wrap=True, markup=False, highlight=False)
-                    console.print(_kept(found), soft_wrap=True, markup=False)
+                    tuned = _tune_backend(console, plan, prepared, backend, budget, about)
+                    all_proven = all_proven and _is_proven(tuned.proof)
+                    console.print(_build_table(tuned))
+                    console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
+                    console.print(_save(tuned), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
             return 130
-    return 0 if sound else 1
+    return 0 if all_proven else 1
 
 
-def _tuned(
+def _tune_backend(
     console: Console,
-    chosen: Plan,
+    plan: Plan,
     prepared: PreparedTask,
     backend: str,
     budget: float,
     about: Mapping[str, Mapping[str, Any]],
 ) -> TunedVariant:
-
-    values = searched(backend, chosen.default, prepared)
-    patience = min(START_TIMEOUT, max(LEAST_PATIENCE, PATIENCE * budget))
-    with Told(console, budget) as told:
+    values = list_values_to_search(backend, plan.default, prepared)
+    start_timeout = min(START_TIMEOUT, max(MIN_START_TIMEOUT, START_TIMEOUT_SHARE * budget))
+    with SearchProgress(console, budget) as progress:
         workers = CrewWorkers(
             backend,
             prepared,
-            told,
-            LaunchLimits(min(ABREAST, count_usable_cores() or 1), start_timeout=patience, max_slowdown=SLOWEST),
+            progress,
+            LaunchLimits(
+                min(MAX_PARALLEL_BUILDS, count_usable_cores() or 1),
+                start_timeout=start_timeout,
+                max_slowdown=MAX_SLOWDOWN,
+            ),
         )
-        conditions = _conditions(about, prepared, chosen.default, values, budget)
+        conditions = _list_conditions(about, prepared, plan.default, values, budget)
         journal = Journal(
-            tuned_variants.get_file(backend, prepared.task.hash, about["machine"], chosen.default).with_suffix(
+            tuned_variants.get_file(backend, prepared.task.hash, about["machine"], plan.default).with_suffix(
                 ".unfinished"
             ),
             conditions,
             workers.launch,
         )
         if journal.problem:
-            told.line(f"An interrupted tune is left aside and this one begins anew: {journal.problem}")
+            progress.print_line(
+                f"The interrupted tune cannot be resumed, starting from the beginning: {journal.problem}"
+            )
         elif journal.resumed:
-            told.line(
-                f"Going on from an interrupted tune: {journal.resumed} launches ({journal.resumed_s:.0f} s) are done"
+            progress.print_line(
+                f"Resuming an interrupted tune: {journal.resumed} launches ({journal.resumed_s:.0f} s) are done"
             )
         try:
-            found = search(
-                chosen.default,
+            result = search(
+                plan.default,
                 values,
                 CrewMeasurer(journal.launch).measure,
-                told.tell,
+                progress.add_trial,
                 budget,
                 lambda knobs: (
-                    variants.explain_unsupported(backend, build_variant(chosen.default, knobs), prepared.task) is None
+                    variants.explain_unsupported(backend, build_variant(plan.default, knobs), prepared.task) is None
                 ),
                 STARTING_POINTS.get(backend, ()),
             )
         except KeyboardInterrupt:
-            told.line(
-                f"Stopped: {len(journal.launches)} finished launches are kept, the same command goes on from there"
+            progress.print_line(
+                f"Stopped: {len(journal.launches)} finished launches are kept; run the same command again to resume"
             )
             raise
-        for note in found.notes:
-            told.line(f"  {note}", style="yellow")
+        for note in result.notes:
+            progress.print_line(f"  {note}", style="yellow")
         began = time.monotonic()
-    proof = _proof(console, chosen, prepared, backend, found)
-    if not _proven(proof):
-        console.print(f"It failed its proof, so the default stays: {proof}", style="red", markup=False)
-    kept = dict(found.knobs) if _proven(proof) else {}
-    ends = found.speedup if kept else None
+    proof = _prove(console, plan, prepared, backend, result)
+    if not _is_proven(proof):
+        console.print(f"The result failed its proof, so the default is kept: {proof}", style="red", markup=False)
+    knobs = dict(result.knobs) if _is_proven(proof) else {}
+    speedup = result.speedup if knobs else None
     journal.remove()
     return TunedVariant(
         backend=backend,
         task=prepared.task.name,
         task_hash=prepared.task.hash,
-        device=chosen.default.device,
-        threads=chosen.default.threads or 1,
+        device=plan.default.device,
+        threads=plan.default.threads or 1,
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=dict(about["machine"]),
         versions=dict(about["versions"]),
-        knobs=kept,
-        speedup=ends.estimate if ends else None,
-        low=ends.low if ends else None,
-        high=ends.high if ends else None,
+        knobs=knobs,
+        speedup=speedup.estimate if speedup else None,
+        low=speedup.low if speedup else None,
+        high=speedup.high if speedup else None,
         proof=proof,
-        history=tuple(_tried(trial) for trial in told.trials),
-        notes=found.notes,
+        history=tuple(_make_history_entry(trial) for trial in progress.trials),
+        notes=result.notes,
         seconds=sum(launch.wall_s for launch in journal.launches) + time.monotonic() - began,
     )
 
 
-def _conditions(
+def _list_conditions(
     about: Mapping[str, Mapping[str, Any]],
     prepared: PreparedTask,
     default: Variant,
     values: Mapping[str, list[str]],
     budget: float,
 ) -> dict[str, Any]:
-    """All that decides the figures of a search; the machine and the task are in the file's name."""
-
+    """Everything on which the figures of a search depend, except machine and task: these are in the file's name."""
     return {
         "versions": dict(about["versions"]),
         "variables": dict(about["variables"]),
@@ -218,91 +225,91 @@ def _conditions(
         "images": prepared.dataset.fingerprint,
         "checkpoint": prepared.checkpoint.sha256,
         "default": default.model_dump(),
-        "knobs": {knob: ", ".join(several) for knob, several in values.items()},
+        "knobs": {knob: ", ".join(choices) for knob, choices in values.items()},
         "budget": budget,
     }
 
 
-def searched(backend: str, default: Variant, prepared: PreparedTask) -> dict[str, list[str]]:
-    """By knob, what this backend has beside its default and can do on this machine for this task.
+def list_values_to_search(backend: str, default: Variant, prepared: PreparedTask) -> dict[str, list[str]]:
+    """By knob, the values besides the default that the backend can use for this task on this machine.
 
-    Knobs with values that a compiler makes come last: they are dear to start, and there may be no time for all.
+    Knobs with values that need a compiler come last: they take long to start, and there may be no time for all.
     """
-
-    found = {}
-    for knob in sorted(SEARCHED, key=lambda knob: _compiles(backend, knob)):
+    usable = {}
+    for knob in sorted(SEARCHED_KNOBS, key=lambda knob: _needs_compiler(backend, knob)):
         others = [value for value in KNOBS[knob].values.get(backend, {}) if value != get_default(backend, knob)]
-        turned = {value: build_variant(default, {knob: value}) for value in others}
-        usable = [v for v, one in turned.items() if variants.explain_unsupported(backend, one, prepared.task) is None]
-        if usable:
-            found[knob] = usable
-    return found
+        candidates = {value: build_variant(default, {knob: value}) for value in others}
+        supported = [
+            value
+            for value, variant in candidates.items()
+            if variants.explain_unsupported(backend, variant, prepared.task) is None
+        ]
+        if supported:
+            usable[knob] = supported
+    return usable
 
 
-def _compiles(backend: str, knob: str) -> bool:
-
+def _needs_compiler(backend: str, knob: str) -> bool:
     return any("compiler" in need for (name, of, _), need in NEEDS.items() if (name, of) == (backend, knob))
 
 
-def _proof(console: Console, chosen: Plan, prepared: PreparedTask, backend: str, found: SearchResult) -> str:
-    """The verdict on what was found, by the whole proof but for the fine-tune."""
-
-    best = build_variant(chosen.default, found.knobs)
-    only = replace(
-        chosen,
-        suite=chosen.suite.model_copy(update={"launches": 1, "rounds": 0}),
+def _prove(console: Console, plan: Plan, prepared: PreparedTask, backend: str, result: SearchResult) -> str:
+    """Run the proof of the result, without its fine-tune, and return the verdict."""
+    best = build_variant(plan.default, result.knobs)
+    proof_plan = replace(
+        plan,
+        suite=plan.suite.model_copy(update={"launches": 1, "rounds": 0}),
         tasks=(replace(prepared, fine_tune=False),),
         backends=(backend,),
         variants=(best,),
     )
-    with Progress(console, only) as progress:
-        ((_, records),) = run_proofs(only, IMAGES, STEPS, progress, fine_tune=False)
+    with Progress(console, proof_plan) as progress:
+        ((_, records),) = run_proofs(proof_plan, PROOF_IMAGES, PROOF_STEPS, progress, fine_tune=False)
     proof = next((record.proof for record in records), None)
     if proof is None:
         return "no proof was made"
     return proof.status if proof.comparable else f"{proof.status}: {proof.reason}"
 
 
-def _proven(proof: str) -> bool:
+def _is_proven(proof: str) -> bool:
     return proof in ("proven", "reference")
 
 
-def _tried(trial: TrialResult) -> HistoryEntry:
-
-    ends = trial.speedup
-    if ends is None:
+def _make_history_entry(trial: TrialResult) -> HistoryEntry:
+    speedup = trial.speedup
+    if speedup is None:
         return HistoryEntry(stage=trial.stage, name=trial.name, speedup=None)
-    return HistoryEntry(stage=trial.stage, name=trial.name, speedup=ends.estimate, low=ends.low, high=ends.high)
+    return HistoryEntry(
+        stage=trial.stage, name=trial.name, speedup=speedup.estimate, low=speedup.low, high=speedup.high
+    )
 
 
-def _table(found: TunedVariant) -> Table:
-
-    table = Table("knob", "default", "tuned", title=f"{found.backend}, {found.task}: tuned", title_justify="left")
-    for knob in SEARCHED:
-        usual = get_default(found.backend, knob)
-        table.add_row(knob, usual, found.knobs.get(knob, usual))
+def _build_table(tuned: TunedVariant) -> Table:
+    table = Table("knob", "default", "tuned", title=f"{tuned.backend}, {tuned.task}: tuned", title_justify="left")
+    for knob in SEARCHED_KNOBS:
+        default = get_default(tuned.backend, knob)
+        table.add_row(knob, default, tuned.knobs.get(knob, default))
     return table
 
 
-def _kept(found: TunedVariant) -> str:
-    """Keep it, but for one that decided nothing where an earlier one did; where it lies."""
-
-    if found.speedup is None and found.notes:
-        like = Variant(device=found.device, threads=found.threads)
-        earlier = tuned_variants.load(found.backend, found.task_hash, like)
+def _save(tuned: TunedVariant) -> str:
+    """Save the tuned variant, and return a line that names the file. An earlier result is kept if this tune decided
+    nothing."""
+    if tuned.speedup is None and tuned.notes:
+        default = Variant(device=tuned.device, threads=tuned.threads)
+        earlier = tuned_variants.load(tuned.backend, tuned.task_hash, default)
         if earlier is not None and earlier.knobs:
             knobs = ", ".join(earlier.knobs.values())
-            return f"Nothing was decided, so what was found on {earlier.measured} stays: {knobs}"
-    return f"Kept in {tuned_variants.save(found)}"
+            return f"Nothing was decided, so the result of {earlier.measured} is kept: {knobs}"
+    return f"Saved in {tuned_variants.save(tuned)}"
 
 
-def _end(found: TunedVariant) -> str:
+def _describe_outcome(tuned: TunedVariant) -> str:
+    speedup = None if tuned.speedup is None else Interval(tuned.speedup, tuned.low, tuned.high)
+    result = f"{_format_speedup(speedup)}, {tuned.proof}" if speedup else "Nothing is certainly faster than the default"
+    return f"{result}; it took {tuned.seconds:.0f} s."
 
-    speedup = None if found.speedup is None else Interval(found.speedup, found.low, found.high)
-    told = f"{_told(speedup)}, {found.proof}" if speedup else "Nothing is certainly faster than the default"
-    return f"{told}; it took {found.seconds:.0f} s."
 
-
-def _told(speedup: Interval) -> str:
+def _format_speedup(speedup: Interval) -> str:
     text = f"{speedup.estimate:.3f} × the default"
     return text if speedup.low is None else f"{text} [{speedup.low:.3f}–{speedup.high:.3f}]"

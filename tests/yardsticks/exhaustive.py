@@ -23,7 +23,7 @@ from bench.plan.prepared_task import PreparedTask
 from bench.tune.crew_launch import CREW_SIZE, CrewMeasurer, LaunchResult, compute_gain
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.search import TrialResult, build_variant, search
-from bench.tune.tuning import ABREAST, searched
+from bench.tune.tuning import MAX_PARALLEL_BUILDS, list_values_to_search
 from bench.weights import checkpoints
 from tests.yardsticks import case
 from tests.yardsticks.measuring_phase import Silent
@@ -45,9 +45,12 @@ FINALISTS, LAUNCHES, LAST_ROUNDS = 4, 4, 6
 def compare(backend: str, data: Path, say: Callable[[str], object]) -> list[float]:
     """y of what was tuned over the fastest combination, one a launch; above 0 what was tuned is the faster."""
     prepared, default = _prepared(data), Variant(threads=count_usable_cores())
-    values = searched(backend, default, prepared)
+    values = list_values_to_search(backend, default, prepared)
     workers = CrewWorkers(
-        backend, prepared, Silent(), LaunchLimits(min(ABREAST, count_usable_cores() or 1), max_slowdown=SLOWEST * 2)
+        backend,
+        prepared,
+        Silent(),
+        LaunchLimits(min(MAX_PARALLEL_BUILDS, count_usable_cores() or 1), max_slowdown=SLOWEST * 2),
     )
     began = time.monotonic()
     found = search(

@@ -1,4 +1,4 @@
-"""Mistakes on the command line: one line that names the thing and the way out, exit status 2, nothing made."""
+"""Mistakes on the command line: one line that names the mistake and what to do, exit status 2, nothing made."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def bench(monkeypatch, command_line, tmp_path):
 
 
 @pytest.fixture
-def refused(bench, tmp_path):
-    """As `bench`, for what has to be refused; returns the one line."""
+def get_error(bench, tmp_path):
+    """Runs a command line that has a mistake; returns the line with the error."""
 
     def run(*arguments: object) -> str:
         files = set(tmp_path.rglob("*"))
@@ -63,7 +63,7 @@ def refused(bench, tmp_path):
         ),
         (
             ["sweep", "--resume", "x", "--set", "epochs=1"],
-            "--resume takes the options that the run had: leave out --set",
+            "--resume keeps the options that the run had: leave out --set",
         ),
         (["sweep", "--resume", "x"], "unknown run 'x': there is no run in results yet"),
         (["list", "task"], "unknown list 'task': did you mean 'tasks'?"),
@@ -136,11 +136,11 @@ def refused(bench, tmp_path):
         (["profile", "pytorch/defalt"], "unknown variant 'defalt': did you mean 'default'?"),
         (
             ["profile", "pytorch/default", "--task", "embedded", "--weights", "random", "--knob", "layout=nhwc"],
-            "a profile is of one case, and these are pytorch/default, pytorch/nhwc: name one variant",
+            "a profile has one case, not pytorch/default, pytorch/nhwc: name one variant",
         ),
         (
             ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--task", "embedded"],
-            "a profile is of one task, and there are 2: name one with --task",
+            "a profile has one task, not 2: name one with --task",
         ),
         (
             ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--output", "trace.html"],
@@ -155,8 +155,8 @@ def refused(bench, tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_answered_in_one_line(refused, arguments, line):
-    assert refused(*arguments).startswith(line)
+def test_a_mistake_is_answered_in_one_line(get_error, arguments, line):
+    assert get_error(*arguments).startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -174,56 +174,58 @@ def test_a_mistake_is_answered_in_one_line(refused, arguments, line):
     ],
     ids=lambda value: " ".join(value),
 )
-def test_a_mistake_in_the_grammar_is_named_too(refused, arguments, parts):
-    line = refused(*arguments)
+def test_a_mistake_in_the_grammar_is_named_too(get_error, arguments, parts):
+    line = get_error(*arguments)
     assert all(part.lower() in line.lower() for part in parts), line
 
 
-def test_a_last_batch_of_one_image_is_refused_where_the_batch_normalises_itself(refused, tmp_path):
+def test_a_last_batch_of_one_image_is_refused_where_the_batch_normalises_itself(get_error, tmp_path):
     for more, images in (("train_limit = 65", "65 training"), ("train_limit = 64, batch_size = 359", None)):
         suite = tmp_path / "own.toml"
         suite.write_text(RANDOM_DIGITS.format(more=f', batch_norm = "batch_stats", {more}'))
-        line = refused("run", "--suite", suite)
+        line = get_error("run", "--suite", suite)
         assert (images or "64 training images") in line
         assert "use a batch size" in line
 
 
-def test_results_that_cannot_be_written_are_named(refused, tmp_path):
+def test_results_that_cannot_be_written_are_named(get_error, tmp_path):
     (tmp_path / "file").write_text("")
-    line = refused("run", "--task", "embedded", "--weights", "random", "--results", tmp_path / "file" / "results")
+    line = get_error("run", "--task", "embedded", "--weights", "random", "--results", tmp_path / "file" / "results")
     assert line.startswith(f"cannot write {tmp_path / 'file' / 'results'}")
     assert "Not a directory: choose a folder" in line
 
 
-def test_a_suite_that_is_not_toml_is_named_with_its_line(refused, tmp_path):
+def test_a_suite_that_is_not_toml_is_named_with_its_line(get_error, tmp_path):
     (tmp_path / "broken.toml").write_text('description = "d\nlaunches = 1\n')
-    assert refused("run", "--suite", "broken.toml").startswith("suite file broken.toml is not TOML: ")
+    assert get_error("run", "--suite", "broken.toml").startswith("suite file broken.toml is not TOML: ")
     (tmp_path / "wrong.toml").write_text(RANDOM_DIGITS.format(more="").replace("rounds = 2", "rounds = 1"))
-    assert refused("run", "--suite", "wrong.toml").startswith("suite wrong.toml: rounds: Input should be greater than")
+    assert get_error("run", "--suite", "wrong.toml").startswith(
+        "suite wrong.toml: rounds: Input should be greater than"
+    )
     (tmp_path / "empty.toml").write_text('description = "d"\nlaunches = 1\nrounds = 2\nround_seconds = 1\n')
-    assert "entries" in refused("run", "--suite", "empty.toml")
+    assert "entries" in get_error("run", "--suite", "empty.toml")
     (tmp_path / "field.toml").write_text(RANDOM_DIGITS.format(more=", batchsize = 4"))
-    assert "batchsize" in refused("run", "--suite", "field.toml")
+    assert "batchsize" in get_error("run", "--suite", "field.toml")
     (tmp_path / "task.toml").write_text(RANDOM_DIGITS.format(more="").replace("cifar10-resnet18", "cifar10-resnet19"))
-    assert "did you mean 'cifar10-resnet18'" in refused("run", "--suite", "task.toml")
+    assert "did you mean 'cifar10-resnet18'" in get_error("run", "--suite", "task.toml")
 
 
-def test_a_backend_named_alone_without_its_package_is_refused(refused, monkeypatch):
+def test_a_backend_named_alone_without_its_package_is_refused(get_error, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torch" else real(name, *a))
-    line = refused("run", "--task", "embedded", "--backend", "pytorch")
+    line = get_error("run", "--task", "embedded", "--backend", "pytorch")
     assert line == ("no backend can run here: pytorch: torch not installed: pip install 'head-to-head[pytorch]'")
 
 
-def test_an_unknown_run_is_answered_with_the_nearest(refused, tmp_path):
+def test_an_unknown_run_is_answered_with_the_nearest(get_error, tmp_path):
     for name in ("20260102T030405Z-quick", "20260102T030405Z-full"):
         (tmp_path / "results" / name / "records").mkdir(parents=True)
     near = "unknown run '20260102T030405Z-quik': did you mean '20260102T030405Z-quick'? Use one of "
-    assert refused("show", "20260102T030405Z-quik").startswith(near)
-    assert "has no readable record" in refused("show", "20260102T030405Z-quick")
+    assert get_error("show", "20260102T030405Z-quik").startswith(near)
+    assert "has no readable record" in get_error("show", "20260102T030405Z-quick")
 
 
-def test_show_refuses_an_unknown_backend_to_be_relative_to(refused, tmp_path):
+def test_show_refuses_an_unknown_backend_to_be_relative_to(get_error, tmp_path):
     from bench.records import store
     from tests.bench.example_records import launches
 
@@ -231,7 +233,7 @@ def test_show_refuses_an_unknown_backend_to_be_relative_to(refused, tmp_path):
     (run / "records").mkdir(parents=True)
     for record in launches("pytorch", 2):
         store.write_record(run, record)
-    assert "did you mean 'keras'" in refused("show", "--relative-to", "kears")
+    assert "did you mean 'keras'" in get_error("show", "--relative-to", "kears")
 
 
 def test_ctrl_c_before_anything_was_started_is_no_traceback(bench, monkeypatch):

@@ -1,4 +1,4 @@
-"""Completion in real shells: what a TAB offers, asked of bash, zsh and fish themselves."""
+"""Completion: what a TAB offers in real shells: bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from bench.cli.completion import SCRIPTS
 from bench.machine.environment import PROJECT
 
-#: Splits a line as readline does, and prints what the function answers.
-ASK = r"""
+#: Splits a line as readline does, and prints the candidates of the function.
+SCRIPT = r"""
 eval "$(bench completion bash)"
 COMP_LINE="$1" COMP_POINT=${#1} COMP_WORDS=() word=""
 for ((at = 0; at < ${#1}; at++)); do
@@ -36,7 +37,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 @pytest.fixture
 def environment(tmp_path):
-    """Of a shell that finds `bench`, in a folder with a run and a baseline."""
+    """The environment of a shell that finds `bench`, in a folder with runs and a baseline."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("bench", "head-to-head"):
@@ -59,16 +60,20 @@ def environment(tmp_path):
 
 
 @pytest.fixture
-def offered(environment, tmp_path):
-    """What bash has for the word at the end of a line."""
+def complete(environment, tmp_path):
+    """Returns a function that lists what bash offers for the word at the end of a line."""
 
-    def ask(line: str) -> list[str]:
+    def run(line: str) -> list[str]:
         done = subprocess.run(
-            ["bash", "--norc", "-c", ASK, "bash", line], cwd=tmp_path, env=environment, capture_output=True, text=True
+            ["bash", "--norc", "-c", SCRIPT, "bash", line],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.split()
 
-    return ask
+    return run
 
 
 @pytest.mark.parametrize(
@@ -107,18 +112,23 @@ def offered(environment, tmp_path):
         ("bench nothing --x", []),
     ],
 )
-def test_bash_offers(offered, line, words):
-    assert offered(line) == words
+def test_bash_offers(complete, line, words):
+    assert complete(line) == words
 
 
-def test_names_are_those_of_the_tables():
-    """The completers keep heavy modules out, so some have names of their own."""
+def test_the_names_of_completers_are_those_of_the_tables():
+    """The completers import no pydantic, so they repeat some names."""
+    from backends.task import Task
     from bench.cli import completers
+    from bench.cli.list import LIST_NAMES, LISTS
     from bench.plan.variants import NAMED
-    from bench.records.baseline import ALLOWED
+    from bench.records import baseline
 
-    assert set(completers.variants(None)) == set(NAMED)
-    assert set(completers.allowed(None)) == set(ALLOWED)
+    assert set(completers.VARIANTS) == set(NAMED)
+    assert get_args(Task.model_fields["trainable"].annotation) == completers.TRAINABLE_PARTS
+    assert completers.ALLOWABLE_DIFFERENCES == baseline.ALLOWABLE_DIFFERENCES
+    assert completers.BASELINES_FOLDER == baseline.FOLDER
+    assert LIST_NAMES.replace(" or ", ", ").split(", ") == list(LISTS)
 
 
 class Terminal:

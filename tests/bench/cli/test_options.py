@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bench.cli.app import app
-from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, request
+from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request
 from bench.machine.environment import PROJECT
 
 COMMANDS = [name for name in app if not name.startswith("-")]
@@ -24,20 +24,20 @@ FIELDS = (
     ("--train-limit", "100"),
     ("--seed", "1"),
 )
-#: What each command asks for first of all, so that nothing is measured.
-ASKED = {
-    "run": "bench.cli.run.compare",
+#: The function that each command calls with its request; it is replaced, so that nothing is measured.
+TARGETS = {
+    "run": "bench.cli.run.run_comparison",
     "parity": "bench.cli.parity.prove",
-    "tune": "bench.tune.tuning.find_fastest",
-    "explain": "bench.tune.explanation_tables.show_steps",
+    "tune": "bench.tune.tuning.tune_backends",
+    "explain": "bench.tune.explanation_tables.show_explanations",
     "roofline": "bench.roofline.roofline_run.show_roofline",
     "profile": "bench.roofline.profile_run.profile_case",
-    "gate": "bench.gate.gate_run.decide",
+    "gate": "bench.gate.gate_run.run_gate",
 }
 
 
 @pytest.fixture
-def asked(command_line, monkeypatch):
+def run_to_request(command_line, monkeypatch):
     """Runs a command as far as its request, and returns that."""
 
     def run(command: str, *arguments: str):
@@ -47,7 +47,7 @@ def asked(command_line, monkeypatch):
             found.extend(value for value in values if type(value).__name__ == "Request")
             return 0
 
-        monkeypatch.setattr(ASKED[command], keep)
+        monkeypatch.setattr(TARGETS[command], keep)
         first = {"profile": ["keras"], "gate": ["--against", "HEAD"]}.get(command, [])
         ended = command_line(command, *first, *arguments)
         assert ended.status == 0, ended.err
@@ -57,9 +57,9 @@ def asked(command_line, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("command", ASKED)
-def test_every_command_that_trains_takes_every_field_of_a_task(asked, command):
-    made = asked(command, *(word for pair in FIELDS for word in pair))
+@pytest.mark.parametrize("command", TARGETS)
+def test_every_command_that_trains_takes_every_field_of_a_task(run_to_request, command):
+    made = run_to_request(command, *(word for pair in FIELDS for word in pair))
     assert made.overrides == {
         "backbone": "resnet50",
         "weights": "random",
@@ -73,28 +73,30 @@ def test_every_command_that_trains_takes_every_field_of_a_task(asked, command):
     }
 
 
-@pytest.mark.parametrize("command", ASKED)
-def test_every_command_that_trains_takes_a_suite_and_tasks(asked, command):
-    assert asked(command).suite == ("gate" if command == "gate" else "standard")
-    made = asked(command, "--suite", "quick", "--task", "tutorial", "--task=embedded", "--seed", "1", "--seed", "2")
+@pytest.mark.parametrize("command", TARGETS)
+def test_every_command_that_trains_takes_a_suite_and_tasks(run_to_request, command):
+    assert run_to_request(command).suite == ("gate" if command == "gate" else "standard")
+    made = run_to_request(
+        command, "--suite", "quick", "--task", "tutorial", "--task=embedded", "--seed", "1", "--seed", "2"
+    )
     assert (made.suite, made.tasks) == ("quick", ("tutorial", "embedded"))
     assert made.overrides == {"seed": 2}, "the last one counts"
 
 
-def test_a_case_may_be_a_backend_with_its_variant(asked):
-    made = asked("profile", "--knob", "layout=nhwc", "--variant", "tuned")
+def test_a_case_may_be_a_backend_with_its_variant(run_to_request):
+    made = run_to_request("profile", "--knob", "layout=nhwc", "--variant", "tuned")
     assert (made.backends, made.variants, made.knobs) == (("keras",), ("tuned",), ("layout=nhwc",))
 
 
 def test_the_groups_of_a_command_make_its_request():
     task, case = TaskOptions(task=("tutorial",), epochs=1), CaseOptions(backend=("keras",))
-    made = request(task, case, DataOptions(), launches=2)
+    made = make_request(task, case, DataOptions(), launches=2)
     assert (made.tasks, made.backends) == (("tutorial",), ("keras",))
     assert (made.overrides, made.launches) == ({"epochs": 1}, 2)
 
 
-def test_amounts_are_read_as_people_write_them(asked, command_line):
-    made = asked("run", "--until", "2%", "--max-time", "1.5h", "--cache-limit", "500mb", "--isolated")
+def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
+    made = run_to_request("run", "--until", "2%", "--max-time", "1.5h", "--cache-limit", "500mb", "--isolated")
     assert (made.until, made.max_time, made.cache_limit, made.isolated) == (0.02, 5400.0, 500 * 2**20, True)
     for option, value in (("--until", "much"), ("--max-time", "soon"), ("--cache-limit", "4")):
         line = command_line("run", option, value).err
@@ -115,15 +117,18 @@ def test_amounts_are_read_as_people_write_them(asked, command_line):
         ("list tasks runs", "unexpected argument 'runs': leave it out, or see bench list --help"),
         ("gate --against x --undecided maybe", "unknown value of --undecided 'maybe': use one of pass, fail"),
         ("gate --against x --margin 3x", "--margin: '3x' is no share: give a percentage above 0 % and below 100 %"),
-        ("gate --against --version", "--against needs a value: git revision"),
-        ("gate --baseline main --epochs 1", "--baseline has the fields of its own tasks: leave out --epochs"),
-        ("gate --against x --target a.py::b --seed 1", "--target is a test of its own: leave out --seed"),
-        ("run --resume x --suite standard", "--resume takes the options that the run had: leave out --suite"),
+        (
+            "gate --against --version",
+            "--against needs a value: git revision to compare the working tree with, side by side",
+        ),
+        ("gate --baseline main --epochs 1", "--baseline sets the fields of its tasks: leave out --epochs"),
+        ("gate --against x --target a.py::b --seed 1", "--target measures a test in place of tasks: leave out --seed"),
+        ("run --resume x --suite standard", "--resume keeps the options that the run had: leave out --suite"),
         ("completion tcsh", "unknown value of SHELL 'tcsh': did you mean 'zsh'? Use one of bash, zsh, fish"),
         ("run --backbone resnet43 --task embedded", "unknown backbone 'resnet43': did you mean 'resnet34'?"),
     ],
 )
-def test_a_mistake_is_one_line_with_the_way_out(command_line, arguments, line):
+def test_a_mistake_is_one_line_that_says_what_to_do(command_line, arguments, line):
     ended = command_line(*arguments.split())
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1), ended
     assert ended.err.startswith(f"bench: {line}")

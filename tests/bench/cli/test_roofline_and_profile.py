@@ -1,4 +1,4 @@
-"""`bench roofline` and `bench profile` as they are called: what they print and write, and what they refuse."""
+"""`bench roofline` and `bench profile` in real processes: what they print and write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_roofline_of_arithmetic_has_all_its_tables(tmp_path):
         assert 97 <= sum(int(one[case]) for one in (*shares, inputs)) <= 103
 
 
-def test_a_worker_that_dies_is_told_and_the_others_have_their_tables(tmp_path):
+def test_a_worker_that_dies_is_reported_and_the_others_have_their_tables(tmp_path):
     arguments = ("roofline", "--suite", suite_file(tmp_path), "--launches", 1, "--rounds", 2)
     backends = ("--backend", "keras", "--backend", "pytorch")
     with Bench(*arguments, *backends, cwd=tmp_path, PLANTED_PYTORCH="raise in build") as bench:
@@ -56,7 +56,7 @@ def test_a_profile_prints_operations_and_writes_a_trace(tmp_path):
 
 
 def events(trace: bytes) -> list[dict]:
-    """The complete events of a trace, each with what Perfetto needs of it."""
+    """The complete events of a trace, each with the fields that Perfetto needs."""
     found = [e for e in json.loads(trace)["traceEvents"] if e["ph"] == "X"]
     for event in found:
         assert event["name"]
@@ -73,10 +73,12 @@ def test_a_real_frameworks_profile_shows_its_convolutions(tmp_path, backend, ope
         assert bench.end() == 0, bench.stdout + bench.stderr[-2000:]
     assert operation in bench.stdout, bench.stdout
     found = [e for e in events((tmp_path / "trace.json").read_bytes()) if operation in e["name"]]
-    assert len(found) >= 3 * 16, "of a step's 20 convolutions some have another name, where padding is fused into them"
+    assert len(found) >= 3 * 16, (
+        "some of a step's 20 convolutions have another name, because padding is fused into them"
+    )
 
 
-def test_a_real_roofline_tells_what_bounds_a_step(tmp_path):
+def test_a_real_roofline_shows_what_bounds_a_step(tmp_path):
     arguments = ("--suite", suite_file(tmp_path), "--threads", 1, "--launches", 1, "--rounds", 2)
     with Bench(
         "roofline", "--backend", "tensorflow", *arguments, cwd=tmp_path, REAL="yes", SHORT_WARMUP="yes"

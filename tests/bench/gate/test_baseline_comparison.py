@@ -154,7 +154,7 @@ def test_a_case_of_the_baseline_that_cannot_be_measured(folder, error_of, monkey
 def test_baselines_are_listed_shown_and_removed(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     results = folder / "results"
-    command.list_all(results)
+    command.list_baselines(results)
     assert "main" in capsys.readouterr().out
     command.show_baseline("main", results)
     shown = capsys.readouterr().out
@@ -164,10 +164,10 @@ def test_baselines_are_listed_shown_and_removed(folder, capsys, monkeypatch):
     monkeypatch.setattr("bench.machine.git.try_git", lambda *_: "feature/x")
     command.save_baseline("main", None, True, results)
     assert [path.stem for path in baseline.list_files(results)] == ["main", "main-feature-x"]
-    command.remove("main", results)
+    command.remove_baseline("main", results)
     assert [path.stem for path in baseline.list_files(results)] == ["main-feature-x"]
     with pytest.raises(UserError, match="did you mean 'main-feature-x'"):
-        command.remove("main-feature", results)
+        command.remove_baseline("main-feature", results)
 
 
 @pytest.mark.parametrize(

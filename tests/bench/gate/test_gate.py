@@ -136,7 +136,7 @@ def test_a_step_that_computes_something_else_fails_after_one_pair(project):
     ],
 )
 def test_exit_statuses(verdicts, mapped, status):
-    assert command.exit_status(verdicts, mapped) == status
+    assert command.choose_exit_status(verdicts, mapped) == status
 
 
 @pytest.mark.parametrize(("budget", "pairs"), [(None, DECISION_POINTS[-1]), (65.0, 6), (89.0, 8)])
@@ -144,14 +144,16 @@ def test_an_open_verdict_at_the_end_of_the_time_is_undecided(monkeypatch, budget
     """Pairs take 10 s each; another one starts only if it would end in time."""
     monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(step=10.0).__next__))
     noisy = (make_pair(step) for step in itertools.cycle((1.2, 0.8)))
-    judged = command.until_verdict(noisy, "step", resolve_margins(()), 1, 0.01, budget, lambda line: None)
+    judged = command.measure_until_verdict(noisy, "step", resolve_margins(()), 1, 0.01, budget, lambda line: None)
     assert (judged.verdict, judged.launches) == (Verdict.UNDECIDED, pairs)
 
 
 def test_a_time_below_that_of_the_first_decision_point_is_refused(monkeypatch):
     monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(step=10.0).__next__))
     with pytest.raises(UserError, match="6 launch pairs, the fewest for a verdict, take about 60 s here"):
-        command.until_verdict(iter([make_pair(1.0)]), "step", resolve_margins(()), 1, 0.01, 59.0, lambda line: None)
+        command.measure_until_verdict(
+            iter([make_pair(1.0)]), "step", resolve_margins(()), 1, 0.01, 59.0, lambda line: None
+        )
 
 
 def make_pair(step: float) -> LaunchPair:
@@ -233,7 +235,7 @@ def test_an_option_without_effect_is_refused(option):
 
 def test_a_case_that_the_base_has_and_the_working_tree_lacks(project, error_of):
     replace_in_file(project, '"pytorch": BackendEntry', '"torch": BackendEntry', "backends/__init__.py")
-    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): bring them back" in error_of(project)
+    assert "has cases that the working tree lacks (pytorch cifar10-resnet18): restore them" in error_of(project)
 
 
 def test_a_base_without_the_suite_and_a_shallow_clone_are_explained(project, error_of):

@@ -11,7 +11,7 @@ import pytest
 
 from bench.analysis.launches import group_by_task
 from bench.analysis.warnings import MIN_LAUNCHES
-from bench.cli.amounts import seconds, share
+from bench.cli.amounts import parse_seconds, parse_share
 from bench.errors import UserError
 from bench.machine.environment import describe_environment
 from bench.measure import resume
@@ -42,16 +42,17 @@ def test_a_run_that_was_killed_before_it_wrote_its_conditions_is_resumed_under_a
 
 @pytest.mark.parametrize(("text", "value"), [("2%", 0.02), ("0.5 %", 0.005), ("0.03", 0.03)])
 def test_a_share_is_a_percentage(text, value):
-    assert share(text) == pytest.approx(value)
+    assert parse_share(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7", 7)])
 def test_a_time_has_a_unit(text, value):
-    assert seconds(text) == value
+    assert parse_seconds(text) == value
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda: share("2x"), lambda: share("0"), lambda: share("200%"), lambda: seconds("1d")]
+    "wrong",
+    [lambda: parse_share("2x"), lambda: parse_share("0"), lambda: parse_share("200%"), lambda: parse_seconds("1d")],
 )
 def test_other_amounts_are_refused(wrong):
     with pytest.raises(UserError, match="is no"):
@@ -113,7 +114,7 @@ def test_a_launch_whose_record_cannot_be_read_is_measured_again(tmp_path):
     file.write_bytes(file.read_bytes()[:-9])
     with Bench("run", "--resume", run.name, "--results", results, cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
-    assert f"{file.name} is left out: it is cut off or not JSON: its launch is measured again" in bench.stdout
+    assert f"{file.name} is left out: it is cut off or not JSON: this launch is measured again" in bench.stdout
     records, problems = store.read_records(run)
     assert (len(records), problems) == (1, [])
 

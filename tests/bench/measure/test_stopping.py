@@ -31,7 +31,7 @@ def test_ctrl_c_stops_everything_and_counts_finished_launches(tmp_path):
     assert wait_until(lambda: not living(workers), 5)
     assert "Traceback" not in bench.stdout + bench.stderr
     run = next(results.iterdir())
-    assert f"Stopped: 3 finished launches lie in {run}." in bench.stdout.replace("\n", "")
+    assert f"Stopped: 3 finished launches are kept in {run}." in bench.stdout.replace("\n", "")
     found, problems = store.read_records(run)
     assert (len(found), problems) == (3, [])
     assert {record.launch for record in found} == {1}

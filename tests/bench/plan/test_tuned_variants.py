@@ -48,10 +48,10 @@ def kept(tmp_path, monkeypatch) -> TunedVariant:
 def test_what_decided_nothing_does_not_replace_what_was_found_before(kept):
     tuned_variants.save(kept)
     undecided = kept.model_copy(update={"knobs": {}, "speedup": None, "low": None, "high": None, "notes": ("no time",)})
-    assert command._kept(undecided).endswith("2026-11-26T12:00:00+00:00 stays: conv_bn")
+    assert command._save(undecided).endswith("2026-11-26T12:00:00+00:00 is kept: conv_bn")
     assert tuned_variants.load(kept.backend, kept.task_hash, ALL_CORES) == kept
     nothing_gains = undecided.model_copy(update={"notes": ()})
-    assert command._kept(nothing_gains).startswith("Kept in ")
+    assert command._save(nothing_gains).startswith("Saved in ")
     assert tuned_variants.load(kept.backend, kept.task_hash, ALL_CORES) == nothing_gains
 
 

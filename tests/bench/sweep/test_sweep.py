@@ -258,7 +258,7 @@ def test_a_killed_sweep_is_finished_and_nothing_finished_is_fine_tuned_again(
     assert "cannot be resumed, conditions have changed: variables.OMP_WAIT_POLICY was None and is" in bench.stderr
     with Bench(*resume, "--epochs", "2", cwd=tmp_path) as bench:
         assert bench.end() == 2
-    assert bench.stderr == "bench: --resume takes the options that the run had: leave out --epochs\n"
+    assert bench.stderr == "bench: --resume keeps the options that the run had: leave out --epochs\n"
 
     with Bench(*resume, cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout + bench.stderr
@@ -302,8 +302,8 @@ def test_ctrl_c_keeps_finished_fine_tunes_and_says_how_to_resume(tmp_path, comma
         assert bench.end(30) == 130
     (run,) = (tmp_path / "results").iterdir()
     output = " ".join(bench.stdout.split())
-    assert "Stopped: 1 of 2 fine-tunes are finished and lie in" in output
-    assert f"Go on with: bench sweep --resume {run.name}" in output
+    assert "Stopped: 1 of 2 fine-tunes are finished and kept in" in output
+    assert f"Resume with: bench sweep --resume {run.name}" in output
     assert len(read_results(tmp_path)[0]) == 3
     assert "Traceback" not in bench.stderr
 

@@ -117,20 +117,20 @@ def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch
         baseline.write(results, one)
         git(tmp_path, "add", "--all")
         git(tmp_path, "commit", "--quiet", "--message", one.run)
-    command.show_series([], ["pipeline"], "main", results)
+    command.show_trends([], ["pipeline"], "main", results)
     shown = capsys.readouterr().out
     assert shown.count("run") > 12
-    assert "pytorch/default cifar10-resnet18, pipeline: 20.0% slower from 2026-01-07 on (commits " in shown
+    assert "pytorch/default cifar10-resnet18, pipeline: 20.0% slower since 2026-01-07 (commits " in shown
 
 
 def test_the_command_shows_the_published_runs_and_says_what_there_is(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     reference = PROJECT / "results/reference"
-    command.show_series(["keras"], ["host-memory"], None, reference)
+    command.show_trends(["keras"], ["host-memory"], None, reference)
     shown = capsys.readouterr().out
     assert "keras/default cifar10-lite0: host-memory" in shown
-    assert f"1 runs; a change is looked for from {series.FEWEST_POINTS} on" in shown
-    with pytest.raises(UserError, match="no run has such a case and metric: the cases are "):
-        command.show_series(["jax"], [], None, reference)
+    assert f"1 runs; finding a change needs {series.FEWEST_POINTS} or more" in shown
+    with pytest.raises(UserError, match="no run has this case and metric: the cases are "):
+        command.show_trends(["jax"], [], None, reference)
     with pytest.raises(UserError, match="did you mean 'compute'"):
-        command.show_series([], ["compete"], None, reference)
+        command.show_trends([], ["compete"], None, reference)

@@ -19,19 +19,19 @@ from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_un
 def test_a_knob_without_effect_leaves_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
-    monkeypatch.setattr(command, "SEARCHED", ("folding",))
-    monkeypatch.setattr(command, "IMAGES", 8)
-    monkeypatch.setattr(command, "STEPS", 5)
+    monkeypatch.setattr(command, "SEARCHED_KNOBS", ("folding",))
+    monkeypatch.setattr(command, "PROOF_IMAGES", 8)
+    monkeypatch.setattr(command, "PROOF_STEPS", 5)
     monkeypatch.setattr("bench.tune.search.PROOF_SECONDS", 1.0)
-    assert command.find_fastest(20.0, False, Request(suite=str(suite_file(tmp_path)), backends=["keras"])) == 0
+    assert command.tune_backends(20.0, False, Request(suite=str(suite_file(tmp_path)), backends=["keras"])) == 0
     printed = capsys.readouterr().out
     assert "starting point: product: " in printed
     assert "one knob: conv_bn: " in printed
-    assert "Kept in " in printed
+    assert "Saved in " in printed
     (file,) = (tmp_path / "home" / tuned_variants.FOLDER).iterdir()  # the journal was removed
     kept = parse_checksummed_json(tuned_variants.KIND, file.read_bytes(), TunedVariant, tuned_variants.SCHEMA)
     assert kept.proof == "proven"
-    assert [tried.name for tried in kept.history[:2]] == ["product", "conv_bn"]
+    assert [trial.name for trial in kept.history[:2]] == ["product", "conv_bn"]
     assert kept.speedup is None or kept.speedup < 1.2
 
 
@@ -62,7 +62,7 @@ def test_a_killed_tune_resumes_and_repeats_no_launch(tmp_path, monkeypatch):
     before = parse_checksummed_json("unfinished", file.read_bytes(), UnfinishedTune, 1).launches
 
     with Bench(*arguments, cwd=tmp_path) as bench:
-        bench.until(lambda: "Going on from an interrupted tune" in bench.stdout)
+        bench.until(lambda: "Resuming an interrupted tune" in bench.stdout)
         bench.process.send_signal(signal.SIGINT)
         assert bench.end() == 130, bench.stdout + bench.stderr
     assert f"interrupted tune: {len(before)} launches" in bench.stdout

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.explanation import explain
-from bench.tune.explanation_tables import break_even_table
+from bench.tune.explanation_tables import build_break_even_table
 from tests.bench.processes import suite_file
 from tests.bench.tune.simulated_machine import DEFAULT, STEP, SimulatedMachine
 
@@ -36,7 +36,7 @@ def test_compile_time_is_amortised_after_the_steps_that_save_as_much():
     assert whole.first_start.steps == pytest.approx(20 / saved, rel=0.02), "the first time it costs twice as much"
     assert whole.later_starts.steps == pytest.approx(10 / saved, rel=0.02)
     assert compiling.later_starts.steps == pytest.approx(10 / (STEP / 2 - STEP / 3), rel=0.05)
-    shown = print_to_text(break_even_table("here", explanation.start_ups, 100))
+    shown = print_to_text(build_break_even_table("here", explanation.start_ups, 100))
     assert "epochs" in shown
     assert "+10.0" in shown
     assert "[least–most]" in shown
