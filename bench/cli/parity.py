@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from bench.plan.request import Request
 
 
-#: The size of the whole proof: 64 images, and 50 steps with the task's batch size.
-PROOF_IMAGES, PROOF_STEPS = 64, 50
-
-
 def parity(
     *,
     task: TaskOptions = TaskOptions(),
@@ -47,7 +43,7 @@ def prove(request: Request) -> int:
     print_missing(console, plan.banner, plan.skipped)
     all_proven = True
     with Progress(console, plan) as progress:
-        proven = [records for _, records in run_proofs(plan, PROOF_IMAGES, PROOF_STEPS, progress)]
+        proven = [records for _, records in run_proofs(plan, progress)]
     for records in proven:
         for task in group_by_task(records):
             console.print(render_table(build_parity_table(task)))

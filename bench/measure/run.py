@@ -26,6 +26,8 @@ from bench.worker.job import Job
 
 #: From this many rounds of a kind on, they are measured in two halves; with fewer, a half would be one round.
 MIN_ROUNDS_TO_SPLIT = 4
+#: The size of a complete proof: images, and steps with the task's batch size.
+PROOF_IMAGES, PROOF_STEPS = 64, 50
 
 
 def measure_launches(
@@ -101,13 +103,11 @@ def _plan_next_launch(
     return NextLaunch(max(by_launch, default=0) + 1, tuple(seeds[:share]))
 
 
-def run_proofs(
-    plan: Plan, proof_images: int, proof_steps: int, progress: Progress, fine_tune: bool = True
-) -> Iterator[tuple[PreparedTask, list[Record]]]:
+def run_proofs(plan: Plan, progress: Progress, fine_tune: bool = True) -> Iterator[tuple[PreparedTask, list[Record]]]:
     """Run the complete proof of sameness of every case, with or without its fine-tune, and without timed rounds."""
     for prepared in plan.tasks:
         thorough = plan.suite.model_copy(
-            update={"rounds": 0, "launches": 1, "proof_images": proof_images, "proof_steps": proof_steps}
+            update={"rounds": 0, "launches": 1, "proof_images": PROOF_IMAGES, "proof_steps": PROOF_STEPS}
         )
         proof_plan = replace(plan, suite=thorough)
         only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())

@@ -38,8 +38,6 @@ from bench.worker.channel import Message
 #: The knobs that are searched: not the threads, which depend on the machine, nor cached features, which are another
 #: way to train.
 SEARCHED_KNOBS = tuple(knob for knob in KNOBS if knob != "features")
-#: The size of the proof of the result.
-PROOF_IMAGES, PROOF_STEPS = 64, 50
 #: At most this many workers are built at the same time, and at most one for each core: each takes about 1 GiB of memory
 #: while it is built.
 MAX_PARALLEL_BUILDS = 4
@@ -264,7 +262,7 @@ def _prove(console: Console, plan: Plan, prepared: PreparedTask, backend: str, r
         variants=(best,),
     )
     with Progress(console, proof_plan) as progress:
-        ((_, records),) = run_proofs(proof_plan, PROOF_IMAGES, PROOF_STEPS, progress, fine_tune=False)
+        ((_, records),) = run_proofs(proof_plan, progress, fine_tune=False)
     proof = next((record.proof for record in records), None)
     if proof is None:
         return "no proof was made"
