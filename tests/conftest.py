@@ -11,6 +11,8 @@ from sklearn.datasets import load_digits
 
 #: Variables that would lead a test to the user's files or to the network.
 PRIVATE = ("HEADTOHEAD_CIFAR10_URL", "HEADTOHEAD_WEIGHTS_MIRROR", "PYTEST_ADDOPTS")
+#: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
+NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +21,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
-        for name in PRIVATE:
+        for name in (*PRIVATE, NO_BYTE_CODE):
             patch.delenv(name, raising=False)
         images, labels = load_digits(return_X_y=True)
         np.savez(folder / "digits.npz", images=images, labels=labels)

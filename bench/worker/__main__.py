@@ -13,6 +13,9 @@ from bench.worker.job import AnyJob, Job, SweepJob, TargetJob
 from bench.worker.lifeline import Lifeline
 from bench.worker.quick_save import QuickSave
 
+#: Pytest plugins that the project's own measurements do not need. To find exceptions that nobody caught, they collect
+#: garbage five times at the end of the process: 0.1 s with NumPy alone, more with a framework.
+UNUSED_PLUGINS = ("unraisableexception", "threadexception")
 MEASUREMENTS = Path(__file__).with_name("measure.py")
 SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
 
@@ -54,6 +57,7 @@ def _arguments(job: AnyJob, root: Path) -> list[str]:
         "--override-ini=addopts=",
         "-p",
         "no:cacheprovider",
+        *(f"-pno:{name}" for name in (() if isinstance(job, TargetJob) else UNUSED_PLUGINS)),
         f"--benchmark-json={job.folder / 'benchmark.json'}",
     ]
 

@@ -200,7 +200,13 @@ def test_a_pickle_that_would_run_code_runs_none(folder, tmp_path):
     assert witness.exists(), "the pickle would have run nothing anyway"
 
 
-@pytest.mark.parametrize("content", [b"", b"cut", "a label of 10", "another width", RunsCode(Path("witness"))], ids=str)
+def describe(content: object) -> str:
+    return "code" if isinstance(content, RunsCode) else str(content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"cut", "a label of 10", "another width", RunsCode(Path("witness"))], ids=describe
+)
 def test_a_bad_folder_is_one_line_on_the_command_line(folder, command_line, content):
     if not isinstance(content, bytes):
         content = pickle.dumps(content, 2) if isinstance(content, RunsCode) else python2_pickle(BAD_BATCHES[content][0])
