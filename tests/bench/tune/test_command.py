@@ -20,8 +20,8 @@ def test_a_knob_without_effect_leaves_the_default(tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
     monkeypatch.setattr(command, "SEARCHED_KNOBS", ("folding",))
-    monkeypatch.setattr(command, "PROOF_IMAGES", 8)
-    monkeypatch.setattr(command, "PROOF_STEPS", 5)
+    monkeypatch.setattr("bench.measure.run.PROOF_IMAGES", 8)
+    monkeypatch.setattr("bench.measure.run.PROOF_STEPS", 5)
     monkeypatch.setattr("bench.tune.search.PROOF_SECONDS", 1.0)
     assert command.tune_backends(20.0, False, Request(suite=str(suite_file(tmp_path)), backends=["keras"])) == 0
     printed = capsys.readouterr().out

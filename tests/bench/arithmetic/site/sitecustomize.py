@@ -2,8 +2,8 @@
 
 If `$DIGITS` is set, scikit-learn's digits are read from that file: importing scikit-learn for them takes as long as a
 whole worker of arithmetic. If `$REAL` is set, backends and digits are the real ones. If `$SHORT_WARMUP` is set, blocks
-of a warm-up are a tenth as long. If `$JUMPING_CLOCK` is set, the wall clock jumps by days at every reading, forwards
-and backwards.
+of a warm-up are a tenth as long; rounds of `bench roofline` always are. With `$JUMPING_CLOCK` the wall clock jumps by
+days at every reading, forwards and backwards.
 """
 
 import datetime
@@ -33,6 +33,11 @@ if os.environ.get("SHORT_WARMUP"):
     from bench.worker import warmup
 
     warmup.BLOCK_SECONDS /= 10
+
+if "roofline" in sys.orig_argv:
+    from bench.roofline import roofline_run
+
+    roofline_run.ROUND_SECONDS /= 10
 
 if (file := os.environ.get("DIGITS")) and not REAL:
 
