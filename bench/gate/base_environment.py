@@ -24,6 +24,9 @@ from bench.errors import UserError
 PACKAGE_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 #: Extras that training does not use.
 UNUSED_EXTRAS = ("dev",)
+#: Packages of this project's command line, the present and an earlier one. No worker imports them, so a revision with
+#: the other one runs in the same environment.
+DISTRIBUTION, COMMAND_LINE_PACKAGES = "head-to-head", ("cyclopts", "typer")
 
 
 def find_interpreter(environment: Path) -> Path:
@@ -104,7 +107,9 @@ def _read_requirements(root: Path) -> list[str]:
         *project.get("dependencies", []),
         *(one for extra, required in extras.items() if extra not in UNUSED_EXTRAS for one in required),
     ]
-    return sorted({one for one in requirements if parse_package_name(one) != project.get("name")})
+    own_name = project.get("name")
+    ignored = {own_name, *(COMMAND_LINE_PACKAGES if own_name == DISTRIBUTION else ())}
+    return sorted({one for one in requirements if parse_package_name(one) not in ignored})
 
 
 def _run(command: list[str]) -> str:

@@ -90,9 +90,8 @@ def _select_cases(base: Baseline, request: Request) -> tuple[Request, dict[str, 
         suite = Suite.model_validate(base.suite)
         then = Request(suite=suite, **base.request)
     except (TypeError, ValidationError) as error:
-        raise UserError(
-            f"baseline {base.name} was saved by another version ({str(error).splitlines()[0]}): save it again"
-        ) from None
+        reason = f"its suite: {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else error
+        raise UserError(f"baseline {base.name} was saved by another version ({reason}): save it again") from None
     names = tuple(dict.fromkeys(case.backend for case in cases.values()))
     now = replace(
         then,

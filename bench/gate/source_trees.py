@@ -27,11 +27,11 @@ WORKER_FILE = "bench/worker/__main__.py"
 TRAINING_PATHS = ("backends", "bench", "pyproject.toml")
 #: Lists the backends and the tasks of a suite. It is run by a revision's own interpreter, with the suite's name.
 LIST_CASES_CODE = """
-import json, sys
+import json, os, sys
 import backends
-try:
+if os.path.isfile("bench/plan/suite.py"):
     from bench.plan import suite
-except ImportError:  # a revision from before `bench.plan`
+else:  # a revision from before this folder
     from bench import suite
 print(json.dumps([list(backends.REGISTRY), [entry.task for entry in suite.load(sys.argv[1]).entries]]))
 """

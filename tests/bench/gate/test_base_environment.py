@@ -91,6 +91,15 @@ def test_the_same_dependencies_need_no_environment(tmp_path):
     assert found == Path(sys.executable)
 
 
+def test_a_revision_of_this_project_with_another_command_line_needs_no_environment(tmp_path):
+    for arm, package in (("base", "typer>=0.15,<1"), ("head", "cyclopts>=5.5,<6")):
+        (tmp_path / arm).mkdir()
+        text = f'[project]\nname = "head-to-head"\ndependencies = ["numpy", "{package}"]\n'
+        (tmp_path / arm / "pyproject.toml").write_text(text)
+    found = base_environment.choose_interpreter(tmp_path / "base", tmp_path / "head", pytest.fail)
+    assert found == Path(sys.executable)
+
+
 @pytest.mark.slow
 def test_a_base_with_other_dependencies_runs_with_them_and_so_does_another_package(project, wheels):
     """With a package that only the base's environment has, a step is computed once instead of three times."""
