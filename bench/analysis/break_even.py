@@ -35,7 +35,7 @@ class BreakEven:
         """Describe the break-even, in epochs too if their length is given: `ahead after 2,000 steps [1,900–2,100]`."""
         if self.steps is None:
             return "ahead from the start" if self.longer_start_s <= 0 else "never: longer start-up and slower steps"
-        if round(self.max_steps) == 0:
+        if round(self.steps) == 0 and round(self.max_steps) == 0:
             return f"{'ahead' if self.shorter_step_s > 0 else 'behind'} from the start"
         word = "ahead after" if self.longer_start_s > 0 else "behind after"
         span = f"{self.steps:,.0f} steps"

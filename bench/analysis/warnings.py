@@ -97,7 +97,7 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     "interval-too-wide": (
         "--max-time was over before the interval of every ratio was as narrow as --until",
-        "resume the run with a longer --max-time",
+        "resume the run, which adds launches for another --max-time",
     ),
     "features-remade": (
         "an entry in the cache of features was damaged",
@@ -365,7 +365,7 @@ def _measured_rounds(record: Record) -> Iterator[Rounds]:
             yield rounds
 
 
-#: Names of the warnings that `of_run` adds.
+#: Names of the warnings that `add_run_warnings` adds.
 RUN_WARNINGS = frozenset(
     {
         "few-launches",

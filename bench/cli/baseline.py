@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import completers
-from bench.cli.option_groups import OPTIONS, OutputOptions
+from bench.cli.option_groups import OPTIONS, OutputOptions, Run
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def save(
     *,
     run: Annotated[
         str | None,
+        Run,
         Parameter(
-            group=OPTIONS,
-            metavar="RUN",
-            completer=completers.list_runs,
             help="Name or folder of the run to save; the newest by default.",
         ),
     ] = None,
@@ -80,7 +78,7 @@ def save_baseline(name: str, run: str | None, by_branch: bool, results: Path) ->
     from bench.records import baseline as baselines
     from bench.records import store
 
-    branch = try_git(PROJECT, "symbolic-ref", "--quiet", "--short", "HEAD")
+    branch = try_git(PROJECT, "symbolic-ref", "--quiet", "--short", "HEAD", timeout=None)
     if by_branch and branch is None:
         raise UserError("--branch needs a git checkout with a branch: leave it out, or check out a branch")
     if by_branch:

@@ -14,8 +14,8 @@ from cyclopts import Parameter
 PROGRAMS = ("bench", "head-to-head")
 
 BASH = r"""
-# Completion of the bench command for bash. Add this line to ~/.bashrc:
-#     eval "$(bench completion bash)"
+# Completion of the bench command for bash. Save it, and read it in ~/.bashrc:
+#     bench completion bash > ~/.bench-completion.bash && echo '. ~/.bench-completion.bash' >> ~/.bashrc
 _bench_complete() {
     local rest="${COMP_LINE:0:COMP_POINT}" words=() index word gap
     # bash splits a line at = and : too. Words without a blank between them belong together.
@@ -63,8 +63,8 @@ complete -F _bench_complete PROGRAMS
 
 ZSH = r"""
 #compdef PROGRAMS
-# Completion of the bench command for zsh. Add this line to ~/.zshrc, below compinit:
-#     eval "$(bench completion zsh)"
+# Completion of the bench command for zsh. Save it, and read it in ~/.zshrc, below compinit:
+#     bench completion zsh > ~/.bench-completion.zsh && echo '. ~/.bench-completion.zsh' >> ~/.zshrc
 _bench_complete() {
     local line prefix="" files="" value
     local -a values=() labels=() open_values=() open_labels=()

@@ -68,6 +68,8 @@ Suite = Annotated[
         help="Suite (see `bench list suites`) or TOML file that sets the tasks and how thoroughly to measure.",
     ),
 ]
+#: An interrupted run or sweep, or a run to save; a command adds its own help.
+Run = Parameter(group=OPTIONS, metavar="RUN", completer=completers.list_runs)
 #: The backend or case that the others are compared with; each command adds its default.
 Reference = Parameter(
     group=OUTPUT,

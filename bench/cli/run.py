@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from bench.cli import completers
 from bench.cli.option_groups import (
     EFFORT,
     OPTIONS,
@@ -23,6 +22,7 @@ from bench.cli.option_groups import (
     EffortOptions,
     OutputOptions,
     Reference,
+    Run,
     Seconds,
     Share,
     TaskOptions,
@@ -57,13 +57,7 @@ class RunEffort(EffortOptions):
 def run(
     *,
     resume: Annotated[
-        str | None,
-        Parameter(
-            group=OPTIONS,
-            metavar="RUN",
-            completer=completers.list_runs,
-            help="Finish this interrupted run, with the options that it had.",
-        ),
+        str | None, Run, Parameter(help="Finish this interrupted run, with the options that it had.")
     ] = None,
     strict: Annotated[bool, Parameter(group=OPTIONS, help="Exit with status 1 if there is a warning.")] = False,
     task: TaskOptions = TaskOptions(),

@@ -15,6 +15,7 @@ from bench.cli.option_groups import (
     CachingDataOptions,
     Names,
     OutputOptions,
+    Run,
     TaskChoice,
     WaitOption,
     make_request,
@@ -68,13 +69,7 @@ def parse_target(_: Any, tokens: Sequence[Token]) -> float:
 def sweep(
     *,
     resume: Annotated[
-        str | None,
-        Parameter(
-            group=OPTIONS,
-            metavar="RUN",
-            completer=completers.list_runs,
-            help="Finish this interrupted sweep, with the options that it had.",
-        ),
+        str | None, Run, Parameter(help="Finish this interrupted sweep, with the options that it had.")
     ] = None,
     target: Annotated[
         float | None,

@@ -18,7 +18,7 @@ class GateOptions:
         baseline: instead of a revision, the name or file of a baseline.
         packages: instead of a revision, requirements: the same code with other versions of these packages.
         target: node id of a pytest-benchmark test in the repository of the current folder.
-        margin: margins of metrics, see `bench.analysis.metrics.margins`.
+        margin: margins of metrics, see `bench.analysis.metrics.resolve_margins`.
         alpha: at most this share of gates without a change may end `slower`, all cases together.
         max_time: seconds for all cases together.
         base_env: folder of the base's Python environment.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-#: Seconds that `try_git` waits for an answer.
+#: Seconds that a measurement waits for git.
 TIMEOUT_SECONDS = 5
 
 
@@ -36,12 +36,12 @@ def run_git(
     return done.stdout.strip()
 
 
-def try_git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None without git or a repository, where git fails, or where it does not answer in time."""
+def try_git(folder: Path, *arguments: str, timeout: float | None = TIMEOUT_SECONDS) -> str | None:
+    """What git prints; None without git or a repository, where git fails, or after `timeout` seconds."""
     try:
         # Without optional locks, `git status` does not write the index, which another process may be using.
         command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

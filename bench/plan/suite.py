@@ -32,7 +32,8 @@ class Suite(BaseModel):
         rounds: timed rounds of each kind per launch.
         round_seconds: the approximate duration of a round of the fastest case. Many short rounds are better than few
             long ones: if other guests of the machine slow it down for seconds, the rounds of all cases are affected.
-            The first steps after a pause are slower, so each round begins with a run-in (`RUN_IN` of the conductor).
+            The first steps after a pause are slower, so each round begins with a run-in
+            (`MIN_RUN_IN_STEPS` of the conductor).
         most_training_images: largest number of images in a fine-tune; None is the task's.
         most_test_images: largest number of images that accuracy is measured on; None is all.
         most_minutes: time of a task after which none of its launches begins, if there are enough for an interval

@@ -55,7 +55,7 @@ def parse_variants(names: Sequence[str], settings: Sequence[str], threads: int, 
 
     Args:
         names: of variants; `default` if there are no settings either.
-        settings: `knob=value`; a knob that is parsed twice has two values.
+        settings: `knob=value`; a knob that is given twice has two values.
         threads, device: of all variants; the knob `threads` takes precedence.
 
     Raises:

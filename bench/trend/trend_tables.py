@@ -71,10 +71,10 @@ def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseli
     folder = path.absolute().parent
     if not folder.is_dir():
         baseline.find(results, name)
-    commits = try_git(folder, "log", "--format=%H", "--", path.name)
+    commits = try_git(folder, "log", "--format=%H", "--", path.name, timeout=None)
     if commits is None:
         raise UserError(f"{folder} is not in a git repository, which --history needs")
-    contents = [try_git(folder, "show", f"{commit}:./{path.name}") for commit in commits.split()]
+    contents = [try_git(folder, "show", f"{commit}:./{path.name}", timeout=None) for commit in commits.split()]
     seen = set()
     for text in [*contents, path.read_text() if path.is_file() else None]:
         if text is None or text.strip() in seen:

@@ -36,9 +36,10 @@ def main(job_file: str) -> int:
             Path(__file__).parents[2],
             plugin.WorkerPlugin(job),
         )
+    own = [] if isinstance(job, TargetJob) else [QuickSave()]
     lifeline = Lifeline(job.descriptor, job.scratch)
     try:
-        return pytest.main([tests, *_arguments(job, root)], plugins=[worker, QuickSave()])
+        return pytest.main([tests, *_arguments(job, root)], plugins=[worker, *own])
     finally:
         lifeline.finish()
 

@@ -40,7 +40,7 @@ def build_throughput_table(task: TaskLaunches, relative_to: str) -> Table:
 def _find_best(task: TaskLaunches, kind: Kind, comparisons: Comparisons) -> CaseLaunches | None:
     """Find the fastest comparable case, if it is certainly faster than each of the others."""
     rates = [(case, case.throughput(kind)) for case in task.cases if case.why_not_comparable() is None]
-    measured = [(format_rate.estimate, case) for case, format_rate in rates if format_rate]
+    measured = [(rate.estimate, case) for case, rate in rates if rate]
     if len(measured) < 2:
         return None
     best = max(measured, key=lambda pair: pair[0])[1]

@@ -121,6 +121,8 @@ def test_the_names_of_completers_are_those_of_the_tables():
     from backends.task import Task
     from bench.cli import completers
     from bench.cli.list import LIST_NAMES, LISTS
+    from bench.cli.option_groups import CachingDataOptions
+    from bench.plan.request import CACHE_LIMIT
     from bench.plan.variants import NAMED
     from bench.records import baseline
 
@@ -128,6 +130,7 @@ def test_the_names_of_completers_are_those_of_the_tables():
     assert get_args(Task.model_fields["trainable"].annotation) == completers.TRAINABLE_PARTS
     assert completers.ALLOWABLE_DIFFERENCES == baseline.ALLOWABLE_DIFFERENCES
     assert completers.BASELINES_FOLDER == baseline.FOLDER
+    assert CachingDataOptions().cache_limit == CACHE_LIMIT
     assert LIST_NAMES.replace(" or ", ", ").split(", ") == list(LISTS)
 
 

@@ -77,6 +77,7 @@ def change_baseline(folder: Path, change, seal: bool = True) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.undisturbed
 def test_the_same_code_passes_with_a_note_on_what_no_interval_contains(folder):
     """The baseline has another version of a library, which is accepted."""
     change_baseline(folder, lambda b: b["fingerprint"]["versions"].update(numpy="1.0"))
@@ -93,6 +94,7 @@ def test_the_same_code_passes_with_a_note_on_what_no_interval_contains(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.undisturbed
 def test_a_slower_step_is_found(folder):
     with gate(folder, PLANTED_PYTORCH="sleep 3") as bench:
         assert bench.end() == 1, bench.stdout + bench.stderr
@@ -161,7 +163,7 @@ def test_baselines_are_listed_shown_and_removed(folder, capsys, monkeypatch):
     assert "pipeline" in shown
     assert " ms" in shown
     assert " MB" in shown
-    monkeypatch.setattr("bench.machine.git.try_git", lambda *_: "feature/x")
+    monkeypatch.setattr("bench.machine.git.try_git", lambda *_, **__: "feature/x")
     command.save_baseline("main", None, True, results)
     assert [path.stem for path in baseline.list_files(results)] == ["main", "main-feature-x"]
     command.remove_baseline("main", results)
