@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import nox
@@ -20,8 +18,6 @@ nox.options.sessions = ["lint", "tests"]
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "installed-from"
-#: About half of the tests by their time.
-FIRST_HALF = ("tests/bench/cli", "tests/bench/measure", "tests/docs")
 
 
 def python(session: nox.Session) -> str:
@@ -42,28 +38,8 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """Run the test suite, or what is named: `nox -s tests -- -k parity`.
-
-    Most tests wait for one process at a time. So two halves run side by side, and then, alone, the tests whose figures
-    other tests would disturb.
-    """
-    pytest = [python(session), "-m", "pytest"]
-    if session.posargs:
-        session.run(*pytest, *session.posargs, external=True)
-        return
-    others = ["tests", *(f"--ignore={folder}" for folder in FIRST_HALF)]
-    with tempfile.TemporaryFile("w+") as output:
-        second = subprocess.Popen([*pytest, "-m", "not undisturbed", *others], stdout=output, stderr=output)
-        try:
-            session.run(*pytest, "-m", "not undisturbed", *FIRST_HALF, external=True, success_codes=[0, 1])
-            failed = second.wait()
-        finally:
-            second.kill()
-            output.seek(0)
-            print(output.read())
-    session.run(*pytest, "-m", "undisturbed", external=True)
-    if failed:
-        session.error("tests failed")
+    """Run the test suite: `nox -s tests -- -k parity`."""
+    session.run(python(session), "-m", "pytest", *session.posargs, external=True)
 
 
 @nox.session(python=False)

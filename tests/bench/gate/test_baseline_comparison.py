@@ -77,7 +77,6 @@ def change_baseline(folder: Path, change, seal: bool = True) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.undisturbed
 def test_the_same_code_passes_with_a_note_on_what_no_interval_contains(folder):
     """The baseline has another version of a library, which is accepted."""
     change_baseline(folder, lambda b: b["fingerprint"]["versions"].update(numpy="1.0"))
@@ -94,7 +93,6 @@ def test_the_same_code_passes_with_a_note_on_what_no_interval_contains(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.undisturbed
 def test_a_slower_step_is_found(folder):
     with gate(folder, PLANTED_PYTORCH="sleep 3") as bench:
         assert bench.end() == 1, bench.stdout + bench.stderr

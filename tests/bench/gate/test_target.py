@@ -72,7 +72,6 @@ def replace_in_file(project: Path, old: str, new: str, name: str = TRAINING) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.undisturbed
 def test_a_slower_step_is_found(project):
     replace_in_file(project, FIRST, 3 * FIRST)
     scratch = project.parent / "scratch"

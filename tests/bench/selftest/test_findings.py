@@ -36,7 +36,6 @@ def verdicts(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.undisturbed
 def test_a_harness_that_favours_one_of_two_equal_cases_is_found(verdicts, monkeypatch):
     real = findings._launch_cases
 
@@ -53,7 +52,6 @@ def test_a_harness_that_favours_one_of_two_equal_cases_is_found(verdicts, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.undisturbed
 def test_a_planted_fault_without_effect_is_found(verdicts, monkeypatch):
     real = findings._launch_cases
 
