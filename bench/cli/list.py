@@ -44,7 +44,10 @@ def show_list(what: str, results: Path) -> None:
     if what not in LISTS:
         raise make_unknown_error("list", what, LISTS)
     columns, rows = LISTS[what](results)
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for number, column in enumerate(columns):
+        # The first column holds what is typed as an option's value.
+        table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

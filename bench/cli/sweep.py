@@ -93,7 +93,7 @@ def sweep(
     """Fine-tune with all combinations of some settings.
 
     Give a list of values for each, as --batch-size 4,32. It shows the accuracy after each epoch.
-    Features are computed once and kept if that is proven to be the same fine-tune.
+    Features are computed once and kept, if the proof shows that cached features give the same fine-tune.
     """
     from bench.sweep.sweep_run import run_sweep
 
