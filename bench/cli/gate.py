@@ -84,6 +84,7 @@ class DecisionOptions:
         Parameter(
             metavar="PERCENT",
             converter=parse_margins,
+            allow_leading_hyphen=True,
             n_tokens=1,
             completer=completers.list_margins,
             help="Smallest change that matters, as `3%`, or for one metric, as `host-memory=5%`; repeatable.",

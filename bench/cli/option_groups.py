@@ -57,8 +57,12 @@ def make_number_parameter(least: float | None = None, kind: type[int] | type[flo
     return Parameter(converter=convert)
 
 
-Share = Annotated[float, Parameter(converter=make_converter(amounts.parse_share), metavar="PERCENT")]
-Seconds = Annotated[float, Parameter(converter=make_converter(amounts.parse_seconds), metavar="TIME")]
+Share = Annotated[
+    float, Parameter(converter=make_converter(amounts.parse_share), allow_leading_hyphen=True, metavar="PERCENT")
+]
+Seconds = Annotated[
+    float, Parameter(converter=make_converter(amounts.parse_seconds), allow_leading_hyphen=True, metavar="TIME")
+]
 Suite = Annotated[
     str,
     Parameter(
@@ -256,6 +260,7 @@ class CachingDataOptions(DataOptions):
         int,
         Parameter(
             converter=make_converter(amounts.parse_size),
+            allow_leading_hyphen=True,
             metavar="SIZE",
             show_default=lambda size: f"{size // 2**30}GB",
             help="Disk space for cached features, as `500MB` or `4GB`.",

@@ -116,6 +116,8 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ("baseline save", "bench baseline save needs the argument NAME: "),
         ("list tasks runs", "unexpected argument 'runs': leave it out, or see bench list --help"),
         ("gate --against x --undecided maybe", "unknown value of --undecided 'maybe': use one of pass, fail"),
+        ("run --until -2%", "--until: '-2%' is no share: give a percentage above 0 % and below 100 %"),
+        ("run --cache-limit -4GB", "--cache-limit: '-4GB' is no size: give MB, GB or TB"),
         ("gate --against x --margin 3x", "--margin: '3x' is no share: give a percentage above 0 % and below 100 %"),
         (
             "gate --against --version",
