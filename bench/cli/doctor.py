@@ -35,7 +35,8 @@ def show_machine(data_dir: Path | None) -> None:
     from bench.weights import checkpoints
 
     console = Console()
-    table = Table("what", "state", box=None, header_style="bold", show_edge=False)
+    table = Table("what", box=None, header_style="bold", show_edge=False)
+    table.add_column("state", overflow="fold")
     for name in backends.REGISTRY:
         missing = backends.find_missing_packages(name)
         extra = backends.REGISTRY[name].extra

@@ -22,6 +22,8 @@ from bench.errors import UserError
 
 #: The name that a requirement begins with (PEP 508).
 PACKAGE_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+#: What follows the name if a version or an archive is named: extras, and a comparison or an address.
+VERSIONED = re.compile(r"\s*(\[[^\]]*\])?\s*(@|[=~!<>]{1,3})\s*[\w./]")
 #: Extras that training does not use.
 UNUSED_EXTRAS = ("dev",)
 #: Packages of this project's command line, the present and an earlier one. No worker imports them, so a revision with
@@ -94,6 +96,17 @@ def parse_package_name(requirement: str) -> str:
     if not found:
         raise UserError(f"{requirement!r} is no requirement: name a package and a version, as torch==2.13.0")
     return found[1]
+
+
+def check_version(requirement: str) -> None:
+    """Check that a requirement names a package and a version.
+
+    Raises:
+        UserError: it does not.
+    """
+    name = parse_package_name(requirement)
+    if not VERSIONED.match(requirement.lstrip().removeprefix(name)):
+        raise UserError(f"{requirement!r} names no version: give one, as torch==2.13.0")
 
 
 def _read_requirements(root: Path) -> list[str]:

@@ -55,6 +55,8 @@ def run_gate(
     """
     console, progress = Console(), Console(stderr=True)
     options.check()
+    for requirement in options.packages:
+        base_environment.check_version(requirement)
     fields = [f"--{name.replace('_', '-')}" for name in request.overrides]
     selected = [name for name, given in (("--task", request.tasks), ("--backend", request.backends)) if given]
     if options.target and (selected or fields):
@@ -126,8 +128,6 @@ def _make_arms(
 ) -> dict[str, SourceTree]:
     """Make the files and the interpreter of the base and the head."""
     if options.packages:
-        for requirement in options.packages:
-            base_environment.parse_package_name(requirement)
         python = base_environment.make_overlay(options.packages, say)
         base = SourceTree(scratch / BASE, python, ", ".join(options.packages))
     else:

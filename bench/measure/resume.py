@@ -42,8 +42,8 @@ def read_request(run: Path) -> Request:
             fields[name] = Path(fields[name]) if fields[name] else None
         return Request(**fields)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = f"{type(error).__name__} in {REQUEST_FILE}"
-        raise UserError(f"run {run} cannot be resumed ({reason}): begin a new one") from None
+        state = "is missing" if isinstance(error, FileNotFoundError) else "is not valid"
+        raise UserError(f"run {run} cannot be used for this: its {REQUEST_FILE} {state}: start a new run") from None
 
 
 def plan_remaining(run: Path, request: Request, about: Mapping[str, Any]) -> Plan:

@@ -62,6 +62,10 @@ def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedT
     """
     overrides = {**entry.override, **request.overrides}
     task, _ = override_task(entry.task, overrides)
+    path = None if task.weights == "random" else request.checkpoint
+    if path is not None:
+        # Before images are downloaded: if that fails, other tasks would be run, without the checkpoint.
+        checkpoints.check_path(path)
     all_images = data.load(task.dataset, request.data_dir)
     most = suite.most_training_images
     if task.train_limit is None and most is not None and most < len(all_images.train_images):
@@ -70,7 +74,6 @@ def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedT
     dataset = limit_training_images(all_images, task.train_limit, task.seed)
     dataset = limit_test_images(dataset, suite.most_test_images, task.seed)
     check_batch_size(task, len(dataset.train_images), len(dataset.test_images))
-    path = None if task.weights == "random" else request.checkpoint
     return PreparedTask(task, changed, dataset, checkpoints.obtain(task, path), entry.fine_tune)
 
 

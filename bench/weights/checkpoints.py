@@ -33,6 +33,9 @@ from bench.weights.checkpoint_folder import (
     write_model,
 )
 
+#: What `--checkpoint` takes.
+KINDS = "a folder with config.json and model.safetensors, a .safetensors file or a .pth state dict"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -128,6 +131,18 @@ def hash_tensors(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def check_path(path: Path) -> None:
+    """Check that the user's checkpoint is there and of a known kind, without reading it.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not path.exists():
+        raise UserError(f"checkpoint {path} does not exist: give {KINDS}")
+    if path.is_file() and path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise UserError(f"checkpoint {path} is of an unknown kind: give {KINDS}")
+
+
 def _read_checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:
     content = hash_tensors(read_model(folder / MODEL, task.network))
     return Checkpoint(folder, task.backbone, task.weights, content, source)
@@ -137,19 +152,15 @@ def _obtain_from_path(task: Task, path: Path) -> Checkpoint:
     """Read the checkpoint at the user's `path`. A single file is copied into a folder of the home, named after its
     content.
     """
-    kinds = "a folder with config.json and model.safetensors, a .safetensors file or a .pth state dict"
-    if not path.exists():
-        raise UserError(f"checkpoint {path} does not exist: give {kinds}")
+    check_path(path)
     if path.is_dir():
         read_architecture(path, task.network)
         return _read_checkpoint(task, path, f"folder {path}")
-    if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise UserError(f"checkpoint {path} is of an unknown kind: give {kinds}")
     try:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     except OSError as error:
-        raise UserError(f"checkpoint {path} cannot be read ({error.strerror}): give {kinds}") from None
+        raise UserError(f"checkpoint {path} cannot be read ({error.strerror}): give {KINDS}") from None
     folder = get_home() / "checkpoints" / f"{task.backbone}-{content}"
     if not (folder / MODEL).is_file():
         if path.suffix == ".safetensors":

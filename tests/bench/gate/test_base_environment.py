@@ -74,6 +74,17 @@ def test_a_text_that_is_no_requirement(requirement):
         base_environment.parse_package_name(requirement)
 
 
+@pytest.mark.parametrize("requirement", ["torch", "torch==", " torch [a] "])
+def test_a_requirement_without_a_version(requirement):
+    with pytest.raises(UserError, match=r"names no version: give one, as torch==2\.13\.0"):
+        base_environment.check_version(requirement)
+
+
+@pytest.mark.parametrize("requirement", ["torch==2.13.0", "torch >= 2", "x[a,b]~=1.0", "x @ ./x.whl", "torch<3,>2"])
+def test_a_requirement_with_one(requirement):
+    base_environment.check_version(requirement)
+
+
 @pytest.mark.slow
 def test_a_version_that_does_not_exist_is_one_line(wheels):
     with pytest.raises(UserError, match=r"cannot be made \(ERROR: No matching distribution .*--base-env"):

@@ -165,3 +165,11 @@ def test_a_suites_time_limit_spares_the_first_launches_and_a_requested_number(tm
         assert bench.end() == 0
     (run,) = results.iterdir()
     assert len(store.read_records(run)[0]) == launches
+
+
+@pytest.mark.parametrize(("text", "state"), [(None, "is missing"), ("{}", "is not valid"), ("cut", "is not valid")])
+def test_a_run_without_its_request_is_refused_in_one_line(tmp_path, text, state):
+    if text is not None:
+        (tmp_path / resume.REQUEST_FILE).write_text(text)
+    with pytest.raises(UserError, match=f"its request.json {state}: start a new run"):
+        resume.read_request(tmp_path)
