@@ -53,7 +53,8 @@ class AgainstOptions:
         Parameter(metavar="PACKAGE", help="Package version to compare with, as `torch==2.13.0`; repeatable."),
     ] = ()
     base_env: Annotated[
-        Path | None, Parameter(help="Python environment (venv) of the revision; this one by default.")
+        Path | None,
+        Parameter(help="Python environment (venv) for the revision; by default the one that `bench` runs in."),
     ] = None
     skip_unchanged: Annotated[bool, Parameter(help="Pass at once if no file that training depends on has changed.")] = (
         False
@@ -94,11 +95,12 @@ class DecisionOptions:
         Share,
         Parameter(
             show_default=lambda share: f"{share:.0%}",
-            help="Share of gates that may end with `slower` although nothing has changed.",
+            help="Largest share of unchanged programs that may be called slower by chance.",
         ),
     ] = 0.01
     undecided: Annotated[
-        Literal["pass", "fail"] | None, Parameter(help="What an undecided verdict counts as; exit status 3 by default.")
+        Literal["pass", "fail"] | None,
+        Parameter(help="Exit with the status of this verdict if it is undecided; with 3 by default."),
     ] = None
 
 
@@ -151,7 +153,7 @@ def gate(
     """Find out whether a change made training slower.
 
     Give one of --against, --baseline and --against-package.
-    Exit status: 0 not slower, 1 slower, 2 cannot be compared, 3 undecided.
+    Exit status: 0 not slower, 1 slower or failed, 2 cannot be compared, 3 undecided.
     """
     from bench.gate.gate_options import GateOptions
     from bench.gate.gate_report import ReportFiles
