@@ -1,7 +1,7 @@
 """Statistics of rounds and launches: pure functions, each with its source.
 
-Importing `scipy.stats` takes half a second, so only the functions that need it import it; distributions are in
-`scipy.special`.
+Importing `scipy.special` takes a quarter of a second and `scipy.stats` twice that, so only the functions that need them
+import them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy import special
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ def t_test_p(ys: Sequence[float]) -> float:
     error = compute_standard_error(sample)
     if not error:
         return 0.0 if sample.mean() else 1.0
+    from scipy import special
+
     return float(2 * special.stdtr(sample.size - 1, -abs(float(sample.mean())) / error))
 
 
@@ -138,10 +140,10 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
     """
     if min(only_first, only_second) < 0:
         raise ValueError(f"{only_first} and {only_second} are no counts")
-    from scipy import stats
+    from scipy import special
 
-    n = only_first + only_second
-    return float(stats.binomtest(only_first, n, 0.5).pvalue) if n else 1.0
+    # The distribution is symmetrical, so the other tail is as large; both contain the middle.
+    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -162,16 +164,8 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> I
     return Interval(float(fit.slope), float(fit.slope) - half_width, float(fit.slope) + half_width)
 
 
-@dataclass(frozen=True)
-class Trend:
-    """A trend of consecutive times: the relative change from the first to the last, and the p of no trend."""
-
-    change: float
-    p: float
-
-
-def fit_trend(seconds: Sequence[float]) -> Trend:
-    """Fit a trend: Mann's test (1945, Econometrica 13:245-259), and the slope of Theil (1950) and Sen (1968).
+def fit_trend(seconds: Sequence[float]) -> float:
+    """The relative change of consecutive times from the first to the last, by the slope of Theil (1950) and Sen (1968).
 
     Args:
         seconds: times of rounds, or of launches, in their order.
@@ -179,15 +173,23 @@ def fit_trend(seconds: Sequence[float]) -> Trend:
     Raises:
         ValueError: fewer than three times, or one that is not finite.
     """
-    sample = as_finite_array(seconds)
-    if sample.size < 3:
-        raise ValueError(f"a trend needs three values, not {sample.size}")
+    sample = _as_series(seconds)
+    first, second = np.triu_indices(sample.size, 1)
+    per_round = float(np.median((sample[second] - sample[first]) / (second - first)))
+    return per_round * (sample.size - 1) / float(np.median(sample))
+
+
+def no_trend_p(seconds: Sequence[float]) -> float:
+    """The p of no trend in consecutive times, by Mann's test (1945, Econometrica 13:245-259).
+
+    Raises:
+        ValueError: fewer than three times, or one that is not finite.
+    """
+    sample = _as_series(seconds)
     from scipy import stats
 
-    times = np.arange(sample.size)
-    p = float(stats.kendalltau(times, sample).pvalue)
-    per_round = float(stats.theilslopes(sample, times).slope)
-    return Trend(per_round * (sample.size - 1) / float(np.median(sample)), p if math.isfinite(p) else 1.0)
+    p = float(stats.kendalltau(np.arange(sample.size), sample).pvalue)
+    return p if math.isfinite(p) else 1.0
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
     """
     if n < 1 or not 0 <= correct <= n:
         raise ValueError(f"{correct} of {n} is not a share")
-    z = float(special.ndtri((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / n
     divisor = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / divisor
@@ -270,6 +272,8 @@ def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
 
 def _t_quantile(p: float, freedom: int) -> float:
     """Quantile of Student's t-distribution."""
+    from scipy import special
+
     return float(special.stdtrit(freedom, p))
 
 
@@ -287,6 +291,13 @@ def as_finite_array(values: Sequence[float]) -> np.ndarray:
     sample = np.asarray(values, dtype=float)
     if not sample.size or not np.isfinite(sample).all():
         raise ValueError(f"this needs finite values, not {list(values)}")
+    return sample
+
+
+def _as_series(seconds: Sequence[float]) -> np.ndarray:
+    sample = as_finite_array(seconds)
+    if sample.size < 3:
+        raise ValueError(f"a trend needs three values, not {sample.size}")
     return sample
 
 

@@ -279,10 +279,10 @@ def _check_rounds(record: Record) -> Evidence:
 
 def _describe_drift(seconds: Sequence[float]) -> str | None:
     """Describe how consecutive times changed; None where the change is small or not significant."""
-    drift = statistics.fit_trend(seconds)
-    if drift.p >= MAX_TREND_P or abs(drift.change) <= MAX_CHANGE:
+    change = statistics.fit_trend(seconds)
+    if abs(change) <= MAX_CHANGE or (p := statistics.no_trend_p(seconds)) >= MAX_TREND_P:
         return None
-    return f"{abs(drift.change):.0%} {'slower' if drift.change > 0 else 'faster'}, p = {drift.p:.2g}"
+    return f"{abs(change):.0%} {'slower' if change > 0 else 'faster'}, p = {p:.2g}"
 
 
 def _check_case(records: list[Record]) -> Evidence:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import special
 
 from bench.analysis.metrics import MARGIN
 from bench.analysis.statistics import as_finite_array, compute_standard_error
@@ -149,6 +148,8 @@ class _Estimate:
         if not self.degrees_of_freedom:
             return math.inf
         # Not `scipy.stats.t.ppf`, which takes a hundred times as long: gates are simulated by the thousand.
+        from scipy import special
+
         return -float(special.stdtrit(self.degrees_of_freedom, p)) * self.standard_error
 
 

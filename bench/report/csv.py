@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bench.records.data_frame import build_data_frame
+import csv
+import io
+import math
+
+from bench.records.launch_rows import COLUMNS, build_row
 from bench.report.exporters import Report
 
 FILE = "results.csv"
@@ -10,4 +14,13 @@ FILE = "results.csv"
 
 def export(report: Report) -> str:
     """Format the report's records as CSV with a header line."""
-    return str(build_data_frame(report.records).to_csv(index=False, lineterminator="\n"))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in report.records:
+        writer.writerow([_empty_if_nan(value) for value in build_row(record).values()])
+    return text.getvalue()
+
+
+def _empty_if_nan(value: object) -> object:
+    return "" if isinstance(value, float) and math.isnan(value) else value

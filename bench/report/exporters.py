@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.records.record import Record
     from bench.report.tables.table import Table
 
-#: The module of each format; imported on first use, so that pandas and rich are not loaded earlier.
+#: The module of each format; imported on first use, so that rich is not loaded earlier.
 EXPORTERS = MappingProxyType(
     {
         "csv": "bench.report.csv",

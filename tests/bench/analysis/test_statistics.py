@@ -15,6 +15,7 @@ from bench.analysis.statistics import (
     fit_trend,
     log_ratios,
     mcnemar_p,
+    no_trend_p,
     ratio_interval,
     slope,
     split_into_clusters,
@@ -139,12 +140,16 @@ def test_a_slope_is_scipys_with_its_t_interval():
 
 
 def test_a_trend_is_found_and_noise_is_none():
-    rising = fit_trend([1.0, 1.02, 1.04, 1.06, 1.08, 1.10])
-    assert rising.change == pytest.approx(0.1 / 1.05)
-    assert rising.p < 0.01
-    rng = np.random.default_rng(5)
-    false = sum(fit_trend(seconds).p < 0.01 for seconds in rng.normal(1, 0.05, (500, 6)))
-    assert false / 500 <= 0.02
+    rising = [1.0, 1.02, 1.04, 1.06, 1.08, 1.10]
+    assert fit_trend(rising) == pytest.approx(0.1 / 1.05)
+    assert no_trend_p(rising) < 0.01
+    noise = np.random.default_rng(5).normal(1, 0.05, (500, 6))
+    assert sum(no_trend_p(seconds) < 0.01 for seconds in noise) / 500 <= 0.02
+    slopes = [float(scipy_stats.theilslopes(seconds).slope) for seconds in noise[:20]]
+    assert [fit_trend(seconds) * np.median(seconds) / 5 for seconds in noise[:20]] == pytest.approx(slopes)
+    for of in (fit_trend, no_trend_p):
+        with pytest.raises(ValueError, match="three values"):
+            of([1.0, 2.0])
 
 
 def test_two_modes_are_found_and_one_is_not_split():

@@ -18,7 +18,7 @@ from bench.analysis.costs import split_wall_time
 from bench.measure.case_job import format_case_id
 from bench.plan.prepared_task import PreparedTask, override_task
 from bench.records import store
-from bench.records.data_frame import COLUMNS
+from bench.records.launch_rows import COLUMNS
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
 NAMES = ("pytorch", "tensorflow", "keras")

@@ -1,12 +1,9 @@
-"""Records as a pandas data frame, one row per launch: what `results.csv` holds."""
+"""Records as rows, one for each launch: what `results.csv` holds."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
-
-import pandas as pd
 
 from bench.records.record import Memory, Record, Rounds
 from bench.records.units import MB
@@ -37,23 +34,14 @@ COLUMNS = (
 )
 
 
-def build_data_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Build the data frame: one row per launch, columns `COLUMNS`.
+def build_row(record: Record) -> dict[str, object]:
+    """Build the row of a launch, with the columns `COLUMNS`.
 
     `rounds` counts the pipeline rounds; `images_per_second` is the images of a round divided by the seconds of
     the median round; memory is in MB of 2**20 bytes; `train_loss` is the last epoch's, `test_accuracy` a share,
     0..1, both of the launch's first fine-tune; `parity` is the proof's status; `warnings` are the warnings' names,
     joined by `;`. What was not measured is NaN, and so are the device columns where there is no GPU.
     """
-    return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
-
-
-def find_host_peak(memory: Memory) -> int | None:
-    """Return the highest resident memory over all phases, in bytes; None where the system does not report it."""
-    return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
-
-
-def _row(record: Record) -> dict[str, object]:
     tune, start, memory = next(iter(record.fine_tunes), None), record.start_up, record.memory
     imported = memory.phase("import") if memory else None
     return {
@@ -80,6 +68,11 @@ def _row(record: Record) -> dict[str, object]:
         "parity": record.proof.status if record.proof else "",
         "warnings": ";".join(warning.name for warning in record.warnings),
     }
+
+
+def find_host_peak(memory: Memory) -> int | None:
+    """Return the highest resident memory over all phases, in bytes; None where the system does not report it."""
+    return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
 
 
 def _images_per_second(rounds: Rounds | None) -> float:

@@ -1,4 +1,4 @@
-"""The data frame: its columns, its units, and its content where nothing was measured."""
+"""The rows of launches: their columns, its units, and its content where nothing was measured."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from bench.records.data_frame import COLUMNS, build_data_frame
+from bench.records.launch_rows import COLUMNS, build_row
 from bench.records.record import Phase
-from tests.bench.example_records import MB, NOISY, died, launches, record
+from tests.bench.example_records import MB, NOISY, died, record
 
 
 def test_columns_are_these_in_this_order():
@@ -18,14 +18,13 @@ def test_columns_are_these_in_this_order():
         "nvml_device_mb train_loss test_accuracy finetune_s parity warnings"
     )
     assert " ".join(COLUMNS) == expected
-    assert list(build_data_frame([]).columns) == list(COLUMNS)
-    assert list(build_data_frame(launches("keras", 2)).columns) == list(COLUMNS)
+    assert tuple(build_row(record())) == COLUMNS
 
 
 def test_a_row_holds_a_launch_in_the_units_that_are_documented():
     made = record("keras", 3, warnings=[NOISY, NOISY])
     pipeline = made.pipeline.model_copy(update={"seconds": (0.5, 0.25, 9.0), "images": 100})
-    row = build_data_frame([made.model_copy(update={"pipeline": pipeline})]).iloc[0]
+    row = build_row(made.model_copy(update={"pipeline": pipeline}))
 
     assert row["images_per_second"] == 200
     assert row["rounds"] == 3
@@ -44,12 +43,12 @@ def test_the_host_peak_is_that_of_the_highest_phase():
     build = Phase(name="build", peak=1990 * MB, live=0, children=10 * MB)
     phases = [build if phase.name == "build" else phase for phase in made.memory.host]
     memory = made.memory.model_copy(update={"host": tuple(phases), "device_allocated": 3 * MB})
-    row = build_data_frame([made.model_copy(update={"memory": memory})]).iloc[0]
+    row = build_row(made.model_copy(update={"memory": memory}))
     assert (row["peak_host_mb"], row["peak_device_mb"]) == (2000, 3)
 
 
 def test_a_launch_that_died_keeps_its_row():
-    row = build_data_frame([died(record(), "import", "killed", [])]).iloc[0]
+    row = build_row(died(record(), "import", "killed", []))
     assert (row["rounds"], row["parity"]) == (0, "")
     assert math.isnan(row["images_per_second"])
     assert math.isnan(row["test_accuracy"])
