@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 #: Variables that would lead a test to the user's files or to the network.
 PRIVATE = ("HEADTOHEAD_CIFAR10_URL", "HEADTOHEAD_WEIGHTS_MIRROR", "PYTEST_ADDOPTS")
@@ -23,7 +21,4 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
         for name in (*PRIVATE, NO_BYTE_CODE):
             patch.delenv(name, raising=False)
-        images, labels = load_digits(return_X_y=True)
-        np.savez(folder / "digits.npz", images=images, labels=labels)
-        patch.setenv("DIGITS", str(folder / "digits.npz"))
         yield folder

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from bench import data
+from bench.data import digits as digits_module
 from bench.data import order, subset
 from bench.data.order import draw_head, draw_order, hash_order
 from bench.data.subset import limit_test_images, limit_training_images
-from bench.errors import UserError
+from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
 
 
@@ -38,6 +39,12 @@ def test_digits_are_split_without_overlap_and_by_class(digits):
     assert np.abs(np.bincount(digits.test_labels) - np.bincount(labels) / 5).max() <= 1
     images = np.concatenate([digits.train_images, digits.test_images])
     assert len(np.unique(images, axis=0)) == len(np.unique(load_digits().data, axis=0))
+
+
+def test_a_scikit_learn_without_the_digits_is_one_line(monkeypatch):
+    monkeypatch.setattr(digits_module, "FILE", "datasets/data/moved.csv.gz")
+    with pytest.raises(Unavailable, match=r"scikit-learn has no datasets/data/moved.csv.gz"):
+        data.load("digits")
 
 
 def test_digits_are_the_same_every_time(digits):

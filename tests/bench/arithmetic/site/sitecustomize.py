@@ -1,9 +1,8 @@
 """With this folder in PYTHONPATH, all backends are arithmetic; those in `$MISSING` lack a package.
 
-If `$DIGITS` is set, scikit-learn's digits are read from that file: importing scikit-learn for them takes as long as a
-whole worker of arithmetic. If `$REAL` is set, backends and digits are the real ones. If `$SHORT_WARMUP` is set, blocks
-of a warm-up are a tenth as long; rounds of `bench roofline` always are. With `$JUMPING_CLOCK` the wall clock jumps by
-days at every reading, forwards and backwards.
+If `$REAL` is set, backends are the real ones. If `$SHORT_WARMUP` is set, blocks of a warm-up are a tenth as long;
+rounds of `bench roofline` always are. With `$JUMPING_CLOCK` the wall clock jumps by days at every reading, forwards and
+backwards.
 """
 
 import datetime
@@ -11,7 +10,7 @@ import itertools
 import os
 import sys
 import time
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 
 import backends
 
@@ -38,18 +37,6 @@ if "roofline" in sys.orig_argv:
     from bench.roofline import roofline_run
 
     roofline_run.ROUND_SECONDS /= 10
-
-if (file := os.environ.get("DIGITS")) and not REAL:
-
-    def load_digits(return_X_y):
-        import numpy as np
-
-        with np.load(file) as digits:
-            return digits["images"], digits["labels"]
-
-    stand_in = ModuleType("sklearn.datasets")
-    stand_in.load_digits = load_digits
-    sys.modules["sklearn.datasets"] = stand_in
 
 if os.environ.get("JUMPING_CLOCK"):
     import pandas  # noqa: F401 - its compiled parts take no other datetime
