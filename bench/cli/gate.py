@@ -40,6 +40,10 @@ class AgainstOptions:
         str | None,
         Parameter(metavar="REVISION", help="Git revision to compare the working tree with, side by side."),
     ] = None
+    repository: Annotated[
+        Path | None,
+        Parameter(help="Folder of the repository whose working tree is compared; by default the current folder."),
+    ] = None
     baseline: Annotated[
         str | None,
         Parameter(
@@ -134,14 +138,21 @@ class GateTask(TaskOptions):
         str | None,
         Parameter(
             metavar="TEST",
-            help="pytest-benchmark test to measure in place of tasks, as `tests/test_step.py::test_step`, in the "
-            "repository of the current folder.",
+            help="pytest-benchmark test to measure in place of tasks, as `tests/test_step.py::test_step`.",
         ),
     ] = None
 
 
 def gate(
-    *,
+    *pytest_arguments: Annotated[
+        str,
+        Parameter(
+            metavar="PYTEST-OPTION",
+            allow_leading_hyphen=True,
+            group=OPTIONS,
+            help="After `--`: options of pytest for --target, as `-- -p my_plugin`.",
+        ),
+    ],
     against: AgainstOptions = AgainstOptions(),
     decision: DecisionOptions = DecisionOptions(),
     task: GateTask = GateTask(),
@@ -163,7 +174,9 @@ def gate(
         against=against.against,
         baseline=against.baseline,
         packages=against.against_package,
+        repository=against.repository,
         target=task.target,
+        pytest_arguments=pytest_arguments,
         margin=decision.margin,
         alpha=decision.alpha,
         max_time=effort.max_time,

@@ -17,7 +17,9 @@ class GateOptions:
         against: the revision that the working tree is compared with.
         baseline: instead of a revision, the name or file of a baseline.
         packages: instead of a revision, requirements: the same code with other versions of these packages.
-        target: node id of a pytest-benchmark test in the repository of the current folder.
+        repository: a folder in the repository that is gated; by default the current one.
+        target: node id of a pytest-benchmark test in that repository.
+        pytest_arguments: further arguments of pytest for `target`.
         margin: margins of metrics, see `bench.analysis.metrics.resolve_margins`.
         alpha: at most this share of gates without a change may end `slower`, all cases together.
         max_time: seconds for all cases together.
@@ -30,7 +32,9 @@ class GateOptions:
     against: str | None = None
     baseline: str | None = None
     packages: Sequence[str] = ()
+    repository: Path | None = None
     target: str | None = None
+    pytest_arguments: tuple[str, ...] = ()
     margin: Sequence[tuple[str | None, float]] = ()
     alpha: float = 0.01
     max_time: float | None = None
@@ -52,5 +56,9 @@ class GateOptions:
             raise UserError("--base-env and --skip-unchanged go with --against: only a revision has its own files")
         if self.baseline and self.target:
             raise UserError("--target goes with --against or --against-package: a baseline holds tasks, no tests")
+        if self.pytest_arguments and not self.target:
+            raise UserError(f"unexpected arguments {' '.join(self.pytest_arguments)}: they are pytest's, for --target")
+        if self.repository and not self.repository.is_dir():
+            raise UserError(f"--repository {self.repository} is no folder: name one in a git repository")
         if self.allow and not self.baseline:
             raise UserError("--allow goes with --baseline: revisions are always compared on the same machine")

@@ -17,12 +17,13 @@ from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
 from bench.gate import base_environment, gate_report, slower_part, source_trees
 from bench.gate.baseline_comparison import compare_with_baseline
+from bench.gate.clone import refuse_foreign_suite, run_in_clone
 from bench.gate.decision import DECISION_POINTS, Verdict
 from bench.gate.gate_options import GateOptions
 from bench.gate.judgement import Judgement, LaunchPair, judge_pairs
 from bench.gate.launch_pairs import GatedCase, TargetTest, TrainingCase, measure_pairs
+from bench.gate.located_test import LocatedTest, locate_test
 from bench.gate.source_trees import BASE, HEAD, SourceTree
-from bench.machine.environment import PROJECT
 from bench.measure.machine_lock import hold_lock
 from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import make_default_variant, make_plan
@@ -64,10 +65,13 @@ def run_gate(
     if options.baseline and fields:
         raise UserError(f"--baseline sets the fields of its tasks: leave out {', '.join(fields)}")
     margins = resolve_margins(options.margin)
-    gate_report.check_writable(files)
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    if not options.target:
+        run_in_clone(options, say)
+    gate_report.check_writable(files)
 
     def lock_machine() -> AbstractContextManager[None]:
         return hold_lock("bench gate", wait, say)
@@ -102,12 +106,10 @@ def _compare_side_by_side(
     the same files."""
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
         scratch = Path(name)
-        top = source_trees.find_repository(Path.cwd() if options.target else PROJECT)
-        file = options.target.partition("::")[0] if options.target else source_trees.WORKER_FILE
-        if options.target and not (top / file).is_file():
-            raise UserError(
-                f"cannot compare: the working tree has no {file}: give its path in the repository {top.name}"
-            )
+        folder = (options.repository or Path.cwd()).absolute()
+        top = source_trees.find_repository(folder)
+        test = locate_test(options.target, folder, top) if options.target else None
+        file = str(test.file) if test else source_trees.WORKER_FILE
         commit = source_trees.resolve_revision(top, options.against, file) if options.against else None
         trees = source_trees.check_out(top, commit, scratch)
         if options.skip_unchanged and (trees[0] == trees[1] if options.target else source_trees.is_unchanged(scratch)):
@@ -115,7 +117,7 @@ def _compare_side_by_side(
             return [], {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
         with lock_machine():
             arms = _make_arms(options, commit, scratch, say)
-            cases = list(_list_cases(options, top, arms, request))
+            cases = list(_list_cases(options, test, top, arms, request))
             for source in arms.values():
                 source_trees.compile_byte_code(source, *(["."] if options.target else []))
             judgements, notes = _judge_cases(cases, arms, options, margins, say)
@@ -140,18 +142,29 @@ def _make_arms(
 
 
 def _list_cases(
-    options: GateOptions, top: Path, arms: dict[str, SourceTree], request: Request
+    options: GateOptions, test: LocatedTest | None, top: Path, arms: dict[str, SourceTree], request: Request
 ) -> Iterator[GatedCase[Any]]:
     """The cases of the head's suite, or the one test that is measured in place of tasks.
 
     Raises:
         UserError: the base has a case that the head lacks.
     """
-    if options.target:
+    if test:
         suite = load(str(request.suite))
         variant = make_default_variant(request)
-        yield TargetTest(options.target, top, variant, suite.rounds, suite.round_seconds)
+        yield TargetTest(
+            test.name,
+            top,
+            test.file,
+            test.start_folder,
+            options.pytest_arguments,
+            variant,
+            suite.rounds,
+            suite.round_seconds,
+        )
         return
+    for source in arms.values():
+        refuse_foreign_suite(source)
     plan = make_plan(request)
     if not options.packages:
         _refuse_missing_cases(arms, request)

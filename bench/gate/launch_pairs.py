@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from backends.task import Variant
 from bench.errors import UserError
 from bench.gate.judgement import LaunchPair
+from bench.gate.source_folders import list_distributions, list_source_folders
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
@@ -149,12 +150,18 @@ class TargetTest:
     """A pytest-benchmark test of another project.
 
     Attributes:
-        name: its node id.
+        name: its node id, relative to `start_folder`.
         repository: the top folder of the working tree.
+        file: the test's file, relative to `repository`.
+        start_folder: the folder in which pytest is started, relative to `repository`.
+        pytest_arguments: further arguments of pytest.
     """
 
     name: str
     repository: Path
+    file: Path
+    start_folder: Path
+    pytest_arguments: tuple[str, ...]
     variant: Variant
     rounds: int
     round_seconds: float
@@ -171,7 +178,12 @@ class TargetTest:
             root=source.root,
             python=source.python,
             target=self.name,
+            start_folder=source.root / self.start_folder,
             repository=self.repository,
+            top=source.root,
+            source_folders=tuple(list_source_folders(source.root, source.root / self.file)),
+            distributions=tuple(list_distributions(source.root, source.root / self.file)),
+            pytest_arguments=self.pytest_arguments,
         )
 
     def extract_figures(self, outcome: WorkerOutcome[TargetJob]) -> LaunchFigures:
@@ -198,10 +210,17 @@ class TargetTest:
 
 
 def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[Any]) -> None:
-    """Raise a `UserError` if the worker of an arm died."""
+    """Raise a `UserError` if the worker of an arm died, or ran other code than the arm's."""
     if outcome.failure:
         lines = "; ".join(line.strip() for line in outcome.failure.last_lines[-3:] if line.strip())
         raise UserError(
             f"cannot compare: the worker of {name} in {source.name} died in {outcome.failure.phase}: "
             f"{outcome.failure.reason}{f' ({lines})' if lines else ''}"
+        )
+    # Workers of older revisions send no such message.
+    if foreign := outcome.messages.get("imported", {}).get("foreign"):
+        module, file = next(iter(foreign.items()))
+        raise UserError(
+            f"cannot compare: {module} in {source.name} was imported from {file}, which is none of its files: "
+            "uninstall it from this Python environment, or name the folder of its packages in pyproject.toml"
         )

@@ -44,6 +44,9 @@ MAX_PADDING = 4096
 #: Environment variables that hold a list, with its separator: a knob adds an item to it.
 LIST_VARIABLES = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
 
+#: The program of a worker that runs another project's test.
+TARGET_WORKER = PROJECT / "bench/worker/target_worker.py"
+
 #: How a failure names an end by SIGKILL.
 KILLED = "killed by SIGKILL"
 
@@ -79,8 +82,8 @@ class WorkerProcess:
         file.write_text(self.job.model_dump_json())
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
-                [str(job.python or sys.executable), "-P", "-m", "bench.worker", str(file)],
-                cwd=job.root or PROJECT,
+                [str(job.python or sys.executable), "-P", *_list_program(job), str(file)],
+                cwd=job.start_folder if isinstance(job, TargetJob) else job.root or PROJECT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -217,7 +220,7 @@ def build_environment(job: AnyJob) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": inherited.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "TF_CPP_MIN_LOG_LEVEL": inherited.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML numbers GPUs in this order
-        "PYTHONPATH": os.pathsep.join(filter(None, [*_list_source_folders(job), inherited.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(_list_import_folders(job, inherited.get("PYTHONPATH", ""))),
         "PYTHONUNBUFFERED": "1",
         # A worker that outlives a killed gate for a moment must not write into the scratch folder while it is removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
@@ -233,8 +236,19 @@ def build_environment(job: AnyJob) -> dict[str, str]:
     return inherited | fixed | knob_variables | ({} if isinstance(job, TargetJob) else pytest_variables)
 
 
-def _list_source_folders(job: AnyJob) -> list[str]:
-    """The folders in which Python finds the worker's modules, and those of another project's test."""
+def _list_program(job: AnyJob) -> list[str]:
+    """The arguments of Python that start a worker; that of another project's test must not find this suite's folder."""
+    return [str(TARGET_WORKER)] if isinstance(job, TargetJob) else ["-m", "bench.worker"]
+
+
+def _list_import_folders(job: AnyJob, inherited: str) -> list[str]:
+    """The folders in which Python finds the worker's modules, before those of the environment.
+
+    Args:
+        inherited: this process' PYTHONPATH.
+    """
+    others = [folder for folder in inherited.split(os.pathsep) if folder]
     if isinstance(job, TargetJob):
-        return [str(PROJECT), str(job.root), f"{job.root}/src"]
-    return [str(job.root or PROJECT)]
+        others = [folder for folder in others if Path(folder).resolve() != PROJECT]
+        return [*map(str, job.source_folders), *others]
+    return [str(job.root or PROJECT), *others]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.worker import plugin, target_plugin
-from bench.worker.job import AnyJob, Job, SweepJob, TargetJob
+from bench.worker import plugin
+from bench.worker.job import Job, SweepJob
 from bench.worker.lifeline import Lifeline
 from bench.worker.quick_save import QuickSave
 
@@ -23,28 +23,17 @@ SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
 def main(job_file: str) -> int:
     """Run pytest on the measurements of a job; returns pytest's exit status."""
     fields = json.loads(Path(job_file).read_text())
-    job: AnyJob
-    worker: target_plugin.TargetPlugin | plugin.WorkerPlugin
-    if "target" in fields:
-        job = TargetJob.model_validate(fields)
-        tests, root, worker = job.target, Path.cwd(), target_plugin.TargetPlugin(job)
-    else:
-        is_sweep = "combinations" in fields
-        job = (SweepJob if is_sweep else Job).model_validate(fields)
-        tests, root, worker = (
-            str(SWEEP if is_sweep else MEASUREMENTS),
-            Path(__file__).parents[2],
-            plugin.WorkerPlugin(job),
-        )
-    own = [] if isinstance(job, TargetJob) else [QuickSave()]
+    is_sweep = "combinations" in fields
+    job = (SweepJob if is_sweep else Job).model_validate(fields)
+    tests = SWEEP if is_sweep else MEASUREMENTS
     lifeline = Lifeline(job.descriptor, job.scratch)
     try:
-        return pytest.main([tests, *_arguments(job, root)], plugins=[worker, *own])
+        return pytest.main([str(tests), *_list_arguments(job)], plugins=[plugin.WorkerPlugin(job), QuickSave()])
     finally:
         lifeline.finish()
 
 
-def _arguments(job: AnyJob, root: Path) -> list[str]:
+def _list_arguments(job: Job) -> list[str]:
     return [
         "--quiet",
         "--exitfirst",  # each measurement of a case needs the ones before it
@@ -54,11 +43,11 @@ def _arguments(job: AnyJob, root: Path) -> list[str]:
         "-rN",
         "--benchmark-quiet",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
-        f"--rootdir={root}",
+        f"--rootdir={Path(__file__).parents[2]}",
         "--override-ini=addopts=",
         "-p",
         "no:cacheprovider",
-        *(f"-pno:{name}" for name in (() if isinstance(job, TargetJob) else UNUSED_PLUGINS)),
+        *(f"-pno:{name}" for name in UNUSED_PLUGINS),
         f"--benchmark-json={job.folder / 'benchmark.json'}",
     ]
 

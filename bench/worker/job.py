@@ -142,10 +142,20 @@ class TargetJob(AnyJob):
     """One launch of a pytest-benchmark test of another project.
 
     Attributes:
-        target: the test's node id, relative to `root`.
-        repository: the working tree. No module of it may be imported: the modules of the revision are in `root`.
+        target: the test's node id, relative to `start_folder`.
+        start_folder: folder in `root` in which pytest is started.
+        repository: the top folder of the working tree, of which no module may be imported.
+        top: the revision's files, all of whose modules may be imported; `root`, which a job's file does not have.
+        source_folders: the folders in `top` in which the project's packages are, in the order of the search.
+        distributions: the names under which the project may be installed.
+        pytest_arguments: further ones.
     """
 
     target: str
+    start_folder: Path
     repository: Path
+    top: Path
+    source_folders: tuple[Path, ...]
+    distributions: tuple[str, ...] = ()
+    pytest_arguments: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("step",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from bench.cache.features import Features
 from bench.data.order import draw_head, draw_order
 from bench.machine import memory
 from bench.weights.checkpoint_folder import MODEL, read_model
-from bench.worker import evidence, feature_extraction, kernel_rounds, process_settings, warmup
+from bench.worker import evidence, feature_extraction, imported_modules, kernel_rounds, process_settings, warmup
 from bench.worker.channel import Channel
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
@@ -208,6 +209,10 @@ class WorkerHooks:
     def __init__(self, descriptor: int) -> None:
         self._baton = Baton(Channel.from_descriptor(descriptor))
 
+    def find_foreign_modules(self) -> dict[str, str]:
+        """The files, by module, of modules that should have come from the revision that is measured, and did not."""
+        raise NotImplementedError
+
     def pytest_exception_interact(self, call: object) -> None:
         """Send the conductor the reason for which this worker is about to end."""
         error = call.excinfo.value if isinstance(call, pytest.CallInfo) and call.excinfo else None
@@ -216,7 +221,10 @@ class WorkerHooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Wait until the last round of all workers is over: saving the results takes seconds of CPU time."""
+        """Report which modules came from elsewhere, and wait until the last round of all workers is over: saving the
+        results takes seconds of CPU time.
+        """
+        self._baton.send("imported", foreign=self.find_foreign_modules())
         self._baton.give_back("finished")
         if self._baton.channel.receive() is None:
             raise ConductorGone
@@ -228,6 +236,10 @@ class WorkerPlugin(WorkerHooks):
     def __init__(self, job: Job) -> None:
         super().__init__(job.descriptor)
         self.job = job
+
+    def find_foreign_modules(self) -> dict[str, str]:
+        """See `WorkerHooks`: modules of this suite from outside the folder in which the worker was started."""
+        return imported_modules.find_suite_modules_outside(Path.cwd().resolve())
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Name the benchmarks after the case, so that they differ in a merged file."""

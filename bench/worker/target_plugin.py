@@ -6,25 +6,75 @@ the test's function equally often in each round. pytest-benchmark still times th
 
 from __future__ import annotations
 
-import sys
+import importlib.util
+import os
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.machine import memory
+from bench.worker import imported_modules
 from bench.worker.job import TargetJob
+from bench.worker.lifeline import Lifeline
 from bench.worker.plugin import Baton, WorkerHooks
 from bench.worker.warmup import Warmup, warm_up
 
 KIND = "step"
-#: The packages of the harness itself: they may be imported from anywhere.
-HARNESS_PACKAGES = ("bench", "backends")
+#: Options of pytest's plugins that a project may have set for all its tests, and that a measurement cannot have: other
+#: processes that run the tests, tests that are skipped or not timed, comparisons with earlier results, profiles.
+OPTIONS = {
+    "numprocesses": 0,
+    "dist": "no",
+    "benchmark_skip": False,
+    "benchmark_disable": False,
+    "benchmark_enable": True,
+    "benchmark_autosave": False,
+    "benchmark_save": None,
+    "benchmark_compare": None,
+    "benchmark_compare_fail": None,
+    "benchmark_histogram": None,
+    "benchmark_cprofile": None,
+}
 #: Warm-up calls of a test with a `setup`, which allows only one call per round.
 SINGLE_CALL_WARMUP = 5
+
+
+def run_job(fields: Mapping[str, Any]) -> int:
+    """Run pytest on the test of a job, which is given as its file has it; returns pytest's exit status."""
+    job = TargetJob.model_validate(fields)
+    lifeline = Lifeline(job.descriptor, job.scratch)
+    try:
+        return pytest.main([job.target, *_list_arguments(job)], plugins=[TargetPlugin(job)])
+    finally:
+        lifeline.finish()
+
+
+def _list_arguments(job: TargetJob) -> list[str]:
+    """The arguments of pytest; the project's own `addopts` come before them."""
+    autoload = "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
+    return [
+        "--exitfirst",
+        "--tb=native",
+        # The last lines of a failed worker's output are shown to the user: they must be its traceback.
+        "--disable-warnings",
+        "-rN",
+        "--capture=no",  # otherwise what a framework prints before a crash would be lost
+        "-p",
+        "no:cacheprovider",
+        # A selection for usual runs, as `-m "not benchmark"`, would deselect the test.
+        "-m",
+        "",
+        "-k",
+        "",
+        *(["--no-cov"] if autoload and importlib.util.find_spec("pytest_cov") else []),
+        *job.pytest_arguments,
+        f"--benchmark-json={job.folder / 'benchmark.json'}",
+    ]
 
 
 class TargetPlugin(WorkerHooks):
@@ -33,6 +83,27 @@ class TargetPlugin(WorkerHooks):
     def __init__(self, job: TargetJob) -> None:
         super().__init__(job.descriptor)
         self.job = job
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        """Set the options that a measurement needs, before any plugin reads them.
+
+        Raises:
+            pytest.UsageError: the project's options leave out pytest-benchmark.
+        """
+        if not hasattr(config.option, "benchmark_json"):
+            raise pytest.UsageError("pytest-benchmark is not loaded: add `-p pytest_benchmark.plugin` after --")
+        for name, value in OPTIONS.items():
+            if hasattr(config.option, name):
+                setattr(config.option, name, value)
+        return (yield)
+
+    def find_foreign_modules(self) -> dict[str, str]:
+        """See `WorkerHooks`: modules of the project that do not come from the revision's files."""
+        job = self.job
+        return imported_modules.find_project_modules_outside(
+            job.top.resolve(), job.source_folders, job.repository, job.distributions
+        )
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the fixtures late: the fixture that is registered last replaces pytest-benchmark's."""
@@ -55,8 +126,11 @@ class _Fixtures:
         self.job, self.baton = job, baton
 
     @pytest.fixture
-    def benchmark(self, benchmark: BenchmarkFixture) -> BenchmarkFixture:
+    def benchmark(self, benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> BenchmarkFixture:
         """pytest-benchmark's fixture with another class: pytest-benchmark accepts only its own object."""
+        # pytest-timeout's limit is for a usual run of the test, and would go on while the worker waits for its turn.
+        if cancel := getattr(request.config.hook, "pytest_timeout_cancel_timer", None):
+            cancel(item=request.node)
         benchmark.__class__ = InterleavedBenchmark
         cast(InterleavedBenchmark, benchmark).attach(self.job, self.baton)
         return benchmark
@@ -73,7 +147,7 @@ class InterleavedBenchmark(BenchmarkFixture):
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Time calls of `function`; returns the result of the last one."""
-        return self.pedantic(function, args, kwargs)
+        return self.pedantic(function, args, kwargs, rounds=self._min_rounds)
 
     def pedantic(  # type: ignore[override]
         self,
@@ -82,27 +156,43 @@ class InterleavedBenchmark(BenchmarkFixture):
         kwargs: Mapping[str, Any] | None = None,
         setup: Callable[[], Any] | None = None,
         teardown: Callable[..., Any] | None = None,
-        **_: int,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+        iterations: int = 1,
     ) -> Any:
-        """Time calls of `target`, as many as the gate chooses; with a `setup` or `teardown`, one call per round."""
+        """Time calls of `target`, as many as the gate chooses; with a `setup` or `teardown`, one call per round.
+
+        Afterwards the rounds that the test asks for are run. The test sees their statistics: they are of single calls,
+        as in a usual run, where the gate's rounds hold many calls.
+        """
         calls = _Calls(target, args, kwargs or {}, setup, teardown)
+        with _without_alarm():
+            self._measure(calls)
+            self._mode = None  # pytest-benchmark lets a test use its fixture only once
+            self._add_stats = lambda _: None  # the benchmark's file has the gate's rounds
+            return super().pedantic(
+                target,
+                args,
+                dict(kwargs or {}),
+                setup,
+                teardown,
+                rounds=rounds,
+                warmup_rounds=warmup_rounds,
+                iterations=iterations,
+            )
+
+    def _measure(self, calls: _Calls) -> None:
         first_step = self._time_first_call(calls)
         warmup = self._warm_up(calls)
         self._baton.give_back("calibrated", kind=KIND, **warmup._asdict())
         message = self._baton.take()
         steps = 1 if calls.single else message["steps"]
         run_in = 0 if calls.single else message["run_in"]
-        result = self._run_rounds(calls, steps, run_in)
+        self._run_rounds(calls, steps, run_in)
         self.extra_info.update(case=self._job.case, kind=KIND, steps_per_round=steps, images_per_round=steps)
         self._baton.send("first-step", seconds=first_step)
-        if foreign := find_foreign_modules(self._job.repository):
-            raise RuntimeError(
-                f"{foreign[0]} was imported from the working tree and not from the revision that is measured: "
-                "uninstall the project from this environment, or keep its packages in the top folder or in src"
-            )
         self._phases.end("training", children=True)
         self._baton.send("memory", host=self._phases.as_dicts())
-        return result
 
     def _time_first_call(self, calls: _Calls) -> float:
         self._baton.send("phase", name="first step")
@@ -115,7 +205,7 @@ class InterleavedBenchmark(BenchmarkFixture):
         seconds = [calls.time_one() for _ in range(SINGLE_CALL_WARMUP)]
         return Warmup(SINGLE_CALL_WARMUP, min(seconds), False)
 
-    def _run_rounds(self, calls: _Calls, steps: int, run_in: int) -> Any:
+    def _run_rounds(self, calls: _Calls, steps: int, run_in: int) -> None:
         def setup() -> None:
             self._baton.take()
             calls.call(run_in)
@@ -128,27 +218,25 @@ class InterleavedBenchmark(BenchmarkFixture):
         self._baton.send("phase", name=f"{KIND} rounds")
         self._baton.give_back("ready")
         try:
-            result = super().pedantic(
-                calls.call, args=(steps,), setup=setup, teardown=teardown, rounds=self._job.rounds
-            )
+            super().pedantic(calls.call, args=(steps,), setup=setup, teardown=teardown, rounds=self._job.rounds)
         finally:
             # After an exception in a round. Otherwise the baton is back already, and this does nothing.
             self._baton.give_back("aborted")
         self._baton.take()
-        return result
 
 
-def find_foreign_modules(repository: Path) -> list[str]:
-    """Find modules imported from the files of a repository, except installed packages and the harness itself."""
-    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-    return [
-        name
-        for name, file in files.items()
-        if file
-        and (path := Path(file)).is_relative_to(repository)
-        and "site-packages" not in path.parts
-        and name.partition(".")[0] not in HARNESS_PACKAGES
-    ]
+@contextmanager
+def _without_alarm() -> Iterator[None]:
+    """Stop the process' alarm clock, with which a project limits the time of a test, and let it run on afterwards.
+
+    A measurement takes longer than the test, and waits for its turn in between; the conductor limits its time.
+    """
+    remaining = signal.setitimer(signal.ITIMER_REAL, 0) if hasattr(signal, "setitimer") else (0.0, 0.0)
+    try:
+        yield
+    finally:
+        if remaining[0]:
+            signal.setitimer(signal.ITIMER_REAL, *remaining)
 
 
 class _Calls:

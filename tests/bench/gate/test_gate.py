@@ -15,6 +15,7 @@ import pytest
 
 from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
+from bench.gate import clone
 from bench.gate import gate_run as command
 from bench.gate.decision import DECISION_POINTS, Verdict
 from bench.gate.gate_options import GateOptions
@@ -51,7 +52,7 @@ def here(command_line, arithmetic_here, monkeypatch):
 
     def run(project: Path, *arguments: object):
         monkeypatch.chdir(project)
-        monkeypatch.setattr(command, "PROJECT", project)
+        monkeypatch.setattr(clone, "PROJECT", project)
         monkeypatch.setattr(command, "measure_pairs", lambda *_: pytest.fail("something was measured"))
         suite = project.parent / "small.toml"
         return command_line("gate", "--against", "base", "--suite", suite, "--backend", "pytorch", *arguments)

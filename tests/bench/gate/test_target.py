@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -45,7 +47,9 @@ def here(command_line, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
     monkeypatch.setenv("SHORT_WARMUP", "yes")
 
-    def run(project: Path, test: str, *arguments: object):
+    def run(project: Path | None, test: str, *arguments: object):
+        if project is None:
+            return command_line("gate", "--target", test, *arguments)
         monkeypatch.chdir(project)
         return command_line(*command(project, test), *arguments)
 
@@ -119,11 +123,91 @@ def test_a_test_that_one_side_lacks(project, error_of):
 
 @pytest.mark.slow
 def test_a_package_that_comes_from_the_working_tree_is_refused(project, error_of):
-    """As with an editable install: both arms would measure the same code."""
+    """As with an editable install of packages in a folder that no file names: both arms would measure the same code."""
+    code = project / "code"
+    code.mkdir()
+    (project / "perceptron").rename(code / "perceptron")
     replace_in_file(
         project,
         "import numpy as np\nimport pytest\n",
-        f"import sys\nsys.path.insert(0, {str(project)!r})\nimport numpy as np\nimport pytest\n",
+        f"import sys\nsys.path.insert(0, {str(code)!r})\nimport numpy as np\nimport pytest\n",
         FILE,
     )
-    assert "was imported from the working tree" in error_of(project, "::test_training_step")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "code", "--amend")
+    git(project, "tag", "--force", "base")
+    line = error_of(project, "::test_training_step")
+    assert f"(base) was imported from {code}/perceptron/__init__.py, which is none of its files" in line
+
+
+#: A project with packages called as this suite's, in a folder `python`, whose tests have options, plugins, a time limit
+#: and claims about their own statistics. In the working tree, a step does four times the work.
+OTHER_PROJECT = {
+    "python/pyproject.toml": """
+[project]
+name = "other"
+version = "1"
+[tool.pytest.ini_options]
+addopts = "-p speed_plugin --size 3 -m 'not slow'"
+markers = ["slow"]
+""",
+    "python/speed_plugin.py": """
+import pytest
+
+@pytest.fixture
+def factor():
+    return 2
+""",
+    "python/conftest.py": """
+import signal, pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--size", type=int, default=0)
+
+@pytest.fixture(autouse=True)
+def limit():
+    def stop(*_):
+        raise TimeoutError("the test took more than 0.3 s")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+""",
+    "python/backends/__init__.py": "",
+    "python/backends/stepper.py": "LOOPS = 500\n\ndef step(n):\n    return sum(i * i for i in range(n * LOOPS))\n",
+    "python/tests/sizes.py": "SCALE = 2\n",
+    "python/tests/test_step.py": """
+import os, pytest
+from backends import stepper
+from tests.sizes import SCALE
+
+@pytest.mark.slow
+def test_step(benchmark, request, factor):
+    benchmark.pedantic(stepper.step, (request.config.getoption("size") * factor * SCALE,), rounds=7, iterations=2)
+    assert benchmark.stats["rounds"] == 7
+    assert benchmark.stats["mean"] < 0.02
+    assert os.path.exists("pyproject.toml")
+""",
+}
+
+
+@pytest.mark.slow
+def test_a_projects_own_sources_names_options_and_claims_are_kept(tmp_path, here, monkeypatch):
+    for name, text in OTHER_PROJECT.items():
+        (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / name).write_text(text)
+    (tmp_path / "small.toml").write_text(SUITE)
+    project = make_repository(tmp_path / "project")
+    # Both an installed copy and the working tree are on the path.
+    shutil.copytree(project / "python/backends", tmp_path / "installed/backends")
+    paths = (tmp_path / "installed", project / "python", os.environ["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
+    replace_in_file(project, "LOOPS = 500", "LOOPS = 2000", "python/backends/stepper.py")
+    monkeypatch.setattr(decision, "DECISION_POINTS", (2,))
+    monkeypatch.chdir(project / "python")
+    suite = ("--suite", tmp_path / "small.toml", "--threads", 1)
+    ended = here(None, "tests/test_step.py::test_step", "--against", "base", *suite, "--", "--size", 4)
+    assert "2 launch pairs" in ended.out, ended.out + ended.err
+    (change,) = re.findall(r"pair 2: step \+([\d.]+) %", ended.err)
+    assert 200 < float(change) < 400

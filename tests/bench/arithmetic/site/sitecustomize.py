@@ -10,9 +10,17 @@ import itertools
 import os
 import sys
 import time
+from pathlib import Path
 from types import MappingProxyType
 
-import backends
+PROJECT = str(Path(__file__).parents[4])
+#: The project is not on the path of a worker that runs another project's test.
+IS_TARGET_WORKER = any(argument.endswith("target_worker.py") for argument in sys.orig_argv)
+
+if IS_TARGET_WORKER:
+    sys.path.insert(0, PROJECT)
+
+import backends  # noqa: E402
 
 REAL = os.environ.get("REAL")
 
@@ -52,3 +60,6 @@ if os.environ.get("JUMPING_CLOCK"):
 
     time.time = lambda: real_time() + DAY * (-3) ** (next(jumps) % 5)
     datetime.datetime = Jumping
+
+if IS_TARGET_WORKER:
+    sys.path.remove(PROJECT)

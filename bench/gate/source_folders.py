@@ -1,0 +1,104 @@
+"""The source folders of a project: where its packages lie, as its own files declare it or as is usual."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+#: Folders that usually hold a project's packages, where no file declares another.
+USUAL_FOLDERS = ("src", "python", "lib")
+#: The files of which a project's folder has one.
+PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
+#: The keys below `tool` in pyproject.toml that name one folder.
+FOLDER_KEYS = ("maturin.python-source", "pdm.build.package-dir", "uv.build-backend.module-root")
+
+
+def list_source_folders(root: Path, test: Path) -> list[Path]:
+    """List the folders from which a project's packages are imported, the nearest to the test first.
+
+    Args:
+        root: folder with the files of a revision.
+        test: the test's file, in `root`.
+    """
+    found: dict[Path, None] = {}
+    for project in dict.fromkeys([*_list_projects(root, test), root]):
+        declared = list(_list_declared(project))
+        folders = [(project / name).resolve() for name in (*(declared or USUAL_FOLDERS), ".")]
+        found.update(dict.fromkeys(folder for folder in folders if _holds_packages(folder, root)))
+    return list(found)
+
+
+def list_distributions(root: Path, test: Path) -> list[str]:
+    """List the names under which the projects around a test are installed; the arguments are `list_source_folders`'."""
+    names = []
+    for project in _list_projects(root, test):
+        tables = _read_toml(project / "pyproject.toml")
+        names += [_read_key(tables, "project.name"), _read_key(tables, "tool.poetry.name")]
+        names.append(_read_setup_cfg(project).get("metadata", "name", fallback=None))
+    return [name for name in names if name]
+
+
+def _list_projects(root: Path, test: Path) -> list[Path]:
+    """The folders above a test that have a project's files, the nearest first."""
+    above = [folder for folder in test.parents if folder.is_relative_to(root)]
+    return [folder for folder in above if any((folder / name).is_file() for name in PROJECT_FILES)]
+
+
+def _holds_packages(folder: Path, root: Path) -> bool:
+    """Whether a folder in `root` exists and is not itself a package."""
+    return folder.is_relative_to(root.resolve()) and folder.is_dir() and not (folder / "__init__.py").exists()
+
+
+def _list_declared(project: Path) -> Iterator[str]:
+    """The folders that a project declares to its build backend: setuptools, Poetry, Hatch, PDM, Flit or maturin."""
+    tool = _read_toml(project / "pyproject.toml").get("tool", {})
+    setuptools = tool.get("setuptools", {})
+    yield from _list_setuptools_folders(setuptools.get("package-dir", {}))
+    find = setuptools.get("packages", {})
+    yield from find.get("find", {}).get("where", []) if isinstance(find, dict) else []
+    for package in tool.get("poetry", {}).get("packages", []):
+        yield package.get("from", "")
+    wheel = tool.get("hatch", {}).get("build", {}).get("targets", {}).get("wheel", {})
+    yield from (str(Path(package).parent) for package in wheel.get("packages", []))
+    yield from wheel["sources"] if isinstance(wheel.get("sources"), list) else ()
+    yield from filter(None, (_read_key(tool, key) for key in FOLDER_KEYS))
+    parser = _read_setup_cfg(project)
+    pairs = (line.partition("=") for line in parser.get("options", "package_dir", fallback="").splitlines())
+    yield from _list_setuptools_folders({name.strip(): folder.strip() for name, sign, folder in pairs if sign})
+    where = parser.get("options.packages.find", "where", fallback="")
+    yield from filter(None, (line.strip() for line in where.splitlines()))
+
+
+def _list_setuptools_folders(package_dir: Mapping[str, str]) -> Iterator[str]:
+    """The folders of setuptools' `package-dir`: that of all packages, and those that hold a single package."""
+    for package, folder in package_dir.items():
+        if not package:
+            yield folder
+        elif Path(folder).name == package:
+            yield str(Path(folder).parent)
+
+
+def _read_setup_cfg(project: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):
+        parser.read(project / "setup.cfg")
+    return parser
+
+
+def _read_key(table: Mapping[str, Any], key: str) -> str | None:
+    """The text at a dotted key; None if there is none."""
+    value: Any = table
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
