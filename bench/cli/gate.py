@@ -147,8 +147,6 @@ def gate(
     *pytest_arguments: Annotated[
         str,
         Parameter(
-            metavar="PYTEST-OPTION",
-            allow_leading_hyphen=True,
             group=OPTIONS,
             help="After `--`: options of pytest for --target, as `-- -p my_plugin`.",
         ),
