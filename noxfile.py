@@ -1,7 +1,7 @@
-"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `lint`, `targets`. They share one `.venv`.
+"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `lint`, `selftest`, `targets`.
 
 nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
-sessions ask nox for none (`python=False`) and share one that is filled here.
+sessions ask nox for none (`python=False`) and share one, `.venv`, that is filled here.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ def lint(session: nox.Session) -> None:
 def regress(session: nox.Session) -> None:
     """Did training become slower? `nox -s regress -- --against origin/main`."""
     session.run(python(session), "-m", "bench", "gate", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def selftest(session: nox.Session) -> None:
+    """Check that the harness measures correctly, on a quiet machine: before a change to measuring."""
+    session.run(python(session), "-m", "bench", "selftest", *session.posargs, external=True)
 
 
 @nox.session(python=False)

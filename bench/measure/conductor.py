@@ -221,7 +221,7 @@ class _LaunchWorkers:
         for number, order in enumerate(draw_balanced_orders(workers, rounds, draw), start=done + 1):
             for worker in order:
                 if worker in self.alive:
-                    self._run_round(worker, kind, number, steps[worker] + count_run_in_steps(steps[worker]))
+                    self._run_round(worker, kind, number, steps[worker])
         gpu = find_device(job.variant.device)
         self.device = read_state(gpu.index) if gpu else None
         self.counters.append((before, read_counters()))
@@ -273,9 +273,15 @@ class _LaunchWorkers:
         with self.note_death(worker):
             began = time.perf_counter()
             worker.hand_baton()
-            if worker.wait_for("round", "aborted", timeout=ROUND_TIMEOUT)["event"] == "aborted":
+            message = worker.wait_for("round", "aborted", timeout=ROUND_TIMEOUT)
+            if message["event"] == "aborted":
                 self._await_failure(worker, ROUND_TIMEOUT)
-            rate = steps * worker.job.images_per_step / (time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            if "run_in_s" in message:
+                seconds -= message["run_in_s"]
+            else:  # a worker of an older revision: its rate has the run-in's steps, which take longer than the others
+                steps += count_run_in_steps(steps)
+            rate = steps * worker.job.images_per_step / seconds
             self.watcher.on_round(worker.job.case, kind, number, worker.job.rounds, rate)
 
     def _await_rest(self, worker: WorkerProcess, timeout: float, *others: str) -> None:

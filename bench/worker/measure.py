@@ -67,10 +67,15 @@ def _run_rounds(kind: str, rounds: int, session: CaseSession, benchmark, ends_ph
     training = session.start_rounds(kind, lead + (steps + run_in) * rounds)
     training.advance(lead)  # no round contains a pipeline's start
 
+    run_in_s = 0.0
+
     def setup() -> None:
+        nonlocal run_in_s
         baton.take()
+        began = time.perf_counter()
         if run_in:
             training.advance(run_in)
+        run_in_s = time.perf_counter() - began
 
     baton.send("phase", name=f"{kind} rounds")
     baton.give_back("ready")
@@ -79,7 +84,7 @@ def _run_rounds(kind: str, rounds: int, session: CaseSession, benchmark, ends_ph
             training.advance,
             args=(steps,),
             setup=setup,
-            teardown=lambda steps: baton.give_back("round"),
+            teardown=lambda steps: baton.give_back("round", run_in_s=run_in_s),
             rounds=rounds,
         )
     finally:

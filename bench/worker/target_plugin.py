@@ -206,14 +206,19 @@ class InterleavedBenchmark(BenchmarkFixture):
         return Warmup(SINGLE_CALL_WARMUP, min(seconds), False)
 
     def _run_rounds(self, calls: _Calls, steps: int, run_in: int) -> None:
+        run_in_s = 0.0
+
         def setup() -> None:
+            nonlocal run_in_s
             self._baton.take()
+            began = time.perf_counter()
             calls.call(run_in)
             calls.prepare()
+            run_in_s = time.perf_counter() - began
 
         def teardown(steps: int) -> None:
             calls.clear()
-            self._baton.give_back("round")
+            self._baton.give_back("round", run_in_s=run_in_s)
 
         self._baton.send("phase", name=f"{KIND} rounds")
         self._baton.give_back("ready")
