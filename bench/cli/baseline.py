@@ -73,14 +73,19 @@ def save_baseline(name: str, run: str | None, by_branch: bool, results: Path) ->
     from bench.analysis import run_as_baseline
     from bench.gate.decision import DECISION_POINTS
     from bench.machine.environment import PROJECT
-    from bench.machine.git import try_git
+    from bench.machine.git import run_git
     from bench.measure import resume
     from bench.records import baseline as baselines
     from bench.records import store
 
-    branch = try_git(PROJECT, "symbolic-ref", "--quiet", "--short", "HEAD", timeout=None)
-    if by_branch and branch is None:
-        raise UserError("--branch needs a git checkout with a branch: leave it out, or check out a branch")
+    try:
+        branch = run_git(PROJECT, "symbolic-ref", "--short", "HEAD")
+    except UserError as error:
+        branch = None
+        if by_branch:
+            raise UserError(
+                f"--branch needs a git checkout with a branch ({error}): leave it out, or check out a branch"
+            ) from None
     if by_branch:
         name = f"{name}-{str(branch).replace('/', '-')}"
     baselines.build_path(results, name)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,10 +90,11 @@ def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: st
     from bench.plan.plan import make_plan
     from bench.records import store
     from bench.report import exporters
+    from bench.report.terminal import print_problem
 
     console = Console()
     with hold_lock("bench run", wait, console.print):
-        about: dict[str, Any] = describe_environment()
+        about: dict[str, Any] = describe_environment(partial(print_problem, console))
         if resume_run is None:
             plan = make_plan(request)
             about["run"] = _describe_run(plan, about)

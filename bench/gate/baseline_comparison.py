@@ -50,7 +50,7 @@ def compare_with_baseline(
         if kind not in ALLOWABLE_DIFFERENCES:
             raise make_unknown_error("difference", kind, ALLOWABLE_DIFFERENCES)
     base = baseline.find(options.results, options.baseline or "")
-    about: dict[str, Any] = describe_environment()
+    about: dict[str, Any] = describe_environment(say)
     now, cases = _select_cases(base, request)
     chosen = make_plan(now)
     notes = _accept_differences(

@@ -12,7 +12,11 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.machine.git import run_git
 
-COMMIT_AUTHOR = ("-c", "user.name=gate-selftest", "-c", "user.email=gate-selftest@localhost")
+COMMIT_AUTHOR = {
+    f"GIT_{role}_{field}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for field, value in (("NAME", "gate-selftest"), ("EMAIL", "gate-selftest@localhost"))
+}
 STEP_CODE = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
 IMAGE_CODE = "        return self.transform(self.images[index]), int(self.labels[index])\n"
 BUILD_CODE = "        self.checkpoint, self.initial_head = checkpoint, head\n"
@@ -106,7 +110,8 @@ def commit_change(plant: PlantedChange, repository: Path, clone: Path, step: flo
     Raises:
         UserError: the code that the change replaces is not there.
     """
-    run_git(repository, "clone", "--quiet", "--no-hardlinks", ".", str(clone))
+    cloning = {"GIT_ALLOW_PROTOCOL": "file"}
+    run_git(repository, "clone", "--quiet", "--no-hardlinks", ".", str(clone), variables=cloning)
     base = run_git(clone, "rev-parse", "HEAD")
     file = clone / plant.file
     code = file.read_text()
@@ -115,7 +120,7 @@ def commit_change(plant: PlantedChange, repository: Path, clone: Path, step: flo
             f"{plant.file} has changed, so that {plant.name!r} cannot be planted: adapt bench/gate/planted_changes.py"
         )
     file.write_text(code.replace(plant.old, plant.new(step)))
-    run_git(clone, *COMMIT_AUTHOR, "commit", "--quiet", "--all", "--message", plant.name)
+    run_git(clone, "commit", "--quiet", "--all", "--message", plant.name, variables=COMMIT_AUTHOR)
     return base
 
 

@@ -12,15 +12,22 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.machine.git import run_git
+from bench.machine.git import GitError, NotFetched, run_git
 from bench.records.digest import compute_digest
 
 #: The folder of each arm, in the scratch folder.
 BASE, HEAD = "base", "head"
+#: The index that git works with, and the folder of the objects that it writes, in the scratch folder.
+INDEX, OBJECTS = "index", "objects"
+#: How many blanks precede the path in an entry of `git status --porcelain=v2`, by kind: changed, renamed, unmerged.
+STATUS_FIELDS = {"1": 8, "2": 9, "u": 10}
+#: The mode of a submodule in an index.
+SUBMODULE_MODE = "160000 "
 #: A revision without this file has no workers that could be started.
 WORKER_FILE = "bench/worker/__main__.py"
 #: The files and folders that a training step can depend on.
@@ -56,17 +63,23 @@ def find_repository(folder: Path) -> Path:
     """Find the top folder of the repository that contains `folder`.
 
     Raises:
-        UserError: there is none, git is not installed, or a submodule is dirty.
+        UserError: there is none or it is bare, git is not installed or does not trust the repository, a merge is not
+            finished, or a submodule is dirty.
     """
-    if not shutil.which("git"):
-        raise UserError("git is not installed, and the gate compares git revisions: install it")
-    top = run_git(folder, "rev-parse", "--show-toplevel", message=f"{folder} is in no git repository: gate in a clone")
-    for line in run_git(folder, "status", "--porcelain=v2").splitlines():
-        kind, _, rest = line.partition(" ")
-        state = rest.split(" ", 2)[1] if kind in ("1", "2") else ""
-        if state.startswith("S") and state != "S...":
-            raise UserError(f"submodule {line.rsplit(' ', 1)[-1]} is dirty: commit or reset it")
-    return Path(top)
+    if run_git(folder, "rev-parse", "--is-inside-work-tree") != "true":
+        raise UserError(f"{folder} is in a bare repository, which has no working tree: use a clone")
+    top = Path(run_git(folder, "rev-parse", "--show-toplevel"))
+    status = run_git(top, "status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none")
+    for entry in status.split("\0"):
+        kind = entry[:1]
+        if entry[1:2] != " " or kind not in STATUS_FIELDS:  # an untracked file, or the old path of a renamed one
+            continue
+        _, state, submodule, *_, path = entry.split(" ", STATUS_FIELDS[kind])
+        if kind == "u":
+            raise UserError(f"{path} has a merge conflict ({state}): resolve it, and `git add` the file")
+        if submodule.startswith("S") and submodule != "S...":
+            raise UserError(f"submodule {path} is dirty: commit or reset it")
+    return top
 
 
 def resolve_revision(top: Path, name: str, needed: str = WORKER_FILE) -> str:
@@ -80,46 +93,124 @@ def resolve_revision(top: Path, name: str, needed: str = WORKER_FILE) -> str:
     Raises:
         UserError: no such revision (also if the clone is shallow), or it lacks the file.
     """
+    if name.startswith("-"):  # git would take it for an option
+        raise UserError(f"unknown revision {name!r}: name a branch, tag or commit")
     try:
-        commit = run_git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    except UserError:
-        if run_git(top, "rev-parse", "--is-shallow-repository") == "true":
-            raise UserError(
-                f"unknown revision {name!r} in a shallow clone: fetch all (fetch-depth: 0, or git fetch --unshallow)"
-            ) from None
-        raise UserError(f"unknown revision {name!r}: fetch it, or name a branch, tag or commit") from None
+        commit = run_git(top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except NotFetched:
+        raise
+    except GitError:
+        raise UserError(f"unknown revision {name!r}{_advise_fetch(top, name)}") from None
     if not run_git(top, "ls-tree", "--name-only", commit, "--", needed):
         what = "this suite" if needed == WORKER_FILE else "it"
         raise UserError(f"cannot compare: revision {name!r} has no {needed}: compare with one that has {what}")
     return commit
 
 
+def _advise_fetch(top: Path, name: str) -> str:
+    """What to do about a revision that the repository does not have.
+
+    Raises:
+        UserError: it has no commit at all.
+    """
+    run_git(top, "rev-list", "--max-count=1", "HEAD")
+    remote, _, branch = name.partition("/")
+    of_remote = branch and remote in run_git(top, "remote").splitlines()
+    fetch = f"git fetch {remote} {branch}:refs/remotes/{name}" if of_remote else None
+    if run_git(top, "rev-parse", "--is-shallow-repository") == "true":
+        only = f", or only this one ({fetch})" if fetch else ""
+        return f" in a shallow clone: fetch all (fetch-depth: 0, or git fetch --unshallow){only}"
+    return f": fetch it ({fetch})" if fetch else ": fetch it, or name a branch, tag or commit"
+
+
 def check_out(top: Path, base: str | None, scratch: Path) -> tuple[str, str]:
     """Write the files of commit `base` and those of the working tree into `scratch`; return the ids of both trees.
 
-    Without a base both arms get the working tree. Files that git ignores are left out.
+    Without a base both arms get the working tree. Git writes both from trees, so that both get the same treatment of
+    line ends, filters and sparse folders. Files that git ignores are left out.
+
+    Raises:
+        UserError: git cannot read a file, or cannot fetch an object that this clone lacks.
     """
-    objects = scratch / "objects"
-    objects.mkdir()
-    index = scratch / "index"
+    (scratch / OBJECTS).mkdir()
+    head_tree = _store_working_tree(top, scratch)
+    base_tree = head_tree if base is None else run_git(top, "rev-parse", f"{base}^{{tree}}")
+    for arm, tree in ((BASE, base_tree), (HEAD, head_tree)):
+        _write_tree(top, tree, scratch / arm, scratch)
+    return base_tree, head_tree
+
+
+def _store_working_tree(top: Path, scratch: Path) -> str:
+    """Store a working tree's files in git objects in the scratch folder; return the id of their tree."""
+    index = scratch / INDEX
+    if (own_index := _find_git_path(top, "index")).is_file():
+        # With its time: git reads the files again that are not older than the index.
+        shutil.copy2(own_index, index)
+    variables = {"GIT_INDEX_FILE": str(index), **_list_object_folders(top, scratch)}
+    _clear_marks(top, top, variables)
+    listed = run_git(
+        top, "ls-files", "--modified", "--deleted", "--others", "--exclude-standard", "-z", variables=variables
+    )
+    # Another repository in the working tree is listed as a folder, with a slash at the end.
+    changed = [path for path in listed.split("\0") if path and not path.endswith("/")]
+    # A file that a folder has replaced is not a file to add.
+    replaced = {path for path in changed if (top / path).is_dir() and not (top / path).is_symlink()}
+    others = [path for path in changed if path not in replaced]
+    for paths, how in ((replaced, ("--force-remove",)), (others, ("--add", "--remove", "--replace"))):
+        run_git(top, "update-index", *how, "-z", "--stdin", variables=variables, stdin="\0".join(paths))
+    return run_git(top, "write-tree", variables=variables)
+
+
+def _clear_marks(top: Path, folder: Path, variables: Mapping[str, str]) -> list[str]:
+    """Clear the marks in an index with which git overlooks files, where the working tree `top` has the file.
+
+    The marks are --skip-worktree, also of what a sparse checkout leaves out, and --assume-unchanged. Returns the paths.
+    """
+    listed = run_git(folder, "ls-files", "-v", "-z", variables=variables).split("\0")
+    entries = (entry.partition(" ") for entry in listed)
+    present = [path for mark, _, path in entries if (mark == "S" or mark.islower()) and os.path.lexists(top / path)]
+    for mark in ("--no-skip-worktree", "--no-assume-unchanged") if present else ():
+        run_git(folder, "update-index", mark, "-z", "--stdin", variables=variables, stdin="\0".join(present))
+    return present
+
+
+def _write_tree(repository: Path, tree: str, folder: Path, scratch: Path) -> None:
+    """Write the files of a tree into a folder, as a checkout does, and those of its submodules that are initialised."""
+    folder.mkdir(exist_ok=True)
+    (scratch / INDEX).unlink(missing_ok=True)
     variables = {
-        "GIT_INDEX_FILE": str(index),
-        "GIT_OBJECT_DIRECTORY": str(objects),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": _find_git_path(top, "objects"),
+        "GIT_DIR": run_git(repository, "rev-parse", "--absolute-git-dir"),
+        "GIT_WORK_TREE": str(folder),
+        "GIT_INDEX_FILE": str(scratch / INDEX),
+        **_list_object_folders(repository, scratch),
     }
+    run_git(folder, "read-tree", "-m", "-u", tree, variables=variables)
+    # A sparse checkout leaves out folders. The working tree may have files in them all the same.
+    if present := _clear_marks(repository, folder, variables):
+        run_git(folder, "checkout-index", "-z", "--stdin", variables=variables, stdin="\0".join(present))
+    for path, commit in list_submodules(folder, variables):
+        if is_initialised(repository / path):
+            try:
+                _write_tree(repository / path, commit, folder / path, scratch)
+            except GitError as error:
+                raise UserError(f"submodule {path} at commit {commit[:7]}: {error}: git -C {path} fetch") from None
 
-    def write(arm: str) -> str:
-        run_git(top, "checkout-index", "--all", f"--prefix={scratch / arm}/", variables=variables)
-        return run_git(top, "write-tree", variables=variables)
 
-    if base is not None:
-        run_git(top, "read-tree", base, variables=variables)
-        base_tree = write(BASE)
-        index.unlink()
-    if (own_index := Path(_find_git_path(top, "index"))).is_file():
-        shutil.copyfile(own_index, index)
-    run_git(top, "add", "--all", ".", variables=variables)
-    return write(BASE) if base is None else base_tree, write(HEAD)
+def list_submodules(folder: Path, variables: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """List the paths and commits of the submodules in the index of a repository.
+
+    Args:
+        folder: the repository's top folder.
+        variables: choose another index.
+    """
+    listed = run_git(folder, "ls-files", "--stage", "-z", variables=variables).split("\0")
+    entries = (entry.partition("\t") for entry in listed)  # mode commit stage<TAB>path
+    return [(path, about.split(" ")[1]) for about, _, path in entries if about.startswith(SUBMODULE_MODE)]
+
+
+def is_initialised(submodule: Path) -> bool:
+    """Whether a submodule has files."""
+    return (submodule / ".git").exists()
 
 
 def is_unchanged(scratch: Path) -> bool:
@@ -151,5 +242,11 @@ def list_cases(source: SourceTree, suite: str) -> set[tuple[str, str]] | None:
     return {(backend, task) for backend in backends for task in tasks}
 
 
-def _find_git_path(top: Path, name: str) -> str:
-    return str((top / run_git(top, "rev-parse", "--git-path", name)).absolute())
+def _list_object_folders(repository: Path, scratch: Path) -> dict[str, str]:
+    """The variables with which git reads a repository's objects, and writes new ones into the scratch folder."""
+    objects = str(_find_git_path(repository, "objects")).replace("\\", r"\\").replace('"', r"\"")
+    return {"GIT_OBJECT_DIRECTORY": str(scratch / OBJECTS), "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{objects}"'}
+
+
+def _find_git_path(repository: Path, name: str) -> Path:
+    return (repository / run_git(repository, "rev-parse", "--git-path", name)).absolute()

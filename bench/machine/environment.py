@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,8 +19,9 @@ from typing import Any
 
 import psutil
 
+from bench.errors import UserError
 from bench.machine import gpu
-from bench.machine.git import try_git
+from bench.machine.git import TIMEOUT_SECONDS, run_git
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -82,10 +83,13 @@ _SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
 _FOLDERS = re.compile(r"(?:[~.]{0,2}/)(?:[^/\s:;,=]+/)*(?=[^/\s:;,=]*)")
 
 
-def describe_environment() -> dict[str, object]:
+def describe_environment(say: Callable[[str], object] | None = None) -> dict[str, object]:
     """Describe the machine and the software, JSON-ready, in less than half a second; None for what is not known.
 
     Memory is in bytes; `cpu.quota` is in CPUs, None without a quota of a control group.
+
+    Args:
+        say: called with a line if the revision of a git checkout cannot be recorded.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,7 +110,7 @@ def describe_environment() -> dict[str, object]:
         },
         "packages": list_packages(),
         "variables": list_variables(os.environ),
-        "git": describe_git(PROJECT),
+        "git": describe_git(PROJECT, say),
         "gpus": [_describe_gpu(device) for device in gpu.list_devices()],
     }
 
@@ -188,15 +192,26 @@ def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def describe_git(project: Path) -> dict[str, object] | None:
-    """Revision, its time, and whether tracked files differ from it; None outside a git checkout."""
+def describe_git(project: Path, say: Callable[[str], object] | None = None) -> dict[str, object] | None:
+    """Revision, its time, and whether tracked files differ from it; only the `problem` if git fails.
+
+    None outside a git checkout.
+
+    Args:
+        project: the top folder of the checkout.
+        say: called with a line if git fails.
+    """
     if not (project / ".git").exists():
         return None
-    shown = try_git(project, "show", "--no-patch", "--format=%H %cI", "HEAD")
-    status = try_git(project, "status", "--porcelain", "--untracked-files=no")
-    if not shown or status is None:
-        return None
-    revision, time = shown.split()
+    options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=none")
+    try:
+        shown = run_git(project, "rev-list", "--max-count=1", "--format=%H %cI", "HEAD", timeout=TIMEOUT_SECONDS)
+        status = run_git(project, "status", *options, timeout=TIMEOUT_SECONDS)
+    except UserError as error:
+        if say is not None:
+            say(f"The git revision is not recorded: {error}")
+        return {"problem": _FOLDERS.sub("…/", str(error))}
+    revision, time = shown.splitlines()[-1].split()  # the line before it is for programs
     return {"revision": revision, "time": time, "dirty": bool(status)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 
@@ -12,5 +13,5 @@ def compute_digest(path: Path) -> str:
     result = hashlib.sha256()
     for file in files:
         if file.is_file() and "__pycache__" not in file.parts:
-            result.update(f"{file.relative_to(path)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+            result.update(os.fsencode(f"{file.relative_to(path)}\0") + hashlib.sha256(file.read_bytes()).digest())
     return result.hexdigest()

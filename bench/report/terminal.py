@@ -47,6 +47,11 @@ def print_missing(console: Console, banner: str | None, skipped: Mapping[str, st
         console.print(f"Skipped: {case}: {reason}", style="yellow", markup=False)
 
 
+def print_problem(console: Console, line: str) -> None:
+    """Print a line about something that is missing and does not stop a run."""
+    console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
 def print_tables(report: Report, console: Console) -> None:
     """Print the report's tables on a console, in its width and its colours."""
     for table in report.tables:

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.measure.machine_lock import hold_lock
 from bench.plan.request import Request
 from bench.records import store
 from bench.report import exporters
-from bench.report.terminal import print_missing, render_table
+from bench.report.terminal import print_missing, print_problem, render_table
 from bench.sweep import sweep_frames, sweep_record
 from bench.sweep.grid import Grid, build_grid
 from bench.sweep.sweep_launches import CacheSettings, SweepOutput, run_fine_tunes
@@ -62,7 +63,7 @@ def run_sweep(
     if resume_run is None:
         options = SweepOptions(request, parse_axes(values, settings), target, recompute)
     with hold_lock("bench sweep", wait, console.print):
-        about: dict[str, Any] = describe_environment()
+        about: dict[str, Any] = describe_environment(partial(print_problem, console))
         done: list[SweepRecord] = []
         if resume_run is None:
             grid = build_grid(options)

@@ -11,11 +11,12 @@ from rich.table import Table
 from bench.analysis import run_as_baseline
 from bench.analysis.metrics import METRICS
 from bench.errors import UserError, make_unknown_error
-from bench.machine.git import try_git
+from bench.machine.git import GitError, NotFetched, run_git
 from bench.records import baseline, store
 from bench.records.baseline import Baseline
 from bench.records.checksummed_json import parse_checksummed_json
 from bench.report.metric_format import choose_unit, format_figure
+from bench.report.terminal import print_problem
 from bench.trend import series
 from bench.trend.series import Series
 
@@ -62,7 +63,7 @@ def _read_runs(results: Path, console: Console) -> Iterator[Baseline]:
         try:
             yield run_as_baseline.build_baseline(run.name, run, {}, None, fewest=1)
         except UserError as error:
-            console.print(str(error), style="yellow", markup=False, soft_wrap=True)
+            print_problem(console, str(error))
 
 
 def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseline]:
@@ -71,10 +72,10 @@ def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseli
     folder = path.absolute().parent
     if not folder.is_dir():
         baseline.find(results, name)
-    commits = try_git(folder, "log", "--format=%H", "--", path.name, timeout=None)
-    if commits is None:
-        raise UserError(f"{folder} is not in a git repository, which --history needs")
-    contents = [try_git(folder, "show", f"{commit}:./{path.name}", timeout=None) for commit in commits.split()]
+    commits = run_git(folder, "rev-list", "HEAD", "--", path.name).split()
+    if run_git(folder, "rev-parse", "--is-shallow-repository") == "true":
+        print_problem(console, "This clone is shallow, and older commits are left out: git fetch --unshallow")
+    contents = [_read_committed(folder, f"{commit}:./{path.name}") for commit in commits]
     seen = set()
     for text in [*contents, path.read_text() if path.is_file() else None]:
         if text is None or text.strip() in seen:
@@ -86,6 +87,16 @@ def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseli
             console.print(f"a version of {path.name} is left out: {error}", style="yellow", markup=False)
     if not seen:
         baseline.find(results, name)
+
+
+def _read_committed(folder: Path, name: str) -> str | None:
+    """The content of a file in a commit; None if the commit removed it."""
+    try:
+        return run_git(folder, "cat-file", "blob", name)
+    except NotFetched:
+        raise
+    except GitError:
+        return None
 
 
 def _build_table(one: Series) -> Table:

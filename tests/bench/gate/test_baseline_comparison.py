@@ -161,7 +161,7 @@ def test_baselines_are_listed_shown_and_removed(folder, capsys, monkeypatch):
     assert "pipeline" in shown
     assert " ms" in shown
     assert " MB" in shown
-    monkeypatch.setattr("bench.machine.git.try_git", lambda *_, **__: "feature/x")
+    monkeypatch.setattr("bench.machine.git.run_git", lambda *_, **__: "feature/x")
     command.save_baseline("main", None, True, results)
     assert [path.stem for path in baseline.list_files(results)] == ["main", "main-feature-x"]
     command.remove_baseline("main", results)

@@ -8,7 +8,7 @@ import pytest
 from bench.analysis.metrics import resolve_margins
 from bench.gate import error_rates, planted_changes
 from bench.gate.decision import DECISION_POINTS
-from tests.bench.gate.repository import git, make_repository
+from tests.bench.gate.repository import git, make_repository, write_program
 from tests.bench.processes import PROJECT
 
 ALL = (planted_changes.make_slower_step(0.03), *planted_changes.OTHER_CHANGES)
@@ -25,6 +25,20 @@ def test_a_planted_change_is_one_real_commit_that_compiles(plant, tmp_path):
     assert git(tmp_path / "clone", "diff", "--name-only", base, "HEAD") == plant.file
     compile((tmp_path / "clone" / plant.file).read_text(), plant.file, "exec")
     assert git(folder, "status", "--porcelain") == ""
+
+
+def test_the_users_configuration_stops_no_planted_change(tmp_path, monkeypatch):
+    """It asks for signatures and hooks, and forbids clones of folders."""
+    write_program(tmp_path / "hooks/pre-commit", "exit 1")
+    sections = {"commit": "gpgSign = true", "gpg": "program = false", "user": "useConfigOnly = true"}
+    sections |= {"core": f"hooksPath = {tmp_path}/hooks", 'protocol "file"': "allow = never"}
+    (tmp_path / "config").write_text("".join(f"[{name}]\n{setting}\n" for name, setting in sections.items()))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    plant = ALL[0]
+    (tmp_path / "project" / plant.file).parent.mkdir(parents=True)
+    (tmp_path / "project" / plant.file).write_text((PROJECT / plant.file).read_text())
+    planted_changes.commit_change(plant, make_repository(tmp_path / "project"), tmp_path / "clone", step=0.005)
+    assert git(tmp_path / "clone", "log", "--max-count=1", "--format=%an") == "gate-selftest"
 
 
 @pytest.mark.slow

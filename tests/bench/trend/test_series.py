@@ -121,6 +121,14 @@ def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch
     shown = capsys.readouterr().out
     assert shown.count("run") > 12
     assert "pytorch/default cifar10-resnet18, pipeline: 20.0% slower since 2026-01-07 (commits " in shown
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tmp_path}", "shallow")
+    command.show_trends([], ["pipeline"], "main", tmp_path / "shallow/results")
+    shown = capsys.readouterr().out
+    assert "This clone is shallow, and older commits are left out: git fetch --unshallow" in shown
+    assert "1 runs; finding a change needs" in shown
+    (tmp_path / ".git").rename(tmp_path / "hidden")
+    with pytest.raises(UserError, match="baselines is in no git repository: use a clone"):
+        command.show_trends([], ["pipeline"], "main", results)
 
 
 def test_the_command_shows_the_published_runs_and_says_what_there_is(capsys, monkeypatch):
