@@ -116,7 +116,9 @@ def _compare_side_by_side(
             passed = f"Passed: nothing that training depends on has changed since {options.against}."
             return [], {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
         with lock_machine():
-            arms = _make_arms(options, commit, scratch, say)
+            arms = {
+                arm: replace(tree, repository=top) for arm, tree in _make_arms(options, commit, scratch, say).items()
+            }
             cases = list(_list_cases(options, test, top, arms, request))
             for source in arms.values():
                 source_trees.compile_byte_code(source, *(["."] if options.target else []))

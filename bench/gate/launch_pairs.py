@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from backends.task import Variant
 from bench.errors import UserError
 from bench.gate.judgement import LaunchPair
+from bench.gate.missing_file import explain_missing_file
 from bench.gate.source_folders import list_distributions, list_source_folders
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
@@ -213,9 +214,10 @@ def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[
     """Raise a `UserError` if the worker of an arm died, or ran other code than the arm's."""
     if outcome.failure:
         lines = "; ".join(line.strip() for line in outcome.failure.last_lines[-3:] if line.strip())
+        missing = explain_missing_file(source, (outcome.failure.reason, *outcome.failure.last_lines))
         raise UserError(
             f"cannot compare: the worker of {name} in {source.name} died in {outcome.failure.phase}: "
-            f"{outcome.failure.reason}{f' ({lines})' if lines else ''}"
+            f"{outcome.failure.reason}{f' ({lines})' if lines else ''}{f': {missing}' if missing else ''}"
         )
     # Workers of older revisions send no such message.
     if foreign := outcome.messages.get("imported", {}).get("foreign"):

@@ -52,11 +52,13 @@ class SourceTree:
         root: folder with its files, in the scratch folder.
         python: the interpreter for them.
         name: the arm's name in messages.
+        repository: the top folder of the working tree; None if a missing file of it is not explained.
     """
 
     root: Path
     python: Path
     name: str
+    repository: Path | None = None
 
 
 def find_repository(folder: Path) -> Path:

@@ -116,6 +116,17 @@ def test_a_test_that_cannot_be_gated(project, error_of, test, message):
     assert message in error_of(project, test)
 
 
+@pytest.mark.slow
+def test_a_generated_module_that_git_ignores_is_named(project, error_of):
+    (project / ".gitignore").write_text("_version.py\n")
+    (project / "perceptron/_version.py").write_text("VERSION = 1\n")
+    replace_in_file(project, "import numpy as np\n", "import numpy as np\nfrom perceptron._version import VERSION\n")
+    assert error_of(project, "::test_training_step").endswith(
+        "git ignores perceptron/_version.py, so that no revision's folder has it: commit it to both revisions, or let "
+        "the code do without it"
+    )
+
+
 def test_a_test_that_one_side_lacks(project, error_of):
     (project / FILE).rename(project / "moved.py")
     assert "cannot compare: the working tree has no tests/test_training_speed.py" in error_of(project, "")
