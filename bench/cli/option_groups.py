@@ -3,6 +3,8 @@
 A group is a frozen dataclass. `make_request` combines the values of several groups in a `bench.plan.request.Request`.
 """
 
+import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from bench.plan.request import Request
 
 Converter = Callable[[Any, tuple[Token, ...]], Any]
-Names = tuple[str, ...]
 
 OPTIONS = Group("Options", sort_key=1)
 TASK = Group("Task", sort_key=2)
@@ -57,6 +58,17 @@ def make_number_parameter(least: float | None = None, kind: type[int] | type[flo
     return Parameter(converter=convert)
 
 
+def read_names(_: Any, tokens: tuple[Token, ...]) -> tuple[str, ...]:
+    """Read the values of an option that may be repeated. A value given again counts once, and a line says so."""
+    counts = Counter((token.keyword, token.value) for token in tokens)
+    for (option, value), count in counts.items():
+        if count > 1:
+            print(f"bench: {option} {value} is given {count} times and counts once", file=sys.stderr)
+    return tuple(dict.fromkeys(token.value for token in tokens))
+
+
+#: The values of an option that may be repeated.
+Names = Annotated[tuple[str, ...], Parameter(converter=read_names, n_tokens=1)]
 Share = Annotated[
     float, Parameter(converter=make_converter(amounts.parse_share), allow_leading_hyphen=True, metavar="PERCENT")
 ]

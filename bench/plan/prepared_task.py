@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -43,14 +43,40 @@ def prepare_tasks(request: Request, suite: Suite) -> tuple[PreparedTask, ...]:
     """Prepare the requested tasks, or else the suite's.
 
     Raises:
-        UserError: a task cannot be prepared, or no task can use the checkpoint.
+        UserError: a task cannot be prepared, two are the same, or no task can use the checkpoint.
         Unavailable: images or weights are not on this machine and cannot be obtained.
     """
     entries = tuple(SuiteEntry(task=name) for name in request.tasks) or suite.entries
+    _refuse_equal_entries(request, suite, entries)
     tasks = tuple(prepare_task(request, suite, entry) for entry in entries)
     if request.checkpoint is not None and all(one.task.weights == "random" for one in tasks):
         raise UserError(f"--checkpoint {request.checkpoint}: the weights are random: use one of the two options")
     return tasks
+
+
+def _refuse_equal_entries(request: Request, suite: Suite, entries: Sequence[SuiteEntry]) -> None:
+    """Refuse tasks that are the same with the request's overrides: their records would have the same names.
+
+    Raises:
+        UserError: two are the same; the line names them, and what to leave out.
+    """
+    found: dict[str, SuiteEntry] = {}
+    for entry in entries:
+        task, _ = override_task(entry.task, {**entry.override, **request.overrides})
+        limited = task.model_copy(update={"train_limit": task.train_limit or suite.most_training_images})
+        if (first := found.setdefault(limited.hash, entry)) is not entry:
+            both = f"{_describe_entry(first)} and {_describe_entry(entry)} are the same task"
+            before = [override_task(one.task, one.override)[0] for one in (first, entry)]
+            fields = [name for name in request.overrides if getattr(before[0], name) != getattr(before[1], name)]
+            if fields:
+                options = " and ".join(map(_format_option, fields))
+                raise UserError(f"{both} with {options}: leave that out, or name one task with --task")
+            raise UserError(f"{both}: name each task once{'' if request.tasks else f' in suite {suite.name}'}")
+
+
+def _describe_entry(entry: SuiteEntry) -> str:
+    fields = ", ".join(f"{name} = {value}" for name, value in entry.override.items())
+    return f"{entry.task} ({fields})" if fields else entry.task
 
 
 def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedTask:
@@ -104,10 +130,14 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
             values = map(str, get_args(Task.model_fields[field].annotation))
             raise make_unknown_error(field.replace("_", " "), str(first["input"]), values) from None
         message = first["msg"].removeprefix("Value error, ")
-        option = f"--{str(first['loc'][0]).replace('_', '-')} {first['input']}: " if first["loc"] else ""
+        option = f"{_format_option(str(first['loc'][0]))} {first['input']}: " if first["loc"] else ""
         raise UserError(f"{option}{message[0].lower()}{message[1:]}") from None
     changed = tuple(name for name in overrides if getattr(task, name) != getattr(table_entry, name))
     return task, changed
+
+
+def _format_option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 def check_batch_size(task: Task, train: int, test: int) -> None:

@@ -87,6 +87,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, list[str]]:
             raise UserError(f"--knob {setting}: use a whole number from 1 on")
         if knob in KNOBS and value not in (known := _list_values(knob)):
             raise make_unknown_error(f"value of the knob {knob}", value, known)
+        value = str(int(value)) if knob == THREADS else value  # 02 is 2
         parsed.setdefault(knob, [])
         if value not in parsed[knob]:
             parsed[knob].append(value)

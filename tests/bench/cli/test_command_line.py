@@ -139,7 +139,7 @@ def get_error(bench, tmp_path):
             "a profile has one case, not pytorch/default, pytorch/nhwc: name one variant",
         ),
         (
-            ["profile", "pytorch", "--task", "embedded", "--weights", "random", "--task", "embedded"],
+            ["profile", "pytorch", "--suite", "offline", "--weights", "random"],
             "a profile has one task, not 2: name one with --task",
         ),
         (

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from bench.cli.app import app
-from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request
+from bench.cli.gate import parse_margins
+from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request, read_names
 from bench.machine.environment import PROJECT
 
 COMMANDS = [name for name in app if not name.startswith("-")]
@@ -81,6 +83,30 @@ def test_every_command_that_trains_takes_a_suite_and_tasks(run_to_request, comma
     )
     assert (made.suite, made.tasks) == ("quick", ("tutorial", "embedded"))
     assert made.overrides == {"seed": 2}, "the last one counts"
+
+
+def test_a_value_given_twice_counts_once_and_a_line_says_so(command_line, monkeypatch):
+    found: list[Any] = []
+    monkeypatch.setattr(TARGETS["parity"], found.append)
+    tasks = ("--task", "embedded", "--task=tutorial", "--task", "embedded", "--task", "embedded")
+    ended = command_line("parity", *tasks, "--backend", "keras", "--backend=keras", "--knob", "layout=nhwc")
+    assert (found[0].tasks, found[0].backends) == (("embedded", "tutorial"), ("keras",))
+    assert found[0].knobs == ("layout=nhwc",)
+    assert ended.err.splitlines() == [
+        "bench: --task embedded is given 3 times and counts once",
+        "bench: --backend keras is given 2 times and counts once",
+    ]
+
+
+def test_every_option_that_may_be_repeated_counts_a_value_once():
+    commands = [app[name] for name in COMMANDS if app[name].default_command]
+    arguments = [
+        one for command in commands for one in command.assemble_argument_collection() if "tuple" in str(one.hint)
+    ]
+    converters = {argument.name: argument.parameter.converter for argument in arguments}
+    assert converters.pop("--margin") is parse_margins, "of each metric the last one counts"
+    assert converters.keys() >= {"--task", "--backend", "--variant", "--knob", "--against-package", "--allow", "--set"}
+    assert set(converters.values()) == {read_names}
 
 
 def test_a_case_may_be_a_backend_with_its_variant(run_to_request):

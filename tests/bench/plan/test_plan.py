@@ -135,5 +135,52 @@ def test_backends_named_twice_run_once():
     assert find_usable_backends(["keras", "pytorch", "keras"])[0] == ("keras", "pytorch")
 
 
+@pytest.mark.parametrize(
+    ("entries", "request_fields", "line"),
+    [
+        (
+            [{"task": "cifar10-resnet18"}, {"task": "cifar10-resnet18", "override": {"batch_size": 32}}],
+            {"overrides": {"epochs": 1, "batch_size": 8}},
+            "cifar10-resnet18 and cifar10-resnet18 (batch_size = 32) are the same task with --batch-size: leave that "
+            "out, or name one task with --task",
+        ),
+        (
+            [{"task": "embedded"}, {"task": "embedded", "override": {"seed": 0}, "fine_tune": False}],
+            {},
+            "embedded and embedded (seed = 0) are the same task: name each task once in suite twice",
+        ),
+        (
+            [{"task": "embedded"}, {"task": "embedded", "override": {"train_limit": 500}}],
+            {},
+            "embedded and embedded (train_limit = 500) are the same task: name each task once in suite twice",
+        ),
+        (
+            [{"task": "embedded"}],
+            {"tasks": ["embedded", "embedded"]},
+            "embedded and embedded are the same task: name each task once",
+        ),
+    ],
+)
+def test_tasks_that_are_the_same_are_refused_before_anything_is_loaded(offline, entries, request_fields, line):
+    twice = suite.Suite(
+        name="twice",
+        description="d",
+        launches=1,
+        rounds=2,
+        round_seconds=0.1,
+        most_training_images=500,
+        entries=entries,
+    )
+    with pytest.raises(UserError) as raised:
+        make_plan(Request(suite=twice, **request_fields))
+    assert str(raised.value) == line
+
+
+def test_the_tasks_of_the_projects_suites_differ():
+    for name in suite.list_names():
+        hashes = [override_task(entry.task, entry.override)[0].hash for entry in suite.load(name).entries]
+        assert len(set(hashes)) == len(hashes), name
+
+
 def test_the_suite_that_may_fall_back_exists_and_needs_data():
     assert {entry.task for entry in suite.load(Request.suite).entries} == {"cifar10-resnet18"}

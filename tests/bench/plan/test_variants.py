@@ -38,7 +38,7 @@ def test_a_knob_given_twice_makes_one_case_for_each_value():
 
 
 def test_threads_are_a_knob_too():
-    one, two = parse("threads=1", "threads=2")
+    one, two = parse("threads=1", "threads=2", "threads=02")
     assert (one.name, one.threads, two.threads) == ("1threads", 1, 2)
 
 
