@@ -9,6 +9,8 @@ import pytest
 
 #: Variables that would lead a test to the user's files or to the network.
 PRIVATE = ("HEADTOHEAD_CIFAR10_URL", "HEADTOHEAD_WEIGHTS_MIRROR", "PYTEST_ADDOPTS")
+#: Variables of a git hook, in which tests would change the repository whose hook it is.
+OF_A_HOOK = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
@@ -19,6 +21,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
-        for name in (*PRIVATE, NO_BYTE_CODE):
+        for name in (*PRIVATE, *OF_A_HOOK, NO_BYTE_CODE):
             patch.delenv(name, raising=False)
         yield folder

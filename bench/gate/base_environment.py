@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.cache.home import get_home
 from bench.errors import UserError
+from bench.machine.git import select_variables
 
 #: The name that a requirement begins with (PEP 508).
 PACKAGE_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -127,7 +128,8 @@ def _read_requirements(root: Path) -> list[str]:
 
 def _run(command: list[str]) -> str:
     """What the command prints; a failure is a `UserError` with its last line."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = select_variables(os.environ)  # pip runs git, and a hook's index is not for that
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise UserError(f"the base's environment cannot be made ({last}): make one and give it as --base-env")

@@ -24,8 +24,8 @@ from bench.records.digest import compute_digest
 BASE, HEAD = "base", "head"
 #: The index that git works with, and the folder of the objects that it writes, in the scratch folder.
 INDEX, OBJECTS = "index", "objects"
-#: How many blanks precede the path in an entry of `git status --porcelain=v2`, by kind: changed, renamed, unmerged.
-STATUS_FIELDS = {"1": 8, "2": 9, "u": 10}
+#: How many blanks precede the path in an entry of `git status --porcelain=v2`, by kind: changed and unmerged.
+STATUS_FIELDS = {"1": 8, "u": 10}
 #: The mode of a submodule in an index.
 SUBMODULE_MODE = "160000 "
 #: A revision without this file has no workers that could be started.
@@ -71,10 +71,11 @@ def find_repository(folder: Path) -> Path:
     if run_git(folder, "rev-parse", "--is-inside-work-tree") != "true":
         raise UserError(f"{folder} is in a bare repository, which has no working tree: use a clone")
     top = Path(run_git(folder, "rev-parse", "--show-toplevel"))
-    status = run_git(top, "status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none")
-    for entry in status.split("\0"):
+    # To find renames, git would read content, which a partial clone may have to fetch.
+    options = ("--porcelain=v2", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none")
+    for entry in run_git(top, "status", *options).split("\0"):
         kind = entry[:1]
-        if entry[1:2] != " " or kind not in STATUS_FIELDS:  # an untracked file, or the old path of a renamed one
+        if kind not in STATUS_FIELDS:
             continue
         _, state, submodule, *_, path = entry.split(" ", STATUS_FIELDS[kind])
         if kind == "u":
@@ -155,12 +156,18 @@ def _store_working_tree(top: Path, scratch: Path) -> str:
     )
     # Another repository in the working tree is listed as a folder, with a slash at the end.
     changed = [path for path in listed.split("\0") if path and not path.endswith("/")]
-    # A file that a folder has replaced is not a file to add.
-    replaced = {path for path in changed if (top / path).is_dir() and not (top / path).is_symlink()}
-    others = [path for path in changed if path not in replaced]
-    for paths, how in ((replaced, ("--force-remove",)), (others, ("--add", "--remove", "--replace"))):
+    present = [path for path in changed if _has_file(top, path)]
+    gone = set(changed).difference(present)
+    for paths, how in ((gone, ("--force-remove",)), (present, ("--add", "--replace"))):
         run_git(top, "update-index", *how, "-z", "--stdin", variables=variables, stdin="\0".join(paths))
     return run_git(top, "write-tree", variables=variables)
+
+
+def _has_file(top: Path, path: str) -> bool:
+    """Whether a working tree has a file, and not a folder in its place or a link in place of a folder above it."""
+    file = top / path
+    is_below_link = any((top / folder).is_symlink() for folder in Path(path).parents[:-1])
+    return (file.is_symlink() or file.is_file()) and not is_below_link
 
 
 def _clear_marks(top: Path, folder: Path, variables: Mapping[str, str]) -> list[str]:

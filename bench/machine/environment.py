@@ -203,7 +203,7 @@ def describe_git(project: Path, say: Callable[[str], object] | None = None) -> d
     """
     if not (project / ".git").exists():
         return None
-    options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=none")
+    options = ("--porcelain", "--no-renames", "--untracked-files=no", "--ignore-submodules=none")
     try:
         shown = run_git(project, "rev-list", "--max-count=1", "--format=%H %cI", "HEAD", timeout=TIMEOUT_SECONDS)
         status = run_git(project, "status", *options, timeout=TIMEOUT_SECONDS)

@@ -88,7 +88,7 @@ def run_git(
     try:
         process = subprocess.Popen(
             ["git", *settings, "-C", str(folder), *arguments],
-            env=_select_variables(os.environ) | VARIABLES | dict(variables or {}),
+            env=select_variables(os.environ) | VARIABLES | dict(variables or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -111,7 +111,8 @@ def run_git(
     return os.fsdecode(out).removesuffix("\n")
 
 
-def _select_variables(environment: Mapping[str, str]) -> dict[str, str]:
+def select_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the variables that lead git to another repository or change its output, for a program that runs git."""
     return {
         name: value
         for name, value in environment.items()

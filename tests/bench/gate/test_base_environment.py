@@ -135,3 +135,9 @@ def test_a_base_with_other_dependencies_runs_with_them_and_so_does_another_packa
         assert bench.end() == 2
     assert f"the working tree against {package}" in bench.stderr
     assert "6 launch pairs, the fewest for a verdict" in bench.stderr
+
+
+def test_the_git_that_pip_runs_does_not_get_the_index_of_a_hook(monkeypatch):
+    monkeypatch.setenv("GIT_INDEX_FILE", "/a/hooks/index.lock")
+    code = "import os; print(os.environ.get('GIT_INDEX_FILE'), 'PATH' in os.environ)"
+    assert base_environment._run([sys.executable, "-c", code]) == "None True\n"

@@ -14,7 +14,7 @@ from bench.gate import source_trees
 from bench.gate.source_trees import BASE, HEAD
 from tests.bench.gate.repository import git, make_repository, read_hook_variables
 
-FILES = {"a/x.py": "x = 1\n", "b/y.py": "y = 1\n", "top.py": "z = 1\n"}
+FILES = {"a/x.py": "x = 1\n", "b/y.py": "y = 1\n", "c/z.py": "z = 1\n", "top.py": "t = 1\n"}
 #: The file that a revision needs.
 NEEDED = "top.py"
 
@@ -90,8 +90,11 @@ def test_changes_of_every_kind_are_in_the_head(repository, check_out):
     write_files(repository, {"b": "a file now"})
     (repository / "top.py").unlink()
     write_files(repository, {"top.py/inside.py": "i"})
+    shutil.rmtree(repository / "c")
+    (repository / "c").symlink_to("a")
     (repository / "another").mkdir()
     git(repository / "another", "init", "--quiet")  # another repository: its files are not this one's
+    # The link `c` points to a folder, whose files are not listed twice.
     expected = {"a/x.py": "x = 2\n", 'new\nline "q".py': "n", os.fsdecode(b"\xff.py"): "b", "later.py": "l"}
     assert check_out(repository) == (FILES, expected | {"b": "a file now", "top.py/inside.py": "i"}, True)
 
@@ -119,12 +122,12 @@ def test_marks_that_hide_a_change_hide_it_from_git_only(repository, check_out):
 @pytest.mark.parametrize("index", ["--no-sparse-index", "--sparse-index"])
 def test_both_arms_of_a_sparse_checkout_have_its_folders(repository, check_out, index):
     git(repository, "sparse-checkout", "set", "--cone", index, "a")
-    of_cone = {name: text for name, text in FILES.items() if not name.startswith("b/")}
+    of_cone = {name: FILES[name] for name in ("a/x.py", "top.py")}
     assert check_out(repository) == (of_cone, of_cone, False)
     # Files outside of these folders that are there all the same.
     more = {"b/y.py": "y = 2\n", "b/new.py": "n", "a/x.py": "x = 2\n"}
     write_files(repository, more)
-    assert check_out(repository) == (FILES, FILES | more, True)
+    assert check_out(repository) == (of_cone | {"b/y.py": FILES["b/y.py"]}, of_cone | more, True)
 
 
 def test_linked_worktrees_of_bare_repositories_and_odd_folders(original, tmp_path, check_out, error_of):
@@ -147,7 +150,7 @@ def test_a_repository_with_longer_hashes(tmp_path, check_out):
 def test_line_ends_and_filters_are_the_same_in_both_arms(repository, check_out, error_of, monkeypatch, tmp_path):
     (tmp_path / "config").write_text("[core]\nautocrlf = true\nsafecrlf = true\nsplitIndex = true\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
-    write_files(repository, {"b/y.py": "y = 2\r\n", "top.py": "z = 1\n"})
+    write_files(repository, {"b/y.py": "y = 2\r\n", "top.py": FILES["top.py"]})
     with_ends = {name: text.replace("\n", "\r\n") for name, text in FILES.items()}
     assert check_out(repository) == (with_ends, with_ends | {"b/y.py": "y = 2\r\n"}, True)
     git(repository, "config", "filter.capital.smudge", "tr a-z A-Z")
