@@ -39,7 +39,6 @@ VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0
 #: Settings of the user that start other programs, print something else or refuse a file. What decides on the content of
 #: files in a working tree stays the user's: filters, line ends, ignored files.
 SETTINGS = (
-    "color.ui=false",
     "commit.gpgSign=false",
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
