@@ -25,7 +25,7 @@ from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.machine.environment import PROJECT
 from bench.measure.machine_lock import hold_lock
 from bench.measure.silent_progress import SilentProgress
-from bench.plan.plan import make_default_variant, make_plan
+from bench.plan.plan import explain_threads, make_default_variant, make_plan
 from bench.plan.request import Request
 from bench.plan.suite import load
 
@@ -68,6 +68,9 @@ def run_gate(
 
     def say(line: str) -> None:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    if threads_note := explain_threads(request):
+        say(threads_note)
 
     def lock_machine() -> AbstractContextManager[None]:
         return hold_lock("bench gate", wait, say)

@@ -91,6 +91,8 @@ def build_record(
         dataset_fingerprint=prepared.dataset.fingerprint,
         checkpoint_hash=prepared.checkpoint.sha256,
         resolved=built.get("resolved", {}),
+        variables=outcome.variables,
+        disobeyed=outcome.disobeyed,
         start_up=StartUp(**(OLD_WORKER_DEFAULTS | built["start_up"])) if built else None,
         features=CachedFeatures(**built["features"]) if built.get("features") else None,
         memory=_build_memory(outcome),

@@ -53,7 +53,7 @@ def profile_case(request: Request, steps: int, output: Path | None, wait: bool) 
     console = Console()
     plan = make_plan(request)
     prepared, backend, variant = _get_only_case(plan)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     path = _choose_trace_file(output, request.results, format_case_id(prepared, backend, variant))
     with hold_lock("bench profile", wait, console.print):
         events = _record_events(console, plan, prepared, backend, variant, steps)

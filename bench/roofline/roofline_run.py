@@ -44,7 +44,7 @@ def show_roofline(wait: bool, request: Request) -> int:
     }
     tasks = tuple(replace(prepared, fine_tune=False) for prepared in plan.tasks)
     plan = replace(plan, suite=plan.suite.model_copy(update=effort), tasks=tasks)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_alive = True
     with hold_lock("bench roofline", wait, console.print):
         for prepared in plan.tasks:

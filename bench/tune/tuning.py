@@ -107,7 +107,7 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
     """
     console = Console()
     plan = make_plan(request)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True
     with hold_lock("bench tune", wait, console.print):
         about = make_fingerprint(describe_environment())
