@@ -26,6 +26,16 @@ def build(task: Task, variant: Variant) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
+def find_knobs_in_force(model: keras.Model, backbone: keras.Model) -> dict[str, str]:
+    """Find the values of knobs that are in force in the compiled model and its backbone."""
+    compiled = "xla" if model.jit_compile else "compiled"
+    return {
+        "execution": "eager" if model.run_eagerly else compiled,
+        "steps_per_execution": str(model.steps_per_execution),
+        **graphs.find_knobs_in_force(backbone),
+    }
+
+
 def load(backbone: keras.Model, task: Task, tensors: Tensors) -> None:
     """Copy executed tensors into the backbone."""
     graphs.load(backbone, task.network, tensors)
