@@ -42,13 +42,13 @@ class StartUpComparison:
 
     Attributes:
         label: the two variants, for people.
-        speeds_differ: whether their steps certainly differ in speed.
+        speedup: of a step of the first variant over one of the second; None if a worker died.
         first_start: when the compiler has kept nothing yet, from the first launch; None if a worker died.
         later_starts: when the compiler finds on disk what it kept, from the other launches; None if a worker died.
     """
 
     label: str
-    speeds_differ: bool
+    speedup: Interval | None
     first_start: BreakEven | None
     later_starts: BreakEven | None
 
@@ -117,8 +117,7 @@ def _compare_start_up(label: str, launches: Sequence[LaunchResult], tuned: str, 
         shorter_step_s = [_median_step_s(launch, other) - _median_step_s(launch, tuned) for launch in some]
         return compute_break_even(longer_start_s, shorter_step_s) if some else None
 
-    differ = speedup is not None and speedup.excludes(1)
-    return StartUpComparison(label, differ, find_break_even(both[:1]), find_break_even(both[1:]))
+    return StartUpComparison(label, speedup, find_break_even(both[:1]), find_break_even(both[1:]))
 
 
 def _median_step_s(launch: LaunchResult, name: str) -> float:

@@ -80,7 +80,8 @@ def _notes(
             "pipeline: training steps that include the framework's own input pipeline; compute: training steps on "
             "batches that are already on the device"
         )
-    if any(len(case.seconds_per_image("pipeline")) > 1 for case in measured):
+    rates = [rate for case in measured for kind in KINDS if (rate := case.throughput(kind))]
+    if any(rate.low is not None for rate in rates):
         yield (
             "[low–high]: 95 % interval; a ratio above 1 means faster; no difference found (± x %): the interval "
             "contains 1 and ends at most x % from it; bold: certainly faster than every other comparable case"
@@ -90,8 +91,11 @@ def _notes(
                 f"certain: p < {SIGNIFICANT:g} after Holm's correction for the {comparisons.count} comparisons of this "
                 "table (every pair of cases, in pipeline and in compute)"
             )
-    if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
-        yield "one launch gives no interval; launches of one case differ by some per cent, so measure several"
+    if any(rate.low is None for rate in rates):
+        yield (
+            "fewer than three launches give no interval and no verdict; launches of one case differ by some per cent, "
+            "so measure several"
+        )
     for case in task.cases:
         if tuned := _describe_tuned(case):
             yield f"{case.label}: {tuned}"
