@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from backends import graphs
 from backends.keras import preprocess
@@ -30,7 +31,7 @@ def find_knobs_in_force(model: keras.Model, backbone: keras.Model) -> dict[str, 
     """Find the values of knobs that are in force in the compiled model and its backbone."""
     compiled = "xla" if model.jit_compile else "compiled"
     return {
-        "execution": "eager" if model.run_eagerly else compiled,
+        "execution": "eager" if model.run_eagerly or tf.config.functions_run_eagerly() else compiled,
         "steps_per_execution": str(model.steps_per_execution),
         **graphs.find_knobs_in_force(backbone),
     }

@@ -51,8 +51,8 @@ RULES: dict[str, tuple[str, str]] = {
         "raise the quota, or use fewer --threads",
     ),
     "thermal-throttled": ("cores were slowed down because they were too hot", "cool the machine and measure again"),
-    "swapped": ("memory was swapped during rounds", "free memory, or use --isolated"),
-    "memory-near-limit": ("less than 5 % of the memory was available", "free memory, or use --isolated"),
+    "swapped": ("memory was swapped during rounds", "free memory, or use bench run --isolated"),
+    "memory-near-limit": ("less than 5 % of the memory was available", "free memory, or use bench run --isolated"),
     "on-battery": ("the machine ran on battery", "plug it in"),
     "governor": (
         "the CPU frequency governor is not `performance`",
@@ -98,7 +98,7 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     "few-launches": (
         "fewer than four launches: an interval from three is 1.6 times as wide as one from four",
-        "use --launches 4 or more, or --until 3%",
+        "use more launches: --launches 4",
     ),
     "interval-too-wide": (
         "--max-time was over before the interval of every ratio was as narrow as --until",
@@ -307,11 +307,16 @@ def _describe_drift(seconds: Sequence[float]) -> str | None:
     return f"{abs(drift.change):.0%} {'slower' if drift.change > 0 else 'faster'}, p = {drift.p:.2g}"
 
 
+def check_launch_count(finished: int) -> Evidence:
+    """Check that so many launches finished that an interval is useful; without any, there is no figure to doubt."""
+    if 0 < finished < MIN_LAUNCHES:
+        yield "few-launches", f"{finished} {'launch' if finished == 1 else 'launches'} finished"
+
+
 def _check_case(records: list[Record]) -> Evidence:
     """Check all launches of one case."""
     finished = [record for record in records if record.failure is None and record.pipeline]
-    if finished and len(finished) < MIN_LAUNCHES:
-        yield "few-launches", f"{len(finished)} {'launch' if len(finished) == 1 else 'launches'} finished"
+    yield from check_launch_count(len(finished))
     for kind in COMPARED:
         launches = {r.launch: getattr(r, kind) for r in finished if getattr(r, kind)}
         centres = {launch: median(rounds.seconds) / rounds.images for launch, rounds in launches.items()}

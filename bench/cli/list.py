@@ -159,6 +159,7 @@ def _list_tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
         rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _format_speedup(found)))
         rows += [(case, trial.stage, trial.name, _format_speedup(trial)) for trial in found.history]
         rows += [(case, "left open", note, "") for note in found.notes]
+        rows += [(case, f"warning {one.name}", one.evidence, "") for one in found.warnings]
     return ("case", "stage", "variant", "× the default's steps"), rows
 
 

@@ -109,6 +109,18 @@ def build_record(
     return made.model_copy(update={"warnings": warnings.find_launch_warnings(made)})
 
 
+def build_speed_record(case_launch: CaseLaunch, banner: str | None = None) -> Record:
+    """Build the record of a launch of which only times are shown, outside a run: its warnings say nothing of memory.
+
+    Args:
+        case_launch: the launch.
+        banner: of the plan.
+    """
+    made = build_record(case_launch, None, run="", suite="", position=0, about={"run": {"banner": banner}})
+    made = made.model_copy(update={"memory": None})
+    return made.model_copy(update={"warnings": warnings.find_launch_warnings(made)})
+
+
 def read_rounds(outcome: WorkerOutcome[Job], kind: str) -> Rounds | None:
     """Read the rounds of one kind; None if they were not all measured."""
     return _build_rounds(outcome, kind, _read_benchmarks(outcome))

@@ -31,6 +31,7 @@ from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.explanation import LAUNCHES, ROUNDS, Explanation, StartUpComparison, explain
+from bench.tune.launch_warnings import format_warning
 
 
 def show_explanations(wait: bool, output: Path | None, results: Path, request: Request) -> int:
@@ -73,6 +74,8 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                         _count_steps_per_epoch(prepared),
                     )
                 )
+                for warning in explanation.warnings:
+                    console.print(format_warning(warning), style="yellow", markup=False, highlight=False)
                 _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
                 console.print(f"Plot: {file}", soft_wrap=True, markup=False)
     return 0

@@ -9,6 +9,7 @@ from bench.plan.variants import get_knob_settings
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
 from bench.report.tables.number_format import format_rate, format_ratio
 from bench.report.tables.table import Cell, Column, Table
+from bench.report.tables.warning_notes import list_warning_notes
 
 KINDS: tuple[Kind, ...] = ("pipeline", "compute")
 
@@ -103,7 +104,7 @@ def _notes(
             yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
     if reference is None:
         yield f"no ratios, because no case of {relative_to} was measured"
-    yield from _warnings(task)
+    yield from list_warning_notes(task)
 
 
 def _describe_tuned(case: CaseLaunches) -> str | None:
@@ -113,14 +114,3 @@ def _describe_tuned(case: CaseLaunches) -> str | None:
         return None
     run = first.about.get("run")
     return run.get("tuned", {}).get(f"{first.backend} {first.task_hash}") if isinstance(run, dict) else None
-
-
-def _warnings(task: TaskLaunches) -> Iterator[str]:
-    """Describe each warning once per case, with its first evidence and the number of launches that have it."""
-    for case in task.cases:
-        for name in dict.fromkeys(warning.name for record in case.records for warning in record.warnings):
-            raised = [(r.launch, warning) for r in case.records for warning in r.warnings if warning.name == name]
-            count = len({launch for launch, _ in raised})
-            first = raised[0][1]
-            where = f"{case.label}, {count} of {len(case.records)} launches"
-            yield f"warning {name}, {where}: {first.evidence}; {first.advice}"
