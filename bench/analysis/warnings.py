@@ -242,6 +242,11 @@ def _check_settings(
     """Check that the variant's knobs and the user's variables are in force."""
     for evidence in find_ineffective_knobs(backend, variant, resolved, around.usable_cores if around else None):
         yield "knob-without-effect", evidence
+    yield from check_variables(disobeyed)
+
+
+def check_variables(disobeyed: Mapping[str, tuple[str, str]]) -> Evidence:
+    """Check that workers have the user's variables; see `bench.records.record.Record.disobeyed`."""
     for name, (outside, own) in disobeyed.items():
         yield "variable-not-obeyed", f"{name} was {outside} and is {own} in the worker"
 

@@ -21,7 +21,7 @@ import psutil
 
 from bench.machine import gpu
 from bench.machine.git import try_git
-from bench.machine.variables import find_conditions, find_disobeyed, is_recorded, make_worker_variables
+from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -119,7 +119,7 @@ def make_fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "GPU driver": ", ".join(str(gpu.get("driver")) for gpu in about["gpus"]) or None,
             **{name: version for name, version in about["packages"].items() if version},
         },
-        "variables": find_conditions(about["variables"]),
+        "variables": dict(about["variables"]),
     }
 
 

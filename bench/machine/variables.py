@@ -8,6 +8,11 @@ from bench.machine.variable_table import THREADS, Treatment, find_variable, list
 
 #: Variables that hold a list, with its separator: a knob adds an item before the user's.
 LIST_VARIABLES = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
+#: What versions before the table recorded, as it stood outside.
+EARLIER_PREFIXES = (
+    *("CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GLIBC_TUNABLES", "GOMP_", "JAX_", "KMP_", "LD_PRELOAD", "MALLOC_"),
+    *("MKL_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TF_", "TORCH_", "XLA_"),
+)
 _TAKEN_OVER = (None, Treatment.OBEYED, Treatment.PASSED)
 
 
@@ -42,7 +47,7 @@ def find_conditions(recorded: Mapping[str, str]) -> dict[str, str]:
     """Find the recorded variables that the user has set and that figures depend on; a default value is no condition.
 
     What the table sets is none: it follows from the harness, and the threads are compared as such. Records of earlier
-    versions have variables that today are passed or cleared; these are left out too.
+    versions have variables that today are passed or cleared, which are none either.
     """
     defaults = dict(list_values(Treatment.OBEYED))
     return {
@@ -50,6 +55,19 @@ def find_conditions(recorded: Mapping[str, str]) -> dict[str, str]:
         for name, value in recorded.items()
         if _get_treatment(name) is Treatment.OBEYED and defaults.get(name) != value
     }
+
+
+def align_conditions(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The conditions of two records that can be compared: all, or those that an earlier version also recorded.
+
+    Args:
+        before, now: recorded variables. Those of this version have everything that the table sets.
+    """
+    both = find_conditions(before), find_conditions(now)
+    if all(name in before for name, _ in list_values(Treatment.SET)):
+        return both
+    was, is_ = ({name: value for name, value in each.items() if name.startswith(EARLIER_PREFIXES)} for each in both)
+    return was, is_
 
 
 def find_disobeyed(outside: Mapping[str, str], worker: Mapping[str, str]) -> Iterable[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.machine.variables import find_conditions
+from bench.machine.variables import align_conditions
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
 from bench.records import store
@@ -100,7 +100,7 @@ def find_differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: 
         path = f"{prefix}{key}"
         was, is_ = before.get(key), now.get(key)
         if path == VARIABLES_FIELD:
-            was, is_ = (find_conditions(each or {}) for each in (was, is_))
+            was, is_ = align_conditions(was or {}, is_ or {})
         if re.sub(r"\.\d+", "", path) in IGNORED_FIELDS or was == is_:
             continue
         if isinstance(was, list) and isinstance(is_, list) and any(isinstance(one, Mapping) for one in (*was, *is_)):

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from backends.task import Variant
+from bench.machine.environment import list_variables
 from bench.machine.variable_table import TABLE, THREADS, Treatment, Variable, find_variable
-from bench.machine.variables import find_conditions, find_disobeyed, is_recorded
+from bench.machine.variables import (
+    align_conditions,
+    find_conditions,
+    find_disobeyed,
+    is_recorded,
+    make_worker_variables,
+)
 from bench.measure import resume
 from bench.measure.worker_environment import build_environment
 from bench.worker.job import Job, TargetJob
@@ -78,6 +85,13 @@ def test_only_what_changes_figures_refuses_to_resume():
     assert compare(of_old_version, now) == []
     assert compare({}, {"MALLOC_ARENA_MAX": "1"}) == ["variables.MALLOC_ARENA_MAX was None and is 1"]
     assert compare({}, {"TF_ENABLE_ONEDNN_OPTS": "0"}) == ["variables.TF_ENABLE_ONEDNN_OPTS was None and is 0"]
+
+
+def test_a_record_of_an_earlier_version_is_compared_by_what_it_recorded():
+    everything = list_variables(make_worker_variables({}, 2))
+    now = list_variables(make_worker_variables({"LD_LIBRARY_PATH": "/a/b", "XLA_FLAGS": "-x"}, 2))
+    assert align_conditions(everything, now) == ({}, {"LD_LIBRARY_PATH": "…/b", "XLA_FLAGS": "-x"})
+    assert align_conditions({"TF_X": "1"}, now) == ({"TF_X": "1"}, {"XLA_FLAGS": "-x"})
 
 
 def test_the_tests_of_other_projects_keep_their_settings_but_not_their_threads(tmp_path):
