@@ -22,6 +22,8 @@ from backends.values import Tensors
 
 FAMILIES = {"resnet": resnet, "efficientnet_lite": efficientnet_lite}
 
+#: The knob `layout`, by Keras' name.
+LAYOUTS = {"channels_last": "nhwc", "channels_first": "nchw"}
 #: PyTorch's layout to Keras': (out, in, h, w) to (h, w, in, out); depthwise (channels, 1, h, w) to (h, w, channels, 1).
 CONVOLUTION = (2, 3, 1, 0)
 DEPTHWISE = (2, 3, 0, 1)
@@ -84,6 +86,25 @@ def read_gradients(graph: keras.Model, task: Task, values: Iterable[Any]) -> dic
     return {
         name: _lay_out_as_in_checkpoint(keras.ops.convert_to_numpy(value), _find_variable(graph, task.network, name)[1])
         for name, value in zip(task.trained, values, strict=True)
+    }
+
+
+def find_knobs_in_force(graph: keras.Model) -> dict[str, str]:
+    """Find the values of knobs that are in force in a built network: its layers' layout, precision and folding."""
+    convolutions = [layer for layer in graph.layers if isinstance(layer, executed_layers.CONVOLUTIONS)]
+    layouts = {LAYOUTS[layer.data_format] for layer in convolutions}
+    types = {str(layer.compute_dtype) for layer in convolutions}
+    folded = "conv_bn"
+    if any(isinstance(layer, executed_layers.ProductConvolution) for layer in graph.layers):
+        folded = "product"
+    elif any(isinstance(layer, keras.layers.BatchNormalization) for layer in graph.layers):
+        folded = "none"
+    precisions = {name: precision for precision, name in executed_layers.DTYPE_NAMES.items()} | {"float32": "fp32"}
+    return {
+        "layout": "+".join(sorted(layouts)),
+        "precision": "+".join(sorted(precisions.get(name, name) for name in types)),
+        "folding": folded,
+        "graph": "keras_layers",
     }
 
 

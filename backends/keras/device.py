@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import keras
 
@@ -13,7 +14,8 @@ from backends.values import Resolved
 
 __all__ = ["compile_function", "describe_build", "read_memory", "reset_memory", "resolve", "set_up"]
 
-
+#: The compiler, by execution.
+JITS = {"xla": "xla"}
 #: Arguments of `compile`, by execution. The guide leaves `jit_compile` at "auto", which is XLA on a GPU and nothing on
 #: a CPU; `compiled` means TensorFlow's `tf.function` without XLA.
 EXECUTIONS: dict[str | None, dict[str, bool]] = {
@@ -24,8 +26,7 @@ EXECUTIONS: dict[str | None, dict[str, bool]] = {
 }
 
 
-def resolve(variant: Variant, model: keras.Model, input_pipeline: str) -> Resolved:
-    """Describe how the variant runs on this machine."""
-    jit = "xla" if model.jit_compile else "none"
-    engine = resolve_engine(variant, input_pipeline, "keras", jit)
+def resolve(variant: Variant, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
+    """Describe how the variant runs on this machine; `in_force` as in the engine's `resolve`."""
+    engine = resolve_engine(variant, input_pipeline, "keras", JITS, in_force)
     return dataclasses.replace(engine, framework=f"keras on {keras.backend.backend()}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from backends import graphs
 from backends.keras import preprocess
@@ -24,6 +25,16 @@ def build(task: Task, variant: Variant) -> keras.Model:
     x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
     outputs = keras.layers.Dense(task.classes, name="head")(x)
     return keras.Model(inputs, outputs)
+
+
+def find_knobs_in_force(model: keras.Model, backbone: keras.Model) -> dict[str, str]:
+    """Find the values of knobs that are in force in the compiled model and its backbone."""
+    compiled = "xla" if model.jit_compile else "compiled"
+    return {
+        "execution": "eager" if model.run_eagerly or tf.config.functions_run_eagerly() else compiled,
+        "steps_per_execution": str(model.steps_per_execution),
+        **graphs.find_knobs_in_force(backbone),
+    }
 
 
 def load(backbone: keras.Model, task: Task, tensors: Tensors) -> None:

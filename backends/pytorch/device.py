@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torchvision
 
@@ -37,24 +39,38 @@ def set_up(variant: Variant) -> torch.device:
     return device
 
 
-def resolve(variant: Variant, device: torch.device, input_pipeline: str) -> Resolved:
-    """Describe how the variant runs on this machine."""
+def resolve(variant: Variant, device: torch.device, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
+    """Describe how the variant runs on this machine.
+
+    Args:
+        variant: as requested.
+        device: that it runs on.
+        input_pipeline: in a few words.
+        in_force: the values of knobs that are in force in the built backbone, by `model.find_knobs_in_force`.
+    """
+    tf32 = torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
+    precision = in_force.get("precision", variant.precision)
+    onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
     return Resolved(
         framework="torch",
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        execution=get_value("pytorch", variant, "execution"),
-        jit=JITS.get(get_value("pytorch", variant, "execution"), "none"),
-        layout=get_value("pytorch", variant, "layout"),
-        precision=variant.precision,
+        execution=in_force["execution"],
+        jit=JITS.get(in_force["execution"], "none"),
+        layout=in_force.get("layout", get_value("pytorch", variant, "layout")),
+        precision="tf32" if tf32 and precision == "fp32" else precision,
         intra_op_threads=torch.get_num_threads(),
         inter_op_threads=torch.get_num_interop_threads(),
         input_pipeline=input_pipeline,
         flags={
             "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
-            "onednn": "on" if torch.backends.mkldnn.is_available() else "off",
+            "onednn": "on" if onednn else "off",
             "cudnn_autotune": "on" if torch.backends.cudnn.benchmark else "off",
             **collect_flags("pytorch", variant),
+            "kernels": "onednn" if onednn or device.type != "cpu" else "aten",
+            "autotune": "autotuned" if torch.backends.cudnn.benchmark else "heuristic",
+            "folding": in_force["folding"],
+            "optimizer": in_force["optimizer"],
         },
     )
 

@@ -19,6 +19,7 @@ from backends.values import Tensors
 
 #: Data types of convolutions, by precision. In tf32 the hardware rounds.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 #: From this number of images on, TorchScript saves more time in the extraction than it takes to compile.
 FEWEST_SCRIPTED = 20_000
 MEMORY_FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
@@ -78,6 +79,44 @@ def make_forward(backbone: torch.nn.Module, task: Task, variant: Variant, inputs
 
     inductor.freezing = execution == "compiled_frozen"
     return torch.compile(backbone, mode=COMPILE_MODES[execution])
+
+
+def find_knobs_in_force(backbone: torch.nn.Module, forward: Callable, variant: Variant) -> dict[str, str]:
+    """Find the values of the variant's knobs that are in force in the built backbone and in what executes it.
+
+    A value that cannot be seen is left out.
+    """
+    modules = list(backbone.modules())
+    weights = [module.weight for module in modules if isinstance(module, torch.nn.Conv2d)]
+    layouts = {
+        name
+        for weight in weights
+        # Of a 1 x 1 kernel the two layouts are the same.
+        if not all(weight.is_contiguous(memory_format=layout) for layout in MEMORY_FORMATS.values())
+        for name, layout in MEMORY_FORMATS.items()
+        if weight.is_contiguous(memory_format=layout)
+    }
+    folding_in_force = "conv_bn"
+    if any(isinstance(module, ProductConvolution) for module in modules):
+        folding_in_force = "product"
+    elif any(isinstance(module, torch.nn.BatchNorm2d) for module in modules):
+        folding_in_force = "none"
+    found = {"execution": _find_execution(forward, variant), "folding": folding_in_force}
+    found |= {"layout": "+".join(sorted(layouts))} if layouts else {}
+    if len(types := {weight.dtype for weight in weights}) == 1:
+        found["precision"] = _PRECISIONS[types.pop()]
+    return found
+
+
+def _find_execution(forward: Callable, variant: Variant) -> str:
+    """What executes the backbone. Dynamo and TorchScript leave a function as it is where something disables them."""
+    if isinstance(forward, GraphReplay):
+        return "cuda_graphs"
+    if isinstance(forward, torch.jit.ScriptModule):
+        return "onednn_graph" if torch.jit.onednn_fusion_enabled() else "torchscript"
+    asked = get_value("pytorch", variant, "execution")
+    # `torch.compile` wraps a module; which mode it has is known to the compiler alone.
+    return asked if hasattr(forward, "_orig_mod") and asked in COMPILE_MODES else "eager"
 
 
 def build_for_extraction(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -49,7 +50,9 @@ class PyTorchTrainer(Trainer):
         self.reset()
         one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
         self.forward = model.make_forward(self.backbone, task, variant, one_batch.to(**self.input_format))
-        self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant))
+        in_force = model.find_knobs_in_force(self.backbone, self.forward, variant)
+        in_force["optimizer"] = "fused" if self.optimizer.defaults["fused"] else "unfused"
+        self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant), in_force)
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -175,7 +178,10 @@ class PyTorchTrainer(Trainer):
             return pipeline.iterate_normalised(
                 images, labels, order, self.batch_transform, self.device, **self.input_format
             )
-        batches = iter(pipeline.make_loader(images, labels, order, self.transform, self.variant))
+        loader = pipeline.make_loader(images, labels, order, self.transform, self.variant)
+        flags = {**self.resolved.flags, **pipeline.find_knobs_in_force(loader)}
+        self.resolved = dataclasses.replace(self.resolved, flags=flags)
+        batches = iter(loader)
         if self.variant.images == "uint8":
             return pipeline.transform_batches(batches, self.batch_transform, self.device, self.non_blocking)
         return batches

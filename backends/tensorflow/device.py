@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from backends.engines.tensorflow.device import compile_function, describe_build, read_memory, reset_memory, set_up
 from backends.engines.tensorflow.device import resolve as resolve_engine
-from backends.knobs import get_value
 from backends.task import Variant
 from backends.values import Resolved
 
@@ -14,7 +15,6 @@ __all__ = ["compile_function", "describe_build", "read_memory", "reset_memory", 
 JITS = {"xla": "xla", "compiled_frozen": "none, constants folded"}
 
 
-def resolve(variant: Variant, input_pipeline: str) -> Resolved:
-    """Describe how the variant runs on this machine."""
-    jit = JITS.get(get_value("tensorflow", variant, "execution"), "none")
-    return resolve_engine(variant, input_pipeline, "tensorflow", jit)
+def resolve(variant: Variant, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
+    """Describe how the variant runs on this machine; `in_force` as in the engine's `resolve`."""
+    return resolve_engine(variant, input_pipeline, "tensorflow", JITS, in_force)

@@ -38,6 +38,17 @@ def make_forward(backbone: keras.Model | Operations, task: Task, variant: Varian
     return lambda inputs, training: frozen_graph(inputs)[0]
 
 
+def find_knobs_in_force(backbone: keras.Model | Operations, forward: Callable, train_steps: Callable) -> dict[str, str]:
+    """Find the values of knobs that are in force in the built backbone and in the functions that execute it."""
+    execution = "eager"
+    if isinstance(train_steps, tf.types.experimental.PolymorphicFunction) and not tf.config.functions_run_eagerly():
+        frozen = "compiled" if forward is backbone else "compiled_frozen"
+        execution = "xla" if train_steps._jit_compile else frozen
+    if isinstance(backbone, Operations):
+        return {"execution": execution, "layout": "nhwc", "precision": "fp32", "graph": "tf_ops"}
+    return {"execution": execution, **graphs.find_knobs_in_force(backbone)}
+
+
 def load(backbone: keras.Model | Operations, task: Task, tensors: Tensors) -> None:
     """Copy executed tensors into the backbone."""
     if isinstance(backbone, Operations):

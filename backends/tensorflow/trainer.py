@@ -50,7 +50,8 @@ class TensorFlowTrainer(Trainer):
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
         self.frozen = model.make_forward(self.backbone, task, variant)
-        self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"])
+        in_force = model.find_knobs_in_force(self.backbone, self.frozen, self.train_steps)
+        self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"], in_force)
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from backends.task import Task, Variant
 from bench.errors import UserError
 from bench.machine.environment import make_fingerprint
+from bench.machine.variables import align_conditions
 from bench.plan.suite import Suite
 from bench.records import store
 from bench.records.baseline import ALLOWABLE_DIFFERENCES, Baseline, BaselineCase, BaselineLaunch
@@ -80,7 +81,9 @@ def build_baseline(name: str, run: Path, request: Mapping[str, Any], branch: str
 
 def find_machine_differences(baseline: Baseline, about: Mapping[str, Any]) -> list[Difference]:
     """List the differences between the baseline's machine, versions and variables and the present ones."""
-    return list(_compare_fingerprints(baseline.fingerprint, make_fingerprint(about)))
+    before, now = baseline.fingerprint, make_fingerprint(about)
+    was, is_ = align_conditions(before.get("variables", {}), now["variables"])
+    return list(_compare_fingerprints({**before, "variables": was}, {**now, "variables": is_}))
 
 
 def identify_case(

@@ -13,10 +13,15 @@ from statistics import NormalDist
 
 import numpy as np
 
+#: The fewest degrees of freedom of an interval or test: three launches, or four points of a slope. With one, Student's
+#: 95 % interval reaches 12.7 standard errors to each side, with two 4.3; and the error comes from a single difference.
+#: So the interval of two launches may reach from a thousandth to a thousandfold, and says nothing.
+MIN_FREEDOM = 2
+
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval; `low` and `high` are None if there is no interval (one launch)."""
+    """An estimate and its confidence interval; `low` and `high` are None if too few launches give none."""
 
     estimate: float
     low: float | None
@@ -43,7 +48,8 @@ def throughput(images: int, seconds_by_launch: Sequence[Sequence[float]], confid
     that they claim: in a simulation with six rounds and launches that vary by 2.7 %, a 95 % interval covers 87 % at 4
     launches and 92 % at 8 where rounds vary by 1 %, and 98 % at 8 launches where rounds vary by 5 %.
 
-    One launch gives no interval: the spread of its rounds does not show the spread between launches.
+    Fewer than three launches give no interval, see `MIN_FREEDOM`: the spread of rounds does not show the spread between
+    launches.
 
     Args:
         images: number of images in one round.
@@ -78,7 +84,7 @@ def log_ratios(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> li
 
 
 def ratio_interval(ys: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The ratio exp(mean of `ys`), with the exponentiated t-interval (Student 1908); one launch pair gives no interval.
+    """The ratio exp(mean of `ys`), with the exponentiated t-interval (Student 1908), see `mean`.
 
     Args:
         ys: log-ratios, one per launch pair.
@@ -99,27 +105,27 @@ def scale(interval: Interval, factor: float) -> Interval:
 
 
 def mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The mean with its t-interval (Student 1908); one value gives no interval.
+    """The mean with its t-interval (Student 1908); fewer than three values give no interval, see `MIN_FREEDOM`.
 
     Raises:
         ValueError: no value, or one that is not finite.
     """
     sample = as_finite_array(values)
     centre = float(sample.mean())
-    if sample.size == 1:
+    if not has_enough_freedom(sample.size - 1):
         return Interval(centre, None, None)
     half_width = _t_quantile((1 + confidence) / 2, sample.size - 1) * compute_standard_error(sample)
     return Interval(centre, centre - half_width, centre + half_width)
 
 
 def t_test_p(ys: Sequence[float]) -> float:
-    """Two-sided p of Student's t-test that the mean log-ratio is 0; 1 for a single launch pair.
+    """Two-sided p of Student's t-test that the mean log-ratio is 0; 1 for fewer than three launch pairs.
 
     Raises:
         ValueError: no launch pair, or a log-ratio that is not finite.
     """
     sample = as_finite_array(ys)
-    if sample.size == 1:
+    if not has_enough_freedom(sample.size - 1):
         return 1.0
     error = compute_standard_error(sample)
     if not error:
@@ -147,7 +153,7 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
 
 
 def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The least-squares slope of y over x with its t-interval; two points give no interval.
+    """The least-squares slope of y over x with its t-interval; fewer than four points give no interval.
 
     Raises:
         ValueError: fewer than two different x, or a figure that is not finite.
@@ -158,7 +164,7 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> I
     from scipy import stats
 
     fit = stats.linregress(xs, ys)
-    if xs.size == 2:
+    if not has_enough_freedom(xs.size - 2):
         return Interval(float(fit.slope), None, None)
     half_width = _t_quantile((1 + confidence) / 2, xs.size - 2) * float(fit.stderr)
     return Interval(float(fit.slope), float(fit.slope) - half_width, float(fit.slope) + half_width)
@@ -268,6 +274,11 @@ def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = floor
     return adjusted
+
+
+def has_enough_freedom(freedom: int) -> bool:
+    """Whether so many degrees of freedom are enough for an interval or a test, see `MIN_FREEDOM`."""
+    return freedom >= MIN_FREEDOM
 
 
 def _t_quantile(p: float, freedom: int) -> float:

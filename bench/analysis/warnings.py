@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from statistics import median
 
+from backends.task import Variant
 from bench.analysis import statistics
+from bench.analysis.knob_effects import find_ineffective_knobs
 from bench.analysis.launches import find_widest_half_width, group_by_task
 from bench.plan.variants import get_division
-from bench.records import process_flags
 from bench.records.record import Conditions, MeasurementWarning, Record, Rounds
 from bench.records.round_kinds import COMPARED
 from bench.records.units import MB
@@ -50,8 +51,8 @@ RULES: dict[str, tuple[str, str]] = {
         "raise the quota, or use fewer --threads",
     ),
     "thermal-throttled": ("cores were slowed down because they were too hot", "cool the machine and measure again"),
-    "swapped": ("memory was swapped during rounds", "free memory, or use --isolated"),
-    "memory-near-limit": ("less than 5 % of the memory was available", "free memory, or use --isolated"),
+    "swapped": ("memory was swapped during rounds", "free memory, or use bench run --isolated"),
+    "memory-near-limit": ("less than 5 % of the memory was available", "free memory, or use bench run --isolated"),
     "on-battery": ("the machine ran on battery", "plug it in"),
     "governor": (
         "the CPU frequency governor is not `performance`",
@@ -70,8 +71,12 @@ RULES: dict[str, tuple[str, str]] = {
         "compare with cases of that precision",
     ),
     "knob-without-effect": (
-        "a knob that acts on the whole process has no effect here",
-        "read the case as one without this knob, and check what else sets LD_PRELOAD, GLIBC_TUNABLES or OMP_...",
+        "what is in force is not what a knob of the variant asks for",
+        "read the case as one with the value in force; docs/variables.md lists variables that can decide it",
+    ),
+    "variable-not-obeyed": (
+        "an environment variable is set that workers do not have as it is",
+        "unset it; docs/variables.md says what decides instead",
     ),
     "gpu-shared": ("other processes use the GPU", "stop them, or choose another device"),
     "gpu-clock": ("the GPU's clock was more than 10 % below its maximum", "let it cool down, or raise its power limit"),
@@ -93,7 +98,7 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     "few-launches": (
         "fewer than four launches: an interval from three is 1.6 times as wide as one from four",
-        "use --launches 4 or more, or --until 3%",
+        "use more launches: --launches 4",
     ),
     "interval-too-wide": (
         "--max-time was over before the interval of every ratio was as narrow as --until",
@@ -152,9 +157,28 @@ def find_launch_warnings(record: Record) -> tuple[MeasurementWarning, ...]:
     return tuple(make_warning(name, evidence) for name, evidence in found)
 
 
-def find_fine_tune_warnings(around: Conditions, features_problem: str | None) -> tuple[MeasurementWarning, ...]:
-    """Find the warnings of one fine-tune of a sweep: the machine's state and problems with cached features."""
-    found = chain(_check_features(features_problem), _check_machine(around), _check_gpu(around))
+def find_fine_tune_warnings(
+    backend: str,
+    variant: Variant,
+    resolved: Mapping[str, object],
+    disobeyed: Mapping[str, tuple[str, str]],
+    around: Conditions,
+    features_problem: str | None,
+) -> tuple[MeasurementWarning, ...]:
+    """Find the warnings of one fine-tune of a sweep: settings, the machine's state and problems with cached features.
+
+    Args:
+        backend, variant: that fine-tuned.
+        resolved, disobeyed: see `bench.records.record.Record`.
+        around: the machine's state meanwhile.
+        features_problem: why a cache entry was not used, or could not be written.
+    """
+    found = chain(
+        _check_features(features_problem),
+        _check_settings(backend, variant, resolved, disobeyed, around),
+        _check_machine(around),
+        _check_gpu(around),
+    )
     return tuple(make_warning(name, evidence) for name, evidence in found)
 
 
@@ -205,23 +229,26 @@ def _check_worker(record: Record) -> Evidence:
     chosen, resolved = record.variant.precision, record.resolved.get("precision")
     if resolved and resolved != chosen:
         yield "other-precision", f"{resolved} instead of {chosen}"
-    yield from _check_process_knobs(record)
+    yield from _check_settings(record.backend, record.variant, record.resolved, record.disobeyed, record.conditions)
 
 
-def _check_process_knobs(record: Record) -> Evidence:
-    """Check that the knobs that are set through the process' environment took effect."""
-    flags, variant = record.resolved.get("flags"), record.variant
-    if not isinstance(flags, dict):
-        return
-    loaded, huge, cpus = (flags.get(name) for name in (process_flags.ALLOCATOR, process_flags.HUGE, process_flags.CPUS))
-    if loaded and variant.allocator in ("jemalloc", "tcmalloc") and loaded != variant.allocator:
-        yield "knob-without-effect", f"allocator {variant.allocator}: the process uses the {loaded} one"
-    if huge == "0" and variant.allocator == "hugepages":
-        yield "knob-without-effect", "allocator hugepages: no memory of the process is in huge pages"
-    usable = record.conditions.usable_cores if record.conditions else None
-    # A core may have two CPUs.
-    if cpus and usable and variant.affinity == "bound" and int(cpus) >= usable > 2:
-        yield "knob-without-effect", f"affinity bound: the main thread may use {cpus} CPUs"
+def _check_settings(
+    backend: str,
+    variant: Variant,
+    resolved: Mapping[str, object],
+    disobeyed: Mapping[str, tuple[str, str]],
+    around: Conditions | None,
+) -> Evidence:
+    """Check that the variant's knobs and the user's variables are in force."""
+    for evidence in find_ineffective_knobs(backend, variant, resolved, around.usable_cores if around else None):
+        yield "knob-without-effect", evidence
+    yield from check_variables(disobeyed)
+
+
+def check_variables(disobeyed: Mapping[str, tuple[str, str]]) -> Evidence:
+    """Check that workers have the user's variables; see `bench.records.record.Record.disobeyed`."""
+    for name, (outside, own) in disobeyed.items():
+        yield "variable-not-obeyed", f"{name} was {outside} and is {own} in the worker"
 
 
 def _check_features(problem: str | None) -> Evidence:
@@ -285,11 +312,16 @@ def _describe_drift(seconds: Sequence[float]) -> str | None:
     return f"{abs(change):.0%} {'slower' if change > 0 else 'faster'}, p = {p:.2g}"
 
 
+def check_launch_count(finished: int) -> Evidence:
+    """Check that so many launches finished that an interval is useful; without any, there is no figure to doubt."""
+    if 0 < finished < MIN_LAUNCHES:
+        yield "few-launches", f"{finished} {'launch' if finished == 1 else 'launches'} finished"
+
+
 def _check_case(records: list[Record]) -> Evidence:
     """Check all launches of one case."""
     finished = [record for record in records if record.failure is None and record.pipeline]
-    if finished and len(finished) < MIN_LAUNCHES:
-        yield "few-launches", f"{len(finished)} {'launch' if len(finished) == 1 else 'launches'} finished"
+    yield from check_launch_count(len(finished))
     for kind in COMPARED:
         launches = {r.launch: getattr(r, kind) for r in finished if getattr(r, kind)}
         centres = {launch: median(rounds.seconds) / rounds.images for launch, rounds in launches.items()}

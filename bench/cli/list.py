@@ -124,7 +124,8 @@ def _list_knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
         for backend, values in knob.values.items():
             for value, source in values.items():
                 rows.append((name, backend, value, source))
-    rows += [(THREADS, backend, "all usable cores, or a number", source) for backend, source in THREADS_SOURCES.items()]
+    threads = "a number; by default OMP_NUM_THREADS, the CPU quota or all usable cores"
+    rows += [(THREADS, backend, threads, source) for backend, source in THREADS_SOURCES.items()]
     return ("knob", "backend", "value (the first is the default)", "source"), rows
 
 
@@ -159,6 +160,7 @@ def _list_tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
         rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _format_speedup(found)))
         rows += [(case, trial.stage, trial.name, _format_speedup(trial)) for trial in found.history]
         rows += [(case, "left open", note, "") for note in found.notes]
+        rows += [(case, f"warning {one.name}", one.evidence, "") for one in found.warnings]
     return ("case", "stage", "variant", "× the default's steps"), rows
 
 

@@ -182,7 +182,9 @@ class DeviceOptions:
         ),
     ] = "cpu"
     threads: Annotated[
-        int | None, make_number_parameter(1), Parameter(help="Threads of an operation; all usable cores by default.")
+        int | None,
+        make_number_parameter(1),
+        Parameter(help="Threads of an operation; by default OMP_NUM_THREADS, the CPU quota or all usable cores."),
     ] = None
 
 

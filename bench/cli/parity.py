@@ -40,7 +40,7 @@ def prove(request: Request) -> int:
 
     console = Console()
     plan = make_plan(request)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True
     with Progress(console, plan) as progress:
         proven = [records for _, records in run_proofs(plan, progress)]

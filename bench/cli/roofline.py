@@ -12,6 +12,7 @@ from bench.cli.option_groups import (
     CaseOptions,
     DataOptions,
     EffortOptions,
+    OutputOptions,
     TaskOptions,
     make_number_parameter,
     make_request,
@@ -37,11 +38,12 @@ def roofline(
     case: CaseOptions = CaseOptions(),
     data: DataOptions = DataOptions(),
     effort: RooflineEffort = RooflineEffort(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Show how near each case comes to the limits of this machine.
 
-    It shows what bounds each case: input, compute, memory or overhead.
+    It shows what bounds each case (input, compute, memory or overhead), and stores all figures in --results.
     """
     from bench.roofline.roofline_run import show_roofline
 
-    return show_roofline(effort.wait, make_request(task, case, data, effort))
+    return show_roofline(effort.wait, make_request(task, case, data, effort, output))

@@ -94,9 +94,11 @@ def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: st
 
     console = Console()
     with hold_lock("bench run", wait, console.print):
-        about: dict[str, Any] = describe_environment(partial(print_problem, console))
+        about: dict[str, Any]
+        say = partial(print_problem, console)
         if resume_run is None:
             plan = make_plan(request)
+            about = describe_environment(plan.default.threads, say)
             about["run"] = _describe_run(plan, about)
             run = store.create_run(request.results, plan.suite.name, datetime.now(UTC))
             resume.write_request(run, request)
@@ -104,7 +106,8 @@ def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: st
         else:
             run = store.find_run(request.results, resume_run)
             request = replace(resume.read_request(run), results=request.results)
-            plan = resume.plan_remaining(run, request, about)
+            plan = resume.plan_remaining(run, request, describe_environment())
+            about = describe_environment(plan.default.threads, say)
             for problem in store.read_records(run)[1]:
                 console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
             about["run"] = plan.done[0].about["run"] if plan.done else _describe_run(plan, about)
@@ -192,6 +195,6 @@ def _describe_run(plan: Plan, about: Mapping[str, Any]) -> dict[str, Any]:
 def _print_plan(console: Console, plan: Plan) -> None:
     from bench.report.terminal import print_missing
 
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     if plan.done:
         console.print(f"{len(plan.done)} launches of cases are done already.", markup=False)

@@ -50,9 +50,9 @@ def compare_with_baseline(
         if kind not in ALLOWABLE_DIFFERENCES:
             raise make_unknown_error("difference", kind, ALLOWABLE_DIFFERENCES)
     base = baseline.find(options.results, options.baseline or "")
-    about: dict[str, Any] = describe_environment(say)
     now, cases = _select_cases(base, request)
     chosen = make_plan(now)
+    about: dict[str, Any] = describe_environment(chosen.default.threads, say)
     notes = _accept_differences(
         options, [*run_as_baseline.find_machine_differences(base, about), *_find_other_experiments(chosen, cases)]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.analysis.metrics import resolve_margins
+from bench.analysis.warnings import RULES, check_variables
 from bench.errors import UserError
 from bench.gate import base_environment, gate_report, slower_part, source_trees
 from bench.gate.baseline_comparison import compare_with_baseline
@@ -24,9 +26,11 @@ from bench.gate.judgement import Judgement, LaunchPair, judge_pairs
 from bench.gate.launch_pairs import GatedCase, TargetTest, TrainingCase, measure_pairs
 from bench.gate.located_test import LocatedTest, locate_test
 from bench.gate.source_trees import BASE, HEAD, SourceTree
+from bench.machine.environment import list_disobeyed_variables
+from bench.machine.variables import make_worker_variables
 from bench.measure.machine_lock import hold_lock
 from bench.measure.silent_progress import SilentProgress
-from bench.plan.plan import make_default_variant, make_plan
+from bench.plan.plan import explain_threads, make_default_variant, make_plan
 from bench.plan.request import Request
 from bench.plan.suite import load
 
@@ -72,6 +76,8 @@ def run_gate(
     if not options.target:
         run_in_clone(options, say)
     gate_report.check_writable(files)
+    if threads_note := explain_threads(request):
+        say(threads_note)
 
     def lock_machine() -> AbstractContextManager[None]:
         return hold_lock("bench gate", wait, say)
@@ -81,6 +87,8 @@ def run_gate(
             judgements, details, notes = compare_with_baseline(options, margins, request, say)
     else:
         judgements, details, notes = _compare_side_by_side(options, margins, request, lock_machine, say)
+    if judgements and not options.target:
+        notes = [*notes, *_list_variable_notes(request)]
     comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
     for judgement in judgements:
         for line in gate_report.format_lines(judgement, margins):
@@ -89,6 +97,13 @@ def run_gate(
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     gate_report.write_files(files, comparison, judgements)
     return choose_exit_status([judgement.verdict for judgement in judgements], undecided)
+
+
+def _list_variable_notes(request: Request) -> Iterator[str]:
+    """List the environment variables that workers do not have as they are set; a target's workers have them."""
+    variables = make_worker_variables(os.environ, make_default_variant(request).threads or 1)
+    for name, evidence in check_variables(list_disobeyed_variables(os.environ, variables)):
+        yield f"warning {name}: {evidence}; {RULES[name][1]}"
 
 
 def _describe_base(options: GateOptions) -> str:

@@ -15,13 +15,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
 from bench.errors import UserError
 from bench.machine import gpu
 from bench.machine.git import TIMEOUT_SECONDS, run_git
+from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -54,43 +55,22 @@ PACKAGES = (
     "triton",
 )
 
-#: Prefixes of the environment variables that change the results or the speed of a framework.
-VARIABLES = (
-    "CUBLAS_",
-    "CUDA_",
-    "CUDNN_",
-    "DNNL_",
-    "GLIBC_TUNABLES",
-    "GOMP_",
-    "JAX_",
-    "KERAS_",
-    "KMP_",
-    "LD_PRELOAD",
-    "MALLOC_",
-    "MKL_",
-    "NVIDIA_",
-    "OMP_",
-    "ONEDNN_",
-    "OPENBLAS_",
-    "PYTORCH_",
-    "TF_",
-    "TORCH_",
-    "XLA_",
-)
-
 #: Variables that may contain secrets, which are left out; TF_CLI_ and TF_VAR_ are Terraform's.
 _SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
 _FOLDERS = re.compile(r"(?:[~.]{0,2}/)(?:[^/\s:;,=]+/)*(?=[^/\s:;,=]*)")
 
 
-def describe_environment(say: Callable[[str], object] | None = None) -> dict[str, object]:
+def describe_environment(threads: int | None = None, say: Callable[[str], object] | None = None) -> dict[str, object]:
     """Describe the machine and the software, JSON-ready, in less than half a second; None for what is not known.
 
-    Memory is in bytes; `cpu.quota` is in CPUs, None without a quota of a control group.
+    Memory is in bytes; `cpu.quota` is in CPUs, None without a quota of a control group. `variables` are those of the
+    workers: knobs of a variant may set others in addition.
 
     Args:
+        threads: of an operation; by default, those of `choose_threads`.
         say: called with a line if the revision of a git checkout cannot be recorded.
     """
+    threads = threads or choose_threads(os.environ).number
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": describe_cpu(),
@@ -109,7 +89,7 @@ def describe_environment(say: Callable[[str], object] | None = None) -> dict[str
             "build": list(platform.python_build()),
         },
         "packages": list_packages(),
-        "variables": list_variables(os.environ),
+        "variables": list_variables(make_worker_variables(os.environ, threads)),
         "git": describe_git(PROJECT, say),
         "gpus": [_describe_gpu(device) for device in gpu.list_devices()],
     }
@@ -172,6 +152,28 @@ def count_usable_cores() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count()
 
 
+class Threads(NamedTuple):
+    """The threads of an operation, and why it is not all usable cores; None if it is."""
+
+    number: int
+    reason: str | None
+
+
+def choose_threads(environment: Mapping[str, str]) -> Threads:
+    """Choose the number of threads where the user has not: OMP_NUM_THREADS, the CPU quota, or all usable cores.
+
+    A quota is rounded down, because a thread more would use it up and then all threads would wait.
+    """
+    cores = count_usable_cores() or 1
+    first, *_ = environment.get("OMP_NUM_THREADS", "").split(",")  # the other numbers are those of nested regions
+    if first.strip().isdecimal() and int(first):
+        return Threads(int(first), "OMP_NUM_THREADS")
+    quota = read_cpu_quota()
+    if quota is not None and max(1, int(quota)) < cores:
+        return Threads(max(1, int(quota)), f"the CPU quota of {quota:g}")
+    return Threads(cores, None)
+
+
 def list_packages() -> dict[str, str | None]:
     """Installed versions by name, from metadata, without an import; None for a package that is not installed."""
     found: dict[str, str | None] = {}
@@ -184,11 +186,20 @@ def list_packages() -> dict[str, str | None]:
 
 
 def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables that frameworks read, without secrets, with only the last part of every path."""
+    """The variables of a worker that figures depend on, without secrets, with only the last part of every path."""
     return {
         name: _FOLDERS.sub("…/", value)
         for name, value in sorted(environment.items())
-        if name.startswith(VARIABLES) and not _SECRETS.search(name)
+        if is_recorded(name) and not _SECRETS.search(name)
+    }
+
+
+def list_disobeyed_variables(outside: Mapping[str, str], worker: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The user's variables that a worker does not have as they are, without secrets: the value outside, and its own."""
+    return {
+        name: (_FOLDERS.sub("…/", outside[name]), _FOLDERS.sub("…/", worker.get(name, "not set")))
+        for name in find_disobeyed(outside, worker)
+        if not _SECRETS.search(name)
     }
 
 

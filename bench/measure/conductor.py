@@ -84,12 +84,15 @@ class WorkerOutcome(Generic[AJob]):
         messages: its last message of each event, by the event's name, or by "event kind" if the message has a kind.
         failure: how it died; None if it did not.
         nvml_device: device memory in bytes that NVML saw appear while it started; None without a GPU.
+        variables, disobeyed: see `WorkerProcess`.
     """
 
     job: AJob
     messages: dict[str, Message] = field(default_factory=dict)
     failure: Failure | None = None
     nvml_device: int | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    disobeyed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -266,7 +269,8 @@ class _LaunchWorkers:
     def _spawn(self, job: AnyJob) -> WorkerProcess:
         worker = WorkerProcess(job, self.watcher.on_event)
         self.alive.append(worker)
-        self.outcomes[job.case].messages = worker.messages
+        outcome = self.outcomes[job.case]
+        outcome.messages, outcome.variables, outcome.disobeyed = worker.messages, worker.variables, worker.disobeyed
         return worker
 
     def _run_round(self, worker: WorkerProcess, kind: str, number: int, steps: int) -> None:

@@ -91,6 +91,8 @@ def build_record(
         dataset_fingerprint=prepared.dataset.fingerprint,
         checkpoint_hash=prepared.checkpoint.sha256,
         resolved=built.get("resolved", {}),
+        variables=outcome.variables,
+        disobeyed=outcome.disobeyed,
         start_up=StartUp(**(OLD_WORKER_DEFAULTS | built["start_up"])) if built else None,
         features=CachedFeatures(**built["features"]) if built.get("features") else None,
         memory=_build_memory(outcome),
@@ -104,6 +106,18 @@ def build_record(
         warnings=(),
         failure=outcome.failure,
     )
+    return made.model_copy(update={"warnings": warnings.find_launch_warnings(made)})
+
+
+def build_speed_record(case_launch: CaseLaunch, banner: str | None = None) -> Record:
+    """Build the record of a launch of which only times are shown, outside a run: its warnings say nothing of memory.
+
+    Args:
+        case_launch: the launch.
+        banner: of the plan.
+    """
+    made = build_record(case_launch, None, run="", suite="", position=0, about={"run": {"banner": banner}})
+    made = made.model_copy(update={"memory": None})
     return made.model_copy(update={"warnings": warnings.find_launch_warnings(made)})
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.machine.variables import align_conditions
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
 from bench.records import store
@@ -18,6 +19,8 @@ from bench.records.record import Record
 REQUEST_FILE = "request.json"
 #: Conditions that may differ between two parts of a run: the time, how busy the machine was, the clock of its GPUs.
 IGNORED_FIELDS = ("time", "system.load_average", "gpus.clock")
+#: Environment variables, of which only those are compared that figures depend on.
+VARIABLES_FIELD = "variables"
 #: How many differences an error message lists.
 MAX_LISTED = 5
 
@@ -60,11 +63,21 @@ def plan_remaining(run: Path, request: Request, about: Mapping[str, Any]) -> Pla
         UserError: conditions have changed; the message lists the differences.
     """
     records, _ = store.read_records(run)
-    chosen = replace(make_plan(request), done=tuple(records))
     before: Mapping[str, Any] = records[0].about if records else read_start_conditions(run)
+    chosen = replace(make_plan(keep_threads(request, before)), done=tuple(records))
     changed = find_differences(before, {**about, "run": before.get("run", {})}) if before else []
     refuse_changes(run, [*changed, *_find_changed_inputs(records, chosen)])
     return chosen
+
+
+def keep_threads(request: Request, before: Mapping[str, Any]) -> Request:
+    """The request with the number of threads that the run began with, if it was not requested: that may have changed.
+
+    Args:
+        request: of the run.
+        before: the conditions under which it began.
+    """
+    return replace(request, threads=request.threads or before.get("run", {}).get("threads"))
 
 
 def refuse_changes(run: Path, found: Sequence[str]) -> None:
@@ -86,6 +99,8 @@ def find_differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: 
     for key in dict.fromkeys((*before, *now)):
         path = f"{prefix}{key}"
         was, is_ = before.get(key), now.get(key)
+        if path == VARIABLES_FIELD:
+            was, is_ = align_conditions(was or {}, is_ or {})
         if re.sub(r"\.\d+", "", path) in IGNORED_FIELDS or was == is_:
             continue
         if isinstance(was, list) and isinstance(is_, list) and any(isinstance(one, Mapping) for one in (*was, *is_)):

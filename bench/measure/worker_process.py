@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -16,13 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from backends import knobs
 from bench.machine import memory
-from bench.machine.environment import PROJECT, count_out_of_memory_kills
+from bench.machine.environment import (
+    PROJECT,
+    count_out_of_memory_kills,
+    list_disobeyed_variables,
+    list_variables,
+)
+from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.records.record import Failure
 from bench.records.units import MB
 from bench.worker.channel import Channel, Message
-from bench.worker.job import AnyJob, Job, TargetJob
+from bench.worker.job import AnyJob, TargetJob
 from bench.worker.lifeline import DUMP_STACKS_SIGNAL
 
 #: How many of the last lines of a dead worker's output are shown.
@@ -38,12 +42,6 @@ STACK_LINES = 200
 OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate memory|ResourceExhausted|OOM when")
 #: With fewer free bytes on the disk of temporary files, a worker cannot write its results.
 MIN_FREE_DISK = MB
-#: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
-#: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
-MAX_PADDING = 4096
-#: Environment variables that hold a list, with its separator: a knob adds an item to it.
-LIST_VARIABLES = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
-
 #: The program of a worker that runs another project's test.
 TARGET_WORKER = PROJECT / "bench/worker/target_worker.py"
 
@@ -60,7 +58,12 @@ class WorkerDied(Exception):
 
 
 class WorkerProcess:
-    """One process that runs one job. It has the baton when it starts."""
+    """One process that runs one job. It has the baton when it starts.
+
+    Attributes:
+        variables: its environment variables that figures depend on.
+        disobeyed: the user's variables that it does not have as they are: the value outside, and its own.
+    """
 
     def __init__(self, job: AnyJob, on_event: Callable[[str, Message], None]) -> None:
         """Start the process.
@@ -80,6 +83,12 @@ class WorkerProcess:
         self._log = self.job.folder / "output.txt"
         file = self.job.folder / "job.json"
         file.write_text(self.job.model_dump_json())
+        environment = build_environment(self.job)
+        self.variables = list_variables(environment)
+        self.disobeyed: dict[str, tuple[str, str]] = {}
+        if not isinstance(job, TargetJob):
+            write_keras_configuration(self.job)
+            self.disobeyed = list_disobeyed_variables(os.environ, environment)
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
                 [str(job.python or sys.executable), "-P", *_list_program(job), str(file)],
@@ -88,7 +97,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=build_environment(self.job),
+                env=environment,
                 start_new_session=True,  # Ctrl-C goes to the conductor only
             )
         theirs.close()
@@ -209,46 +218,6 @@ def describe_exit(status: int) -> str:
     return f"ended with exit status {status}"
 
 
-def build_environment(job: AnyJob) -> dict[str, str]:
-    """Build the worker's environment: all variables that affect speed are set, equally for all workers."""
-    threads = str(job.variant.threads)
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    fixed = {
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "TF_ENABLE_ONEDNN_OPTS": inherited.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        "TF_CPP_MIN_LOG_LEVEL": inherited.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML numbers GPUs in this order
-        "PYTHONPATH": os.pathsep.join(_list_import_folders(job, inherited.get("PYTHONPATH", ""))),
-        "PYTHONUNBUFFERED": "1",
-        # A worker that outlives a killed gate for a moment must not write into the scratch folder while it is removed.
-        **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
-        **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),
-        "HEADTOHEAD_PADDING": "x" * random.randrange(MAX_PADDING),
-    }
-    knob_variables = knobs.make_environment(job.backend, job.variant) if isinstance(job, Job) else {}
-    for name, separator in LIST_VARIABLES.items():
-        if name in knob_variables and inherited.get(name):
-            knob_variables[name] += f"{separator}{inherited[name]}"
-    # Another project's test may need its own pytest plugins; the harness needs only one.
-    pytest_variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_benchmark.plugin"}
-    return inherited | fixed | knob_variables | ({} if isinstance(job, TargetJob) else pytest_variables)
-
-
 def _list_program(job: AnyJob) -> list[str]:
     """The arguments of Python that start a worker; that of another project's test must not find this suite's folder."""
     return [str(TARGET_WORKER)] if isinstance(job, TargetJob) else ["-m", "bench.worker"]
-
-
-def _list_import_folders(job: AnyJob, inherited: str) -> list[str]:
-    """The folders in which Python finds the worker's modules, before those of the environment.
-
-    Args:
-        inherited: this process' PYTHONPATH.
-    """
-    others = [folder for folder in inherited.split(os.pathsep) if folder]
-    if isinstance(job, TargetJob):
-        others = [folder for folder in others if Path(folder).resolve() != PROJECT]
-        return [*map(str, job.source_folders), *others]
-    return [str(job.root or PROJECT), *others]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import backends
 from backends.task import Variant
 from bench.errors import Unavailable, UserError, make_unknown_error
-from bench.machine.environment import count_usable_cores
+from bench.machine.environment import choose_threads
 from bench.machine.gpu import find_device
 from bench.plan import suite, tuned_variants, variants
 from bench.plan.offline_fallback import fall_back_to_offline
@@ -30,6 +31,7 @@ class Plan:
         tuned: the tuned variants of this machine, by backend and the task's hash.
         skipped: reasons, by backend or `backend/variant`.
         banner: a line about a fallback to the offline suite; None without a fallback.
+        threads_note: a line about the number of threads; None if it is requested, or all usable cores.
         relative_to: the backend, or the case, that ratios are relative to.
         done: records of launches that a resumed run has measured already.
     """
@@ -42,6 +44,7 @@ class Plan:
     tuned: Mapping[tuple[str, str], TunedVariant]
     skipped: dict[str, str]
     banner: str | None
+    threads_note: str | None
     isolated: bool
     relative_to: str
     until: float | None = None
@@ -103,6 +106,7 @@ def make_plan(request: Request) -> Plan:
         tuned=tuned,
         skipped=skipped,
         banner=banner,
+        threads_note=explain_threads(request),
         isolated=request.isolated,
         relative_to=request.relative_to,
         until=request.until,
@@ -137,13 +141,21 @@ def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[st
 
 
 def make_default_variant(request: Request) -> Variant:
-    """The default variant, with the requested device and threads.
+    """The default variant, with the requested device and threads; without a number, see `choose_threads`.
 
     Raises:
         UserError: there is no such device.
     """
     find_device(request.device)
-    return Variant(device=request.device, threads=request.threads or count_usable_cores())
+    return Variant(device=request.device, threads=request.threads or choose_threads(os.environ).number)
+
+
+def explain_threads(request: Request) -> str | None:
+    """Explain the number of threads if neither the request sets it nor all usable cores are used; None otherwise."""
+    chosen = choose_threads(os.environ)
+    if request.threads or chosen.reason is None:
+        return None
+    return f"Threads: {chosen.number}, because of {chosen.reason}; --threads sets another number."
 
 
 def _check_reference(plan: Plan) -> None:

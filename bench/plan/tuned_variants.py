@@ -16,6 +16,7 @@ from bench.cache.home import get_home
 from bench.errors import UserError
 from bench.machine.environment import count_usable_cores, describe_environment, make_fingerprint
 from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
+from bench.records.record import MeasurementWarning
 from bench.records.store import write_text
 
 KIND = "tuned"
@@ -56,6 +57,7 @@ class TunedVariant(_Frozen):
         proof: the verdict of the proof of sameness.
         history: all variants that the search measured.
         notes: what the search left undecided.
+        warnings: reasons to trust its speed-up less, summed up over the launches of the search.
         seconds: duration of the search, including the proof.
     """
 
@@ -75,6 +77,7 @@ class TunedVariant(_Frozen):
     proof: str
     history: tuple[HistoryEntry, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[MeasurementWarning, ...] = ()
     seconds: float = 0.0
 
     def describe(self, versions: Mapping[str, Any]) -> str:

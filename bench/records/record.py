@@ -224,7 +224,9 @@ class Record(_Frozen):
 
     `failure` is set if the launch did not finish; what it had measured until then is kept. `about` is the run's part
     of `environment.json` (command, skipped backends, machine, packages), `position` the task's place in the run,
-    `framework` how the framework was built, `resolved` the settings that the worker really used.
+    `framework` how the framework was built, `resolved` the settings that the worker really used, `variables` its
+    environment variables that figures depend on, and `disobeyed` the user's variables that it did not have as they are:
+    the value outside, and its own (see `bench.machine.variable_table`).
     """
 
     schema_version: int = SCHEMA
@@ -244,6 +246,8 @@ class Record(_Frozen):
     dataset_fingerprint: str
     checkpoint_hash: str
     resolved: dict[str, object]
+    variables: dict[str, str] = {}
+    disobeyed: dict[str, tuple[str, str]] = {}
     start_up: StartUp | None
     features: CachedFeatures | None = None
     memory: Memory | None

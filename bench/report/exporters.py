@@ -109,7 +109,11 @@ def build_environment(about: Mapping[str, object], records: Iterable[Record]) ->
         records: of the run; they have each framework's build and the settings that its workers really used.
     """
     frameworks = {
-        f"{record.backend}/{record.variant.name}": {"build": record.framework, "resolved": record.resolved}
+        f"{record.backend}/{record.variant.name}": {
+            "build": record.framework,
+            "resolved": record.resolved,
+            "variables": record.variables,
+        }
         for record in records
         if record.resolved
     }

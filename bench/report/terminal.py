@@ -33,18 +33,23 @@ def export(report: Report, width: int = WIDTH) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def print_missing(console: Console, banner: str | None, skipped: Mapping[str, str]) -> None:
-    """Print the banner of a run in a coloured box, and what is skipped with the reason.
+def print_missing(
+    console: Console, banner: str | None, skipped: Mapping[str, str], threads_note: str | None = None
+) -> None:
+    """Print the banner of a run in a coloured box, what is skipped with the reason, and a line about the threads.
 
     Args:
         console: that it is printed on.
         banner: says that other data or weights replace those that are not available; None where none do.
         skipped: reasons by case or backend.
+        threads_note: see `bench.plan.plan.explain_threads`.
     """
     if banner:
         console.print(Panel(Text(banner), style="yellow"))
     for case, reason in skipped.items():
         console.print(f"Skipped: {case}: {reason}", style="yellow", markup=False)
+    if threads_note:
+        console.print(threads_note, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_problem(console: Console, line: str) -> None:

@@ -15,9 +15,11 @@ from rich.console import Console
 
 from backends.task import Variant
 from backends.values import Event
+from bench.analysis.launches import group_by_task
 from bench.analysis.profiler_trace import Operation, sum_up_operations, to_chrome_trace
 from bench.errors import UserError
-from bench.measure import conductor
+from bench.machine.load import read_counters, summarise_conditions
+from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.machine_lock import hold_lock
 from bench.measure.progress import Progress
@@ -25,8 +27,10 @@ from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.records import store
+from bench.records.record import Record
 from bench.report.exporters import Report
 from bench.report.tables.table import Cell, Column, Table
+from bench.report.tables.warning_notes import list_warning_notes
 from bench.report.terminal import print_missing, print_tables
 from bench.worker.step_profile import EVENTS_FILE
 
@@ -53,14 +57,17 @@ def profile_case(request: Request, steps: int, output: Path | None, wait: bool) 
     console = Console()
     plan = make_plan(request)
     prepared, backend, variant = _get_only_case(plan)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     path = _choose_trace_file(output, request.results, format_case_id(prepared, backend, variant))
     with hold_lock("bench profile", wait, console.print):
-        events = _record_events(console, plan, prepared, backend, variant, steps)
+        events, record = _record_events(console, plan, prepared, backend, variant, steps)
     if events is None:
         return 1
     title = f"{backend}/{variant.name}, {prepared.task.name}: {steps} steps"
-    print_tables(Report((), _build_tables(title, sum_up_operations(events), steps)), console)
+    tables = _build_tables(title, sum_up_operations(events), steps)
+    notes = [note for task in group_by_task([record]) for note in list_warning_notes(task)]
+    tables[-1:] = [replace(table, notes=(*table.notes, *notes)) for table in tables[-1:]]
+    print_tables(Report((), tables), console)
     text = json.dumps(to_chrome_trace(events)).encode()
     store.write_bytes(path, gzip.compress(text) if path.suffix == ".gz" else text)
     console.print(f"Trace: {path}: open it at ui.perfetto.dev", soft_wrap=True, markup=False, highlight=False)
@@ -101,18 +108,22 @@ def _choose_trace_file(output: Path | None, results: Path, case: str) -> Path:
 
 def _record_events(
     console: Console, plan: Plan, prepared: PreparedTask, backend: str, variant: Variant, steps: int
-) -> list[Event] | None:
-    """Record the profiler's events; None if the worker died, which the progress has shown."""
+) -> tuple[list[Event] | None, Record]:
+    """Record the profiler's events, None if the worker died, which the progress has shown; and the launch's record."""
     one_launch = replace(plan, suite=plan.suite.model_copy(update={"launches": 1}))
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as name, Progress(console, one_launch, ()) as progress:
         folder = Path(name)
         data = write_images(prepared.dataset, folder)
         job = make_case_job(prepared, backend, variant, data, folder, profile_steps=steps, cache_limit=plan.cache_limit)
         progress.start_launch(prepared, 1, [job])
+        started, before = datetime.now(UTC), read_counters()
         (outcome,) = conductor.run_launch([job], 0.0, random.Random(), progress).outcomes
+        around = summarise_conditions([(before, read_counters())], None, 0)  # a GPU is idle again by now
+        case_launch = record_builder.CaseLaunch(outcome, prepared, around, 1, started)
+        record = record_builder.build_speed_record(case_launch, plan.banner)
         if outcome.failure:
-            return None
-        return [Event(*event) for event in json.loads((job.folder / EVENTS_FILE).read_text())]
+            return None, record
+        return [Event(*event) for event in json.loads((job.folder / EVENTS_FILE).read_text())], record
 
 
 def _build_tables(title: str, operations: Sequence[Operation], steps: int) -> list[Table]:

@@ -7,6 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from backends.task import Variant
@@ -16,6 +17,7 @@ from bench.measure.conductor import Watcher
 from bench.plan.knob_support import explain_missing_bf16
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
+from bench.records.record import Record
 from bench.worker.job import Job
 from bench.worker.kernels import LAYERS, RATES
 
@@ -32,6 +34,7 @@ class CaseMeasurement:
     Attributes:
         seconds: of one step, or of one run of a kernel, by kind of round, launch and round.
         layers: by launch, seconds of single convolutions, by `name pass`; one of each shape.
+        records: of each launch, which have what else the machine did and the warnings.
         failure: why a worker of the case died; None if none did.
     """
 
@@ -39,6 +42,7 @@ class CaseMeasurement:
     variant: Variant
     seconds: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
     layers: list[Mapping[str, float]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     failure: str | None = None
 
 
@@ -69,6 +73,7 @@ def measure_rates(
     rng = random.Random()
     for launch in range(1, plan.suite.launches + 1):
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
+            started = datetime.now(UTC)
             jobs = _make_jobs(plan, prepared, cases, Path(name))
             on_launch(launch, jobs)
             # Kinds are measured in the order of the first job's, so that it must have all: the one with most kinds has.
@@ -76,7 +81,10 @@ def measure_rates(
             done = conductor.run_launch(ordered, plan.suite.round_seconds, rng, watcher, reverse_start=launch % 2 == 0)
             outcomes = {outcome.job.case: outcome for outcome in done.outcomes}
             for case, its_job in zip(cases, jobs, strict=True):
-                _add_outcome(case, outcomes[its_job.case])
+                outcome = outcomes[its_job.case]
+                _add_outcome(case, outcome)
+                case_launch = record_builder.CaseLaunch(outcome, prepared, done.conditions, launch, started)
+                case.records.append(record_builder.build_speed_record(case_launch, plan.banner))
     return cases
 
 

@@ -1,4 +1,4 @@
-"""The run of `bench roofline`: measures the rates of all cases and of the machine, and prints the tables."""
+"""The run of `bench roofline`: measures the rates of all cases and of the machine, prints and stores them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import replace
 import psutil
 from rich.console import Console
 
-from bench.machine.environment import read_first_cpu
+from bench.analysis.launches import group_by_task
+from bench.analysis.warnings import add_run_warnings
+from bench.machine.environment import describe_environment, read_first_cpu
 from bench.machine.gpu import find_device
 from bench.measure.machine_lock import hold_lock
 from bench.measure.progress import Progress
@@ -17,8 +19,9 @@ from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.report.exporters import Report
 from bench.report.tables.table import Table
+from bench.report.tables.warning_notes import list_warning_notes
 from bench.report.terminal import print_missing, print_tables
-from bench.roofline import device_peaks, roofline_tables
+from bench.roofline import device_peaks, roofline_file, roofline_tables
 from bench.roofline.achieved_rates import Roofline, compute_roofline
 from bench.roofline.device_peaks import Peak
 from bench.roofline.rate_measurement import ROUND_KINDS, measure_rates
@@ -30,7 +33,7 @@ DEFAULT_LAUNCHES, DEFAULT_ROUNDS = 3, 3
 
 
 def show_roofline(wait: bool, request: Request) -> int:
-    """Print the tables of each task. The exit status is 0; 1 if a worker died.
+    """Print the tables of each task, and store what was measured. The exit status is 0; 1 if a worker died.
 
     Raises:
         UserError: the request has a mistake; nothing was measured.
@@ -44,30 +47,38 @@ def show_roofline(wait: bool, request: Request) -> int:
     }
     tasks = tuple(replace(prepared, fine_tune=False) for prepared in plan.tasks)
     plan = replace(plan, suite=plan.suite.model_copy(update=effort), tasks=tasks)
-    print_missing(console, plan.banner, plan.skipped)
-    all_alive = True
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
+    file = roofline_file.choose_file(request.results, plan.suite.name)
+    done: list[roofline_file.TaskMeasurement] = []
     with hold_lock("bench roofline", wait, console.print):
+        about = describe_environment(plan.default.threads)
         for prepared in plan.tasks:
-            rooflines, deaths = _measure_task(console, plan, prepared)
-            all_alive = all_alive and not deaths
-            if rooflines:
-                print_tables(
-                    Report((), _build_tables(rooflines, _find_peak(plan), plan.default.device != "cpu")), console
-                )
-            for line in deaths:
-                console.print(line, style="red", markup=False)
-    return 0 if all_alive else 1
+            measured = _measure_task(console, plan, prepared)
+            done.append(measured)
+            roofline_file.write(file, plan, about, done)
+            if measured.rooflines:
+                tables = _build_tables(measured.rooflines, _find_peak(plan), plan.default.device != "cpu")
+                notes = [note for task in group_by_task(measured.records) for note in list_warning_notes(task)]
+                tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
+                print_tables(Report((), tables), console)
+            for backend, variant, reason in measured.deaths:
+                console.print(f"{backend}/{variant} died: {reason}", style="red", markup=False)
+    console.print(f"Results: {file}", soft_wrap=True, markup=False)
+    return 1 if any(measured.deaths for measured in done) else 0
 
 
-def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> tuple[list[Roofline], list[str]]:
-    """Measure the cases of a task; return their rooflines, and a line for each case whose worker died."""
+def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> roofline_file.TaskMeasurement:
+    """Measure the cases of a task."""
     with Progress(console, plan, ROUND_KINDS) as progress:
         rates = measure_rates(
             plan, prepared, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
         )
-    alive = [one for one in rates if one.failure is None]
-    deaths = [f"{one.backend}/{one.variant.name} died: {one.failure}" for one in rates if one.failure]
-    return [compute_roofline(Step(prepared.task, one.variant), one) for one in alive], deaths
+    return roofline_file.TaskMeasurement(
+        prepared=prepared,
+        rooflines=[compute_roofline(Step(prepared.task, one.variant), one) for one in rates if one.failure is None],
+        cases=rates,
+        records=add_run_warnings([record for one in rates for record in one.records]),
+    )
 
 
 def _build_tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Table]:

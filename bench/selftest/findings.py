@@ -6,6 +6,7 @@ Every check uses real workers of a real backend. A plant is a known effect that 
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 import tempfile
@@ -22,7 +23,7 @@ from bench import data
 from bench.analysis.statistics import log_ratios, ratio_interval
 from bench.data.subset import limit_training_images
 from bench.errors import UserError
-from bench.machine.environment import count_usable_cores
+from bench.machine.environment import choose_threads
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.plan.prepared_task import override_task
@@ -205,7 +206,7 @@ def _make_jobs(backend: str, plants: dict[str, PlantedFault | None], folder: Pat
             case=case,
             backend=backend,
             task=task,
-            variant=Variant(threads=count_usable_cores()),
+            variant=Variant(threads=choose_threads(os.environ).number),
             data=file,
             scratch=folder,
             checkpoint=checkpoint,

@@ -11,7 +11,7 @@ from backends.task import Task, Variant
 from bench.errors import Unavailable, UserError
 from bench.plan import suite
 from bench.plan.offline_fallback import fall_back_to_offline
-from bench.plan.plan import find_usable_backends, make_default_variant
+from bench.plan.plan import explain_threads, find_usable_backends, make_default_variant
 from bench.plan.prepared_task import PreparedTask, check_batch_size, override_task, prepare_task
 from bench.plan.request import Request
 from bench.sweep.sweep_options import SweepOptions
@@ -39,6 +39,7 @@ class Grid:
         default: the variant that every backend runs.
         skipped: backends that cannot run here, with the reason.
         banner: a line about a fallback to a task that needs no download; None without a fallback.
+        threads_note: see `bench.plan.plan.explain_threads`.
     """
 
     combinations: tuple[Combination, ...]
@@ -47,6 +48,7 @@ class Grid:
     default: Variant
     skipped: Mapping[str, str]
     banner: str | None
+    threads_note: str | None
 
     @property
     def fine_tunes(self) -> list[tuple[Combination, str]]:
@@ -83,7 +85,7 @@ def build_grid(options: SweepOptions) -> Grid:
         raise UserError("--target: with random weights there is no accuracy: leave it out, or use other weights")
     combinations = tuple(Combination(number, one) for number, one in enumerate(tasks, start=1))
     varied = tuple(name for name in options.axes if len({getattr(one.task, name) for one in tasks}) > 1)
-    return Grid(combinations, varied, chosen, default, skipped, banner)
+    return Grid(combinations, varied, chosen, default, skipped, banner, explain_threads(request))
 
 
 def _prepare_combinations(options: SweepOptions, chosen_suite: suite.Suite) -> list[PreparedTask]:

@@ -6,10 +6,11 @@ combination, because its evidence is the reference of the other backends' proofs
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,13 @@ import backends
 from backends.task import Task, Variant
 from bench.analysis import warnings
 from bench.cache import features
+from bench.machine.environment import list_disobeyed_variables
 from bench.machine.gpu import find_device, read_state
 from bench.machine.load import read_counters, summarise_conditions
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.measure.conductor import WorkerOutcome
+from bench.measure.worker_environment import build_environment
 from bench.parity.tolerances import REFERENCE
 from bench.plan import variants
 from bench.records.record import Failure, MeasurementWarning, Proof
@@ -241,15 +244,19 @@ class _SweepLaunch:
             closing_s=tuned.get("closing_s", 0.0),
             elapsed_s=tuned.get("elapsed_s", 0.0),
             proof=proof,
-            warnings=self._find_warnings(len(self.jobs), cached.get("problem")),
+            warnings=self._find_warnings(backend, built.get("resolved", {}), cached.get("problem")),
             failure=failure,
         )
 
-    def _find_warnings(self, workers: int, features_problem: str | None) -> tuple[MeasurementWarning, ...]:
+    def _find_warnings(
+        self, backend: str, resolved: Mapping[str, object], features_problem: str | None
+    ) -> tuple[MeasurementWarning, ...]:
         gpu = find_device(self.grid.default.device)
         now = read_state(gpu.index) if gpu else None
+        around = summarise_conditions([(self.before, read_counters())], now, len(self.jobs))
+        disobeyed = list_disobeyed_variables(os.environ, build_environment(self.jobs[backend]))
         return warnings.find_fine_tune_warnings(
-            summarise_conditions([(self.before, read_counters())], now, workers), features_problem
+            backend, self.grid.default, resolved, disobeyed, around, features_problem
         )
 
     def _explain_recomputed(self, backend: str, task: Task, tuned: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -63,24 +64,32 @@ def run_sweep(
     if resume_run is None:
         options = SweepOptions(request, parse_axes(values, settings), target, recompute)
     with hold_lock("bench sweep", wait, console.print):
-        about: dict[str, Any] = describe_environment(partial(print_problem, console))
         done: list[SweepRecord] = []
         if resume_run is None:
             grid = build_grid(options)
-            about["run"] = {"command": shlex.join(sys.argv[1:]), "skipped": dict(grid.skipped)}
+            about: dict[str, Any] = describe_environment(grid.default.threads, partial(print_problem, console))
+            about["run"] = {
+                "command": shlex.join(sys.argv[1:]),
+                "skipped": dict(grid.skipped),
+                "threads": grid.default.threads,
+            }
             run = store.create_run(options.request.results, "sweep", datetime.now(UTC), sweep_record.FOLDER)
             options.write(run)
             exporters.write_environment(run, about, ())
         else:
             run = store.find_run(request.results, resume_run, sweep_record.FOLDER)
             options = read_options(run, request.results)
-            grid = build_grid(options)
-            done = _load_finished(console, run, grid, about)
+            before = resume.read_start_conditions(run)
+            grid = build_grid(replace(options, request=resume.keep_threads(options.request, before)))
+            done = _load_finished(console, run, grid, before)
         return _run_grid(console, run, grid, options, done)
 
 
-def _load_finished(console: Console, run: Path, grid: Grid, about: Mapping[str, Any]) -> list[SweepRecord]:
+def _load_finished(console: Console, run: Path, grid: Grid, before: Mapping[str, Any]) -> list[SweepRecord]:
     """Load the finished fine-tunes of a sweep, without failed ones.
+
+    Args:
+        before: the conditions under which it began.
 
     Raises:
         UserError: something has changed on which a figure depends.
@@ -88,10 +97,10 @@ def _load_finished(console: Console, run: Path, grid: Grid, about: Mapping[str, 
     records, problems = sweep_record.read_records(run)
     for problem in problems:
         console.print(f"{problem}: this fine-tune is repeated", style="yellow", markup=False, soft_wrap=True)
-    before = resume.read_start_conditions(run)
     if records and not before:
         resume.refuse_changes(run, [f"{exporters.ENVIRONMENT_FILE} cannot be read"])
-    differences = resume.find_differences(before, {**about, "run": before.get("run", {})}) if before else []
+    about = {**describe_environment(grid.default.threads), "run": before.get("run", {})}
+    differences = resume.find_differences(before, about) if before else []
     tasks = {one.number: one.prepared for one in grid.combinations}
     for record in records:
         prepared = tasks.get(record.number)
@@ -129,7 +138,7 @@ def _run_grid(console: Console, run: Path, grid: Grid, options: SweepOptions, do
 
 
 def _print_plan(console: Console, grid: Grid, done: Sequence[SweepRecord]) -> None:
-    print_missing(console, grid.banner, grid.skipped)
+    print_missing(console, grid.banner, grid.skipped, grid.threads_note)
     total = len(grid.fine_tunes)
     already_done = f", {len(done)} are done already" if done else ""
     console.print(

@@ -96,8 +96,8 @@ def build_seeds_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
         columns=columns,
         rows=rows,
         notes=(
-            "mean test accuracy: with its 95 % t-interval over the seeds; s: the median over the seeds, where all of "
-            "them reach it",
+            "mean test accuracy: with its 95 % t-interval over three seeds or more; s: the median over the seeds, "
+            "where all of them reach it",
         ),
     )
 
@@ -206,12 +206,14 @@ def _find_reasons(record: SweepRecord) -> Iterator[tuple[str, str]]:
 
 def _make_warning_notes(records: Sequence[SweepRecord]) -> Iterator[str]:
     """A note for each warning, with the evidence of the first fine-tune that has it."""
-    found: dict[str, list[MeasurementWarning]] = {}
+    found: dict[str, dict[tuple[int, str], list[MeasurementWarning]]] = {}
     for record in records:
         for warning in record.warnings:
-            found.setdefault(warning.name, []).append(warning)
-    for name, of_name in found.items():
-        yield f"warning {name}, {len(of_name)} of {len(records)}: {of_name[0].evidence}; {of_name[0].advice}"
+            found.setdefault(warning.name, {}).setdefault((record.number, record.backend), []).append(warning)
+    for name, by_fine_tune in found.items():
+        first = next(iter(by_fine_tune.values()))
+        evidence = ", ".join(warning.evidence for warning in first)
+        yield f"warning {name}, {len(by_fine_tune)} of {len(records)}: {evidence}; {first[0].advice}"
 
 
 def _format_percent(share: float | None) -> str:

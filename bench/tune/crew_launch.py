@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Variant
 from bench.analysis.statistics import Interval, log_ratios, ratio_interval
+from bench.records.record import MeasurementWarning
 
 #: Most workers in a crew: they wait at the same time. The first variant is in every crew.
 CREW_SIZE = 10
@@ -30,6 +31,7 @@ class LaunchResult(BaseModel):
         start_up_s: by name, seconds of importing, building and the first step, by the worker's own clock.
         problems: by name, why there are no seconds.
         wall_s: seconds of the whole launch.
+        warnings: by name, reasons to trust the variant's seconds less.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class LaunchResult(BaseModel):
     start_up_s: dict[str, float]
     problems: dict[str, str]
     wall_s: float
+    warnings: dict[str, tuple[MeasurementWarning, ...]] = {}
 
 
 class VariantMeasurer(Protocol):
@@ -106,18 +109,27 @@ def merge_crews(crews: Sequence[LaunchResult]) -> LaunchResult:
         start_up_s={name: start_up for crew in reversed(crews) for name, start_up in crew.start_up_s.items()},
         problems={name: problem for crew in crews for name, problem in crew.problems.items()},
         wall_s=sum(crew.wall_s for crew in crews),
+        warnings={
+            name: tuple(dict.fromkeys(warning for crew in crews for warning in crew.warnings.get(name, ())))
+            for name in dict.fromkeys(name for crew in crews for name in crew.warnings)
+        },
     )
 
 
 def compute_speedup(launches: Sequence[LaunchResult], fast: str, slow: str) -> Interval | None:
     """The speed-up of a variant over another, from the launches that have both; None if there is no such launch.
 
-    It has an interval from two launches on.
+    It has an interval from three launches on.
     """
     both = [launch.seconds for launch in launches if launch.seconds.get(fast) and launch.seconds.get(slow)]
     if not both:
         return None
     return ratio_interval(log_ratios([seconds[slow] for seconds in both], [seconds[fast] for seconds in both]))
+
+
+def count_launches(launches: Sequence[LaunchResult], fast: str, slow: str) -> int:
+    """Count the launches that have both variants."""
+    return sum(bool(launch.seconds.get(fast) and launch.seconds.get(slow)) for launch in launches)
 
 
 def compute_gain(launches: Sequence[LaunchResult], fast: str, slow: str) -> float | None:

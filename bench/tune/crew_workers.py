@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from backends.task import Variant
@@ -48,7 +49,7 @@ class CrewWorkers:
         Raises:
             UserError: the first variant's worker died, so there is nothing to compare the others with.
         """
-        began = time.monotonic()
+        began, started = time.monotonic(), datetime.now(UTC)
         stopwatch = _Stopwatch(self.watcher)
         limits = LaunchLimits(
             self.limits.parallel_builds,
@@ -63,6 +64,12 @@ class CrewWorkers:
             jobs = [self._make_job(variant, data, folder, rounds) for variant in crew]
             reverse_start = reverse_start and math.isinf(start_within)  # else the first variant might not be started
             done = conductor.run_launch(jobs, ROUND_SECONDS, self.rng, stopwatch, reverse_start, limits)
+            warnings = {
+                outcome.job.case: record_builder.build_speed_record(
+                    record_builder.CaseLaunch(outcome, self.prepared, done.conditions, 1, started)
+                ).warnings
+                for outcome in done.outcomes
+            }
             seconds = {
                 outcome.job.case: steps
                 for outcome in done.outcomes
@@ -90,6 +97,7 @@ class CrewWorkers:
                 if outcome.job.case not in seconds
             },
             wall_s=wall_s,
+            warnings={name: warnings[name] for name in seconds if warnings[name]},
         )
 
     def _make_job(self, variant: Variant, data: Path, folder: Path, rounds: int) -> Job:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from backends.task import Variant
 from bench.analysis.break_even import BreakEven, compute_break_even
 from bench.analysis.statistics import Interval
-from bench.tune.crew_launch import LaunchResult, VariantMeasurer, compute_speedup
+from bench.records.record import MeasurementWarning
+from bench.tune.crew_launch import LaunchResult, VariantMeasurer, compute_speedup, count_launches
 from bench.tune.knob_settings import DEFAULT, KnobSettings, remove_knob
+from bench.tune.launch_warnings import sum_up_warnings
 from bench.tune.search import build_variant
 
 #: Launches, and rounds of each variant in a launch.
 LAUNCHES, ROUNDS = 4, 4
+#: What to do if workers died, so that fewer launches are left.
+ADVICE = "run the command again"
 #: The knob that decides whether something is compiled.
 COMPILING_KNOB = "execution"
 
@@ -42,23 +46,24 @@ class StartUpComparison:
 
     Attributes:
         label: the two variants, for people.
-        speeds_differ: whether their steps certainly differ in speed.
+        speedup: of a step of the first variant over one of the second; None if a worker died.
         first_start: when the compiler has kept nothing yet, from the first launch; None if a worker died.
         later_starts: when the compiler finds on disk what it kept, from the other launches; None if a worker died.
     """
 
     label: str
-    speeds_differ: bool
+    speedup: Interval | None
     first_start: BreakEven | None
     later_starts: BreakEven | None
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The effects of the knobs in the order in which they are set, and when their start-up time is amortised."""
+    """The effects of the knobs in the order in which they are set, when their start-up is amortised, and warnings."""
 
     effects: tuple[KnobEffect, ...]
     start_ups: tuple[StartUpComparison, ...]
+    warnings: tuple[MeasurementWarning, ...] = ()
 
 
 def explain(
@@ -105,7 +110,8 @@ def explain(
     start_ups = [compare("tuned / default", DEFAULT)]
     if COMPILING_KNOB in knobs and len(names) > 1:
         start_ups.append(compare(f"tuned / without {knobs[COMPILING_KNOB]}", ablations[COMPILING_KNOB]))
-    return Explanation(tuple(effects), tuple(start_ups))
+    fewest = min(count_launches(launches, variant.name, default.name) for variant in variants)
+    return Explanation(tuple(effects), tuple(start_ups), sum_up_warnings(launches, fewest, ADVICE))
 
 
 def _compare_start_up(label: str, launches: Sequence[LaunchResult], tuned: str, other: str) -> StartUpComparison:
@@ -117,8 +123,7 @@ def _compare_start_up(label: str, launches: Sequence[LaunchResult], tuned: str, 
         shorter_step_s = [_median_step_s(launch, other) - _median_step_s(launch, tuned) for launch in some]
         return compute_break_even(longer_start_s, shorter_step_s) if some else None
 
-    differ = speedup is not None and speedup.excludes(1)
-    return StartUpComparison(label, differ, find_break_even(both[:1]), find_break_even(both[1:]))
+    return StartUpComparison(label, speedup, find_break_even(both[:1]), find_break_even(both[1:]))
 
 
 def _median_step_s(launch: LaunchResult, name: str) -> float:

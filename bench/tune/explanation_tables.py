@@ -25,11 +25,13 @@ from bench.plan.plan import make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.plan.tuned_variants import TunedVariant
+from bench.report.tables.number_format import TOO_FEW_LAUNCHES, explain_unknown_lead
 from bench.report.terminal import print_missing
 from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.explanation import LAUNCHES, ROUNDS, Explanation, StartUpComparison, explain
+from bench.tune.launch_warnings import format_warning
 
 
 def show_explanations(wait: bool, output: Path | None, results: Path, request: Request) -> int:
@@ -40,7 +42,7 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
     """
     console, progress = Console(), Console(stderr=True)
     plan = make_plan(request)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     several = len(plan.tasks) * len(plan.backends) > 1
 
     def say(line: str) -> None:
@@ -72,6 +74,8 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                         _count_steps_per_epoch(prepared),
                     )
                 )
+                for warning in explanation.warnings:
+                    console.print(format_warning(warning), style="yellow", markup=False, highlight=False)
                 _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
                 console.print(f"Plot: {file}", soft_wrap=True, markup=False)
     return 0
@@ -105,10 +109,10 @@ def build_break_even_table(title: str, start_ups: Sequence[StartUpComparison], s
 
 
 def _format_break_even(comparison: StartUpComparison, start: BreakEven | None, steps_in_epoch: int) -> tuple[str, str]:
-    if start is None:
+    if start is None or comparison.speedup is None:
         return "died", "–"
-    if not comparison.speeds_differ:
-        return f"{start.longer_start_s:+.1f}", "unknown: no difference in speed found"
+    if reason := explain_unknown_lead(comparison.speedup):
+        return f"{start.longer_start_s:+.1f}", f"unknown: {reason}"
     return f"{start.longer_start_s:+.1f}", start.describe(steps_in_epoch)
 
 
@@ -163,4 +167,4 @@ def _format_ratio(ratio: Interval | None) -> str:
     if ratio is None:
         return "died"
     text = f"{ratio.estimate:.3f}"
-    return text if ratio.low is None else f"{text} [{ratio.low:.3f}–{ratio.high:.3f}]"
+    return f"{text} ({TOO_FEW_LAUNCHES})" if ratio.low is None else f"{text} [{ratio.low:.3f}–{ratio.high:.3f}]"

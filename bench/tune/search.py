@@ -46,6 +46,7 @@ from bench.tune.crew_launch import (
     VariantMeasurer,
     compute_gain,
     compute_speedup,
+    count_launches,
 )
 from bench.tune.knob_ablation import decide_kept_knobs, list_ablations
 from bench.tune.knob_settings import DEFAULT, KnobSettings, as_key, contains, remove_duplicates, remove_knob
@@ -85,11 +86,13 @@ class SearchResult:
         knobs: what to set; nothing if no combination is certainly faster than the default.
         speedup: of a training step over the default's.
         notes: what the search left open, for the user.
+        launches: how many launches the speed-up comes from; 0 if none was confirmed.
     """
 
     knobs: KnobSettings
     speedup: Interval | None
     notes: tuple[str, ...] = ()
+    launches: int = 0
 
 
 def build_variant(default: Variant, knobs: KnobSettings) -> Variant:
@@ -226,7 +229,7 @@ class _Search:
         best = self._drop_unaffordable_knobs(best)
         if not best:
             return SearchResult({}, None, tuple(self.notes))
-        kept, speedup, untested = best, None, tuple(best)
+        kept, speedup, untested, count = best, None, tuple(best), 0
         ablations = list_ablations(best, single_gains, self.costs)
         while launches := self._launch_confirmation(best, ablations):
             if self._compute_speedup(launches, best, {}) is None:
@@ -240,6 +243,7 @@ class _Search:
                 untested = decision.untested
             if speedup is None or decision.kept != kept:
                 kept, speedup = decision.kept, self._compute_speedup(launches, decision.kept, {})
+                count = count_launches(launches, self._name(kept), self._name({}))
             ablations = list(decision.next_ablations)
             if not ablations:
                 break
@@ -248,7 +252,7 @@ class _Search:
                 break
         if names := [*(best[knob] for knob in untested if knob in kept)]:
             self.notes.append(f"too little time to test the removal of {', '.join(names)}: kept")
-        return SearchResult(kept if _is_certainly_faster(speedup) else {}, speedup, tuple(self.notes))
+        return SearchResult(kept if _is_certainly_faster(speedup) else {}, speedup, tuple(self.notes), count)
 
     def _drop_unaffordable_knobs(self, best: KnobSettings) -> KnobSettings:
         """`best` with as many knobs as there is time to confirm; knobs with a longer start-up are dropped first."""

@@ -32,6 +32,7 @@ from bench.report.terminal import print_missing
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.journal import Journal
+from bench.tune.launch_warnings import format_warning, sum_up_warnings
 from bench.tune.search import SearchResult, TrialResult, build_variant, search
 from bench.worker.channel import Message
 
@@ -45,6 +46,8 @@ MAX_PARALLEL_BUILDS = 4
 MAX_SLOWDOWN = 3.0
 #: A worker may be silent for this share of the budget while it starts, but at least for this many seconds.
 START_TIMEOUT_SHARE, MIN_START_TIMEOUT = 0.4, 60.0
+#: What to do for more launches.
+ADVICE = "use a larger --budget"
 #: The source code on which the figures and decisions of a search depend.
 SOURCES = ("backends", "bench/tune", "bench/worker", "bench/measure/conductor.py")
 
@@ -107,7 +110,7 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
     """
     console = Console()
     plan = make_plan(request)
-    print_missing(console, plan.banner, plan.skipped)
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True
     with hold_lock("bench tune", wait, console.print):
         about = make_fingerprint(describe_environment())
@@ -118,6 +121,8 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
                     tuned = _tune_backend(console, plan, prepared, backend, budget, about)
                     all_proven = all_proven and _is_proven(tuned.proof)
                     console.print(_build_table(tuned))
+                    for warning in tuned.warnings:
+                        console.print(format_warning(warning), style="yellow", markup=False, highlight=False)
                     console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
                     console.print(_save(tuned), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
@@ -204,6 +209,7 @@ def _tune_backend(
         proof=proof,
         history=tuple(_make_history_entry(trial) for trial in progress.trials),
         notes=result.notes,
+        warnings=sum_up_warnings(journal.launches, result.launches if knobs else 0, ADVICE),
         seconds=sum(launch.wall_s for launch in journal.launches) + time.monotonic() - began,
     )
 

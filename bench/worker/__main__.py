@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -47,9 +48,18 @@ def _list_arguments(job: Job) -> list[str]:
         "--override-ini=addopts=",
         "-p",
         "no:cacheprovider",
-        *(f"-pno:{name}" for name in UNUSED_PLUGINS),
+        *_isolate(),
         f"--benchmark-json={job.folder / 'benchmark.json'}",
     ]
+
+
+def _isolate() -> list[str]:
+    """Arguments with which the project's own measurements do not depend on a project that they are installed in.
+
+    Without them, pytest reads the configuration (`filterwarnings`, `addopts`, …) of the nearest folder above that has
+    one, for example above the site-packages of a virtual environment, and every `conftest.py` on the way.
+    """
+    return ["-c", os.devnull, "--noconftest", *(f"-pno:{name}" for name in UNUSED_PLUGINS)]
 
 
 if __name__ == "__main__":

@@ -6,17 +6,20 @@ to know of its backend: the evidence of every task, the contract's facts, and th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import get_args
+from unittest.mock import patch
 
 import numpy as np
 
@@ -65,9 +68,29 @@ def main(name: str, folder: Path) -> None:
             with fault.plant():
                 trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
                 np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS))
+    with foreign_settings(name) as variant:
+        trainer = backend.build(TASKS["frozen"], variant, checkpoint_of(TASKS["frozen"]), head_of(TASKS["frozen"]))
+        (folder / "foreign settings.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
     (folder / "kernels.json").write_text(json.dumps(kernel_facts(backend)))
     frameworks = [m for m in ("torch", "tensorflow", "keras") if m in sys.modules]
     (folder / "frameworks.json").write_text(json.dumps(frameworks))
+
+
+@contextlib.contextmanager
+def foreign_settings(name: str) -> Iterator[Variant]:
+    """Settings of a framework that decide in place of the knobs of a variant; yields this variant."""
+    if name == "pytorch":
+        import torch
+
+        with patch.dict(os.environ, TORCHDYNAMO_DISABLE="1"), torch.backends.mkldnn.flags(enabled=False):
+            yield VARIANT.model_copy(update={"execution": "compiled"})
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    with patch.dict(os.environ, TF_ENABLE_ONEDNN_OPTS="0", TF_CUDNN_USE_AUTOTUNE="0"):
+        yield VARIANT
+    tf.config.run_functions_eagerly(False)
 
 
 def on_features(trainer: Trainer, task: Task, order: Order) -> Training:

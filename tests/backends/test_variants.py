@@ -10,6 +10,7 @@ from backends.convolutions import Geometry
 from backends.knobs import BELOW_THE_HEAD, KNOBS, check_variant, get_default, get_value
 from backends.task import Variant
 from backends.values import UnsupportedVariant
+from bench.analysis.knob_effects import find_ineffective_knobs
 from bench.parity.tolerances import FORWARD, REDUCED_PRECISION
 from bench.parity.verdict import prove
 from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
@@ -36,6 +37,22 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
     settings = {**resolved, **resolved["flags"]}
     assert {knob: settings[knob] for knob in KNOBS} == {knob: get_value(backend, variant, knob) for knob in KNOBS}
     assert ("xla" in resolved["jit"]) == (variant.execution == "xla")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "knobs", "lines"),
+    [
+        ("pytorch", {"execution": "compiled"}, ["execution compiled: eager", "kernels onednn: aten"]),
+        ("tensorflow", {}, ["execution compiled: eager", "autotune autotuned: heuristic", "kernels onednn: eigen"]),
+        ("keras", {}, ["execution compiled: eager", "autotune autotuned: heuristic", "kernels onednn: eigen"]),
+    ],
+)
+def test_what_is_in_force_in_place_of_a_knob_is_found(evidence, backend, knobs, lines):
+    """Settings of the framework decide: no compiler, no oneDNN, no trial of convolutions."""
+    resolved = evidence.facts(backend, "foreign settings")
+    found = find_ineffective_knobs(backend, Variant(threads=1, **knobs), resolved, None)
+    assert list(found) == [f"{line} is in force" for line in lines]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from backends.task import Task, Variant
 from bench import data
 from bench.machine.environment import PROJECT
-from bench.measure.worker_process import build_environment
+from bench.measure.worker_environment import build_environment
 from bench.plan import variants
 from bench.plan.request import CACHE_LIMIT
 from tests.yardsticks import case, measuring_phase

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from bench.machine.environment import PROJECT
-from bench.measure.worker_process import build_environment
+from bench.measure.worker_environment import build_environment
 from bench.worker.channel import Channel, Message
 from bench.worker.job import Job
 

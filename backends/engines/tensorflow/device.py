@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import keras_hub
@@ -40,25 +40,51 @@ def compile_function(variant: Variant, function: Callable) -> Callable:
     return tf.function(function, reduce_retracing=True, jit_compile=execution == "xla")
 
 
-def resolve(variant: Variant, input_pipeline: str, backend: str, jit: str) -> Resolved:
-    """Describe how the variant runs on this machine."""
+def resolve(
+    variant: Variant, input_pipeline: str, backend: str, jits: Mapping[str, str], in_force: Mapping[str, str]
+) -> Resolved:
+    """Describe how the variant runs on this machine.
+
+    Args:
+        variant: as requested.
+        input_pipeline: in a few words.
+        backend: the backend's name.
+        jits: the compiler, by execution.
+        in_force: the values of knobs that are in force in what the backend has built; `execution`, `layout` and
+            `precision` are among them.
+    """
     gpus = tf.config.get_visible_devices("GPU")
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    threads, inter_op_threads = (
+        tf.config.threading.get_intra_op_parallelism_threads(),
+        tf.config.threading.get_inter_op_parallelism_threads(),
+    )
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
+    autotune = os.environ.get("TF_CUDNN_USE_AUTOTUNE") != "0"
+    flags = {
+        **collect_flags(backend, variant),
+        "kernels": "onednn" if onednn or gpus else "eigen",
+        "autotune": "autotuned" if autotune else "heuristic",
+        **{knob: value for knob, value in in_force.items() if knob not in Resolved.__annotations__},
+    }
+    if variant.threads and variant.threads > 1:  # with one thread there is no difference
+        flags["inter_op"] = "sequential" if inter_op_threads == 1 else "parallel"
     return Resolved(
         framework="tensorflow",
         versions=VERSIONS,
         device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
-        execution=get_value(backend, variant, "execution"),
-        jit=jit,
-        layout="nhwc",
-        precision=variant.precision,
-        intra_op_threads=tf.config.threading.get_intra_op_parallelism_threads(),
-        inter_op_threads=tf.config.threading.get_inter_op_parallelism_threads(),
+        execution=in_force["execution"],
+        jit=jits.get(in_force["execution"], "none"),
+        layout=in_force["layout"],
+        precision="tf32" if tf32 and in_force["precision"] == "fp32" else in_force["precision"],
+        intra_op_threads=threads,
+        inter_op_threads=inter_op_threads,
         input_pipeline=input_pipeline,
         flags={
-            "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
-            "onednn": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "on",
-            "cudnn_autotune": "off" if os.environ.get("TF_CUDNN_USE_AUTOTUNE") == "0" else "on",
-            **collect_flags(backend, variant),
+            "tf32": "on" if tf32 else "off",
+            "onednn": "on" if onednn else "off",
+            "cudnn_autotune": "on" if autotune else "off",
+            **flags,
         },
     )
 

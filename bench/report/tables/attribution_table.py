@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
 from bench.plan.variants import get_knob_settings
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
-from bench.report.tables.number_format import format_ratio
+from bench.report.tables.number_format import TOO_FEW_LAUNCHES, format_ratio
 from bench.report.tables.table import Cell, Column, Table
 
 KINDS: tuple[Kind, ...] = ("compute", "pipeline")
@@ -86,12 +86,16 @@ def build_attribution_table(tasks: Iterable[TaskLaunches]) -> Table | None:
 def _summarise(kind: Kind, found: Mapping[CaseKey, CaseLaunches], comparisons: Comparisons) -> str:
     """List the parts whose difference is certain, the largest first."""
     ratios = {}
+    measured = []
     for part in PARTS[:-1]:
         case, reference = found[part.case], found[part.reference]
         ratio = None if case.why_not_comparable(reference) else case.ratio_to(reference, kind)
+        measured += [ratio] if ratio else []
         if ratio and comparisons.is_certain(case, reference, kind):
             ratios[part.name] = ratio.estimate
     ranked = sorted(ratios, key=lambda name: -abs(math.log(ratios[name])))
+    if measured and all(ratio.low is None for ratio in measured):
+        return f"{kind}: {TOO_FEW_LAUNCHES}"
     if not ranked:
         return f"{kind}: the difference of no part is certain"
     return f"{kind}: the difference comes from {', then from '.join(f'{n} (× {ratios[n]:.2f})' for n in ranked)}"

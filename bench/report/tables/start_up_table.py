@@ -8,7 +8,7 @@ from bench.analysis.break_even import compute_break_even
 from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.analysis.statistics import mean
 from bench.records.record import Record, StartUp
-from bench.report.tables.number_format import format_interval
+from bench.report.tables.number_format import explain_unknown_lead, format_interval
 from bench.report.tables.table import Cell, Column, Table
 
 #: The parts of the start-up, fields of `StartUp`.
@@ -52,8 +52,8 @@ def _describe_break_even(case: CaseLaunches, reference: CaseLaunches | None) -> 
     ratio = case.ratio_to(reference, "pipeline")
     if ratio is None:
         return "–"
-    if not ratio.excludes(1):
-        return "unknown: no difference in speed found"
+    if reason := explain_unknown_lead(ratio):
+        return f"unknown: {reason}"
     theirs = {record.launch: record for record in reference.finished}
     pairs = [(record, theirs[record.launch]) for record in case.finished if record.launch in theirs]
     complete = [(mine, other) for mine, other in pairs if _is_complete(mine) and _is_complete(other)]

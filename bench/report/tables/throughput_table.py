@@ -9,6 +9,7 @@ from bench.plan.variants import get_knob_settings
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
 from bench.report.tables.number_format import format_rate, format_ratio
 from bench.report.tables.table import Cell, Column, Table
+from bench.report.tables.warning_notes import list_warning_notes
 
 KINDS: tuple[Kind, ...] = ("pipeline", "compute")
 
@@ -80,7 +81,8 @@ def _notes(
             "pipeline: training steps that include the framework's own input pipeline; compute: training steps on "
             "batches that are already on the device"
         )
-    if any(len(case.seconds_per_image("pipeline")) > 1 for case in measured):
+    rates = [rate for case in measured for kind in KINDS if (rate := case.throughput(kind))]
+    if any(rate.low is not None for rate in rates):
         yield (
             "[low–high]: 95 % interval; a ratio above 1 means faster; no difference found (± x %): the interval "
             "contains 1 and ends at most x % from it; bold: certainly faster than every other comparable case"
@@ -90,8 +92,11 @@ def _notes(
                 f"certain: p < {SIGNIFICANT:g} after Holm's correction for the {comparisons.count} comparisons of this "
                 "table (every pair of cases, in pipeline and in compute)"
             )
-    if any(len(case.seconds_per_image(kind)) == 1 for case in measured for kind in KINDS):
-        yield "one launch gives no interval; launches of one case differ by some per cent, so measure several"
+    if any(rate.low is None for rate in rates):
+        yield (
+            "fewer than three launches give no interval and no verdict; launches of one case differ by some per cent, "
+            "so measure several"
+        )
     for case in task.cases:
         if tuned := _describe_tuned(case):
             yield f"{case.label}: {tuned}"
@@ -99,7 +104,7 @@ def _notes(
             yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
     if reference is None:
         yield f"no ratios, because no case of {relative_to} was measured"
-    yield from _warnings(task)
+    yield from list_warning_notes(task)
 
 
 def _describe_tuned(case: CaseLaunches) -> str | None:
@@ -109,14 +114,3 @@ def _describe_tuned(case: CaseLaunches) -> str | None:
         return None
     run = first.about.get("run")
     return run.get("tuned", {}).get(f"{first.backend} {first.task_hash}") if isinstance(run, dict) else None
-
-
-def _warnings(task: TaskLaunches) -> Iterator[str]:
-    """Describe each warning once per case, with its first evidence and the number of launches that have it."""
-    for case in task.cases:
-        for name in dict.fromkeys(warning.name for record in case.records for warning in record.warnings):
-            raised = [(r.launch, warning) for r in case.records for warning in r.warnings if warning.name == name]
-            count = len({launch for launch, _ in raised})
-            first = raised[0][1]
-            where = f"{case.label}, {count} of {len(case.records)} launches"
-            yield f"warning {name}, {where}: {first.evidence}; {first.advice}"

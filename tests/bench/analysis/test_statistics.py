@@ -42,6 +42,16 @@ def test_one_launch_has_no_interval():
     assert not ratio_interval([0.5]).excludes(1)
 
 
+def test_two_launches_have_no_interval_and_tell_nothing():
+    """Their t-interval would be 12.7 standard errors wide, here from 0.00006 to 17,850 times."""
+    for two in ([0.77, -0.76], [0.5, 0.5]):
+        found = ratio_interval(two)
+        assert (found.low, found.high, found.half_width, found.excludes(1)) == (None, None, math.inf, False)
+        assert t_test_p(two) == 1.0
+    assert slope([1, 2, 3], [1, 2, 4]).low is None, "three points have one degree of freedom, too"
+    assert ratio_interval([0.5, 0.51, 0.52]).excludes(1)
+
+
 @pytest.mark.parametrize("launches", [4, 8, 16])
 def test_the_interval_of_a_throughput_covers_as_often_as_it_says(launches):
     rng = np.random.default_rng(launches)
@@ -118,7 +128,7 @@ def test_the_p_of_no_difference_is_scipys():
     ys = [0.01, 0.04, -0.02, 0.03, 0.05]
     assert t_test_p(ys) == pytest.approx(scipy_stats.ttest_1samp(ys, 0).pvalue)
     assert t_test_p([0.3]) == 1.0
-    assert (t_test_p([0.1, 0.1]), t_test_p([0.0, 0.0])) == (0.0, 1.0)
+    assert (t_test_p([0.5] * 3), t_test_p([0.0] * 3)) == (0.0, 1.0)
 
 
 def test_mcnemar_is_the_published_exact_example():

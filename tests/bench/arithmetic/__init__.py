@@ -22,6 +22,7 @@ import numpy as np
 
 from backends.base import Backend, Trainer, Training
 from backends.kernels import Kernel
+from backends.knobs import get_value
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
 from bench.worker import warmup
@@ -33,7 +34,7 @@ warmup.BLOCK_SECONDS /= 50
 class ArithmeticTrainer(Trainer):
     """Softmax regression by SGD with momentum on fixed features."""
 
-    def __init__(self, fault: str, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+    def __init__(self, name: str, fault: str, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         self.fault, self.task, self.initial_head = fault, task, head
         if fault == "raise in build":
             raise ValueError("planted: raised in build\nand a second line")
@@ -46,9 +47,9 @@ class ArithmeticTrainer(Trainer):
             "numpy",
             {"numpy": np.__version__},
             "cpu",
-            "eager",
+            get_value(name, variant, "execution"),
             "none",
-            "nhwc",
+            get_value(name, variant, "layout"),
             "fp32",
             variant.threads or 1,
             1,
@@ -214,7 +215,7 @@ class Arithmetic(Backend):
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         fault = os.environ.get(f"PLANTED_{self.name.upper()}", task.name)
-        return ArithmeticTrainer(fault, task, variant, checkpoint, head)
+        return ArithmeticTrainer(self.name, fault, task, variant, checkpoint, head)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """A small product for every kernel: it is fast, and its figures mean nothing."""

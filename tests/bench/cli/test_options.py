@@ -100,10 +100,9 @@ def test_a_value_given_twice_counts_once_and_a_line_says_so(command_line, monkey
 
 def test_every_option_that_may_be_repeated_counts_a_value_once():
     commands = [app[name] for name in COMMANDS if app[name].default_command]
-    arguments = [
-        one for command in commands for one in command.assemble_argument_collection() if "tuple" in str(one.hint)
-    ]
-    converters = {argument.name: argument.parameter.converter for argument in arguments}
+    arguments = [argument for command in commands for argument in command.assemble_argument_collection()]
+    options = [one for one in arguments if "tuple" in str(one.hint) and one.name.startswith("--")]
+    converters = {option.name: option.parameter.converter for option in options}
     assert converters.pop("--margin") is parse_margins, "of each metric the last one counts"
     assert converters.keys() >= {"--task", "--backend", "--variant", "--knob", "--against-package", "--allow", "--set"}
     assert set(converters.values()) == {read_names}

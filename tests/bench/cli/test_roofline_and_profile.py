@@ -21,7 +21,8 @@ def lines(text: str, beginning: str) -> list[str]:
 def test_a_roofline_of_arithmetic_has_all_its_tables(tmp_path):
     arguments = ("--suite", suite_file(tmp_path), "--launches", 1, "--rounds", 2)
     knobs = ("--variant", "default", "--knob", "features=cached")
-    with Bench("roofline", *arguments, "--backend", "keras", *knobs, cwd=tmp_path, COLUMNS="200") as bench:
+    surroundings = {"COLUMNS": "200", "OMP_DYNAMIC": "true"}
+    with Bench("roofline", *arguments, "--backend", "keras", *knobs, cwd=tmp_path, **surroundings) as bench:
         assert bench.end() == 0, bench.stderr[-2000:]
     titles = [line for line in bench.stdout.splitlines() if re.match(r"\w[\w ,/]+: cifar10-resnet18", line)]
     kinds = [title.partition(":")[0] for title in titles]
@@ -34,6 +35,17 @@ def test_a_roofline_of_arithmetic_has_all_its_tables(tmp_path):
     inputs = re.findall(r"(\d+) %", lines(bench.stdout, "input  ")[0])
     for case in range(2):
         assert 97 <= sum(int(one[case]) for one in (*shares, inputs)) <= 103
+    text = " ".join(bench.stdout.split())
+    assert "warning few-launches, keras/default, 1 of 1 launches: 1 launch finished; use more launches" in text
+    assert "OMP_DYNAMIC was true and is not set in the worker" in text
+    (file,) = (tmp_path / "results/rooflines").iterdir()
+    assert str(file.relative_to(tmp_path)) in bench.stdout
+    stored = json.loads(file.read_text())
+    assert stored["environment"]["variables"]["OMP_NUM_THREADS"]
+    default, cached = stored["tasks"][0]["cases"]
+    assert (default["bound"]["name"], cached["bound"]["name"]) == tuple(bounds.split()[2:])
+    assert len(default["seconds"]["pipeline"][0]) == 2, "one launch of two rounds"
+    assert {"few-launches", "variable-not-obeyed"} <= {warning["name"] for warning in default["warnings"]}
 
 
 def test_a_worker_that_dies_is_reported_and_the_others_have_their_tables(tmp_path):
@@ -46,8 +58,11 @@ def test_a_worker_that_dies_is_reported_and_the_others_have_their_tables(tmp_pat
 
 
 def test_a_profile_prints_operations_and_writes_a_trace(tmp_path):
-    with Bench("profile", "keras", "--suite", suite_file(tmp_path), "--steps", 7, cwd=tmp_path) as bench:
+    arguments = ("profile", "keras", "--suite", suite_file(tmp_path), "--steps", 7)
+    with Bench(*arguments, cwd=tmp_path, OMP_DYNAMIC="true") as bench:
         assert bench.end() == 0, bench.stderr[-2000:]
+    warning = "warning variable-not-obeyed, keras/default, 1 of 1 launches: OMP_DYNAMIC was true and is not set"
+    assert warning in " ".join(bench.stdout.split())
     assert "keras/default, cifar10-resnet18: 7 steps, host" in bench.stdout
     assert re.search(r"^ steps +1 .* 50\.0 % *$", bench.stdout, re.M)
     (file,) = (tmp_path / "results" / "profiles").iterdir()

@@ -120,9 +120,10 @@ def test_a_slower_step_and_more_memory_are_found_and_reported_everywhere(project
 def test_a_step_that_computes_something_else_fails_after_one_pair(project):
     """The step leaves out the momentum."""
     replace_in_file(project, "self.task.momentum * v - self.task", "0.5 * v - self.task")
-    with gate(project, *COARSE) as bench:
+    with gate(project, *COARSE, OMP_DYNAMIC="true") as bench:
         assert bench.end() == 1, bench.stdout + bench.stderr
     assert "parity with the base failed: trajectory" in bench.stdout
+    assert "warning variable-not-obeyed: OMP_DYNAMIC was true and is not set in the worker; unset it" in bench.stdout
     assert "1 launch pair," in bench.stdout
 
 

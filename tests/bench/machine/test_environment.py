@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def test_the_facts_are_there_and_json_ready_in_half_a_second():
 def test_nothing_personal_is_in_it(monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", f"{Path.home()}/lib/libtcmalloc.so:/opt/b.so")
     monkeypatch.setenv("KERAS_API_KEY", "sesame")
+    assert "sesame" not in str(module.list_disobeyed_variables(dict(os.environ), {}))
     text = json.dumps(describe_environment(), ensure_ascii=False)
     assert str(Path.home()) not in text
     assert str(module.PROJECT) not in text
@@ -47,16 +49,32 @@ def test_variables_that_steer_a_framework_are_kept_and_others_are_not():
             "OMP_NUM_THREADS": "2",
             "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/home/me/cuda --xla_x=3",
             "TORCH_HOME": "~/models/torch",
+            "TF_CPP_MIN_LOG_LEVEL": "0",
             "TF_VAR_password": "1",
             "HOME": "/home/me",
             "MKL_TOKEN": "1",
         }
     )
-    assert found == {
-        "OMP_NUM_THREADS": "2",
-        "TORCH_HOME": "…/torch",
-        "XLA_FLAGS": "--xla_gpu_cuda_data_dir=…/cuda --xla_x=3",
-    }
+    assert found == {"OMP_NUM_THREADS": "2", "XLA_FLAGS": "--xla_gpu_cuda_data_dir=…/cuda --xla_x=3"}
+
+
+@pytest.mark.parametrize(
+    ("outside", "quota", "expected"),
+    [
+        ({}, None, (8, None)),
+        ({}, 1.5, (1, "the CPU quota of 1.5")),
+        ({}, 0.2, (1, "the CPU quota of 0.2")),
+        ({}, 16.0, (8, None)),
+        ({"OMP_NUM_THREADS": "3"}, 1.5, (3, "OMP_NUM_THREADS")),
+        ({"OMP_NUM_THREADS": "4,2"}, None, (4, "OMP_NUM_THREADS")),
+        ({"OMP_NUM_THREADS": "all"}, None, (8, None)),
+        ({"OMP_NUM_THREADS": "0"}, None, (8, None)),
+    ],
+)
+def test_threads_are_those_of_the_surroundings(monkeypatch, outside, quota, expected):
+    monkeypatch.setattr(module, "count_usable_cores", lambda: 8)
+    monkeypatch.setattr(module, "read_cpu_quota", lambda: quota)
+    assert module.choose_threads(outside) == expected
 
 
 def test_versions_are_read_without_importing_anything():

@@ -19,7 +19,7 @@ from bench import data
 from bench.data.subset import limit_training_images
 from bench.measure import conductor, record_builder
 from bench.measure.conductor import LaunchLimits
-from bench.measure.worker_process import build_environment
+from bench.measure.worker_environment import build_environment
 from bench.records.round_kinds import COMPARED, KINDS
 from bench.weights import checkpoints
 from bench.worker.job import Job
@@ -309,11 +309,11 @@ def test_an_order_is_drawn_for_every_round_and_alternates():
     assert min(first.count(worker) for worker in "abc") >= 5
 
 
-def test_a_launch_does_not_change_the_environment(monkeypatch):
+def test_a_launch_does_not_change_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-disable")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     before = dict(os.environ)
-    job = Job.model_construct(backend="pytorch", variant=Variant(threads=3))
+    job = Job.model_construct(backend="pytorch", variant=Variant(threads=3), folder=tmp_path)
     made = build_environment(job)
     assert dict(os.environ) == before
     assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"

@@ -24,6 +24,8 @@ from tests.bench.processes import Bench, living, suite_file, wait_until
 NAMES = ("pytorch", "tensorflow", "keras")
 REST_SECONDS = 3
 ROUNDS = 4
+#: A user's configuration of Keras that changes what is computed; with `channels_first` the engine TensorFlow fails.
+KERAS_CONFIGURATION = {"floatx": "float16", "epsilon": 1e-3, "backend": "jax", "image_data_format": "channels_first"}
 
 
 class Run:
@@ -32,7 +34,8 @@ class Run:
     def __init__(self, folder) -> None:
         self.results = folder / "results"
         suite = suite_file(folder, rounds=ROUNDS, round_seconds=0.1)
-        real = {"REAL": "yes", "SHORT_WARMUP": "yes"}
+        (folder / "keras.json").write_text(json.dumps(KERAS_CONFIGURATION))
+        real = {"REAL": "yes", "SHORT_WARMUP": "yes", "KERAS_HOME": str(folder), "KERAS_BACKEND": "jax"}
         with Bench("run", "--suite", suite, "--results", self.results, cwd=folder, **real) as bench:
             bench.until(lambda: bench.stdout.count("pipeline rounds") == 3, 300)
             bench.process.send_signal(signal.SIGSTOP)  # the worker with the baton ends its round, and then all wait
@@ -110,6 +113,14 @@ def test_the_records_contain_all_measurements(run):
         assert record.resolved["intra_op_threads"] == record.variant.threads
     for kind in ("pipeline", "compute"):
         assert len({getattr(record, kind).steps for record in run.records}) == 1, "all do the same steps"
+
+
+@pytest.mark.slow
+def test_the_users_configuration_of_keras_decides_nothing(run):
+    for record in run.records:
+        assert record.proof.comparable, record.proof.reason
+        assert record.disobeyed == {"KERAS_BACKEND": ("jax", "tensorflow")}
+        assert [one.name for one in record.warnings if one.name == "knob-without-effect"] == []
 
 
 @pytest.mark.slow

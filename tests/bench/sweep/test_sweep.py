@@ -188,11 +188,12 @@ def test_seeds_are_one_row_with_the_interval_over_them():
         task = TASKS["embedded"].model_copy(update={"seed": seed, "learning_rate": rate})
         return make_record(number, correct, task=task, task_hash=task.hash)
 
-    records = [of(1, 0, 0.1, (70,)), of(2, 1, 0.1, (74,)), of(3, 0, 0.2, (69,)), of(4, 1, 0.2, (71,))]
+    records = [of(n, n, 0.1, (correct,)) for n, correct in ((1, 70), (2, 74), (3, 72))]
+    records += [of(4, 1, 0.2, (69,)), of(5, 2, 0.2, (71,))]
     table = build_seeds_table(records, ("learning_rate", "seed"), 0.7)
     assert [[cell.text for cell in row] for row in table.rows] == [
-        ["1, 2 keras", "0.1", "2", "72.00 % [46.59–97.41]", "2 of 2", "1.50"],
-        ["3, 4 keras", "0.2", "2", "70.00 % [57.29–82.71]", "1 of 2", "not by all"],
+        ["1, 2, 3 keras", "0.1", "3", "72.00 % [67.03–76.97]", "3 of 3", "1.50"],
+        ["4, 5 keras", "0.2", "2", "70.00 %", "1 of 2", "not by all"],
     ]
 
 

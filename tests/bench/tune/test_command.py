@@ -19,6 +19,7 @@ from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_un
 def test_a_knob_without_effect_leaves_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])
+    monkeypatch.setenv("OMP_DYNAMIC", "true")
     monkeypatch.setattr(command, "SEARCHED_KNOBS", ("folding",))
     monkeypatch.setattr("bench.measure.run.PROOF_IMAGES", 8)
     monkeypatch.setattr("bench.measure.run.PROOF_STEPS", 5)
@@ -28,9 +29,11 @@ def test_a_knob_without_effect_leaves_the_default(tmp_path, monkeypatch, capsys)
     assert "starting point: product: " in printed
     assert "one knob: conv_bn: " in printed
     assert "Saved in " in printed
+    assert "warning variable-not-obeyed, every variant, " in " ".join(printed.split())
     (file,) = (tmp_path / "home" / tuned_variants.FOLDER).iterdir()  # the journal was removed
     kept = parse_checksummed_json(tuned_variants.KIND, file.read_bytes(), TunedVariant, tuned_variants.SCHEMA)
     assert kept.proof == "proven"
+    assert "OMP_DYNAMIC was true and is not set" in str([warning.evidence for warning in kept.warnings])
     assert [trial.name for trial in kept.history[:2]] == ["product", "conv_bn"]
     assert kept.speedup is None or kept.speedup < 1.2
 

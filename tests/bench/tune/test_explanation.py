@@ -8,10 +8,12 @@ import math
 import pytest
 from rich.console import Console
 
+from bench.analysis import warnings
 from bench.tune import waterfall_plot
-from bench.tune.crew_launch import CrewMeasurer
+from bench.tune.crew_launch import CrewMeasurer, LaunchResult, merge_crews
 from bench.tune.explanation import explain
-from bench.tune.explanation_tables import build_break_even_table
+from bench.tune.explanation_tables import build_break_even_table, build_effect_table
+from bench.tune.launch_warnings import format_warning, sum_up_warnings
 from tests.bench.processes import suite_file
 from tests.bench.tune.simulated_machine import DEFAULT, STEP, SimulatedMachine
 
@@ -46,6 +48,48 @@ def test_compile_time_without_faster_steps_is_never_amortised():
     machine = SimulatedMachine({"compiled": 0.8}, noise=0.001, start_s=4.0, compile_s=10.0)
     explanation = explain(DEFAULT, {"execution": "compiled"}, CrewMeasurer(machine.launch).measure)
     assert explanation.start_ups[0].first_start.describe() == "never: longer start-up and slower steps"
+
+
+def test_launches_that_are_too_few_give_no_verdict_and_a_warning(monkeypatch):
+    """Two launches of a noisy machine were shown as `no difference found`, with an interval of many times."""
+    monkeypatch.setattr("bench.tune.explanation.LAUNCHES", 2)
+    machine = SimulatedMachine({"compiled": 1.5}, noise=0.3)
+    explanation = explain(DEFAULT, {"execution": "compiled"}, CrewMeasurer(machine.launch).measure)
+    shown = print_to_text(build_break_even_table("here", explanation.start_ups, 100))
+    assert "unknown: not enough launches to tell" in shown
+    assert "no difference" not in shown
+    assert "(not enough launches to tell)" in print_to_text(build_effect_table("here", explanation))
+    assert [format_warning(warning) for warning in explanation.warnings] == [
+        "• warning few-launches, 2 launches finished; run the command again"
+    ]
+
+
+def test_warnings_of_a_searchs_launches_are_summed_up():
+    """One line for each name, with the variants and the launches that have it; a launch of two crews counts once."""
+    busy, knob = (
+        warnings.make_warning(name, evidence)
+        for name, evidence in (("busy-machine", "others used 9 %"), ("knob-without-effect", "layout nhwc: nchw"))
+    )
+    crews = [
+        LaunchResult(
+            names=("default", other),
+            rounds=1,
+            seconds={"default": (1.0,), other: (1.0,)},
+            start_s={},
+            start_up_s={},
+            problems={},
+            wall_s=1.0,
+            warnings={"default": (busy,), other: found},
+        )
+        for other, found in (("nhwc", (busy, knob)), ("bf16", (busy,)))
+    ]
+    quiet = crews[0].model_copy(update={"warnings": {}})
+    assert [format_warning(one) for one in sum_up_warnings([merge_crews(crews), quiet], 3, "use more")] == [
+        "• warning few-launches, 3 launches finished; use more",
+        f"• warning busy-machine, every variant, 1 of 2 launches: others used 9 %; {busy.advice}",
+        f"• warning knob-without-effect, nhwc, 1 of 2 launches: layout nhwc: nchw; {knob.advice}",
+    ]
+    assert sum_up_warnings([quiet], 4, "use more") == ()
 
 
 def test_a_waterfall_is_drawn_with_a_knob_whose_worker_died(tmp_path):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from ctypes.util import find_library
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,17 +14,21 @@ import pytest
 from backends.task import Variant
 from bench.analysis import warnings
 from bench.machine.environment import count_usable_cores
-from bench.measure.worker_process import build_environment
+from bench.measure.worker_environment import build_environment
 from bench.records import process_flags
 from bench.worker.job import Job
 from tests.bench.example_records import record
+
+
+def make_job(backend: str, **knobs: str) -> Job:
+    return Job.model_construct(backend=backend, variant=Variant(threads=2, **knobs), root=None, folder=Path("folder"))
 
 
 def start_and_read_flags(before: str = "pass", **knobs: str) -> dict[str, str]:
     """Start a process as a worker of PyTorch, run the code `before` in it, and read its flags."""
     read = "from bench.worker import process_settings; print(json.dumps(process_settings.read_flags()))"
     code = f"import json; {before}; {read}"
-    job = Job.model_construct(backend="pytorch", variant=Variant(threads=2, **knobs), root=None)
+    job = make_job("pytorch", **knobs)
     done = subprocess.run(
         [sys.executable, "-c", code], env=build_environment(job), capture_output=True, text=True, timeout=60
     )
@@ -32,17 +37,14 @@ def start_and_read_flags(before: str = "pass", **knobs: str) -> dict[str, str]:
 
 
 def test_without_knobs_the_environment_is_the_users():
-    job = Job.model_construct(backend="tensorflow", variant=Variant(threads=2), root=None)
-    assert (
-        not {"LD_PRELOAD", "GLIBC_TUNABLES", "OMP_PROC_BIND", "TF_CUDNN_USE_AUTOTUNE"} & build_environment(job).keys()
-    )
+    made = build_environment(make_job("tensorflow"))
+    assert not {"LD_PRELOAD", "GLIBC_TUNABLES", "OMP_PROC_BIND", "TF_CUDNN_USE_AUTOTUNE"} & made.keys()
 
 
 def test_libraries_that_the_user_preloads_are_kept(monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", "libmine.so")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    variant = Variant(threads=2, allocator="jemalloc", kernels="eigen")
-    found = build_environment(Job.model_construct(backend="keras", variant=variant, root=None))
+    found = build_environment(make_job("keras", allocator="jemalloc", kernels="eigen"))
     assert (found["LD_PRELOAD"], found["TF_ENABLE_ONEDNN_OPTS"]) == ("libjemalloc.so.2:libmine.so", "0")
 
 

@@ -1,0 +1,56 @@
+"""Knobs without effect: where what is in force in a worker is not what its variant asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from backends.knobs import KNOBS, get_value
+from backends.task import Variant
+from bench.records import process_flags
+
+#: It has a warning of its own, because it changes results too.
+PRECISION = "precision"
+
+
+def find_ineffective_knobs(
+    backend: str, variant: Variant, resolved: Mapping[str, object], usable_cores: int | None
+) -> Iterator[str]:
+    """Describe each knob of a variant without effect, with the value that it asks for and the one in force.
+
+    Args:
+        backend: that ran the variant.
+        variant: with its knobs.
+        resolved: the settings that the worker really used, as in a record.
+        usable_cores: CPUs that the process may use; None where the system does not report it.
+    """
+    flags = resolved.get("flags")
+    in_force = {**resolved, **(flags if isinstance(flags, dict) else {})}
+    for knob, described in KNOBS.items():
+        # A backend that is not in the table sets no knob.
+        if knob != PRECISION and backend in described.values and knob in in_force:
+            asked = get_value(backend, variant, knob)
+            if in_force[knob] != asked:
+                yield f"{knob} {asked}: {in_force[knob]} is in force"
+    if variant.threads is not None and in_force.get("intra_op_threads") not in (None, variant.threads):
+        yield f"threads {variant.threads}: {in_force['intra_op_threads']} in force"
+    yield from _find_ineffective_process_knobs(variant, in_force, usable_cores)
+
+
+def _find_ineffective_process_knobs(
+    variant: Variant, flags: Mapping[str, object], usable_cores: int | None
+) -> Iterator[str]:
+    """Describe the knobs that act through the process' environment; the system shows their effect."""
+    loaded = flags.get(process_flags.ALLOCATOR)
+    asked = variant.allocator if variant.allocator in ("jemalloc", "tcmalloc") else "system"
+    if loaded and loaded != asked:
+        yield f"allocator {asked}: the process uses the {loaded} one"
+    if flags.get(process_flags.HUGE) == "0" and variant.allocator == "hugepages":
+        yield "allocator hugepages: no memory of the process is in huge pages"
+    cpus = int(str(flags.get(process_flags.CPUS, 0)))
+    if not cpus or not usable_cores:
+        return
+    # A core may have two CPUs.
+    if variant.affinity == "bound" and cpus >= usable_cores > 2:
+        yield f"affinity bound: the main thread may use {cpus} CPUs"
+    if variant.affinity != "bound" and cpus < usable_cores:
+        yield f"affinity free: the main thread may use {cpus} of {usable_cores} CPUs"

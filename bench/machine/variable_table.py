@@ -1,0 +1,353 @@
+"""The table of environment variables that change speed or results: what a worker gets of each, and why.
+
+A variable that is not in the table is passed on and not recorded. Of several entries that fit a variable, the one with
+the longest name counts, so that an exception stands beside its prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Treatment(StrEnum):
+    """What a worker gets of a variable that the user has set.
+
+    - `set`: a value of ours. Recorded.
+    - `cleared`: nothing.
+    - `obeyed`: the user's value. Recorded, as a condition of figures: `--resume` and `bench gate --baseline` refuse
+      another value.
+    - `passed`: the user's value, which changes no figure. Not recorded.
+    """
+
+    SET = "set"
+    CLEARED = "cleared"
+    OBEYED = "obeyed"
+    PASSED = "passed"
+
+
+#: Stands for the number of threads of an operation.
+THREADS = "--threads"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An entry of the table.
+
+    Attributes:
+        names: of the variables; a name that ends in `*` stands for all that begin so.
+        treatment: what a worker gets.
+        why: and which option or knob decides instead.
+        source: where its effect is documented, or read.
+        value: of `set`, the worker's value; None if each worker has its own. Of `obeyed` and `passed`, the value where
+            the user has set none; None for no value.
+        warns: of `set` and `cleared`, whether a user's other value is a warning.
+    """
+
+    names: tuple[str, ...]
+    treatment: Treatment
+    why: str
+    source: str
+    value: str | None = None
+    warns: bool = True
+
+
+PYTHON = "docs.python.org/3/using/cmdline.html#environment-variables"
+OPENMP = "openmp.org/specifications (environment variables)"
+GOMP = "gcc.gnu.org/onlinedocs/libgomp/Environment-Variables.html"
+TORCH = "docs.pytorch.org/docs/stable/torch_environment_variables.html"
+DYNAMO = "github.com/pytorch/pytorch, torch/_dynamo/config.py, torch/_inductor/config.py"
+TENSORFLOW = "github.com/tensorflow/tensorflow, tensorflow/core"
+KERAS = "github.com/keras-team/keras, keras/src/backend/config.py"
+CUDA = "docs.nvidia.com/cuda/cuda-c-programming-guide (CUDA environment variables)"
+ONEDNN = "uxlfoundation.github.io/oneDNN (run-time controls)"
+MKL = "Intel, oneMKL developer guide (environment variables)"
+GLIBC = "gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html, mallopt(3)"
+LOADER = "man7.org, ld.so(8)"
+PYTEST = "docs.pytest.org/en/stable/reference/reference.html#environment-variables"
+
+TABLE: tuple[Variable, ...] = (
+    Variable(
+        (
+            "OMP_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "BLIS_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
+            "NUMEXPR_NUM_THREADS",
+            "TF_NUM_INTRAOP_THREADS",
+        ),
+        Treatment.SET,
+        "all libraries use as many threads; without `--threads`, `OMP_NUM_THREADS` is taken",
+        f"{OPENMP}; {MKL}; {TENSORFLOW}/common_runtime/local_device.cc",
+        THREADS,
+    ),
+    Variable(
+        ("OMP_DYNAMIC", "OMP_THREAD_LIMIT", "MKL_DOMAIN_NUM_THREADS", "TF_NUM_INTEROP_THREADS"),
+        Treatment.CLEARED,
+        "they change the number of threads behind `--threads` and the knob `inter_op`",
+        f"{OPENMP}; {MKL}; {TENSORFLOW}/common_runtime/process_util.cc",
+    ),
+    Variable(
+        ("OMP_*", "GOMP_*", "KMP_*"),
+        Treatment.OBEYED,
+        "how threads wait, and the cores they run on; the knob `affinity` sets `OMP_PROC_BIND` and `OMP_PLACES`",
+        f"{OPENMP}; {GOMP}",
+    ),
+    Variable(
+        ("OMP_DISPLAY_ENV", "OMP_DISPLAY_AFFINITY", "KMP_SETTINGS", "KMP_VERSION", "KMP_WARNINGS"),
+        Treatment.PASSED,
+        "print something when a process starts",
+        OPENMP,
+    ),
+    Variable(("MKL_*", "OPENBLAS_*"), Treatment.OBEYED, "the instructions and kernels of a BLAS", MKL),
+    Variable(("DNNL_*", "ONEDNN_*"), Treatment.OBEYED, "the instructions that oneDNN uses", ONEDNN),
+    Variable(("ATEN_*", "NPY_*"), Treatment.OBEYED, "the instructions that PyTorch and NumPy use", TORCH),
+    Variable(("LRU_CACHE_CAPACITY",), Treatment.OBEYED, "how many of oneDNN's kernels PyTorch keeps", TORCH),
+    Variable(
+        ("DNNL_VERBOSE*", "ONEDNN_VERBOSE*", "MKL_VERBOSE*", "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE"),
+        Treatment.CLEARED,
+        "print lines in every step, which takes time; `bench profile` shows the operations",
+        f"{ONEDNN}; {MKL}; {TENSORFLOW}",
+    ),
+    Variable(
+        (
+            "NVIDIA_TF32_OVERRIDE",
+            "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+            "DNNL_DEFAULT_FPMATH_MODE",
+            "ONEDNN_DEFAULT_FPMATH_MODE",
+            "TF_SET_ONEDNN_FPMATH_MODE",
+            "TF_ENABLE_AUTO_MIXED_PRECISION*",
+        ),
+        Treatment.CLEARED,
+        "the knob `precision` decides",
+        f"docs.nvidia.com/cuda/cublas; {TORCH}; {ONEDNN}; {TENSORFLOW}",
+    ),
+    Variable(
+        (
+            "TORCH_COMPILE_DISABLE",
+            "TORCH_COMPILE_OVERRIDE_BACKENDS",
+            "TORCHDYNAMO_DISABLE",
+            "TORCHINDUCTOR_FREEZING",
+            "TORCHINDUCTOR_CUDAGRAPHS",
+            "TORCHINDUCTOR_MAX_AUTOTUNE*",
+            "PYTORCH_JIT",
+            "TF_XLA_FLAGS",
+            "TF_FUNCTION_JIT_COMPILE_DEFAULT",
+        ),
+        Treatment.CLEARED,
+        "the knob `execution` decides what is compiled",
+        f"{DYNAMO}; docs.pytorch.org/docs/stable/jit.html; www.tensorflow.org/xla",
+    ),
+    Variable(
+        ("TORCH_COMPILE_DEBUG*", "TORCH_COMPILE_CPROFILE", "TORCHINDUCTOR_PROFILE*", "TORCHINDUCTOR_NAN_ASSERTS"),
+        Treatment.CLEARED,
+        "debug modes, which slow steps down",
+        DYNAMO,
+    ),
+    Variable(
+        ("TORCH_*", "TORCHDYNAMO_*", "TORCHINDUCTOR_*", "PYTORCH_*", "TRITON_*", "TIMM_*"),
+        Treatment.OBEYED,
+        "settings of PyTorch, its compilers and its allocator of device memory",
+        f"{TORCH}; {DYNAMO}",
+    ),
+    Variable(
+        (
+            "TORCH_HOME",
+            "TORCH_EXTENSIONS_DIR",
+            "TORCH_LOGS*",
+            "TORCH_TRACE",
+            "TORCH_CPP_LOG_LEVEL",
+            "TORCH_SHOW_CPP_STACKTRACES",
+            "TORCHINDUCTOR_CACHE_DIR",
+            "TRITON_CACHE_DIR",
+            "PYTORCH_JIT_LOG_LEVEL",
+        ),
+        Treatment.PASSED,
+        "where files are, and what is logged; `bench explain` gives each variant a folder of its own for compiled code",
+        TORCH,
+    ),
+    Variable(
+        ("TF_ENABLE_ONEDNN_OPTS",),
+        Treatment.OBEYED,
+        "the knob `kernels` sets it, where a variant has one",
+        "www.tensorflow.org (release notes of 2.9)",
+        "1",
+    ),
+    Variable(
+        ("TF_*", "XLA_*"),
+        Treatment.OBEYED,
+        "settings of TensorFlow and XLA; the knob `autotune` sets `TF_CUDNN_USE_AUTOTUNE`",
+        f"{TENSORFLOW}; openxla.org/xla/flags_guidance",
+    ),
+    Variable(
+        ("TF_USE_LEGACY_KERAS",),
+        Treatment.CLEARED,
+        "the backends use Keras 3",
+        "www.tensorflow.org (release notes of 2.16)",
+    ),
+    Variable(
+        ("TF_FORCE_GPU_ALLOW_GROWTH",),
+        Treatment.CLEARED,
+        "each worker takes only the device memory that it needs, so that several fit",
+        "www.tensorflow.org/guide/gpu#limiting_gpu_memory_growth",
+    ),
+    Variable(
+        ("TF_CPP_MIN_LOG_LEVEL",),
+        Treatment.PASSED,
+        "a log level",
+        f"{TENSORFLOW}/platform/default/logging.cc",
+        "2",
+    ),
+    Variable(("AUTOGRAPH_VERBOSITY",), Treatment.PASSED, "a log level", "www.tensorflow.org/guide/function"),
+    Variable(("KERAS_BACKEND",), Treatment.SET, "the backends on Keras use the engine TensorFlow", KERAS, "tensorflow"),
+    Variable(
+        ("KERAS_HOME",),
+        Treatment.SET,
+        "a folder of the worker with our `keras.json`: the user's `image_data_format`, `floatx` and `epsilon` do not "
+        "decide what is trained",
+        KERAS,
+        warns=False,
+    ),
+    Variable(
+        ("KERAS_*",),
+        Treatment.CLEARED,
+        "limits on epochs and steps (`KERAS_MAX_EPOCHS`, `KERAS_MAX_STEPS_PER_EPOCH`) and other settings: the task and "
+        "the knobs decide",
+        KERAS,
+    ),
+    Variable(
+        ("CUDA_DEVICE_ORDER",),
+        Treatment.SET,
+        "NVML, which reads a GPU's name and memory, numbers GPUs in this order",
+        CUDA,
+        "PCI_BUS_ID",
+    ),
+    Variable(("CUDA_LAUNCH_BLOCKING",), Treatment.CLEARED, "a debug mode, which waits for every kernel", CUDA),
+    Variable(
+        ("CUDA_*", "CUDNN_*", "CUBLAS_*", "CUBLASLT_*", "NVIDIA_*"),
+        Treatment.OBEYED,
+        "which GPUs are visible, and settings of CUDA's libraries such as `CUBLAS_WORKSPACE_CONFIG` for determinism",
+        f"{CUDA}; docs.nvidia.com/cuda/cublas",
+    ),
+    Variable(
+        ("CUDA_CACHE_PATH", "CUDA_HOME", "CUDA_PATH", "CUDNN_LOG*", "CUBLAS_LOG*", "CUBLASLT_LOG*"),
+        Treatment.PASSED,
+        "where files are, and what is logged",
+        CUDA,
+    ),
+    Variable(
+        ("HIP_*", "ROCR_*", "HSA_*", "MIOPEN_*"),
+        Treatment.OBEYED,
+        "which AMD GPUs are visible, and settings of ROCm's libraries",
+        "rocm.docs.amd.com (environment variables)",
+    ),
+    Variable(("JAX_*",), Treatment.OBEYED, "settings of JAX", "docs.jax.dev (configuration options)"),
+    Variable(
+        ("LD_*", "GLIBC_TUNABLES", "MALLOC_*", "TCMALLOC_*"),
+        Treatment.OBEYED,
+        "which libraries are loaded, and settings of the allocator; the knob `allocator` adds to `LD_PRELOAD` or "
+        "`GLIBC_TUNABLES`",
+        f"{LOADER}; {GLIBC}",
+    ),
+    Variable(
+        ("MALLOC_CHECK_", "MALLOC_PERTURB_", "MALLOC_TRACE", "LD_DEBUG*", "LD_PROFILE*"),
+        Treatment.CLEARED,
+        "debug modes, which slow a process down",
+        f"{GLIBC}; {LOADER}",
+    ),
+    Variable(
+        ("PYTHON*",),
+        Treatment.CLEARED,
+        "debug modes, optimisation, warnings and allocators of Python (`PYTHONMALLOC`, `PYTHONDEVMODE`, "
+        "`PYTHONOPTIMIZE`, `PYTHONTRACEMALLOC`, `PYTHONWARNINGS`, `PYTHONINSPECT`) change its speed or the worker's "
+        "end, and with `PYTHONHASHSEED` all launches would share one order of sets",
+        PYTHON,
+    ),
+    Variable(
+        ("PYTHONPATH",), Treatment.SET, "the folder of the harness, and then the user's folders", PYTHON, warns=False
+    ),
+    Variable(("PYTHONUNBUFFERED",), Treatment.SET, "a dead worker's last lines are read", PYTHON, "1", warns=False),
+    Variable(
+        ("PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHON_GIL", "PYTHON_JIT", "PYTHON_CPU_COUNT"),
+        Treatment.OBEYED,
+        "whether imports compile again, which packages are found, and modes of the interpreter",
+        PYTHON,
+    ),
+    Variable(
+        (
+            "PYTHONHOME",
+            "PYTHONPLATLIBDIR",
+            "PYTHONUSERBASE",
+            "PYTHONEXECUTABLE",
+            "PYTHONPYCACHEPREFIX",
+            "PYTHONSAFEPATH",
+            "PYTHONFAULTHANDLER",
+            "PYTHONUTF8",
+            "PYTHONIOENCODING",
+            "PYTHONCOERCECLOCALE",
+            "PYTHON_COLORS",
+        ),
+        Treatment.PASSED,
+        "where files are, and how text is encoded",
+        PYTHON,
+    ),
+    Variable(
+        ("COVERAGE_PROCESS_*", "COV_CORE_*"),
+        Treatment.CLEARED,
+        "measuring coverage slows every line of Python down",
+        "coverage.readthedocs.io/en/latest/subprocess.html",
+    ),
+    Variable(
+        ("PYTEST_*",),
+        Treatment.CLEARED,
+        "a worker runs pytest without the options and the plugins of a surrounding project",
+        PYTEST,
+        warns=False,
+    ),
+    Variable(
+        ("LANG", "LANGUAGE", "LC_*"),
+        Treatment.PASSED,
+        "Python takes only the encoding of text from the locale, no format of numbers",
+        "docs.python.org/3/library/locale.html",
+    ),
+    Variable(
+        ("HEADTOHEAD_*",),
+        Treatment.PASSED,
+        "where the harness finds its files",
+        "docs/tasks-and-data.md of this project",
+    ),
+    Variable(
+        ("HEADTOHEAD_PADDING",),
+        Treatment.SET,
+        "a random number of characters, because the size of the environment moves the stack and so changes speed",
+        "Mytkowicz et al., ASPLOS 2009",
+        warns=False,
+    ),
+)
+
+
+def _index_by_name() -> Mapping[str, Variable]:
+    return {name: variable for variable in TABLE for name in variable.names}
+
+
+_BY_NAME = _index_by_name()
+#: The longest prefix first.
+_PREFIXES = sorted((name[:-1] for name in _BY_NAME if name.endswith("*")), key=len, reverse=True)
+
+
+def find_variable(name: str) -> Variable | None:
+    """Find the entry of a variable; None if it is not in the table."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+    return None if prefix is None else _BY_NAME[f"{prefix}*"]
+
+
+def list_values(*treatments: Treatment) -> Iterator[tuple[str, str]]:
+    """List the variables that have a value in the table, with this value."""
+    for variable in TABLE:
+        if variable.treatment in treatments and variable.value is not None:
+            for name in variable.names:
+                yield name, variable.value
