@@ -10,7 +10,15 @@ import pytest
 from sklearn.datasets import load_digits
 
 #: Variables that would lead a test to the user's files or to the network.
-PRIVATE = ("HEADTOHEAD_CIFAR10_URL", "HEADTOHEAD_WEIGHTS_MIRROR", "PYTEST_ADDOPTS")
+PRIVATE = (
+    "HEADTOHEAD_CIFAR10_URL",
+    "HEADTOHEAD_WEIGHTS_MIRROR",
+    "PYTEST_ADDOPTS",
+    "HF_DATASETS_CACHE",
+    "HF_HUB_CACHE",
+)
+#: Variables of the folders in which other programs keep CIFAR-10.
+CACHES = ("KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR")
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
@@ -23,6 +31,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
         for name in (*PRIVATE, NO_BYTE_CODE):
             patch.delenv(name, raising=False)
+        for name in CACHES:
+            patch.setenv(name, str(folder / "no cache"))
         images, labels = load_digits(return_X_y=True)
         np.savez(folder / "digits.npz", images=images, labels=labels)
         patch.setenv("DIGITS", str(folder / "digits.npz"))

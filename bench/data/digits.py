@@ -13,6 +13,8 @@ from bench.data.dataset import Dataset
 WHITE = 16
 #: One image in five is a test image: 360 of 1,797.
 TEST_SHARE = 5
+#: Whether `load` reads `data_dir`.
+READS_FOLDER = False
 
 
 def load(data_dir: Path | None = None, progress: bool = True) -> Dataset:
