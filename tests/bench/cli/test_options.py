@@ -118,7 +118,7 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ("gate --against x --undecided maybe", "unknown value of --undecided 'maybe': use one of pass, fail"),
         ("run --until -2%", "--until: '-2%' is no share: give a percentage above 0 % and below 100 %"),
         ("run --cache-limit -4GB", "--cache-limit: '-4GB' is no size: give MB, GB or TB"),
-        ("run --checkpoint lost.pth", "checkpoint lost.pth does not exist: give a folder with config.json"),
+        ("run --checkpoint lost.pth", "checkpoint lost.pth does not exist: give a .safetensors file"),
         ("gate --against-package torch==", "'torch==' names no version: give one, as torch==2.13.0"),
         ("gate --against x --margin 3x", "--margin: '3x' is no share: give a percentage above 0 % and below 100 %"),
         (
