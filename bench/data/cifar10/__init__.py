@@ -12,6 +12,8 @@ from bench.cache.home import get_home
 from bench.data.cifar10 import caches, download
 from bench.data.cifar10.batch import read_batch
 from bench.data.cifar10.batch_files import (
+    ARCHIVES,
+    BINARY_FOLDER,
     FOLDER,
     TEST,
     TRAIN,
@@ -52,13 +54,13 @@ def load(
     """
     if data_dir is not None:
         return _read_batches(find_batch_files(data_dir))
+    if own := _find_in_home(known_hash):
+        return _read_batches(own)
+    for cache, found in _find_in_caches():
+        return _read_batches(found, cache)
     folder = get_home() / "datasets" / FOLDER
-    if not folder.is_dir():
-        for cache, found in _find_in_caches():
-            return _read_batches(found, cache)
-        download.download(folder, url or os.environ.get("HEADTOHEAD_CIFAR10_URL") or download.URL, known_hash, progress)
-        return _read_batches(list_batch_files(folder), source="download")
-    return _read_batches(list_batch_files(folder))
+    download.download(folder, url or os.environ.get("HEADTOHEAD_CIFAR10_URL") or download.URL, known_hash, progress)
+    return _read_batches(list_batch_files(folder), source="download")
 
 
 def find_location(data_dir: Path | None = None) -> str:
@@ -70,18 +72,31 @@ def find_location(data_dir: Path | None = None) -> str:
     """
     if data_dir is not None:
         return str(find_batch_files(data_dir).path)
-    folder = get_home() / "datasets" / FOLDER
-    if folder.is_dir():
-        return str(list_batch_files(folder).path)
+    if own := _find_in_home():
+        return str(own.path)
     for cache, found in _find_in_caches():
         return f"{found.path} ({cache})"
     unread = "".join(
         f"; {cache} has it as {kind} in {path}, which is not read" for cache, kind, path in caches.list_unread()
     )
     raise Unavailable(
-        f"not in {folder}: would be downloaded; or put {FOLDER} there, or give it or cifar-10-python.tar.gz with "
-        f"--data-dir{unread}"
+        f"not in {get_home() / 'datasets'}: would be downloaded; or put {FOLDER} or {ARCHIVES[0]} there, "
+        f"or give one of them with --data-dir{unread}"
     )
+
+
+def _find_in_home(known_hash: str = "") -> BatchFiles | None:
+    """What the user, or a download, has put into the home. The archive with the known hash is left to the download,
+    which unpacks it; it would delete another one.
+
+    Raises:
+        UserError: it is not complete.
+    """
+    datasets = get_home() / "datasets"
+    for path in (datasets / name for name in (FOLDER, BINARY_FOLDER, *ARCHIVES)):
+        if path.is_dir() or (path.is_file() and not download.has_hash(path, known_hash)):
+            return list_batch_files(path)
+    return None
 
 
 def _find_in_caches() -> Iterator[tuple[str, BatchFiles]]:

@@ -212,7 +212,7 @@ def _make_no_archive_error(path: Path, head: bytes) -> UserError:
     if path.name.removesuffix(".bin") in NAMES:
         return UserError(f"{path} is one of CIFAR-10's six batches: give the folder that it is in")
     kind = describe_kind(head)
-    if kind == "a pickle" and b"fine_labels" in path.read_bytes():
+    if kind == "a pickle" and _mentions_fine_labels(path):
         kind = "CIFAR-100"
     if kind == "a gzip file":
         kind = "a gzip file that is damaged or has no tar archive in it"
@@ -253,8 +253,9 @@ def _describe_folder(path: Path) -> str:
 
 
 def _mentions_fine_labels(file: Path) -> bool:
+    """Whether a file may be CIFAR-100's, whose training images have 155 MB."""
     try:
-        return b"fine_labels" in file.read_bytes()
+        return file.stat().st_size < 2**28 and b"fine_labels" in file.read_bytes()
     except OSError:
         return False
 

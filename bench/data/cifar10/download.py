@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import tarfile
@@ -59,10 +60,19 @@ def download(folder: Path, url: str, known_hash: str, progress: bool) -> None:
         raise _make_unavailable_error(folder, f"the file from {url} {reason}") from None
 
 
+def has_hash(file: Path, known_hash: str) -> bool:
+    """Whether a file has a hash in pooch's notation, as `md5:c58f…`."""
+    algorithm, _, digits = known_hash.partition(":")
+    if not digits:
+        return False
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, algorithm).hexdigest() == digits
+
+
 def _make_unavailable_error(folder: Path, reason: str) -> Unavailable:
     return Unavailable(
         f"CIFAR-10 is not on this machine and could not be downloaded ({reason}): "
-        f"put {FOLDER} into {folder.parent} or give its folder with --data-dir"
+        f"put {FOLDER} into {folder.parent}, or its archive, or give one of them with --data-dir"
     )
 
 

@@ -342,10 +342,25 @@ def test_the_home_comes_before_the_caches(empty_machine):
     assert data.load("cifar10").source == f"folder {own}"
 
 
+@pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-binary.tar.gz", "cifar-10-batches-bin"])
+def test_what_the_user_has_put_into_the_home_is_read_and_stays(name, empty_machine, published):
+    # It has another checksum than the published archive, which a download would replace.
+    own = empty_machine / "home" / "datasets" / name
+    if name.endswith("gz"):
+        write_file(own, published_archive() if "python" in name else binary_archive())
+    else:
+        write_binary(own)
+    loaded = data.load("cifar10", progress=False)
+    assert loaded.fingerprint == published
+    assert loaded.source.endswith(str(own))
+    assert data.find_location("cifar10") == str(own)
+    assert own.exists()
+
+
 def test_a_cache_in_a_format_that_is_not_read_is_named(empty_machine, command_line, monkeypatch):
     file = empty_machine / "hf/hub/datasets--uoft-cs--cifar10/snapshots/0b2714/plain_text/train-00000-of-00001.parquet"
     write_file(file, b"PAR1")
     monkeypatch.setenv("COLUMNS", "1000")
     row = next(line for line in command_line("doctor").out.splitlines() if "data cifar10" in line)
     assert f"Hugging Face's cache has it as Parquet in {file.parent}, which is not read" in row
-    assert "or cifar-10-python.tar.gz with --data-dir" in row
+    assert "or put cifar-10-batches-py or cifar-10-python.tar.gz there, or give one of them with --data-dir" in row
