@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 #: Variables that would lead a test to the user's files or to the network.
-PRIVATE = ("HEADTOHEAD_CIFAR10_URL", "HEADTOHEAD_WEIGHTS_MIRROR", "PYTEST_ADDOPTS")
+PRIVATE = (
+    "HEADTOHEAD_CIFAR10_URL",
+    "HEADTOHEAD_WEIGHTS_MIRROR",
+    "PYTEST_ADDOPTS",
+    "HF_DATASETS_CACHE",
+    "HF_HUB_CACHE",
+)
 #: Variables of a git hook, in which tests would change the repository whose hook it is.
 OF_A_HOOK = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
+#: Variables of the folders in which other programs keep CIFAR-10.
+CACHES = ("KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR")
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
@@ -23,4 +31,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
         for name in (*PRIVATE, *OF_A_HOOK, NO_BYTE_CODE):
             patch.delenv(name, raising=False)
+        for name in CACHES:
+            patch.setenv(name, str(folder / "no cache"))
         yield folder

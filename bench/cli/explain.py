@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,6 +13,7 @@ from bench.cli.option_groups import (
     DataOptions,
     OutputOptions,
     TaskOptions,
+    UserPath,
     WaitOption,
     make_request,
 )
@@ -25,7 +25,7 @@ class PlotOutput(OutputOptions):
     """Where the plot goes."""
 
     output: Annotated[
-        Path | None, Parameter(help="File for the plot (.png, .svg or .pdf); in --results by default.")
+        UserPath | None, Parameter(help="File for the plot (.png, .svg or .pdf); in --results by default.")
     ] = None
 
 

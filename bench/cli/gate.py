@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
@@ -23,6 +22,7 @@ from bench.cli.option_groups import (
     Share,
     Suite,
     TaskOptions,
+    UserPath,
     WaitOption,
     make_converter,
     make_request,
@@ -41,7 +41,7 @@ class AgainstOptions:
         Parameter(metavar="REVISION", help="Git revision to compare the working tree with, side by side."),
     ] = None
     repository: Annotated[
-        Path | None,
+        UserPath | None,
         Parameter(help="Folder of the repository whose working tree is compared; by default the current folder."),
     ] = None
     baseline: Annotated[
@@ -57,7 +57,7 @@ class AgainstOptions:
         Parameter(metavar="PACKAGE", help="Package version to compare with, as `torch==2.13.0`; repeatable."),
     ] = ()
     base_env: Annotated[
-        Path | None,
+        UserPath | None,
         Parameter(help="Python environment (venv) for the revision; by default the one that `bench` runs in."),
     ] = None
     skip_unchanged: Annotated[bool, Parameter(help="Pass at once if no file that training depends on has changed.")] = (
@@ -123,9 +123,11 @@ class GateEffort(WaitOption):
 class GateOutput(OutputOptions):
     """Where figures and verdicts are written."""
 
-    json: Annotated[Path | None, Parameter(help="File for the figures, as JSON.")] = None
-    markdown: Annotated[Path | None, Parameter(help="File for a table to post in a pull request, as Markdown.")] = None
-    junit: Annotated[Path | None, Parameter(help="File for the verdicts, as JUnit XML.")] = None
+    json: Annotated[UserPath | None, Parameter(help="File for the figures, as JSON.")] = None
+    markdown: Annotated[UserPath | None, Parameter(help="File for a table to post in a pull request, as Markdown.")] = (
+        None
+    )
+    junit: Annotated[UserPath | None, Parameter(help="File for the verdicts, as JUnit XML.")] = None
 
 
 @Parameter(name="*", group=TASK)

@@ -69,6 +69,24 @@ def read_names(_: Any, tokens: tuple[Token, ...]) -> tuple[str, ...]:
 
 #: The values of an option that may be repeated.
 Names = Annotated[tuple[str, ...], Parameter(converter=read_names, n_tokens=1)]
+
+
+def parse_path(text: str) -> Path:
+    """Parse a path. `~` is the user's home: shells replace it in `--data-dir ~/x`, and not in `--data-dir=~/x`.
+
+    Raises:
+        UserError: it is empty, or names a user that does not exist.
+    """
+    if not text:
+        raise UserError("the path is empty: give one, or leave the option out")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"there is no user {text.partition('/')[0]}: give another path") from None
+
+
+#: A file or a folder of the user.
+UserPath = Annotated[Path, Parameter(converter=make_converter(parse_path))]
 Share = Annotated[
     float, Parameter(converter=make_converter(amounts.parse_share), allow_leading_hyphen=True, metavar="PERCENT")
 ]
@@ -251,7 +269,8 @@ class DataFolder:
     """Where images are."""
 
     data_dir: Annotated[
-        Path | None, Parameter(help="CIFAR-10's folder `cifar-10-batches-py`, or the folder that holds it.")
+        UserPath | None,
+        Parameter(help="CIFAR-10 on disk: its folder (`cifar-10-batches-py`), one that it is in, or its archive."),
     ] = None
 
 
@@ -261,7 +280,10 @@ class DataOptions(DataFolder):
     """Where images and weights are."""
 
     checkpoint: Annotated[
-        Path | None, Parameter(help="Weights on disk: a state dict (.pth), or a folder in timm's layout.")
+        UserPath | None,
+        Parameter(
+            help="Weights on disk: a checkpoint of PyTorch (.pth, .ckpt, …), a .safetensors file, or its folder."
+        ),
     ] = None
 
 
@@ -310,7 +332,7 @@ class EffortOptions(WaitOption):
 class OutputOptions:
     """Where runs are."""
 
-    results: Annotated[Path, Parameter(show_default=True, help="Folder of runs and baselines.")] = Path("results")
+    results: Annotated[UserPath, Parameter(show_default=True, help="Folder of runs and baselines.")] = Path("results")
 
 
 #: The names in a request of options that have another name in a group.

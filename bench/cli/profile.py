@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,6 +14,7 @@ from bench.cli.option_groups import (
     DataOptions,
     OutputOptions,
     TaskOptions,
+    UserPath,
     VariantOptions,
     WaitOption,
     make_number_parameter,
@@ -28,7 +28,7 @@ class TraceOutput(OutputOptions):
     """Where the trace goes."""
 
     output: Annotated[
-        Path | None, Parameter(help="File for the trace (.json.gz or .json); in --results by default.")
+        UserPath | None, Parameter(help="File for the trace (.json.gz or .json); in --results by default.")
     ] = None
 
 

@@ -19,7 +19,7 @@ def load(name: str, data_dir: Path | None = None, progress: bool = True) -> Data
 
     Args:
         name: `cifar10` or `digits`.
-        data_dir: a folder with CIFAR-10's batches; data sets that come with a package ignore it.
+        data_dir: has CIFAR-10, see `cifar10.load`; data sets that come with a package ignore it.
         progress: whether a download shows a bar on stderr.
 
     Raises:
@@ -38,3 +38,8 @@ def find_location(name: str, data_dir: Path | None = None) -> str:
         UserError: it is not here; the line says what to do.
     """
     return SOURCES[name].find_location(data_dir)
+
+
+def reads_folder(name: str) -> bool:
+    """Whether the data set called `name` is read from the user's `data_dir`."""
+    return SOURCES[name].READS_FOLDER

@@ -18,6 +18,8 @@ FILE = "datasets/data/digits.csv.gz"
 WHITE = 16
 #: One image in five is a test image: 360 of 1,797.
 TEST_SHARE = 5
+#: Whether `load` reads `data_dir`.
+READS_FOLDER = False
 
 
 def load(data_dir: Path | None = None, progress: bool = True) -> Dataset:

@@ -1,7 +1,7 @@
-"""Restricted pickle: reads the Python 2 pickles in which CIFAR-10 is published, and runs no code from them.
+"""Restricted pickle: reads the pickles in which CIFAR-10 is published or was written again, and runs no code from them.
 
-A pickle can call any function. The published files call three, all of them to rebuild a NumPy array; every other one is
-refused before it is imported.
+A pickle can call any function. These files call a few, all of them to rebuild bytes and NumPy's arrays and scalars;
+every other one is refused before it is imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
+from numpy._core.multiarray import _reconstruct, scalar
 
 
 class ForbiddenCode(Exception):
@@ -31,14 +31,35 @@ def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _make_empty_bytes() -> bytes:
+    """By which Python 3 writes empty bytes in Python 2's protocol."""
+    return b""
+
+
+def _make_array(buffer: Any, dtype: np.dtype[Any], shape: Any, order: Any, axes: Any = None) -> np.ndarray[Any, Any]:
+    """Make an array of bytes, as protocol 5 writes it. `axes` is the order of the axes in memory, where it is neither
+    C's nor Fortran's.
+    """
+    flat = np.frombuffer(buffer, dtype)
+    return flat.reshape(shape, order=order) if axes is None else flat.reshape(shape).transpose(axes)
+
+
 #: The allowed objects, by module and name. NumPy 2 renamed `numpy.core` to `numpy._core`; files have either name.
 ALLOWED: MappingProxyType[tuple[str, str], Callable[..., Any]] = MappingProxyType(
     {
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        **{
+            (f"numpy.{core}.{module}", name): function
+            for core in ("core", "_core")
+            for module, name, function in (
+                ("multiarray", "_reconstruct", _reconstruct),
+                ("multiarray", "scalar", scalar),
+                ("numeric", "_frombuffer", _make_array),
+            )
+        },
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
         ("_codecs", "encode"): _encode_latin1,
+        ("__builtin__", "bytes"): _make_empty_bytes,
     }
 )
 

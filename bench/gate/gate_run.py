@@ -63,7 +63,13 @@ def run_gate(
     for requirement in options.packages:
         base_environment.check_version(requirement)
     fields = [f"--{name.replace('_', '-')}" for name in request.overrides]
-    selected = [name for name, given in (("--task", request.tasks), ("--backend", request.backends)) if given]
+    choices = {
+        "--task": request.tasks,
+        "--backend": request.backends,
+        "--data-dir": request.data_dir,
+        "--checkpoint": request.checkpoint,
+    }
+    selected = [name for name, given in choices.items() if given]
     if options.target and (selected or fields):
         raise UserError(f"--target measures a test in place of tasks: leave out {', '.join((*selected, *fields))}")
     if options.baseline and fields:

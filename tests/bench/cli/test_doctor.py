@@ -50,6 +50,11 @@ def find_row(output: str, beginning: str) -> str:
 
 def test_data_is_found_if_it_is_complete(show_machine, tmp_path):
     assert find_row(show_machine(), "data cifar10") == (
+        f"missing: {tmp_path} is empty: give the folder cifar-10-batches-py or cifar-10-batches-bin, one that it is "
+        "in, or cifar-10-python.tar.gz or cifar-10-binary.tar.gz"
+    )
+    (tmp_path / "test_batch").write_bytes(b"x")
+    assert find_row(show_machine(), "data cifar10") == (
         f"missing: {tmp_path / 'data_batch_1'} is missing: give a folder with data_batch_1 to data_batch_5 and "
         "test_batch (or cifar-10-batches-py)"
     )
@@ -72,5 +77,6 @@ def test_weights_in_torchs_cache_are_found_and_what_converting_them_needs_is_sho
     output = show_machine()
     assert find_row(output, "backend pytorch").startswith("skipped: torch missing, pip install 'head-to-head[pytorch]'")
     assert find_row(output, "weights resnet18 IMAGENET1K_V1") == (
-        f"missing: {checkpoint} is there, but its conversion needs PyTorch: pip install 'head-to-head[pytorch]'"
+        f"missing: {checkpoint} is there, but PyTorch, which knows its checksum, is not: pip install "
+        "'head-to-head[pytorch]', or give it with --checkpoint"
     )

