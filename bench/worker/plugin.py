@@ -93,7 +93,7 @@ class CaseSession:
         if job.features:
             baton.send("phase", name="extraction")
             laps.end("harness")
-            self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job)
+            self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job, baton)
             laps.end("extraction")
             self.phases.end("extraction")
         baton.send("phase", name="first step", compiles=True)

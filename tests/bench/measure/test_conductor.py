@@ -274,6 +274,50 @@ def test_the_failure_of_a_hung_worker_has_its_stacks_and_its_peak(failing):
     assert failure.peak > 20 * 2**20
 
 
+@pytest.fixture(scope="module")
+def extracting(tmp_path_factory):
+    """A launch whose workers extract features: one for longer than it may be silent, and one that hangs."""
+    folder = tmp_path_factory.mktemp("extracting")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(SITE))
+        patch.setenv("HEADTOHEAD_HOME", str(folder))
+        patch.setattr(conductor, "START_TIMEOUT", 4.0)
+        made = [
+            job.model_copy(
+                update={
+                    "variant": Variant(threads=1, features="cached"),
+                    "features": folder / f"{job.case}.safetensors",
+                    "cache_limit": 10**9,
+                    "kinds": (),
+                    "proof_steps": 0,
+                }
+            )
+            for job in make_jobs(folder, "slow extraction", "hang in extraction", rounds=0)
+        ]
+        watcher = Watcher()
+        done = conductor.run_launch(made, 0.02, random.Random(1), watcher)
+    return {outcome.job.case: outcome for outcome in done.outcomes}, watcher
+
+
+@pytest.mark.slow
+def test_a_worker_that_reports_is_not_ended_however_long_it_takes(extracting):
+    slow = extracting[0]["slow extraction"]
+    assert slow.failure is None
+    assert slow.messages["built"]["start_up"]["extraction_s"] > 5.0
+    assert slow.messages["built"]["features"]["form"] == "as in training"
+    events = [event for case, event in extracting[1].events if case == "slow extraction"]
+    assert events.count("part") >= 8
+    assert "fine-tuned 0" in slow.messages
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_ended_with_its_stacks(extracting):
+    hung = extracting[0]["hang in extraction"].failure
+    assert hung.phase == "extraction, making as in training"
+    assert hung.reason == "no answer for 4 s, killed"
+    assert any("in extract" in line for line in hung.stacks)
+
+
 @pytest.mark.slow
 def test_no_process_is_left(failing):
     _, killed = failing
