@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -36,6 +37,25 @@ def test_ctrl_c_stops_everything_and_counts_finished_launches(tmp_path):
     assert (len(found), problems) == (3, [])
     assert {record.launch for record in found} == {1}
     assert {p.name for p in run.iterdir()} >= {"results.csv", "tables.md", "benchmark.json", "environment.json"}
+
+
+def test_a_termination_keeps_the_cases_of_a_launch_that_had_finished(tmp_path):
+    results = tmp_path / "results"
+    suite = suite_file(tmp_path, launches=1)
+    backends = ("--backend", "pytorch", "--backend", "keras")
+    command = ("run", "--suite", suite, *backends, "--results", results)
+    with Bench(*command, cwd=tmp_path, PLANTED_KERAS="hang in fine-tune") as bench:
+        bench.until(lambda: re.search(r"keras-\S+: fine-tune\n", bench.stdout))
+        workers = bench.workers()
+        bench.process.terminate()
+        assert bench.end(30) == 130
+    assert wait_until(lambda: not living(workers), 5)
+    assert "Stopped: 1 finished launches are kept" in " ".join(bench.stdout.split())
+    (kept,), problems = store.read_records(next(results.iterdir()))
+    assert (kept.backend, kept.failure, problems) == ("pytorch", None, [])
+    assert kept.proof.status == "reference"
+    assert len(kept.pipeline.seconds) == 2, "its worker has saved its rounds"
+    assert [tune.seed for tune in kept.fine_tunes] == [0]
 
 
 def test_a_termination_before_any_launch_has_finished_says_so(tmp_path):
