@@ -127,7 +127,8 @@ def _keep_compilers_settings(variant: Variant) -> Iterator[None]:
         if variant.execution in COMPILE_MODES:
             from torch._inductor import config as inductor  # slow to import
 
-            with inductor.patch(freezing=variant.execution == "compiled_frozen"):
+            # One thread: TorchInductor's processes would stay, and share the memory and the cores of what is measured.
+            with inductor.patch(freezing=variant.execution == "compiled_frozen", compile_threads=1):
                 yield
         else:
             yield

@@ -91,7 +91,8 @@ def make_fastest_form(
             former = {}
     trial = FormTrial(trainer.make_extractor, partial(_agree, trainer.variant.precision), announce)
     chosen = trial.run(forms, images, count)
-    extraction_trials.write(key, {**former, **trial.found})
+    if trial.found:
+        extraction_trials.write(key, {**former, **trial.found})
     return chosen
 
 

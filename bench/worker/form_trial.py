@@ -14,9 +14,9 @@ import numpy as np
 from backends.extraction import ExtractionForm, Extractor
 from bench.cache.extraction_trials import FormTime, Trial
 
-#: The share of an extraction's time, in its first form, that making other forms may take. A form that is a quarter
-#: faster than the first one (1 / (1 - 1/5)) then already pays in the extraction that tries it; the fastest forms were
-#: measured to be 1.3 to 2 times as fast. Later extractions find what the trial found.
+#: The share of an extraction's time, in the fastest form known so far, that making other forms may take. A form that is
+#: a quarter faster (1 / (1 - 1/5)) then already pays in the extraction that tries it; the fastest forms were measured
+#: to be 1.3 to 2 times as fast as the first one. Later extractions find what the trial found.
 MAKING_SHARE = 1 / 5
 #: The share that the timing of the forms may take, beyond `LEAST_REPEATS` batches of each.
 TIMING_SHARE = 1 / 50
@@ -28,39 +28,37 @@ LEAST_REPEATS, MOST_REPEATS = 3, 12
 CONTENDER = 1.15
 
 
-def list_affordable(forms: Sequence[ExtractionForm], image_s: float, images: int) -> list[ExtractionForm]:
-    """List the forms that are worth making for so many images: the first one, and others while making them takes at
-    most `MAKING_SHARE` of the time that the first one takes for all images.
+def choose_next(forms: Sequence[ExtractionForm], found: Trial, images: int) -> ExtractionForm | None:
+    """Choose the form that is worth trying next: the one that is made most quickly, if making it, and all tried before
+    it but the first one, takes at most `MAKING_SHARE` of the time that the fastest one takes for so many images.
 
-    Args:
-        image_s: seconds that the first form takes for an image.
+    None if no further form is worth it.
     """
-    first, *others = forms
-    left, chosen = MAKING_SHARE * image_s * images, {first.name}
-    for form in sorted(others, key=lambda one: one.making_s):
-        left -= form.making_s
-        if left < 0:
-            break
-        chosen.add(form.name)
-    return [form for form in forms if form.name in chosen]
+    others = forms[1:]
+    untried = [form for form in others if form.name not in found]
+    if not untried:
+        return None
+    following = min(untried, key=lambda form: form.making_s)
+    making_s = following.making_s + sum(form.making_s for form in others if form.name in found)
+    fastest_s = min(times.image_s for times in found.values() if times.image_s is not None)
+    return following if making_s <= MAKING_SHARE * fastest_s * images else None
 
 
-def choose_from(trial: Trial, forms: Sequence[ExtractionForm], images: int) -> ExtractionForm | None:
+def choose_from(former: Trial, forms: Sequence[ExtractionForm], images: int) -> ExtractionForm | None:
     """Choose the form that takes the least time for so many images, with its making, by a former trial.
 
-    None if the trial lacks a form that is worth trying for so many images.
+    None if another form is worth trying for so many images.
     """
-    first = trial.get(forms[0].name)
-    if first is None or first.image_s is None:
-        return None
-    if any(form.name not in trial for form in list_affordable(forms, first.image_s, images)):
+    known = {form.name: former[form.name] for form in forms if form.name in former}
+    first = known.get(forms[0].name)
+    if first is None or first.image_s is None or choose_next(forms, known, images):
         return None
     seconds = {
-        form.name: times.making_s + times.image_s * images
+        form: known[form.name].making_s + image_s * images
         for form in forms
-        if (times := trial.get(form.name)) and times.image_s is not None
+        if form.name in known and (image_s := known[form.name].image_s) is not None
     }
-    return min((form for form in forms if form.name in seconds), key=lambda form: seconds[form.name])
+    return min(seconds, key=lambda form: seconds[form])
 
 
 @dataclass
@@ -92,30 +90,36 @@ class FormTrial:
         features, first_call_s = self._call(first, extractor)
         making_s = self.clock() - began
         # The first call is a slow one: if no other form is worth it by its time, none is.
-        if len(list_affordable(forms, first_call_s / first.batch_size, count)) == 1:
+        self._note(first, making_s, first_call_s / first.batch_size)
+        if choose_next(forms, self.found, count) is None:
+            self.found.clear()
             return first, extractor
         self._warm_up(first, extractor)
         self._note(first, making_s, self._time(first, extractor))
         made = {first: extractor}
-        for form in list_affordable(forms, self._get_image_s(first), count)[1:]:
-            began = self.clock()
-            try:
-                extractor = self._make(form)
-                own_features, _ = self._call(form, extractor)
-                self._warm_up(form, extractor)
-            except Exception:  # whatever a framework's compiler raises: another form does the same
-                self._note(form, self.clock() - began, None)
-                continue
-            shared = min(len(features), len(own_features))
-            if not self.is_same(features[:shared], own_features[:shared]):
-                self._note(form, self.clock() - began, None)
-                continue
-            self._note(form, self.clock() - began, np.inf)
-            made[form] = extractor
+        while form := choose_next(forms, self.found, count):
+            if one := self._try(form, features):
+                made[form] = one
         if len(made) > 1:
             self._time_in_turn(made, TIMING_SHARE * self._get_image_s(first) * count)
         best = min(made, key=self._get_image_s)
         return best, made[best]
+
+    def _try(self, form: ExtractionForm, features: np.ndarray) -> Extractor | None:
+        """Make and time a form; None if that fails, or if its features are not `features`, those of the first form."""
+        began = self.clock()
+        try:
+            extractor = self._make(form)
+            own_features, _ = self._call(form, extractor)
+            self._warm_up(form, extractor)
+        except Exception:  # whatever a framework's compiler raises: another form does the same
+            self._note(form, self.clock() - began, None)
+            return None
+        making_s = self.clock() - began
+        shared = min(len(features), len(own_features))
+        same = self.is_same(features[:shared], own_features[:shared])
+        self._note(form, making_s, self._time(form, extractor) if same else None)
+        return extractor if same else None
 
     def _make(self, form: ExtractionForm) -> Extractor:
         self.on_form(form)
