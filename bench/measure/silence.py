@@ -16,9 +16,8 @@ from bench.worker.channel import Message
 START_TIMEOUT = 900.0
 ROUND_TIMEOUT = 300.0
 FINE_TUNE_TIMEOUT = 900.0
-#: The same for a phase in which a framework compiles, as long as the worker's processes use the CPU. The longest
-#: compilations that frameworks document, autotuning ones, take tens of minutes; a compiler that runs in circles is
-#: ended after an hour.
+#: The same for a phase in which a framework may compile, as long as the worker's processes use the CPU. No compilation
+#: of these networks was seen to take a tenth of it, and a compiler that runs in circles is ended, too.
 COMPILE_TIMEOUT = 3600.0
 #: Seconds of CPU time, all processes of the worker together, that are a sign of life while it compiles. Threads that
 #: only wait, waking up now and then, use less in `START_TIMEOUT`: it is one per cent of a core.

@@ -6,8 +6,8 @@ image, averaged to 8 x 8 pixels, times the checkpoint's last kernel.
 The fault is the name of the task, or the value of `$PLANTED_<NAME>` for one backend: `raise in build`, `raise in
 round`, `raise in fine-tune`, `die in round` (by SIGKILL), `hang in round`, `exhaust memory in round`, `other features`
 (wrong ones, when the head trains on cached features), `slow look` (50 ms for the class scores of each batch of cached
-features), `slow extraction` (0.2 s for each 16 images), `hang in extraction`, `hang in fine-tune`, or `sleep N`: N ms
-in every step.
+features), `slow extraction` (5 s of making, a quarter of it on the CPU, and 0.3 s for each 32 images), `hang in
+extraction`, `hang in fine-tune`, or `sleep N`: N ms in every step.
 """
 
 from __future__ import annotations
@@ -72,11 +72,17 @@ class ArithmeticTrainer(Trainer):
 
     def list_extraction_forms(self) -> Sequence[ExtractionForm]:
         (form,) = super().list_extraction_forms()
-        return [replace(form, batch_size=16) if self.fault.endswith("extraction") else form]
+        return [replace(form, batch_size=32) if self.fault.endswith("extraction") else form]
 
     def make_extractor(self, form: ExtractionForm) -> Extractor:
+        end = time.monotonic() + (5.0 if self.fault == "slow extraction" else 0.0)
+        while (now := time.monotonic()) < end:
+            while time.monotonic() < now + 0.05:
+                pass
+            time.sleep(0.15)
+
         def extract(images: np.ndarray) -> np.ndarray:
-            time.sleep({"slow extraction": 0.2, "hang in extraction": 3600}.get(self.fault, 0.0))
+            time.sleep({"slow extraction": 0.3, "hang in extraction": 3600}.get(self.fault, 0.0))
             return self.features(images)
 
         return extract
