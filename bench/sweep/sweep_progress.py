@@ -48,7 +48,10 @@ class SweepProgress:
 
     def event(self, backend: str, message: Message) -> None:
         """Show what the worker of a backend is doing, from its message."""
-        if part := self.parts.describe(backend, message):
+        if not self.console.is_terminal:
+            if line := self.parts.describe_line(backend, message):
+                self.console.print(f"  {backend}: {line}", markup=False, highlight=False, soft_wrap=True)
+        elif part := self.parts.describe(backend, message):
             self._show_current(backend, part)
         match message["event"]:
             case "combination":

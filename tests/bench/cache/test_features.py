@@ -206,6 +206,7 @@ def test_a_run_extracts_once_trains_the_same_head_and_has_its_own_table(tmp_path
         assert bench.end() == 0, bench.stdout[-3000:] + bench.stderr
     assert "Cached features: " in bench.stdout
     assert "division cached" in bench.stdout
+    assert "form of the extraction: pytorch/cached: as in training" in " ".join(bench.stdout.split())
     assert "FAILED" not in bench.stdout
     from bench.records import store
 

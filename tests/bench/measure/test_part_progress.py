@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from bench.measure.part_progress import PartProgress
 from bench.measure.silent_progress import SilentProgress
+from bench.sweep.sweep_progress import SweepProgress
 
 EXTRACTION = {"event": "phase", "name": "extraction"}
 
@@ -68,3 +70,15 @@ def test_the_progress_of_a_run_has_it_in_the_cases_row(terminal, clock):
     shown.on_event("a", part(30_000))
     assert shown.rows["a"]["phase"] == "extraction, 30,000 of 60,000 images, about 40 s left"
     assert ("about 40 s left" in shown.console.file.getvalue()) is not terminal
+
+
+def test_a_sweep_without_a_terminal_has_a_line_now_and_then(clock):
+    console = Console(file=io.StringIO(), width=100)
+    grid = SimpleNamespace(combinations=(), fine_tunes=(), varied=())
+    shown = SweepProgress(console, grid, 0, None)
+    shown.parts = PartProgress(clock)
+    shown.event("pytorch", EXTRACTION)
+    for seconds in (29, 2, 2):
+        clock.now += seconds
+        shown.event("pytorch", part(30_000))
+    assert console.file.getvalue() == "  pytorch: extraction, 30,000 of 60,000 images, about 31 s left\n"
