@@ -9,11 +9,11 @@ of h x w pixels; d features; c classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from backends import extraction
+from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
@@ -42,6 +42,7 @@ class Trainer(ABC):
     """
 
     task: Task
+    variant: Variant
     resolved: Resolved
 
     @abstractmethod
@@ -52,13 +53,21 @@ class Trainer(ABC):
     def features(self, images: np.ndarray) -> np.ndarray:
         """Pooled features (n, d) float32 of one batch, computed as in a training step."""
 
-    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
-        """Pooled features (n, d) float32 of several arrays of images, as fast as the backend can compute them.
+    def list_extraction_forms(self) -> Sequence[ExtractionForm]:
+        """The forms in which this backend can compute the features of many images. The first is made most quickly.
 
-        Called once, with batch norm `frozen`. Precision and device are the variant's. The backend chooses execution,
-        folding and layout; the features must agree with those of `features` within the tolerances of the proof.
+        Each has the variant's precision and device; execution, folding and layout are the backend's to choose. The
+        features must agree with those of `features` within the tolerances of the proof. The harness times the forms.
         """
-        return [extraction.extract_in_batches(self.features, images, self.task) for images in several]
+        return (ExtractionForm("as in training", self.variant, choose_batch_size(self.task, self.variant), 0.0),)
+
+    def make_extractor(self, form: ExtractionForm) -> Extractor:
+        """Make one of these forms. Called only with batch norm `frozen`, before any training.
+
+        Raises:
+            Exception: the form cannot be made on this machine. The first form can always be made.
+        """
+        return self.features
 
     @abstractmethod
     def logits(self, images: np.ndarray) -> np.ndarray:

@@ -1,23 +1,55 @@
-"""Extraction of features in batches: how large the batches are."""
+"""Extraction: the forms in which a backend can compute the features of many images, with batch norm `frozen`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from backends.task import Task
+from backends.convolutions import list_convolutions
+from backends.task import Task, Variant
 
-#: Pixels in a batch of the extraction (256 images of 32 px), and the fewest images in one. ResNet-18 at 32 px in bf16
-#: on a core of an AMD EPYC, by CPU time, with batches of 64, 128, 256 and 512: 4,768, 5,653, 6,013 and 5,181 images/s
-#: in PyTorch, and 5,209, 5,642, 6,280 and 6,442 in TensorFlow.
+#: On a CPU, the most bytes of a batch's largest map. glibc returns blocks of 32 MiB and more to the system as soon as
+#: they are free (mallopt(3), M_MMAP_THRESHOLD), and every use of a new one begins with page faults; a quarter is left
+#: for padding. Lite0 at 224 px in PyTorch, images/s by CPU time of one thread on an AMD EPYC, in batches of 1, 2, 4 and
+#: 8: 82, 86, 82 and 60; at 96 px, in batches of 8, 16, 32 and 64: 465, 457, 433 and 342.
+MOST_MAP_BYTES = 24 * 2**20
+#: On a GPU, pixels in a batch (256 images of 32 px), and the fewest images in one.
 BATCH_PIXELS, SMALLEST_BATCH = 256 * 32**2, 32
 
+#: Computes the pooled features (n, d) float32 of a batch of raw images (n, h, w, 3) uint8; n is the form's batch size.
+Extractor = Callable[[np.ndarray], np.ndarray]
 
-def extract_in_batches(features: Callable[[np.ndarray], np.ndarray], images: np.ndarray, task: Task) -> np.ndarray:
-    """Compute the features (n, d) float32 of all images, batch by batch."""
-    size = max(SMALLEST_BATCH, BATCH_PIXELS // task.image_size**2)
-    extracted = np.empty((len(images), task.network.features), np.float32)
-    for start in range(0, len(images), size):
-        extracted[start : start + size] = features(images[start : start + size])
-    return extracted
+
+@dataclass(frozen=True)
+class ExtractionForm:
+    """A form of extraction.
+
+    Attributes:
+        name: unique in its backend; what a trial of the form found is kept under it.
+        variant: how the backbone is executed; precision, threads and device are those of the case.
+        batch_size: images that are computed at once. Every batch has so many, because compiled code may be made for
+            one shape.
+        making_s: about how many seconds it takes to build and compile, on two cores of an AMD EPYC; it only decides
+            whether the form is worth a trial.
+    """
+
+    name: str
+    variant: Variant
+    batch_size: int
+    making_s: float
+
+
+def choose_batch_size(task: Task, variant: Variant) -> int:
+    """Choose the images in a batch of the extraction: a power of two."""
+    if variant.device != "cpu":
+        return max(SMALLEST_BATCH, _round_down(BATCH_PIXELS // task.image_size**2))
+    numbers = max(layer.out_channels * layer.out_side**2 for layer in list_convolutions(task.network, task.image_size))
+    size = 2 if variant.precision in ("bf16", "fp16") else 4
+    return _round_down(MOST_MAP_BYTES // (numbers * size))
+
+
+def _round_down(number: int) -> int:
+    """The largest power of two up to `number`, and at least 1."""
+    return 1 << max(0, number.bit_length() - 1)

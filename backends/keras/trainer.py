@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
-from backends.extraction import extract_in_batches
+from backends.engines.tensorflow.extraction import list_extraction_forms, make_extractor
+from backends.extraction import ExtractionForm, Extractor
 from backends.keras import device as devices
 from backends.keras import kernels, model, pipeline, preprocess, profiler
 from backends.keras.head import HeadTraining
@@ -73,19 +74,17 @@ class KerasTrainer(Trainer):
         """See `Trainer.features`."""
         return self.forward(self._inputs(images))[0].numpy()
 
-    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
-        """See `Trainer.extract`."""
-        form = folding.make_extraction_variant(self.variant)
-        whole = model.build(self.task, form)
-        model.load(whole.layers[2], self.task, folding.prepare_tensors(self.task, self.checkpoint, form))
+    def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
+        """See `Trainer.list_extraction_forms`."""
+        return list_extraction_forms(self.task, self.variant)
+
+    def make_extractor(self, form: ExtractionForm) -> Extractor:
+        """See `Trainer.make_extractor`."""
+        whole = model.build(self.task, form.variant)
+        model.load(whole.layers[2], self.task, folding.prepare_tensors(self.task, self.checkpoint, form.variant))
         until_features = keras.Model(whole.input, whole.get_layer("pool").output)
-        transform = preprocess.make_transform(self.task, form)
-        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial batch is not traced again
-        features = tf.function(lambda images: until_features(transform(images)), input_signature=[any_batch])
-        return [
-            extract_in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task)
-            for images in several
-        ]
+        transform = preprocess.make_transform(self.task, form.variant)
+        return make_extractor(lambda images: until_features(transform(images)), self.task, form)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +13,18 @@ import torchvision
 
 from backends import folding
 from backends.convolutions import Geometry
-from backends.extraction import SMALLEST_BATCH
+from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.knobs import get_value
+from backends.pytorch.preprocess import make_batch_transform
 from backends.task import Task, Variant
 from backends.values import Tensors
 
 #: Data types of convolutions, by precision. In tf32 the hardware rounds.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-#: From this number of images on, TorchScript saves more time in the extraction than it takes to compile.
-FEWEST_SCRIPTED = 20_000
+#: The forms of extraction: execution, and about how many seconds they take to make. The layout is NHWC: NCHW has four
+#: fifths of its rate, or less (ResNet-18 at 32 px and Lite0 at 96 px on an AMD EPYC).
+EXTRACTION_FORMS = (("eager", 0.5), ("onednn_graph", 1.2), ("torchscript", 1.2), ("compiled_frozen", 30.0))
 MEMORY_FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 #: Modes of `torch.compile`, by execution.
 COMPILE_MODES = {
@@ -68,7 +71,8 @@ def make_forward(backbone: torch.nn.Module, task: Task, variant: Variant, inputs
         return backbone
     if execution in ("torchscript", "onednn_graph"):
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # on some CPUs it is still the fastest in fp32
+            for category in (DeprecationWarning, FutureWarning):  # on some CPUs it is still the fastest in fp32
+                warnings.simplefilter("ignore", category)
             # A setting of the process, read when a graph first runs; `optimize_for_inference` fails if it is on.
             torch.jit.enable_onednn_fusion(execution == "onednn_graph")
             traced = torch.jit.trace(backbone, inputs)
@@ -119,20 +123,56 @@ def _find_execution(forward: Callable, variant: Variant) -> str:
     return asked if hasattr(forward, "_orig_mod") and asked in COMPILE_MODES else "eager"
 
 
-def build_for_extraction(
-    task: Task, variant: Variant, tensors: Tensors, images: int, device: torch.device
-) -> tuple[Variant, Callable]:
-    """The variant that extracts the features of `images` images, and the loaded backbone as it executes it.
+def list_extraction_forms(task: Task, variant: Variant) -> tuple[ExtractionForm, ...]:
+    """The forms of extraction, see `Trainer.list_extraction_forms`. On a GPU there is only the first one."""
+    return tuple(
+        ExtractionForm(
+            name=execution,
+            variant=folding.make_extraction_variant(variant, layout="nhwc", execution=execution),
+            batch_size=choose_batch_size(task, variant),
+            making_s=making_s,
+        )
+        for execution, making_s in (EXTRACTION_FORMS if variant.device == "cpu" else EXTRACTION_FORMS[:1])
+    )
 
-    TorchScript's fusions make fp32 a quarter faster and bf16 hardly, and take a second or two.
-    """
-    scripted = variant.precision == "fp32" and images >= FEWEST_SCRIPTED and device.type == "cpu"
-    form = folding.make_extraction_variant(variant, layout="nhwc", execution="torchscript" if scripted else "eager")
-    backbone = build(task, form)
-    load(backbone, folding.prepare_tensors(task, tensors, form))
-    backbone.to(device)
-    inputs = torch.zeros(SMALLEST_BATCH, 3, task.image_size, task.image_size, dtype=DTYPES[form.precision])
-    return form, make_forward(backbone, task, form, inputs.to(memory_format=torch.channels_last))
+
+def make_extractor(task: Task, form: ExtractionForm, tensors: Tensors, device: torch.device) -> Extractor:
+    """Make a form of extraction from the checkpoint's tensors."""
+    variant = form.variant
+    layout = get_value("pytorch", variant, "layout")
+    input_format = {"dtype": DTYPES[variant.precision], "memory_format": MEMORY_FORMATS[layout]}
+    backbone = build(task, variant)
+    load(backbone, folding.prepare_tensors(task, tensors, variant))
+    transform = make_batch_transform(task, layout)
+    inputs = torch.zeros(form.batch_size, 3, task.image_size, task.image_size, device=device).to(**input_format)
+    with _keep_compilers_settings(variant):
+        forward = make_forward(backbone.to(device), task, variant, inputs)
+
+    @torch.inference_mode()
+    def extract(images: np.ndarray) -> np.ndarray:
+        with _keep_compilers_settings(variant):  # the first calls compile
+            inputs = transform(torch.from_numpy(images).to(device)).to(**input_format)
+            return forward(inputs).float().cpu().numpy()
+
+    return extract
+
+
+@contextlib.contextmanager
+def _keep_compilers_settings(variant: Variant) -> Iterator[None]:
+    """Set the compilers' settings of a variant, which are the process's, during a block."""
+    fuses = torch.jit.onednn_fusion_enabled()
+    torch.jit.enable_onednn_fusion(variant.execution == "onednn_graph")
+    try:
+        if variant.execution in COMPILE_MODES:
+            from torch._inductor import config as inductor  # slow to import
+
+            # One thread: TorchInductor's processes would stay, and share the memory and the cores of what is measured.
+            with inductor.patch(freezing=variant.execution == "compiled_frozen", compile_threads=1):
+                yield
+        else:
+            yield
+    finally:
+        torch.jit.enable_onednn_fusion(fuses)
 
 
 class RecordedGraph(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
-from backends.extraction import extract_in_batches
+from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
 from backends.pytorch import kernels, model, pipeline, preprocess, profiler
@@ -81,20 +81,13 @@ class PyTorchTrainer(Trainer):
         with torch.no_grad():
             return self._features(self._inputs(images)).cpu().numpy()
 
-    @torch.inference_mode()
-    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
-        """See `Trainer.extract`."""
-        form, frozen = model.build_for_extraction(
-            self.task, self.variant, self.checkpoint, sum(map(len, several)), self.device
-        )
-        transform = preprocess.make_batch_transform(self.task, "nhwc")
+    def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
+        """See `Trainer.list_extraction_forms`."""
+        return model.list_extraction_forms(self.task, self.variant)
 
-        def features(images: np.ndarray) -> np.ndarray:
-            inputs = transform(torch.from_numpy(images).to(self.device))
-            inputs = inputs.to(model.DTYPES[form.precision], memory_format=torch.channels_last)
-            return frozen(inputs).float().cpu().numpy()
-
-        return [extract_in_batches(features, images, self.task) for images in several]
+    def make_extractor(self, form: ExtractionForm) -> Extractor:
+        """See `Trainer.make_extractor`."""
+        return model.make_extractor(self.task, form, self.checkpoint, self.device)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

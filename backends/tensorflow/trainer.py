@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
-from backends.extraction import extract_in_batches
+from backends.engines.tensorflow.extraction import list_extraction_forms, make_extractor
+from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
@@ -71,17 +72,15 @@ class TensorFlowTrainer(Trainer):
         """See `Trainer.features`."""
         return self.forward(self._inputs(images))[0].numpy()
 
-    def extract(self, *several: np.ndarray) -> list[np.ndarray]:
-        """See `Trainer.extract`."""
-        form = folding.make_extraction_variant(self.variant)
-        backbone = model.build(self.task, form)
-        model.load(backbone, self.task, folding.prepare_tensors(self.task, self.checkpoint, form))
-        any_batch = tf.TensorSpec((None, *several[0].shape[1:]), tf.uint8)  # a partial batch is not traced again
-        features = tf.function(lambda images: backbone(self.transform(images)), input_signature=[any_batch])
-        return [
-            extract_in_batches(lambda batch: features(tf.constant(batch)).numpy(), images, self.task)
-            for images in several
-        ]
+    def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
+        """See `Trainer.list_extraction_forms`."""
+        return list_extraction_forms(self.task, self.variant)
+
+    def make_extractor(self, form: ExtractionForm) -> Extractor:
+        """See `Trainer.make_extractor`."""
+        backbone = model.build(self.task, form.variant)
+        model.load(backbone, self.task, folding.prepare_tensors(self.task, self.checkpoint, form.variant))
+        return make_extractor(lambda images: backbone(self.transform(images)), self.task, form)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""

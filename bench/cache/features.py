@@ -12,9 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -32,6 +34,8 @@ FOLDER = "features"
 ENDING, UNFINISHED, LOCK = ".safetensors", ".part", ".lock"
 #: The largest size of a file without its arrays, in bytes.
 HEADER = 1024
+#: Seconds between two attempts to get the lock of an entry that another process computes.
+WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Features:
         hit: whether they were in the cache.
         extraction_s: seconds of their computation, now or when the entry was written.
         problem: why an entry was not used or not written; None without a problem.
+        form: the name of the form in which they were extracted; None in an entry of a version without forms.
     """
 
     train: np.ndarray
@@ -50,6 +55,16 @@ class Features:
     hit: bool
     extraction_s: float
     problem: str | None
+    form: str | None = None
+
+
+class Extracted(NamedTuple):
+    """Features that were just computed: of training and test images, the seconds that it took, and the form."""
+
+    train: np.ndarray
+    test: np.ndarray
+    seconds: float
+    form: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,9 @@ def make_key(backend: str, task: Task, variant: Variant, checkpoint: str, datase
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def obtain(file: Path, limit: int, extract: Callable[[], tuple[np.ndarray, np.ndarray, float]]) -> Features:
+def obtain(
+    file: Path, limit: int, extract: Callable[[], Extracted], on_wait: Callable[[], object] = lambda: None
+) -> Features:
     """Read the features in `file`, or compute them by `extract` and write them there.
 
     Another process that needs the same entry waits for it. An entry that is damaged, or of other features, is computed
@@ -94,13 +111,14 @@ def obtain(file: Path, limit: int, extract: Callable[[], tuple[np.ndarray, np.nd
     Args:
         file: the entry.
         limit: the largest size of all entries together, in bytes; the least recently used ones are removed first.
-        extract: computes training features, test features, and the seconds of the computation.
+        extract: computes them.
+        on_wait: called every `WAIT_SECONDS` while another process computes the same entry.
     """
     problem: str | None = None
     with contextlib.ExitStack() as stack:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_hold_lock(file.with_suffix(LOCK)))
+            stack.enter_context(_hold_lock(file.with_suffix(LOCK), on_wait))
         except OSError as error:
             problem = f"the folder {file.parent} cannot be used ({error.strerror})"
         if file.is_file():
@@ -108,19 +126,19 @@ def obtain(file: Path, limit: int, extract: Callable[[], tuple[np.ndarray, np.nd
                 return _read(file)
             except (OSError, ValueError, KeyError, SafetensorError) as error:
                 problem = f"the entry {file.name} is damaged ({str(error).splitlines()[0]}), it was made again"
-        train, test, seconds = extract()
+        train, test, seconds, form = extract()
         size = train.nbytes + test.nbytes
         if size + HEADER > limit:  # checked before other entries are removed for it
             problem = f"{size:,} bytes of features are more than the limit of {limit:,} bytes"
-            return Features(train, test, False, seconds, problem)
+            return Features(train, test, False, seconds, problem, form)
         try:
-            _write(file, train, test, seconds)
+            _write(file, train, test, seconds, form)
             _limit_size(limit, file)
         except (OSError, SafetensorError) as error:
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
             problem = f"features could not be written to {file.parent} ({getattr(error, 'strerror', None) or error})"
-    return Features(train, test, False, seconds, problem)
+    return Features(train, test, False, seconds, problem, form)
 
 
 def list_entries() -> list[Entry]:
@@ -144,7 +162,7 @@ def _find_files(ending: str) -> Iterator[Entry]:
 def _remove(entry: Entry) -> int:
     """Remove a file; returns the freed bytes, which are 0 if another process holds its lock."""
     try:
-        with _hold_lock(entry.path.with_suffix(LOCK), wait=False):
+        with _hold_lock(entry.path.with_suffix(LOCK), None):
             entry.path.unlink()
     except OSError:
         return 0
@@ -161,13 +179,14 @@ def _read(file: Path) -> Features:
         raise ValueError("its checksum differs")
     with contextlib.suppress(OSError):  # in a read-only home the time of use cannot be set
         os.utime(file)
-    return Features(train, test, True, float(metadata["extraction_s"]), None)
+    return Features(train, test, True, float(metadata["extraction_s"]), None, metadata.get("form"))
 
 
-def _write(file: Path, train: np.ndarray, test: np.ndarray, seconds: float) -> None:
+def _write(file: Path, train: np.ndarray, test: np.ndarray, seconds: float, form: str) -> None:
     unfinished = file.with_suffix(UNFINISHED)
     try:
-        metadata = {"key": file.stem, "sha256": _compute_checksum(train, test), "extraction_s": repr(seconds)}
+        checksum = _compute_checksum(train, test)
+        metadata = {"key": file.stem, "sha256": checksum, "extraction_s": repr(seconds), "form": form}
         save_file({"train": train, "test": test}, unfinished, metadata)
         unfinished.replace(file)  # without fsync: the checksum detects what a power cut damages
     finally:
@@ -195,13 +214,23 @@ def _compute_checksum(*arrays: np.ndarray) -> str:
 
 
 @contextlib.contextmanager
-def _hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
+def _hold_lock(path: Path, on_wait: Callable[[], object] | None) -> Iterator[None]:
     """Hold the lock in the file `path` during a block.
 
+    Args:
+        on_wait: called every `WAIT_SECONDS` while another process holds it; None not to wait for it.
+
     Raises:
-        OSError: the lock cannot be made; or another process holds it, and `wait` is False.
+        OSError: the lock cannot be made; or another process holds it, and there is no `on_wait`.
     """
     with path.open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        while fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if on_wait is None:
+                    raise
+                on_wait()
+                time.sleep(WAIT_SECONDS)
         yield

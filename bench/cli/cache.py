@@ -26,8 +26,9 @@ def list_entries() -> None:
 
 @cache.command
 def clear() -> None:
-    """Remove all cached features."""
-    from bench.cache import features
+    """Remove all cached features, and what was found about the fastest way to compute them."""
+    from bench.cache import extraction_trials, features
     from bench.records.units import MB
 
+    extraction_trials.clear()
     print(f"{features.clear() / MB:,.1f} MB of cached features removed from {features.get_folder()}")

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bench.machine.gpu import GpuState, find_device, read_state, read_used_bytes
 from bench.machine.load import Counters, read_counters, summarise_conditions
+from bench.measure.silence import FINE_TUNE_TIMEOUT, ROUND_TIMEOUT, START_TIMEOUT, SilenceLimit
 from bench.measure.worker_process import WorkerDied, WorkerProcess
 from bench.records.record import Conditions, Failure
 from bench.records.round_kinds import COMPARED
@@ -36,11 +37,6 @@ MAX_RUN_IN_SHARE = 1 / 4
 #: Events with which a worker gives the baton back between its phases. If its job has `rests`, it also does so with
 #: "built"; other workers send "built" and go on.
 REST_EVENTS = ("calibrated", "ready", "fine-tune ready", "finished")
-#: Seconds without a message after which a worker counts as hung. A start may trace and compile.
-START_TIMEOUT = 900.0
-ROUND_TIMEOUT = 300.0
-FINE_TUNE_TIMEOUT = 900.0
-
 
 AJob = TypeVar("AJob", bound=AnyJob)
 
@@ -52,15 +48,23 @@ class LaunchLimits:
     Attributes:
         parallel_builds: most workers that are built at the same time; if more than 1, their jobs must have `rests`.
             Each worker is warmed up while the others wait.
-        start_timeout: seconds without a message after which a starting worker counts as hung.
+        start_timeout: seconds without a message after which a starting worker is given up, even while it compiles; None
+            for the usual limits.
         max_slowdown: a worker is ended before the rounds if its step takes more than this many times the first job's.
         is_too_late: whether no further worker may be started; the first one is always started.
     """
 
     parallel_builds: int = 1
-    start_timeout: float = START_TIMEOUT
+    start_timeout: float | None = None
     max_slowdown: float = math.inf
     is_too_late: Callable[[], bool] = lambda: False
+
+    @property
+    def start_silence(self) -> SilenceLimit:
+        """How long a starting worker may be silent."""
+        if self.start_timeout is None:
+            return SilenceLimit(START_TIMEOUT)
+        return SilenceLimit(self.start_timeout, compiling=self.start_timeout)
 
 
 DEFAULT_LIMITS = LaunchLimits()
@@ -110,6 +114,19 @@ class LaunchOutcome(Generic[AJob]):
     conditions: Conditions | None
 
 
+class LaunchInterrupted(KeyboardInterrupt):
+    """A signal has ended a launch. Its cases that had finished are saved.
+
+    Attributes:
+        outcome: of the launch; that of a case that is not in `finished` is incomplete.
+        finished: the cases whose workers had done everything.
+    """
+
+    def __init__(self, outcome: LaunchOutcome[Any], finished: frozenset[str]) -> None:
+        super().__init__()
+        self.outcome, self.finished = outcome, finished
+
+
 def run_launch(
     jobs: Sequence[AJob],
     round_seconds: float,
@@ -127,27 +144,49 @@ def run_launch(
         watcher: receives all progress.
         reverse_start: start the workers in reverse order; every second launch does.
         limits: of the launch; by default every job is measured.
+
+    Raises:
+        LaunchInterrupted: a signal ended it. A second signal ends the saving of finished cases, too.
     """
     outcomes = {job.case: WorkerOutcome(job) for job in jobs}
+    finished: frozenset[str] | None = None
     with _open_workers(outcomes, watcher) as workers:
-        ordered = list(reversed(jobs) if reverse_start else jobs)
-        if limits.parallel_builds > 1:
-            workers.start_side_by_side(ordered, limits)
-        else:
-            for job in ordered:
-                if job is ordered[0] or not limits.is_too_late():
-                    workers.start(job, limits.start_timeout)
-        workers.end_slow(jobs[0].case, limits.max_slowdown)
-        for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
-            workers.run_rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
-        for kind in COMPARED if any(job.later for job in jobs) else ():
-            workers.run_rounds(kind, round_seconds, draw, later=True)
-        while ready := workers.list_resting_at("fine-tune ready"):  # a sweep's workers return here for each fine-tune
-            for worker in ready:
-                workers.resume(worker, FINE_TUNE_TIMEOUT)
-        workers.finish()
+        try:
+            _run_phases(workers, jobs, round_seconds, draw, reverse_start, limits)
+        except KeyboardInterrupt:
+            finished = workers.save_finished()
     measuring_s = sum(after.time - before.time for before, after in workers.counters)
-    return LaunchOutcome([outcomes[job.case] for job in jobs], measuring_s, workers.measure_conditions())
+    outcome = LaunchOutcome([outcomes[job.case] for job in jobs], measuring_s, workers.measure_conditions())
+    if finished is not None:
+        raise LaunchInterrupted(outcome, finished)
+    return outcome
+
+
+def _run_phases(
+    workers: _LaunchWorkers,
+    jobs: Sequence[AJob],
+    round_seconds: float,
+    draw: random.Random,
+    reverse_start: bool,
+    limits: LaunchLimits,
+) -> None:
+    """Start the workers, run all rounds, let them fine-tune, and let them end."""
+    ordered = list(reversed(jobs) if reverse_start else jobs)
+    if limits.parallel_builds > 1:
+        workers.start_side_by_side(ordered, limits)
+    else:
+        for job in ordered:
+            if job is ordered[0] or not limits.is_too_late():
+                workers.start(job, limits.start_silence)
+    workers.end_slow(jobs[0].case, limits.max_slowdown)
+    for kind in dict.fromkeys(kind for job in jobs for kind in job.kinds):
+        workers.run_rounds(kind, round_seconds * (LOADER_SHARE if kind == "loader" else 1), draw)
+    for kind in COMPARED if any(job.later for job in jobs) else ():
+        workers.run_rounds(kind, round_seconds, draw, later=True)
+    while ready := workers.list_resting_at("fine-tune ready"):  # a sweep's workers return here for each fine-tune
+        for worker in ready:
+            workers.resume(worker, SilenceLimit(FINE_TUNE_TIMEOUT))
+    workers.finish()
 
 
 class _LaunchWorkers:
@@ -157,16 +196,17 @@ class _LaunchWorkers:
         self.outcomes, self.watcher = outcomes, watcher
         self.resting: dict[WorkerProcess, Message] = {}
         self.alive: list[WorkerProcess] = []
+        self.saving: set[WorkerProcess] = set()
         self.counters: list[tuple[Counters, Counters]] = []
         self.device: GpuState | None = None
 
-    def start(self, job: AnyJob, timeout: float) -> None:
+    def start(self, job: AnyJob, limit: SilenceLimit) -> None:
         """Start a worker and let it import, build, prove and warm up while all others wait."""
         gpu = find_device(job.variant.device)
         before = read_used_bytes(gpu.index) if gpu else None
         worker = self._spawn(job)
         with self.note_death(worker):
-            self._await_rest(worker, timeout)
+            self._await_rest(worker, limit)
         after = read_used_bytes(gpu.index) if gpu else None
         if before is not None and after is not None:
             self.outcomes[job.case].nvml_device = max(0, after - before)
@@ -179,7 +219,7 @@ class _LaunchWorkers:
         def await_one() -> None:
             worker = building.popleft()
             with self.note_death(worker):
-                self._await_rest(worker, limits.start_timeout, "built")
+                self._await_rest(worker, limits.start_silence, "built")
 
         for job in jobs:
             if len(building) == limits.parallel_builds:
@@ -191,7 +231,7 @@ class _LaunchWorkers:
             await_one()
         for worker in started:
             if worker in self.alive:
-                self.resume(worker, limits.start_timeout)
+                self.resume(worker, limits.start_silence)
 
     def end_slow(self, first: str, max_slowdown: float) -> None:
         """End the workers whose step takes more than `max_slowdown` times as long as the case `first`'s."""
@@ -215,8 +255,11 @@ class _LaunchWorkers:
             worker: max(1, math.ceil(round_seconds / (own if kind == "loader" else fastest[worker.job.step_group])))
             for worker, own in calibrated.items()
         }
+        run_in = {worker: count_run_in_steps(count) for worker, count in steps.items()}
+        expected_s = {worker: (steps[worker] + run_in[worker]) * calibrated[worker] for worker in workers}
         for worker in workers:
-            self.resume(worker, START_TIMEOUT, steps=steps[worker], run_in=count_run_in_steps(steps[worker]))
+            limit = SilenceLimit(START_TIMEOUT).allow(expected_s[worker])
+            self.resume(worker, limit, steps=steps[worker], run_in=run_in[worker])
         before = read_counters()
         job = workers[0].job
         first = job.count_first_rounds(kind)
@@ -224,33 +267,39 @@ class _LaunchWorkers:
         for number, order in enumerate(draw_balanced_orders(workers, rounds, draw), start=done + 1):
             for worker in order:
                 if worker in self.alive:
-                    self._run_round(worker, kind, number, steps[worker])
+                    self._run_round(worker, kind, number, steps[worker], expected_s[worker])
         gpu = find_device(job.variant.device)
         self.device = read_state(gpu.index) if gpu else None
         self.counters.append((before, read_counters()))
         for worker in workers:
             if worker in self.alive:
-                self.resume(worker, START_TIMEOUT)
+                self.resume(worker, SilenceLimit(START_TIMEOUT))
 
     def measure_conditions(self) -> Conditions | None:
         """What else the machine did while the rounds ran; None if there were none."""
         return summarise_conditions(self.counters, self.device, len(self.outcomes)) if self.counters else None
 
-    def resume(self, worker: WorkerProcess, timeout: float, **content: object) -> None:
+    def resume(self, worker: WorkerProcess, limit: SilenceLimit, **content: object) -> None:
         """Hand the baton to a resting worker and wait until it rests again."""
         with self.note_death(worker):
             worker.hand_baton(**content)
-            self._await_rest(worker, timeout)
+            self._await_rest(worker, limit)
 
     def finish(self) -> None:
         """Let the workers save and end, now that all rounds are over; a worker that has not finished has failed."""
         for worker in [worker for worker in self.alive if worker not in self.list_resting_at("finished")]:
             with self.note_death(worker):
                 worker.abort(f"it rests at {self.resting[worker]['event']!r} when all should have finished")
-        for step in (WorkerProcess.hand_baton, WorkerProcess.end):
-            for worker in self.list_resting_at("finished"):
-                with self.note_death(worker):
-                    step(worker)
+        self._end_finished()
+
+    def save_finished(self) -> frozenset[str]:
+        """After a signal, let only the workers that have finished save and end; returns their cases."""
+        finished = self.list_resting_at("finished")
+        for worker in [worker for worker in self.alive if worker not in finished]:
+            worker.kill()
+            self.alive.remove(worker)
+        self._end_finished()
+        return frozenset(worker.job.case for worker in self.list_resting_at("finished"))
 
     def list_resting_at(self, event: str) -> list[WorkerProcess]:
         """The living workers that rest with the message `event`."""
@@ -266,6 +315,17 @@ class _LaunchWorkers:
             self.alive.remove(worker)
             self.watcher.on_event(worker.job.case, {"event": "died", "reason": death.failure.reason})
 
+    def _end_finished(self) -> None:
+        """Let all finished workers save at the same time, and wait for their ends."""
+        for worker in self.list_resting_at("finished"):
+            if worker not in self.saving:
+                self.saving.add(worker)
+                with self.note_death(worker):
+                    worker.hand_baton()
+        for worker in self.list_resting_at("finished"):
+            with self.note_death(worker):
+                worker.end()
+
     def _spawn(self, job: AnyJob) -> WorkerProcess:
         worker = WorkerProcess(job, self.watcher.on_event)
         self.alive.append(worker)
@@ -273,13 +333,14 @@ class _LaunchWorkers:
         outcome.messages, outcome.variables, outcome.disobeyed = worker.messages, worker.variables, worker.disobeyed
         return worker
 
-    def _run_round(self, worker: WorkerProcess, kind: str, number: int, steps: int) -> None:
+    def _run_round(self, worker: WorkerProcess, kind: str, number: int, steps: int, expected_s: float) -> None:
         with self.note_death(worker):
             began = time.perf_counter()
             worker.hand_baton()
-            message = worker.wait_for("round", "aborted", timeout=ROUND_TIMEOUT)
+            limit = SilenceLimit(ROUND_TIMEOUT).allow(expected_s)
+            message = worker.wait_for("round", "aborted", limit=limit)
             if message["event"] == "aborted":
-                self._await_failure(worker, ROUND_TIMEOUT)
+                self._await_failure(worker, limit)
             seconds = time.perf_counter() - began
             if "run_in_s" in message:
                 seconds -= message["run_in_s"]
@@ -288,16 +349,16 @@ class _LaunchWorkers:
             rate = steps * worker.job.images_per_step / seconds
             self.watcher.on_round(worker.job.case, kind, number, worker.job.rounds, rate)
 
-    def _await_rest(self, worker: WorkerProcess, timeout: float, *others: str) -> None:
-        message = worker.wait_for(*REST_EVENTS, *others, timeout=timeout)
+    def _await_rest(self, worker: WorkerProcess, limit: SilenceLimit, *others: str) -> None:
+        message = worker.wait_for(*REST_EVENTS, *others, limit=limit)
         if message["event"] == "finished" and "failed" in worker.messages:
-            self._await_failure(worker, timeout)
+            self._await_failure(worker, limit)
         self.resting[worker] = message
 
-    def _await_failure(self, worker: WorkerProcess, timeout: float) -> None:
+    def _await_failure(self, worker: WorkerProcess, limit: SilenceLimit) -> None:
         """Let a worker that failed send its reason and end, which raises `WorkerDied`."""
         worker.hand_baton()
-        worker.wait_for("never", timeout=timeout)
+        worker.wait_for("never", limit=limit)
 
 
 @contextmanager

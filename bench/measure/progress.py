@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.measure.conductor import LOADER_SHARE
+from bench.measure.part_progress import PartProgress
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records.round_kinds import KINDS
@@ -44,6 +45,7 @@ class Progress:
         self.done_seconds = 0.0
         self.title = ""
         self.rows: dict[str, dict[str, Any]] = {}
+        self.parts = PartProgress()
         self.live = Live(get_renderable=self._draw, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Progress:
@@ -67,6 +69,10 @@ class Progress:
     def on_event(self, case: str, message: Message) -> None:
         """See `Watcher.on_event`."""
         row = self.rows[case]
+        describe = self.parts.describe if self.console.is_terminal else self.parts.describe_line
+        if part := describe(case, message):
+            row["phase"] = part
+            self._print_line(f"  {case}: {part}")
         match message["event"]:
             case "phase":
                 row["phase"] = message["name"]

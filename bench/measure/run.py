@@ -39,12 +39,17 @@ def measure_launches(
 ) -> Iterator[list[Record]]:
     """Measure everything that is not done yet; yield each launch's records as soon as they are written.
 
+    A launch that a signal ends has records of the cases that had finished.
+
     Args:
         plan: what to measure, and the records that there are already.
         run: the run's folder.
         about: the run and its machine, as every record contains them.
         progress: receives all progress.
         enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
+
+    Raises:
+        KeyboardInterrupt: a signal ended a launch, and its records were yielded.
     """
     draw = random.Random()
     for position, prepared in enumerate(plan.tasks):
@@ -53,16 +58,19 @@ def measure_launches(
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
+                measured = _run_launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
                     )
-                    for parts in _run_launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
+                    for parts in measured.cases
                 ]
             for record in new_records:
                 store.write_record(run, record)
             records += new_records
             yield new_records
+            if measured.stopped:
+                raise KeyboardInterrupt
             if all(record.failure for record in new_records):
                 break  # the next launch would fail as well
 
@@ -91,11 +99,11 @@ def _plan_next_launch(
     by_launch: dict[int, set[str]] = {}
     for record in records:
         by_launch.setdefault(record.launch, set()).add(record.case)
-    complete = sum(found >= cases for found in by_launch.values())
+    complete = {launch for launch, found in by_launch.items() if found >= cases}
     late = plan.suite.most_minutes is not None and spent > 60 * plan.suite.most_minutes
-    missing = 0 if late and complete >= MIN_LAUNCHES else max(0, plan.suite.launches - complete)
+    missing = 0 if late and len(complete) >= MIN_LAUNCHES else max(0, plan.suite.launches - len(complete))
     all_seeds = range(prepared.task.seed, prepared.task.seed + plan.seeds) if prepared.fine_tune else ()
-    fine_tuned = {tune.seed for record in records for tune in record.fine_tunes}
+    fine_tuned = {tune.seed for record in records if record.launch in complete for tune in record.fine_tunes}
     seeds = [seed for seed in all_seeds if seed not in fine_tuned]
     if not missing and not seeds and enough(records):
         return None
@@ -112,11 +120,27 @@ def run_proofs(plan: Plan, progress: Progress, fine_tune: bool = True) -> Iterat
         proof_plan = replace(plan, suite=thorough)
         only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())
         with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
+            measured = _run_launch(proof_plan, prepared, only, Path(folder), {}, random.Random(), progress)
             records = [
                 record_builder.build_record(*parts, run="", suite=thorough.name, position=0, about={})
-                for parts in _run_launch(proof_plan, prepared, only, Path(folder), {}, random.Random(), progress)
+                for parts in measured.cases
             ]
+        if measured.stopped:
+            raise KeyboardInterrupt
         yield prepared, records
+
+
+@dataclass(frozen=True)
+class MeasuredLaunch:
+    """What a launch has measured.
+
+    Attributes:
+        cases: each measured case with its proof of sameness.
+        stopped: whether a signal ended the launch; then only the cases that had finished are among them.
+    """
+
+    cases: list[tuple[record_builder.CaseLaunch, Proof | None]]
+    stopped: bool
 
 
 def _run_launch(
@@ -127,27 +151,39 @@ def _run_launch(
     proofs: dict[str, Proof],
     draw: random.Random,
     progress: Progress,
-) -> list[tuple[record_builder.CaseLaunch, Proof | None]]:
-    """Run a launch; returns each measured case with its proof of sameness. New proofs are added to `proofs`."""
+) -> MeasuredLaunch:
+    """Run a launch. New proofs are added to `proofs`."""
     started = datetime.now(UTC)
     jobs = _make_jobs(plan, prepared, launch, folder, proofs)
     progress.start_launch(prepared, launch.number, jobs)
     groups = [[job] for job in jobs] if plan.isolated else [jobs]
     outcomes: dict[str, tuple[conductor.WorkerOutcome[Job], Conditions | None]] = {}
+    unfinished: set[str] = set()
+    stopped = False
     for group in groups:
-        done = conductor.run_launch(
-            group, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0
-        )
+        try:
+            done = conductor.run_launch(
+                group, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0
+            )
+        except conductor.LaunchInterrupted as interrupted:
+            done, stopped = interrupted.outcome, True
+            unfinished = {job.case for job in group} - interrupted.finished
         outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
-    reference, _ = outcomes.get(format_case_id(prepared, REFERENCE[0], plan.default), (None, None))
+        if stopped:
+            break
+    reference_case = format_case_id(prepared, REFERENCE[0], plan.default)
+    reference, _ = outcomes.get(reference_case, (None, None))
+    if stopped and not (reference and "proven" in reference.messages):
+        # Without the reference that was to come, the proofs would stay unproven when the run is resumed.
+        unfinished |= {job.case for job in jobs if job.proof_steps and any(one.case == reference_case for one in jobs)}
     measured, case_launches = plan.cases(prepared), []
     for case, (outcome, conditions) in outcomes.items():
         if outcome.job.proof_steps and (verdict := record_builder.build_proof(outcome, reference, prepared)):
             proofs[case] = verdict
-        if (outcome.job.backend, outcome.job.variant) in measured:
+        if (outcome.job.backend, outcome.job.variant) in measured and case not in unfinished:
             case_launch = record_builder.CaseLaunch(outcome, prepared, conditions, launch.number, started)
             case_launches.append((case_launch, _attribute_proof(proofs.get(case), outcome)))
-    return case_launches
+    return MeasuredLaunch(case_launches, stopped)
 
 
 def _attribute_proof(proof: Proof | None, outcome: conductor.WorkerOutcome[Job]) -> Proof | None:

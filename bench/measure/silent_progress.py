@@ -1,20 +1,24 @@
-"""Progress for commands that print their own line after each launch: within a launch, only deaths are shown."""
+"""Progress for commands that print their own line after each launch: within one, deaths and long phases are shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.measure.part_progress import PartProgress
 from bench.worker.channel import Message
 
 
 class SilentProgress:
-    """A `bench.measure.conductor.Watcher` that prints a line only when a worker dies."""
+    """A `bench.measure.conductor.Watcher` that prints a line when a worker dies, and now and then in a long phase."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self.say = say
+        self.parts = PartProgress()
 
     def on_event(self, case: str, message: Message) -> None:
         """See `Watcher.on_event`."""
+        if line := self.parts.describe_line(case, message):
+            self.say(f"  {case}: {line}")
         if message["event"] == "died":
             self.say(f"  the worker of {case} died: {message['reason']}")
 

@@ -22,6 +22,8 @@ from bench.machine.environment import (
     list_disobeyed_variables,
     list_variables,
 )
+from bench.machine.process_time import read_tree_cpu_seconds
+from bench.measure.silence import Silence, SilenceLimit
 from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.records.record import Failure
 from bench.records.units import MB
@@ -75,6 +77,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self.job = job.model_copy(update={"descriptor": theirs.fileno(), "spawned": time.monotonic()})
         self.phase = "start"
+        self.compiles = False
         self.messages: dict[str, Message] = {}
         self.peak: int | None = None
         self._kills_before = count_out_of_memory_kills()
@@ -102,31 +105,28 @@ class WorkerProcess:
             )
         theirs.close()
 
-    def wait_for(self, *events: str, timeout: float) -> Message:
+    def wait_for(self, *events: str, limit: SilenceLimit) -> Message:
         """Wait for the next message that is one of `events`; every message is kept and given to `on_event`.
 
         Raises:
-            WorkerDied: it ended, or sent nothing for `timeout` seconds and was killed.
+            WorkerDied: it ended, or was silent for longer than `limit` and was killed.
         """
-        deadline = time.monotonic() + timeout
+        silence = Silence(limit, self.compiles)
         while True:
             try:
-                message = self._channel.receive(max(0.0, min(POLL_SECONDS, deadline - time.monotonic())))
+                message = self._channel.receive(min(POLL_SECONDS, silence.seconds_left))
             except (TimeoutError, BlockingIOError):
                 self._update_peak()
-                if time.monotonic() < deadline:
-                    continue
-                stacks = self._read_stacks()
-                self.kill()
-                failure = self._build_failure(f"no answer for {timeout:.0f} s, killed")
-                raise WorkerDied(failure.model_copy(update={"stacks": stacks})) from None
+                if silence.is_too_long(lambda: read_tree_cpu_seconds(self.process.pid)):
+                    self._die_hung(silence.describe())
+                continue
             if message is None:
                 raise WorkerDied(self._build_failure(None))
             self._update_peak()
-            deadline = time.monotonic() + timeout
+            silence.note_message(message)
             event = message["event"]
             if event == "phase":
-                self.phase = message["name"]
+                self.phase, self.compiles = message["name"], bool(message.get("compiles"))
             self.messages[f"{event} {message['kind']}" if "kind" in message else event] = message
             self._on_event(self.job.case, message)
             if event in events:
@@ -152,8 +152,7 @@ class WorkerProcess:
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise WorkerDied(self._build_failure(f"did not end in {timeout:.0f} s, killed")) from None
+            self._die_hung(f"did not end in {timeout:.0f} s")
         self._channel.close()
         if status:
             raise WorkerDied(self._build_failure(None))
@@ -173,6 +172,18 @@ class WorkerProcess:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._channel.close()
+
+    def _die_hung(self, reason: str) -> NoReturn:
+        """Read the stacks of a hung worker, and kill it.
+
+        Raises:
+            WorkerDied: always.
+        """
+        lines = tuple(self._read_lines()[-LAST_LINES:])  # before the stacks are written below them
+        stacks = self._read_stacks()
+        self.kill()
+        failure = self._build_failure(f"{reason}, killed")
+        raise WorkerDied(failure.model_copy(update={"stacks": stacks, "last_lines": lines})) from None
 
     def _build_failure(self, reason: str | None) -> Failure:
         """The failure with this reason; without one, the reason that the worker sent or its exit status."""

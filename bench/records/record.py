@@ -99,12 +99,14 @@ class CachedFeatures(_Frozen):
         images: their number, training and test images together.
         extraction_s: seconds that computing them took, in this launch or when the cache entry was written.
         problem: why a cache entry was not used, or could not be written; None without a problem.
+        form: the form in which they were extracted, see `backends.extraction`; None where that was not noted.
     """
 
     hit: bool
     images: int
     extraction_s: float
     problem: str | None
+    form: str | None = None
 
 
 class FineTune(_Frozen):

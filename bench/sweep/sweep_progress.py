@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
+from bench.measure.part_progress import PartProgress
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import format_accuracy, format_field_name, format_value
@@ -22,6 +23,7 @@ class SweepProgress:
         self.console, self.grid, self.target = console, grid, target
         #: The combination that each backend is at.
         self.current: dict[str, str] = {}
+        self.parts = PartProgress()
         self.combinations = {one.number: one for one in grid.combinations}
         self.live = Progress(
             TextColumn("{task.description}", markup=False),
@@ -46,6 +48,11 @@ class SweepProgress:
 
     def event(self, backend: str, message: Message) -> None:
         """Show what the worker of a backend is doing, from its message."""
+        if not self.console.is_terminal:
+            if line := self.parts.describe_line(backend, message):
+                self.console.print(f"  {backend}: {line}", markup=False, highlight=False, soft_wrap=True)
+        elif part := self.parts.describe(backend, message):
+            self._show_current(backend, part)
         match message["event"]:
             case "combination":
                 self.current[backend] = format_combination(self.combinations[message["number"]], self.grid.varied)

@@ -20,6 +20,7 @@ from bench.analysis.statistics import Interval
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
+from bench.measure.part_progress import PartProgress
 from bench.measure.progress import Progress
 from bench.measure.run import run_proofs
 from bench.plan import tuned_variants, variants
@@ -63,6 +64,7 @@ class SearchProgress:
     def __post_init__(self) -> None:
         self.began = time.monotonic()
         self.status = Status("starting", console=self.console)
+        self.parts = PartProgress()
 
     def __enter__(self) -> SearchProgress:
         if self.console.is_terminal:
@@ -86,6 +88,8 @@ class SearchProgress:
         """See `bench.measure.conductor.Watcher.on_event`."""
         if message["event"] == "phase":
             self._show_activity(f"{case}: {message['name']}")
+        if part := self.parts.describe(case, message):
+            self._show_activity(f"{case}: {part}")
 
     def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """See `bench.measure.conductor.Watcher.on_round`."""

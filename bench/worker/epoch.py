@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bench.worker.part_report import PartReport
 from bench.worker.plugin import CaseSession
 
 #: Approximate seconds between two progress messages of a fine-tune.
@@ -34,6 +35,11 @@ def train_epoch(session: CaseSession, advance: Callable[[int], float], epoch: in
 
 
 def evaluate(session: CaseSession) -> np.ndarray:
-    """Compute the class scores of all test images, (m, c)."""
-    size = len(session.test[1]) if session.features else session.evaluation_batch_size
-    return np.concatenate([session.logits(at, size) for at in range(0, len(session.test[1]), size)])
+    """Compute the class scores of all test images, (m, c); progress is sent."""
+    images = len(session.test[1])
+    size = images if session.features else session.evaluation_batch_size
+    report, scores = PartReport(session.baton, images), []
+    for at in range(0, images, size):
+        scores.append(session.logits(at, size))
+        report(min(at + size, images))
+    return np.concatenate(scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -28,6 +29,7 @@ def gather_evidence(
     checkpoint: Tensors,
     job: Job,
     begin: Callable[[Order], Training] | None = None,
+    report: Callable[..., object] = lambda done, silent_s=0.0: None,
 ) -> Arrays:
     """Gather the arrays that steps 1 to 4 and 6 of the proof compare. The trainer must be in its initial state.
 
@@ -38,10 +40,11 @@ def gather_evidence(
 
     Args:
         begin: starts training in an order of images; None for the trainer's input pipeline.
+        report: see `bench.worker.part_report.PartReport`; called with the number of finished steps, of
+            `count_proof_steps`.
     """
     images, labels = train
-    steps = min(job.proof_steps, MAX_STEPS_BELOW_HEAD) if trainer.task.trained else job.proof_steps
-    batches = list(order.batches())[:steps]
+    batches = list(order.batches())[: count_proof_steps(trainer.task, job) // 2]
     first = images[: job.proof_images]
     before = trainer.parameters()
     found: Arrays = {
@@ -60,7 +63,13 @@ def gather_evidence(
         found |= {f"gradient/{name}": value for name, value in below.items()}
 
     trainer.reset()
-    found["losses"] = np.array([trainer.step(images[batch], labels[batch]) for batch in batches])
+    began = time.monotonic()
+    losses: list[float] = []
+    for batch in batches:
+        report(len(losses))
+        losses.append(trainer.step(images[batch], labels[batch]))
+    steps_s = time.monotonic() - began
+    found["losses"] = np.array(losses)
     found["head_kernel"], found["head_bias"] = trainer.head()
     after = trainer.parameters()
     found |= {f"statistic/{name}": tensor for name, tensor in after.items() if is_statistic(name)}
@@ -69,11 +78,17 @@ def gather_evidence(
 
     trainer.reset()
     training = begin(order) if begin else trainer.start(images, labels, order)
+    report(len(losses), silent_s=steps_s)  # the same steps again, in one call
     mean_loss = training.advance(len(batches))
     training.close()
     found["pipeline_loss"] = np.array(mean_loss)
     found["pipeline_kernel"], found["pipeline_bias"] = trainer.head()
     return found
+
+
+def count_proof_steps(task: Task, job: Job) -> int:
+    """Count the training steps of the evidence: those of the trajectory, and the same through the input pipeline."""
+    return 2 * (min(job.proof_steps, MAX_STEPS_BELOW_HEAD) if task.trained else job.proof_steps)
 
 
 def find_alterations(checkpoint: Tensors, after: Tensors) -> Arrays:

@@ -10,6 +10,7 @@ from backends.base import Backend, Training
 from backends.kernels import Convolutions
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
+from bench.worker.part_report import PartReport, Sender
 from bench.worker.step_work import Step, describe_shape
 
 #: Number of blocks in which a single convolution is timed, and their approximate seconds.
@@ -44,14 +45,17 @@ def start_kernel(kind: str, backend: Backend, job: Job) -> Training:
     return RepeatedKernel(backend.kernel(RATES[kind].kernel(job.task, job.variant), job.variant))
 
 
-def time_convolutions(backend: Backend, job: Job) -> dict[str, float]:
+def time_convolutions(backend: Backend, job: Job, sender: Sender) -> dict[str, float]:
     """Time each pass of each convolution separately, by "layer pass" in seconds; it is repeated, so caches are warm.
 
-    Convolutions of the same shape are measured once, under the name of the first one.
+    Convolutions of the same shape are measured once, under the name of the first one. Progress is sent.
     """
-    found = {}
+    found: dict[str, float] = {}
     step = Step(job.task, job.variant)
-    for layer, what in {describe_shape(*call): call for call in reversed(step.calls)}.values():
+    calls = {describe_shape(*call): call for call in reversed(step.calls)}.values()
+    report = PartReport(sender, len(calls), "convolutions")
+    for layer, what in calls:
+        report(len(found))
         run = backend.kernel(Convolutions(((step.get_executed_layer(layer), what),), job.task.batch_size), job.variant)
         found[f"{layer.name} {what}"] = _measure_run_seconds(run)
     return found

@@ -13,6 +13,7 @@ from bench.worker import kernel_rounds
 from bench.worker.epoch import evaluate, train_epoch
 from bench.worker.kernels import LAYERS, RATES
 from bench.worker.lap_timer import LapTimer
+from bench.worker.part_report import PartReport
 from bench.worker.plugin import CaseSession
 from bench.worker.step_parts import PARTS
 from bench.worker.step_profile import FIRST_STEPS, profile
@@ -41,9 +42,10 @@ def test_throughput(kind: str, case: str, session: CaseSession, benchmark) -> No
     job = session.job
     if not job.rounds or kind not in job.kinds:
         pytest.skip("this job has no rounds of this kind")
-    session.baton.send("phase", name=f"{kind} warm-up")
+    session.baton.send("phase", name=f"{kind} warm-up", compiles=True)
     training = session.start_rounds(kind, MAX_STEPS)
-    session.warmups[kind] = warm_up(training.advance)
+    report = PartReport(session.baton, None, "blocks")
+    session.warmups[kind] = warm_up(training.advance, report=report)
     training.close()
     _run_rounds(kind, job.count_first_rounds(kind), session, benchmark, ends_phase=kind == "pipeline")
 
@@ -111,8 +113,9 @@ def test_layers(case: str, session: CaseSession) -> None:
     """For a roofline, time each convolution separately."""
     if LAYERS not in session.job.kinds:
         pytest.skip("this job times no single convolutions")
-    session.baton.send("phase", name=LAYERS)
-    session.baton.send(LAYERS, seconds=kernel_rounds.time_convolutions(session.backend, session.job))
+    session.baton.send("phase", name=LAYERS, compiles=True)
+    seconds = kernel_rounds.time_convolutions(session.backend, session.job, session.baton)
+    session.baton.send(LAYERS, seconds=seconds)
 
 
 def test_profile(case: str, session: CaseSession) -> None:

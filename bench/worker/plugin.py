@@ -22,6 +22,7 @@ from bench.worker.channel import Channel
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
 from bench.worker.lap_timer import LapTimer
+from bench.worker.part_report import PartReport
 from bench.worker.planted_fault import FaultyTraining
 from bench.worker.step_parts import PARTS, RepeatedPart
 
@@ -82,7 +83,7 @@ class CaseSession:
         self.order, head = self.draw(self.task.seed)
         laps.end("data")
         self.phases.end("data")
-        baton.send("phase", name="build")
+        baton.send("phase", name="build", compiles=True)
         laps.end("harness")
 
         self.trainer = backend.build(self.task, job.variant, self.checkpoint, head)
@@ -93,10 +94,10 @@ class CaseSession:
         if job.features:
             baton.send("phase", name="extraction")
             laps.end("harness")
-            self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job)
+            self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job, baton)
             laps.end("extraction")
             self.phases.end("extraction")
-        baton.send("phase", name="first step")
+        baton.send("phase", name="first step", compiles=True)
         laps.end("harness")
 
         training = self.start_training(self.order)
@@ -148,11 +149,12 @@ class CaseSession:
 
     def save_evidence(self) -> None:
         """Write the evidence for the proof of sameness to `proof.npz`."""
-        self.baton.send("phase", name="proof")
+        self.baton.send("phase", name="proof", compiles=True)
         self.trainer.reset()
         began = time.perf_counter()
+        report = PartReport(self.baton, evidence.count_proof_steps(self.task, self.job), "steps")
         found = evidence.gather_evidence(
-            self.trainer, self.train, self.order, self.checkpoint, self.job, self.start_training
+            self.trainer, self.train, self.order, self.checkpoint, self.job, self.start_training, report
         )
         if self.features:
             found["cached_features"] = self.features.train[: self.job.proof_images]

@@ -43,9 +43,15 @@ def warm_up(
     advance: Callable[[int], object],
     clock: Callable[[], float] = time.perf_counter,
     max_steps: int = MAX_STEPS,
+    report: Callable[[int], object] = lambda blocks: None,
 ) -> Warmup:
-    """Train in blocks until steps no longer get faster, or until the cap: of blocks, or of `max_steps` steps."""
+    """Train in blocks until steps no longer get faster, or until the cap: of blocks, or of `max_steps` steps.
+
+    Args:
+        report: called before each block with the number of blocks that are done.
+    """
     advance(FIRST_STEPS)  # contains the pipeline's start and compilation, which would make the blocks too short
+    report(0)
     began = clock()
     advance(FIRST_STEPS)
     per_block = max(1, round(FIRST_STEPS * BLOCK_SECONDS / max(clock() - began, 1e-9)))
@@ -53,6 +59,7 @@ def warm_up(
     max_blocks = min(MAX_BLOCKS, (max_steps - 2 * FIRST_STEPS) // per_block)
     blocks: list[float] = []
     while len(blocks) < max_blocks and is_still_faster(blocks):
+        report(len(blocks))
         began = clock()
         advance(per_block)
         blocks.append((clock() - began) / per_block)

@@ -30,13 +30,17 @@ from backends.convolutions import list_convolutions
 from backends.kernels import Addition, ConvolutionPass, Convolutions, Gemm, SmallOperations
 from backends.task import Task, Variant
 from backends.values import Order, UnsupportedVariant
+from bench.parity.checks import compute_difference
 from bench.worker.evidence import Arrays, gather_evidence
+from bench.worker.feature_extraction import extract_in_batches
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
-from tests.backends.tasks import FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
+from tests.backends.tasks import EXTRACTED, FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
 
 IMAGES = 8
 STEPS = 12
+#: Seconds of making from which a form of extraction is left out here: TorchInductor's.
+LONG_MAKING = 10.0
 VARIANT = Variant(threads=1)
 
 
@@ -53,6 +57,8 @@ def main(name: str, folder: Path) -> None:
             trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
             begin = partial(on_features, trainer, task) if variant.features == "cached" else None
             np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS, begin))
+            if title in EXTRACTED[name]:
+                (folder / f"{title} forms.json").write_text(json.dumps(form_facts(trainer, task)))
             if variant.steps_per_execution:
                 (folder / "steps.json").write_text(json.dumps(steps_facts(trainer, task)))
             if begin:
@@ -96,7 +102,24 @@ def foreign_settings(name: str) -> Iterator[Variant]:
 def on_features(trainer: Trainer, task: Task, order: Order) -> Training:
     """The head's training on features of all images."""
     images, labels = images_of(task)
-    return trainer.start_on_features(*trainer.extract(images), labels, order)
+    first = trainer.list_extraction_forms()[0]
+    features = extract_in_batches(trainer.make_extractor(first), first, images, task)
+    return trainer.start_on_features(features, labels, order)
+
+
+def form_facts(trainer: Trainer, task: Task) -> dict[str, object]:
+    """How the other forms of extraction differ from the features of a training step; without those that a compiler
+    takes long for. JSON-ready.
+    """
+    images = images_of(task, 70)[0]
+    reference = trainer.features(images)
+    found: dict[str, object] = {}
+    for form in trainer.list_extraction_forms()[1:]:
+        if form.making_s < LONG_MAKING:
+            features = extract_in_batches(trainer.make_extractor(form), form, images, task)
+            kept = {name: getattr(form.variant, name) for name in ("precision", "threads", "device")}
+            found[form.name] = {"difference": compute_difference(features, reference), **kept}
+    return found
 
 
 def evidence(trainer: Trainer, task: Task, steps: int, begin: Callable[[Order], Training] | None = None) -> Arrays:

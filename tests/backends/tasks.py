@@ -96,6 +96,16 @@ VARIANTS = MappingProxyType(
     }
 )
 
+#: The variants whose forms of extraction are compared with their features, by backend: both families of networks, and
+#: both precisions; Keras' forms are TensorFlow's.
+EXTRACTED = MappingProxyType(
+    {
+        "pytorch": ("folded lite0", "folded bf16"),
+        "tensorflow": ("folded lite0", "folded bf16"),
+        "keras": ("folded lite0",),
+    }
+)
+
 Labelled = tuple[np.ndarray, np.ndarray]
 
 

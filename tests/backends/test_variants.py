@@ -13,9 +13,11 @@ from backends.values import UnsupportedVariant
 from bench.analysis.knob_effects import find_ineffective_knobs
 from bench.parity.tolerances import FORWARD, REDUCED_PRECISION
 from bench.parity.verdict import prove
-from tests.backends.tasks import TASKS, VARIANTS, checkpoint_of
+from tests.backends.tasks import EXTRACTED, TASKS, VARIANTS, checkpoint_of
 
 CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for backend in backends]
+
+EXTRACTED_CASES = [(backend, title) for backend, titles in EXTRACTED.items() for title in titles]
 
 
 @pytest.mark.slow
@@ -27,6 +29,19 @@ def test_a_variant_is_proven_to_be_the_same_fine_tune(evidence, backend, title):
     proof = prove(evidence.arrays(backend, title), reference, TASKS[name], None, variant.precision, cached)
     assert (proof.status, proof.reason) == ("proven", "")
     assert ("top-1" in {one.name for one in proof.checks}) == (variant.precision in REDUCED_PRECISION)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "title"), [(name, title) for name, titles in EXTRACTED.items() for title in titles]
+)
+def test_every_form_of_extraction_computes_the_same_features_in_the_same_precision(evidence, backend, title):
+    variant = VARIANTS[title][2]
+    forms = evidence.facts(backend, f"{title} forms")
+    assert set(forms) >= {"pytorch": {"onednn_graph", "torchscript"}}.get(backend, {"compiled_frozen"})
+    for form in forms.values():
+        assert form.pop("difference") <= REDUCED_PRECISION.get(variant.precision, FORWARD)
+        assert form == {"precision": variant.precision, "threads": 1, "device": "cpu"}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 
 from bench.analysis.launches import CaseLaunches, TaskLaunches
@@ -35,8 +36,21 @@ def build_cached_table(task: TaskLaunches, recomputed: TaskLaunches | None) -> T
             "total: from the start of the process to the end of the evaluation; empty cache: with the extraction; "
             "cached: features are read from the cache; recomputed: the backend's default variant in this run (× the "
             "total with an empty cache); medians over launches",
+            *_describe_forms(task),
         ),
     )
+
+
+def _describe_forms(task: TaskLaunches) -> Iterator[str]:
+    """Say in which form each case's features were extracted, if that was noted."""
+    forms = {
+        case.label: ", ".join(
+            dict.fromkeys(one.features.form for one in case.finished if one.features and one.features.form)
+        )
+        for case in task.cases
+    }
+    if any(forms.values()):
+        yield "form of the extraction: " + "; ".join(f"{label}: {form}" for label, form in forms.items() if form)
 
 
 def _row(case: CaseLaunches, default: CaseLaunches | None) -> tuple[Cell, ...]:

@@ -6,7 +6,8 @@ image, averaged to 8 x 8 pixels, times the checkpoint's last kernel.
 The fault is the name of the task, or the value of `$PLANTED_<NAME>` for one backend: `raise in build`, `raise in
 round`, `raise in fine-tune`, `die in round` (by SIGKILL), `hang in round`, `exhaust memory in round`, `other features`
 (wrong ones, when the head trains on cached features), `slow look` (50 ms for the class scores of each batch of cached
-features), or `sleep N`: N ms in every step.
+features), `slow extraction` (5 s of making, a quarter of it on the CPU, and 0.3 s for each 32 images), `hang in
+extraction`, `hang in fine-tune`, or `sleep N`: N ms in every step.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from backends.base import Backend, Trainer, Training
+from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.knobs import get_value
 from backends.task import Task, Variant
@@ -35,7 +38,7 @@ class ArithmeticTrainer(Trainer):
     """Softmax regression by SGD with momentum on fixed features."""
 
     def __init__(self, name: str, fault: str, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
-        self.fault, self.task, self.initial_head = fault, task, head
+        self.fault, self.task, self.variant, self.initial_head = fault, task, variant, head
         if fault == "raise in build":
             raise ValueError("planted: raised in build\nand a second line")
         self.checkpoint = checkpoint
@@ -67,6 +70,23 @@ class ArithmeticTrainer(Trainer):
         side = inputs.shape[1] // 8
         small = inputs.reshape(-1, 8, side, 8, side, 3).mean(axis=(2, 4)).reshape(len(inputs), -1)
         return np.maximum(small @ self.projection, 0)
+
+    def list_extraction_forms(self) -> Sequence[ExtractionForm]:
+        (form,) = super().list_extraction_forms()
+        return [replace(form, batch_size=32) if self.fault.endswith("extraction") else form]
+
+    def make_extractor(self, form: ExtractionForm) -> Extractor:
+        end = time.monotonic() + (5.0 if self.fault == "slow extraction" else 0.0)
+        while (now := time.monotonic()) < end:
+            while time.monotonic() < now + 0.05:
+                pass
+            time.sleep(0.15)
+
+        def extract(images: np.ndarray) -> np.ndarray:
+            time.sleep({"slow extraction": 0.3, "hang in extraction": 3600}.get(self.fault, 0.0))
+            return self.features(images)
+
+        return extract
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         return self.features(images) @ self.kernel + self.bias
@@ -167,6 +187,8 @@ class ArithmeticTraining(Training):
         fault = self.trainer.fault
         if fault == "raise in fine-tune" and self.number == 5:
             raise ArithmeticError("planted: raised in fine-tune")
+        if fault == "hang in fine-tune" and self.number == 5:
+            time.sleep(3600)
         if self.number == 4 and self.calls == 3:  # the second timed round: the pipeline's start is the first call
             if fault == "raise in round":
                 raise ArithmeticError("planted: raised in round")

@@ -12,6 +12,7 @@ import pytest
 
 from backends.task import Variant
 from bench.cache import features
+from bench.cache.features import Extracted
 from bench.plan.task_table import TASKS
 from bench.worker import feature_extraction
 from tests.bench.processes import Bench, suite_file
@@ -28,7 +29,7 @@ def entry(tmp_path, monkeypatch):
 
 
 def extract():
-    return TRAIN, TEST, 2.5
+    return Extracted(TRAIN, TEST, 2.5, "eager")
 
 
 def never():
@@ -39,7 +40,7 @@ def test_what_was_extracted_is_found_again_with_the_seconds_it_took(entry):
     made, found = features.obtain(entry, LIMIT, extract), features.obtain(entry, LIMIT, never)
     assert (made.hit, found.hit) == (False, True)
     assert (made.problem, found.problem) == (None, None)
-    assert found.extraction_s == 2.5
+    assert (found.extraction_s, found.form) == (2.5, "eager")
     for got, put in ((found.train, TRAIN), (found.test, TEST)):
         assert np.array_equal(got, put)
     assert [path.name for path in features.get_folder().iterdir() if path.suffix == ".part"] == []
@@ -60,7 +61,7 @@ def test_a_damaged_entry_is_computed_again_and_reported(entry, damage):
 
 def test_an_entry_with_other_features_is_computed_again_and_reported(entry):
     other = entry.with_name("fedcba9876543210.safetensors")
-    features.obtain(other, LIMIT, lambda: (TRAIN + 1, TEST, 1.0))
+    features.obtain(other, LIMIT, lambda: Extracted(TRAIN + 1, TEST, 1.0, "eager"))
     other.rename(entry)
     again = features.obtain(entry, LIMIT, extract)
     assert (again.hit, np.array_equal(again.train, TRAIN)) == (False, True)
@@ -101,24 +102,24 @@ def test_what_was_not_used_for_longest_goes_when_the_limit_is_reached(entry):
 
 def test_features_larger_than_the_limit_are_not_kept(entry):
     small = entry.with_name("small.safetensors")
-    features.obtain(small, LIMIT, lambda: (TRAIN[:1], TEST[:1], 0.1))
+    features.obtain(small, LIMIT, lambda: Extracted(TRAIN[:1], TEST[:1], 0.1, "eager"))
     large = np.zeros((LIMIT // 4, 4), np.float32)
-    made = features.obtain(entry, LIMIT, lambda: (large, TEST, 2.5))
+    made = features.obtain(entry, LIMIT, lambda: Extracted(large, TEST, 2.5, "eager"))
     assert "bytes of features are more than the limit of 1,000,000 bytes" in made.problem
     assert made.train is large
     assert [kept.path for kept in features.list_entries()] == [small], "nothing makes room for what does not fit anyway"
 
 
 @pytest.mark.parametrize("limit", [LIMIT, 64])
-def test_a_process_that_wants_the_same_again_extracts_once_even_where_nothing_can_be_kept(entry, limit):
+def test_a_process_that_wants_the_same_again_extracts_once_even_where_nothing_can_be_kept(entry, limit, monkeypatch):
     calls = []
-    trainer = SimpleNamespace(extract=lambda *images: calls.append(images) or (TRAIN, TEST))
-    job = SimpleNamespace(features=entry, cache_limit=limit)
-    twice = [feature_extraction.obtain(trainer, TRAIN, TEST, job) for _ in range(2)]
+    monkeypatch.setattr(feature_extraction, "extract", lambda *_: calls.append(1) or extract())
+    job = SimpleNamespace(features=entry, cache_limit=limit, backend="pytorch")
+    twice = [feature_extraction.obtain(None, TRAIN, TEST, job, None) for _ in range(2)]
     assert len(calls) == 1
     assert all(np.array_equal(found.train, TRAIN) for found in twice)
-    other = SimpleNamespace(features=entry.with_name("other.safetensors"), cache_limit=limit)
-    feature_extraction.obtain(trainer, TRAIN, TEST, other)
+    other = SimpleNamespace(**{**vars(job), "features": entry.with_name("other.safetensors")})
+    feature_extraction.obtain(None, TRAIN, TEST, other, None)
     assert len(calls) == 2, "other features are others"
 
 
@@ -126,7 +127,7 @@ def test_what_others_left_unfinished_goes_and_what_somebody_makes_now_stays(entr
     for name in ("killed", "made now"):
         features.get_folder().mkdir(parents=True, exist_ok=True)
         features.get_folder().joinpath(f"{name}.part").write_bytes(b"x" * 100)
-    with features._hold_lock(features.get_folder() / "made now.lock"):
+    with features._hold_lock(features.get_folder() / "made now.lock", None):
         features.obtain(entry, LIMIT, extract)
         assert [path.stem for path in features.get_folder().glob("*.part")] == ["made now"]
         size = entry.stat().st_size
@@ -152,25 +153,29 @@ def test_a_home_that_is_only_read_has_its_entries_used(entry, monkeypatch):
     assert (found.hit, found.problem) == (True, None)
 
 
-def _slow(entry, count):
+def _slow(entry, count, waited):
+    def note_waiting():
+        waited.value += 1
+
     def extract():
         with count.get_lock():
             count.value += 1
         time.sleep(0.5)
-        return TRAIN, TEST, 0.5
+        return Extracted(TRAIN, TEST, 0.5, "eager")
 
-    features.obtain(entry, LIMIT, extract)
+    features.obtain(entry, LIMIT, extract, note_waiting)
 
 
-def test_two_processes_that_want_the_same_make_it_once(entry):
+def test_two_processes_that_want_the_same_make_it_once_and_the_other_one_says_that_it_waits(entry):
     forked = multiprocessing.get_context("fork")
-    count = forked.Value("i", 0)
-    both = [forked.Process(target=_slow, args=(entry, count)) for _ in range(2)]
+    count, waited = forked.Value("i", 0), forked.Value("i", 0)
+    both = [forked.Process(target=_slow, args=(entry, count, waited)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
         process.join(30)
     assert count.value == 1
+    assert waited.value >= 1
     assert features.obtain(entry, LIMIT, never).hit
 
 
@@ -201,6 +206,7 @@ def test_a_run_extracts_once_trains_the_same_head_and_has_its_own_table(tmp_path
         assert bench.end() == 0, bench.stdout[-3000:] + bench.stderr
     assert "Cached features: " in bench.stdout
     assert "division cached" in bench.stdout
+    assert "form of the extraction: pytorch/cached: as in training" in " ".join(bench.stdout.split())
     assert "FAILED" not in bench.stdout
     from bench.records import store
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from backends.task import Task, Variant
 from bench import data
 from bench.data.subset import limit_training_images
-from bench.measure import conductor, record_builder
+from bench.measure import conductor, record_builder, silence
 from bench.measure.conductor import LaunchLimits
 from bench.measure.worker_environment import build_environment
 from bench.records.round_kinds import COMPARED, KINDS
@@ -272,6 +272,52 @@ def test_the_failure_of_a_hung_worker_has_its_stacks_and_its_peak(failing):
     assert "in _fail" in stacks, "where it sleeps"
     assert "lifeline" in stacks, "the thread that would end it"
     assert failure.peak > 20 * 2**20
+
+
+@pytest.fixture(scope="module")
+def extracting(tmp_path_factory):
+    """A launch whose workers extract features: one is longer than it may be silent in each phase, and one hangs."""
+    folder = tmp_path_factory.mktemp("extracting")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(SITE))
+        patch.setenv("HEADTOHEAD_HOME", str(folder))
+        patch.setattr(conductor, "START_TIMEOUT", 4.0)
+        patch.setattr(silence, "CPU_READING_SECONDS", 0.5)
+        patch.setattr(silence, "CPU_SIGN_OF_LIFE", 0.1)
+        made = [
+            job.model_copy(
+                update={
+                    "variant": Variant(threads=1, features="cached"),
+                    "features": folder / f"{job.case}.safetensors",
+                    "cache_limit": 10**9,
+                    "kinds": (),
+                    "proof_steps": 0,
+                }
+            )
+            for job in make_jobs(folder, "slow extraction", "hang in extraction", rounds=0)
+        ]
+        watcher = Watcher()
+        done = conductor.run_launch(made, 0.02, random.Random(1), watcher)
+    return {outcome.job.case: outcome for outcome in done.outcomes}, watcher
+
+
+@pytest.mark.slow
+def test_a_worker_that_reports_is_not_ended_however_long_it_takes(extracting):
+    slow = extracting[0]["slow extraction"]
+    assert slow.failure is None
+    assert slow.messages["built"]["start_up"]["extraction_s"] > 5.0 + 4.0, "in each of its phases"
+    assert slow.messages["built"]["features"]["form"] == "as in training"
+    events = [event for case, event in extracting[1].events if case == "slow extraction"]
+    assert events.count("part") >= 6
+    assert "fine-tuned 0" in slow.messages
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_ended_with_its_stacks(extracting):
+    hung = extracting[0]["hang in extraction"].failure
+    assert hung.phase == "extraction, making as in training"
+    assert hung.reason == "no answer for 4 s, killed"
+    assert any("in extract" in line for line in hung.stacks)
 
 
 @pytest.mark.slow

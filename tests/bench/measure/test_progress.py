@@ -13,10 +13,14 @@ from bench.plan.plan import make_plan
 from bench.plan.request import Request
 
 
-@pytest.fixture(scope="module")
-def made():
+def make_plan_of_embedded():
     request = Request(suite="standard", tasks=["embedded"], overrides={"weights": "random"}, backends=["pytorch"])
     return make_plan(request)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return make_plan_of_embedded()
 
 
 def progress(made, **suite) -> Progress:

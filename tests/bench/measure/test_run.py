@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
@@ -15,10 +16,15 @@ import pytest
 
 from backends.task import Variant
 from bench.analysis.costs import split_wall_time
+from bench.measure import conductor
+from bench.measure import run as run_module
 from bench.measure.case_job import format_case_id
+from bench.plan import suite as suite_module
 from bench.plan.prepared_task import PreparedTask, override_task
+from bench.plan.task_table import TASKS
 from bench.records import store
 from bench.records.launch_rows import COLUMNS
+from bench.worker.job import Job
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
 NAMES = ("pytorch", "tensorflow", "keras")
@@ -204,6 +210,93 @@ def test_a_backend_without_its_package_is_skipped_with_a_message(tmp_path):
     assert [bool(record.fine_tunes) for record in records] == [True, False, True, False], (
         "only the first launch fine-tunes"
     )
+
+
+class Planned:
+    """A plan of two cases whose launches are made up; `launch` says which worker a signal ends."""
+
+    def __init__(self, monkeypatch, isolated: bool, launch) -> None:
+        task = TASKS["embedded"]
+        prepared = PreparedTask(task, (), None, None, fine_tune=True)
+        self.cases = [("pytorch", Variant()), ("keras", Variant())]
+        self.prepared, self.launch = prepared, launch
+        suite = suite_module.load("quick").model_copy(update={"most_minutes": None, "launches": 2})
+        self.plan = SimpleNamespace(
+            isolated=isolated, suite=suite, seeds=3, default=Variant(), cases=lambda prepared: self.cases
+        )
+        monkeypatch.setattr(run_module, "_make_jobs", lambda *_: [self.make_job(*case) for case in self.cases])
+        monkeypatch.setattr(
+            run_module.record_builder, "build_proof", lambda outcome, reference, _: reference and "proof"
+        )
+        monkeypatch.setattr(conductor, "run_launch", self.run_launch)
+
+    def make_job(self, backend: str, variant: Variant) -> Job:
+        case = format_case_id(self.prepared, backend, variant)
+        return Job.model_construct(case=case, backend=backend, variant=variant, proof_steps=3)
+
+    def run_launch(self, jobs, *_, **__):
+        names = [job.backend for job in jobs]
+        finished = self.launch(names)
+        messages = {name: {"proven": {}} for name in ("pytorch", "keras")}
+        outcomes = [conductor.WorkerOutcome(job, messages[job.backend]) for job in jobs]
+        done = conductor.LaunchOutcome(outcomes, 1.0, None)
+        if finished == names:
+            return done
+        cases = frozenset(job.case for job in jobs if job.backend in finished)
+        raise conductor.LaunchInterrupted(done, cases)
+
+    def run(self) -> tuple[list[str], bool]:
+        """The backends whose cases are kept, and whether the launch was stopped."""
+        watcher = SimpleNamespace(start_launch=lambda *_: None)
+        done = run_module._run_launch(self.plan, self.prepared, run_module.NextLaunch(1, ()), None, {}, None, watcher)
+        return [case.outcome.job.backend for case, _ in done.cases], done.stopped
+
+
+@pytest.mark.parametrize(
+    ("isolated", "launch", "kept"),
+    [
+        (False, lambda names: names, ["pytorch", "keras"]),
+        (False, lambda names: ["keras"], ["keras"]),
+        (False, lambda names: [], []),
+        (True, lambda names: [] if names == ["keras"] else names, ["pytorch"]),
+        (True, lambda names: [] if names == ["pytorch"] else names, []),
+    ],
+)
+def test_a_signal_loses_only_the_cases_that_had_not_finished(monkeypatch, isolated, launch, kept):
+    assert Planned(monkeypatch, isolated, launch).run() == (kept, len(kept) < 2)
+
+
+def test_a_case_without_the_reference_that_was_to_come_is_measured_again(monkeypatch):
+    """Otherwise its proof would stay unproven when the run is resumed."""
+    planned = Planned(monkeypatch, True, lambda names: [] if names == ["pytorch"] else names)
+    planned.cases.reverse()
+    planned.run_launch = lambda *_, **__: None
+    complete = conductor.LaunchOutcome([conductor.WorkerOutcome(planned.make_job(*planned.cases[0]))], 1.0, None)
+    reference = conductor.WorkerOutcome(planned.make_job(*planned.cases[1]))
+    ended = conductor.LaunchInterrupted(conductor.LaunchOutcome([reference], 1.0, None), frozenset())
+    steps = iter((complete, ended))
+
+    def run_launch(*_, **__):
+        step = next(steps)
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+    monkeypatch.setattr(conductor, "run_launch", run_launch)
+    assert planned.run() == ([], True)
+
+
+def test_the_seeds_of_a_launch_that_a_signal_ended_are_not_done(monkeypatch):
+    planned = Planned(monkeypatch, False, None)
+
+    def make_record(backend: str, launch: int, seed: int) -> SimpleNamespace:
+        case = format_case_id(planned.prepared, backend, Variant())
+        return SimpleNamespace(case=case, launch=launch, fine_tunes=[SimpleNamespace(seed=seed)])
+
+    complete = [make_record("pytorch", 1, 0), make_record("keras", 1, 0)]
+    cut_off = [make_record("pytorch", 2, 1)]
+    found = run_module._plan_next_launch(planned.plan, planned.prepared, [*complete, *cut_off], lambda _: True, 0.0)
+    assert (found.number, found.seeds) == (3, (1, 2))
 
 
 def test_a_case_id_names_backend_variant_and_task():

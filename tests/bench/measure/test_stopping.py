@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
 import pytest
 
+from bench.cache import features
 from bench.records import store
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
@@ -38,10 +40,31 @@ def test_ctrl_c_stops_everything_and_counts_finished_launches(tmp_path):
     assert {p.name for p in run.iterdir()} >= {"results.csv", "tables.md", "benchmark.json", "environment.json"}
 
 
-def test_a_termination_before_any_launch_has_finished_says_so(tmp_path):
+def test_a_termination_keeps_the_cases_of_a_launch_that_had_finished(tmp_path):
     results = tmp_path / "results"
-    with Bench("run", "--suite", suite_file(tmp_path), "--results", results, cwd=tmp_path) as bench:
-        bench.until(lambda: "pytorch-default-cifar10-resnet18" in bench.stdout and bench.workers())
+    suite = suite_file(tmp_path, launches=1)
+    backends = ("--backend", "pytorch", "--backend", "keras")
+    command = ("run", "--suite", suite, *backends, "--results", results)
+    with Bench(*command, cwd=tmp_path, PLANTED_KERAS="hang in fine-tune") as bench:
+        bench.until(lambda: re.search(r"keras-\S+: fine-tune\n", bench.stdout))
+        workers = bench.workers()
+        bench.process.terminate()
+        assert bench.end(30) == 130
+    assert wait_until(lambda: not living(workers), 5)
+    assert "Stopped: 1 finished launches are kept" in " ".join(bench.stdout.split())
+    (kept,), problems = store.read_records(next(results.iterdir()))
+    assert (kept.backend, kept.failure, problems) == ("pytorch", None, [])
+    assert kept.proof.status == "reference"
+    assert len(kept.pipeline.seconds) == 2, "its worker has saved its rounds"
+    assert [tune.seed for tune in kept.fine_tunes] == [0]
+
+
+def test_a_termination_before_any_launch_has_finished_says_so_and_keeps_what_was_extracted(tmp_path):
+    results, suite = tmp_path / "results", suite_file(tmp_path)
+    features.clear()
+    command = ("run", "--suite", suite, "--knob", "features=cached", "--variant", "default", "--results", results)
+    with Bench(*command, cwd=tmp_path) as bench:
+        bench.until(lambda: re.search(r"-cached-\S+: first step", bench.stdout))
         workers = bench.workers()
         bench.process.terminate()
         assert bench.end(30) == 130
@@ -49,6 +72,7 @@ def test_a_termination_before_any_launch_has_finished_says_so(tmp_path):
     assert "nothing had finished" in bench.stdout
     assert "Traceback" not in bench.stdout + bench.stderr
     assert list_records(results) == []
+    assert features.list_entries(), "written before the first step"
 
 
 def test_workers_end_when_their_conductor_is_killed(tmp_path):
