@@ -26,12 +26,14 @@ class FormTime(BaseModel):
     Attributes:
         making_s: seconds of building and compiling it.
         image_s: seconds for an image; None if the form could not be made, or computed other features.
+        unfinished: how often the process ended while it made the form; written before, and taken back afterwards.
     """
 
     model_config = ConfigDict(frozen=True)
 
     making_s: float
     image_s: float | None
+    unfinished: int = 0
 
 
 Trial = Mapping[str, FormTime]

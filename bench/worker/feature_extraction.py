@@ -14,6 +14,7 @@ from backends.base import Trainer
 from backends.extraction import ExtractionForm, Extractor
 from backends.task import DATASETS, Task
 from bench.cache import extraction_trials, features
+from bench.cache.extraction_trials import FormTime
 from bench.cache.features import Extracted, Features
 from bench.machine.environment import describe_cpu
 from bench.parity.checks import compute_difference
@@ -26,6 +27,8 @@ from bench.worker.part_report import PartReport, Sender
 
 #: The last features that could not be cached, by cache file: other combinations of a sweep take them from here.
 _UNCACHED: dict[Path, Features] = {}
+#: How often the process may end while it makes a form, until the form is left out.
+MOST_UNFINISHED = 2
 #: The parts of `describe_cpu` that the times of forms depend on.
 CPU_FACTS = ("model", "flags", "cores_usable", "quota")
 
@@ -76,23 +79,32 @@ def make_fastest_form(
     """
     forms = trainer.list_extraction_forms()
     key = extraction_trials.make_key(_list_conditions(trainer, backend))
-    former = extraction_trials.read(key)
+    noted = extraction_trials.read(key)
+    # A form in whose making the process has ended once is tried again: that may have been a signal.
+    former = {name: times for name, times in noted.items() if not 0 < times.unfinished < MOST_UNFINISHED}
 
-    def announce(form: ExtractionForm) -> None:
+    def make(form: ExtractionForm) -> Extractor:
         sender.send("phase", name=f"extraction, making {form.name}", compiles=True)
+        if form is not forms[0]:
+            unfinished = noted[form.name].unfinished if form.name in noted else 0
+            begun = FormTime(making_s=0.0, image_s=None, unfinished=unfinished + 1)
+            extraction_trials.write(key, {**noted, **trial.found, form.name: begun})
+        return trainer.make_extractor(form)
 
+    trial = FormTrial(make, partial(_agree, trainer.variant.precision))
+    trial.found.update((name, times) for name, times in former.items() if times.unfinished)
     if known := choose_from(former, forms, count):
-        announce(known)
         try:
-            extractor = trainer.make_extractor(known)
+            extractor = make(known)
             extractor(images[np.arange(known.batch_size) % len(images)])  # the first call compiles
-            return known, extractor
         except Exception:  # what could be made then cannot be made now: there is another form
-            former = {}
-    trial = FormTrial(trainer.make_extractor, partial(_agree, trainer.variant.precision), announce)
+            noted = {}
+        else:
+            extraction_trials.write(key, noted)
+            return known, extractor
     chosen = trial.run(forms, images, count)
-    if trial.found:
-        extraction_trials.write(key, {**former, **trial.found})
+    if forms[0].name in trial.found:
+        extraction_trials.write(key, {**noted, **trial.found})
     return chosen
 
 

@@ -68,13 +68,11 @@ class FormTrial:
     Attributes:
         make: makes a form.
         is_same: whether the features of a batch agree: those of the first form, and those of another one.
-        on_form: called with each form before it is made.
-        found: what was found so far, by the form's name.
+        found: what was found so far, by the form's name; a form that is to be left out may be in it before.
     """
 
     make: Callable[[ExtractionForm], Extractor]
     is_same: Callable[[np.ndarray, np.ndarray], bool]
-    on_form: Callable[[ExtractionForm], object]
     clock: Callable[[], float] = time.perf_counter
     found: dict[str, FormTime] = field(default_factory=dict)
 
@@ -86,13 +84,13 @@ class FormTrial:
         self._batch = images[np.arange(max(form.batch_size for form in forms)) % len(images)]
         first = forms[0]
         began = self.clock()
-        extractor = self._make(first)
+        extractor = self.make(first)
         features, first_call_s = self._call(first, extractor)
         making_s = self.clock() - began
         # The first call is a slow one: if no other form is worth it by its time, none is.
         self._note(first, making_s, first_call_s / first.batch_size)
         if choose_next(forms, self.found, count) is None:
-            self.found.clear()
+            del self.found[first.name]
             return first, extractor
         self._warm_up(first, extractor)
         self._note(first, making_s, self._time(first, extractor))
@@ -109,7 +107,7 @@ class FormTrial:
         """Make and time a form; None if that fails, or if its features are not `features`, those of the first form."""
         began = self.clock()
         try:
-            extractor = self._make(form)
+            extractor = self.make(form)
             own_features, _ = self._call(form, extractor)
             self._warm_up(form, extractor)
         except Exception:  # whatever a framework's compiler raises: another form does the same
@@ -120,10 +118,6 @@ class FormTrial:
         same = self.is_same(features[:shared], own_features[:shared])
         self._note(form, making_s, self._time(form, extractor) if same else None)
         return extractor if same else None
-
-    def _make(self, form: ExtractionForm) -> Extractor:
-        self.on_form(form)
-        return self.make(form)
 
     def _call(self, form: ExtractionForm, extractor: Extractor) -> tuple[np.ndarray, float]:
         """Compute one batch; returns its features and the seconds."""

@@ -100,6 +100,39 @@ def test_a_form_that_can_no_longer_be_made_is_replaced():
     assert extraction_trials.read(file.stem)["compiled"].image_s is None
 
 
+def test_a_form_that_ends_the_process_is_left_out_after_the_second_time():
+    class Killed(BaseException):
+        """The process ends: nothing that comes after it runs."""
+
+    class Deadly(Trainer):
+        def make_extractor(self, form):
+            extractor = super().make_extractor(form)
+            if form.name == "compiled":
+                raise Killed
+            return extractor
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            make_fastest_form(Deadly(), TRAIN, 43, "pytorch", Messages())
+    trainer = Deadly()
+    form, _ = make_fastest_form(trainer, TRAIN, 43, "pytorch", Messages())
+    assert (form.name, trainer.made) == ("plain", ["plain"])
+    again = Deadly()
+    make_fastest_form(again, TRAIN, 43, "pytorch", Messages())
+    assert again.made == ["plain"]
+
+
+def test_a_form_whose_making_a_signal_ended_once_is_tried_again():
+    make_fastest_form(Trainer(), TRAIN, 43, "pytorch", Messages())
+    (file,) = extraction_trials.get_folder().iterdir()
+    begun = FormTime(making_s=0, image_s=None, unfinished=1)
+    extraction_trials.write(file.stem, {**extraction_trials.read(file.stem), "compiled": begun})
+    trainer = Trainer()
+    make_fastest_form(trainer, TRAIN, 43, "pytorch", Messages())
+    assert trainer.made == ["plain", "compiled"]
+    assert extraction_trials.read(file.stem)["compiled"].unfinished == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"plain": {"making_s": 1, "image_s": null}}', b'{"plain": 3}'])
 def test_a_damaged_trial_only_costs_another_one(content):
     make_fastest_form(Trainer(), TRAIN, 43, "pytorch", Messages())
