@@ -69,8 +69,7 @@ def resolve(variant: Variant, device: torch.device, input_pipeline: str, in_forc
             **collect_flags("pytorch", variant),
             "kernels": "onednn" if onednn or device.type != "cpu" else "aten",
             "autotune": "autotuned" if torch.backends.cudnn.benchmark else "heuristic",
-            "folding": in_force["folding"],
-            "optimizer": in_force["optimizer"],
+            **{knob: value for knob, value in in_force.items() if knob not in Resolved.__annotations__},
         },
     )
 

@@ -82,7 +82,11 @@ def make_loader(
 def find_knobs_in_force(loader: DataLoader) -> dict[str, str]:
     """Find the values of the knobs of a loader that are in force; without a GPU no memory is pinned."""
     pinned = loader.pin_memory and torch.cuda.is_available()
-    found = {"workers": str(loader.num_workers), "transfer": "pinned" if pinned else "pageable"}
+    found = {
+        "images": "uint8" if isinstance(loader.dataset, RawImages) else "streamed",
+        "workers": str(loader.num_workers),
+        "transfer": "pinned" if pinned else "pageable",
+    }
     return found | ({} if loader.prefetch_factor is None else {"prefetch": str(loader.prefetch_factor)})
 
 

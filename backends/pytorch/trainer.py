@@ -52,6 +52,10 @@ class PyTorchTrainer(Trainer):
         self.forward = model.make_forward(self.backbone, task, variant, one_batch.to(**self.input_format))
         in_force = model.find_knobs_in_force(self.backbone, self.forward, variant)
         in_force["optimizer"] = "fused" if self.optimizer.defaults["fused"] else "unfused"
+        if self.head_step:
+            in_force["gradients"] = "closed_form"
+        elif not self.trained:
+            in_force["gradients"] = "inference_mode" if self.gradients is torch.inference_mode else "no_grad"
         self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant), in_force)
 
     def reset(self, head: Head | None = None) -> None:

@@ -52,6 +52,7 @@ class TensorFlowTrainer(Trainer):
         self.reset()
         self.frozen = model.make_forward(self.backbone, task, variant)
         in_force = model.find_knobs_in_force(self.backbone, self.frozen, self.train_steps)
+        in_force["steps_per_execution"] = str(self.group)
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"], in_force)
 
     def reset(self, head: Head | None = None) -> None:

@@ -123,7 +123,7 @@ class CaseSession:
                 "elapsed_s": time.monotonic() - job.spawned,
             },
             features=feature_extraction.describe_features(self.features),
-            resolved=_describe_resolved(self.trainer.resolved),
+            resolved=_describe_resolved(self.trainer.resolved, cached=self.features is not None),
             framework=backend.describe_build(),
         )
         if job.rests:
@@ -200,9 +200,10 @@ class CaseSession:
         return evidence.choose_evaluation_batch_size(self.task)
 
 
-def _describe_resolved(resolved: Resolved) -> dict[str, object]:
-    """Describe what the variant became: by the backend, and by the flags of the process."""
-    return dataclasses.asdict(resolved) | {"flags": {**resolved.flags, **process_settings.read_flags()}}
+def _describe_resolved(resolved: Resolved, cached: bool) -> dict[str, object]:
+    """Describe what the variant became: by the backend, by this worker's features, and by the flags of the process."""
+    own = {"features": "cached" if cached else "recomputed"}
+    return dataclasses.asdict(resolved) | {"flags": {**resolved.flags, **own, **process_settings.read_flags()}}
 
 
 class WorkerHooks:
