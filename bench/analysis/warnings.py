@@ -182,6 +182,11 @@ def find_fine_tune_warnings(
     return tuple(make_warning(name, evidence) for name, evidence in found)
 
 
+def find_machine_warnings(around: Conditions | None) -> tuple[MeasurementWarning, ...]:
+    """Find the warnings that follow from the machine's state alone."""
+    return tuple(make_warning(name, evidence) for name, evidence in chain(_check_machine(around), _check_gpu(around)))
+
+
 def add_run_warnings(records: Sequence[Record]) -> list[Record]:
     """Return the records, in the same order, with the warnings that need all launches of a run added to them.
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench.analysis import run_as_baseline
 from bench.analysis.run_as_baseline import Difference
+from bench.analysis.warning_summary import sum_up_warnings
 from bench.errors import UserError, make_unknown_error
 from bench.gate import gate_report
 from bench.gate.decision import DECISION_POINTS, Verdict
@@ -187,7 +188,8 @@ def _measure_until_decided(
             )
             proofs = {r.proof.reason for r in own if r.proof and r.proof.status == "failed"}
             failures = (*one.failures, *(f"parity failed: {reason}" for reason in proofs))
-            found.append(replace(one, failures=failures, seconds=time.monotonic() - start))
+            summed_up = sum_up_warnings([{name: record.warnings} for record in own])
+            found.append(replace(one, failures=failures, seconds=time.monotonic() - start, warnings=summed_up))
         return found
 
     def enough(of_task: Sequence[Record]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from bench.analysis.metrics import METRICS
+from bench.analysis.warning_summary import format_warning
 from bench.errors import UserError
 from bench.gate.decision import CONFIDENCE, Decision, Verdict
 from bench.gate.judgement import Judgement
@@ -67,7 +68,7 @@ def describe_change(name: str, decision: Decision) -> str:
 
 
 def format_lines(judgement: Judgement, margins: Mapping[str, float]) -> list[str]:
-    """A line with the verdict on a case, and a line for each failure and each metric that is worse or undecided."""
+    """The verdict on a case, and a line for each failure, each metric that is worse or undecided, and each warning."""
     launches, duration = _format_launches(judgement), _format_duration(judgement.seconds)
     found = [f"{judgement.case}: {_format_headline(judgement)}, {launches}, {duration}"]
     found += [f"  {line}" for line in judgement.failures]
@@ -76,7 +77,7 @@ def format_lines(judgement: Judgement, margins: Mapping[str, float]) -> list[str
             found.append(
                 f"  {name}: {decision.verdict}: {describe_change(name, decision)}, margin {100 * margins[name]:g} %"
             )
-    return found
+    return [*found, *(f"  {format_warning(warning)}" for warning in judgement.warnings)]
 
 
 def format_progress(judgement: Judgement) -> str:
@@ -105,7 +106,8 @@ def format_markdown(comparison: Comparison, judgements: Sequence[Judgement]) -> 
                 f"| {100 * comparison.margins[name]:g} % | {decision.launches} |"
             )
         rows += [f"| {case.case} | | {line} | ❌ worse | | {case.launches} |" for line in case.failures]
-    return "\n".join([*rows, "", *(f"- {note}" for note in comparison.notes)]).rstrip() + "\n"
+    warnings = [f"{case.case}: {format_warning(warning)}" for case in judgements for warning in case.warnings]
+    return "\n".join([*rows, "", *(f"- {note}" for note in (*warnings, *comparison.notes))]).rstrip() + "\n"
 
 
 def format_json(comparison: Comparison, judgements: Sequence[Judgement]) -> str:
@@ -123,6 +125,7 @@ def format_json(comparison: Comparison, judgements: Sequence[Judgement]) -> str:
                 "launches": case.launches,
                 "paired": case.paired,
                 "seconds": round(case.seconds, 1),
+                "warnings": [warning.model_dump(mode="json") for warning in case.warnings],
                 "metrics": {
                     name: {
                         "verdict": decision.verdict.value,

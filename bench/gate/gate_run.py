@@ -93,7 +93,7 @@ def run_gate(
             judgements, details, notes = compare_with_baseline(options, margins, request, say)
     else:
         judgements, details, notes = _compare_side_by_side(options, margins, request, lock_machine, say)
-    if judgements and not options.target:
+    if judgements and not options.target and not options.baseline:  # a baseline's launches have it as a warning
         notes = [*notes, *_list_variable_notes(request)]
     comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
     for judgement in judgements:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from bench.analysis.metrics import METRICS, compute_log_ratio, log_level
 from bench.analysis.statistics import wilson_interval
+from bench.analysis.warning_summary import sum_up_warnings
+from bench.analysis.warnings import find_machine_warnings
 from bench.gate.decision import Decision, Verdict, decide_sequentially
 from bench.records.launch_figures import LaunchFigures
-from bench.records.record import Proof
+from bench.records.record import Conditions, MeasurementWarning, Proof
 
 #: The verdict of a case is the first of these that any of its metrics has.
 WORST_FIRST = (Verdict.SLOWER, Verdict.OPEN, Verdict.UNDECIDED, Verdict.FASTER, Verdict.PASS)
@@ -23,12 +25,14 @@ class LaunchPair:
     Attributes:
         proof: whether both compute the same; None if this pair did not prove it.
         seconds: how long the pair took.
+        conditions: what else the machine did meanwhile; None if it is not known.
     """
 
     base: LaunchFigures
     head: LaunchFigures
     proof: Proof | None
     seconds: float
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Judgement:
         failures: what fails the gate whatever the intervals: the proof failed, or the accuracy fell.
         launches: number of launch pairs; without pairs, of launches of the head.
         paired: whether base and head were measured side by side.
+        warnings: reasons to trust the figures less, summed up over the launches.
     """
 
     case: str
@@ -48,6 +53,7 @@ class Judgement:
     launches: int
     seconds: float
     paired: bool = True
+    warnings: tuple[MeasurementWarning, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -89,7 +95,14 @@ def judge_pairs(
     proofs = [pair.proof.reason for pair in pairs if pair.proof and pair.proof.status == "failed"]
     failures = [f"parity with the base failed: {reason}" for reason in proofs]
     failures += [line for pair in pairs for line in _find_accuracy_losses(pair.base, pair.head)]
-    return Judgement(pairs[0].head.case, decisions, tuple(failures), len(pairs), sum(pair.seconds for pair in pairs))
+    return Judgement(
+        pairs[0].head.case,
+        decisions,
+        tuple(failures),
+        len(pairs),
+        sum(pair.seconds for pair in pairs),
+        warnings=sum_up_warnings([{"both": find_machine_warnings(pair.conditions)} for pair in pairs], "launch pairs"),
+    )
 
 
 def judge_unpaired(

@@ -88,7 +88,7 @@ def measure_pairs(case: GatedCase[Any], arms: Mapping[str, SourceTree], watcher:
             base, head = outcomes[BASE], outcomes[HEAD]
             proof = case.build_proof(base, head) if number == 1 else None
             figures = case.extract_figures(base), case.extract_figures(head)
-        yield LaunchPair(*figures, proof, time.monotonic() - start)
+        yield LaunchPair(*figures, proof, time.monotonic() - start, launched.conditions)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.analysis.statistics import Interval
 from bench.records.record import MeasurementWarning
 from bench.tune.crew_launch import LaunchResult, VariantMeasurer, compute_speedup, count_launches
 from bench.tune.knob_settings import DEFAULT, KnobSettings, remove_knob
-from bench.tune.launch_warnings import sum_up_warnings
+from bench.tune.launch_warnings import sum_up_launches
 from bench.tune.search import build_variant
 
 #: Launches, and rounds of each variant in a launch.
@@ -111,7 +111,7 @@ def explain(
     if COMPILING_KNOB in knobs and len(names) > 1:
         start_ups.append(compare(f"tuned / without {knobs[COMPILING_KNOB]}", ablations[COMPILING_KNOB]))
     fewest = min(count_launches(launches, variant.name, default.name) for variant in variants)
-    return Explanation(tuple(effects), tuple(start_ups), sum_up_warnings(launches, fewest, ADVICE))
+    return Explanation(tuple(effects), tuple(start_ups), sum_up_launches(launches, fewest, ADVICE))
 
 
 def _compare_start_up(label: str, launches: Sequence[LaunchResult], tuned: str, other: str) -> StartUpComparison:

@@ -14,6 +14,7 @@ from rich.text import Text
 from backends.task import Variant
 from bench.analysis.break_even import BreakEven
 from bench.analysis.statistics import Interval
+from bench.analysis.warning_summary import format_warning
 from bench.data.order import draw_order
 from bench.errors import UserError
 from bench.machine import gpu
@@ -31,7 +32,6 @@ from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.explanation import LAUNCHES, ROUNDS, Explanation, StartUpComparison, explain
-from bench.tune.launch_warnings import format_warning
 
 
 def show_explanations(wait: bool, output: Path | None, results: Path, request: Request) -> int:
@@ -75,7 +75,7 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                     )
                 )
                 for warning in explanation.warnings:
-                    console.print(format_warning(warning), style="yellow", markup=False, highlight=False)
+                    console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
                 _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
                 console.print(f"Plot: {file}", soft_wrap=True, markup=False)
     return 0

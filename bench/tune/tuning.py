@@ -17,6 +17,7 @@ from backends.knobs import NEEDS, get_default
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
 from bench.analysis.statistics import Interval
+from bench.analysis.warning_summary import format_warning
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
@@ -33,7 +34,7 @@ from bench.report.terminal import print_missing
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.journal import Journal
-from bench.tune.launch_warnings import format_warning, sum_up_warnings
+from bench.tune.launch_warnings import sum_up_launches
 from bench.tune.search import SearchResult, TrialResult, build_variant, search
 from bench.worker.channel import Message
 
@@ -126,7 +127,7 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
                     all_proven = all_proven and _is_proven(tuned.proof)
                     console.print(_build_table(tuned))
                     for warning in tuned.warnings:
-                        console.print(format_warning(warning), style="yellow", markup=False, highlight=False)
+                        console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
                     console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
                     console.print(_save(tuned), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
@@ -213,7 +214,7 @@ def _tune_backend(
         proof=proof,
         history=tuple(_make_history_entry(trial) for trial in progress.trials),
         notes=result.notes,
-        warnings=sum_up_warnings(journal.launches, result.launches if knobs else 0, ADVICE),
+        warnings=sum_up_launches(journal.launches, result.launches if knobs else 0, ADVICE),
         seconds=sum(launch.wall_s for launch in journal.launches) + time.monotonic() - began,
     )
 

@@ -15,12 +15,14 @@ import pytest
 
 from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
-from bench.gate import clone
+from bench.gate import clone, gate_report
 from bench.gate import gate_run as command
 from bench.gate.decision import DECISION_POINTS, Verdict
 from bench.gate.gate_options import GateOptions
-from bench.gate.judgement import LaunchPair
+from bench.gate.judgement import LaunchPair, judge_pairs
 from bench.records.launch_figures import LaunchFigures
+from bench.records.record import Conditions
+from tests.bench.example_records import QUIET
 from tests.bench.gate.repository import git, list_left_over
 from tests.bench.processes import Bench, living, wait_until
 
@@ -125,6 +127,7 @@ def test_a_step_that_computes_something_else_fails_after_one_pair(project):
     assert "parity with the base failed: trajectory" in bench.stdout
     assert "warning variable-not-obeyed: OMP_DYNAMIC was true and is not set in the worker; unset it" in bench.stdout
     assert "1 launch pair," in bench.stdout
+    assert not re.search(r"^  warning (?!.*1 of 1 launch pairs: )", bench.stdout, re.M)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +161,26 @@ def test_a_time_below_that_of_the_first_decision_point_is_refused(monkeypatch):
         )
 
 
-def make_pair(step: float) -> LaunchPair:
+def make_pair(step: float, conditions: Conditions | None = None) -> LaunchPair:
     return LaunchPair(
-        LaunchFigures("step", {"step": (1.0,) * 4}), LaunchFigures("step", {"step": (step,) * 4}), None, 10.0
+        LaunchFigures("step", {"step": (1.0,) * 4}),
+        LaunchFigures("step", {"step": (step,) * 4}),
+        None,
+        10.0,
+        conditions,
     )
+
+
+def test_warnings_about_the_machine_stand_under_the_verdict_and_in_the_files():
+    pairs = [make_pair(1.0, QUIET.model_copy(update={"other_cpu": share})) for share in (0.01, 0.3, 0.2)]
+    margins = resolve_margins(())
+    judged = judge_pairs(pairs, margins, 1, 0.01)
+    line = "warning busy-machine, 2 of 3 launch pairs: other processes used 30% of the CPU for 60 s; close them, or"
+    comparison = gate_report.Comparison("main", {}, margins, 0.01)
+    assert gate_report.format_lines(judged, margins)[-1].startswith(f"  {line}")
+    assert f"- step: {line}" in gate_report.format_markdown(comparison, [judged])
+    (case,) = json.loads(gate_report.format_json(comparison, [judged]))["cases"]
+    assert [warning["name"] for warning in case["warnings"]] == ["busy-machine"]
 
 
 def test_a_change_that_no_step_depends_on_passes_at_once(project, here, monkeypatch):

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from bench.analysis import warnings
+from bench.analysis.warning_summary import format_warning
 from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult, merge_crews
 from bench.tune.explanation import explain
 from bench.tune.explanation_tables import build_break_even_table, build_effect_table
-from bench.tune.launch_warnings import format_warning, sum_up_warnings
+from bench.tune.launch_warnings import sum_up_launches
 from tests.bench.processes import suite_file
 from tests.bench.tune.simulated_machine import DEFAULT, STEP, SimulatedMachine
 
@@ -60,7 +61,7 @@ def test_launches_that_are_too_few_give_no_verdict_and_a_warning(monkeypatch):
     assert "no difference" not in shown
     assert "(not enough launches to tell)" in print_to_text(build_effect_table("here", explanation))
     assert [format_warning(warning) for warning in explanation.warnings] == [
-        "• warning few-launches, 2 launches finished; run the command again"
+        "warning few-launches, 2 launches finished; run the command again"
     ]
 
 
@@ -84,12 +85,12 @@ def test_warnings_of_a_searchs_launches_are_summed_up():
         for other, found in (("nhwc", (busy, knob)), ("bf16", (busy,)))
     ]
     quiet = crews[0].model_copy(update={"warnings": {}})
-    assert [format_warning(one) for one in sum_up_warnings([merge_crews(crews), quiet], 3, "use more")] == [
-        "• warning few-launches, 3 launches finished; use more",
-        f"• warning busy-machine, every variant, 1 of 2 launches: others used 9 %; {busy.advice}",
-        f"• warning knob-without-effect, nhwc, 1 of 2 launches: layout nhwc: nchw; {knob.advice}",
+    assert [format_warning(one) for one in sum_up_launches([merge_crews(crews), quiet], 3, "use more")] == [
+        "warning few-launches, 3 launches finished; use more",
+        f"warning busy-machine, every variant, 1 of 2 launches: others used 9 %; {busy.advice}",
+        f"warning knob-without-effect, nhwc, 1 of 2 launches: layout nhwc: nchw; {knob.advice}",
     ]
-    assert sum_up_warnings([quiet], 4, "use more") == ()
+    assert sum_up_launches([quiet], 4, "use more") == ()
 
 
 def test_a_waterfall_is_drawn_with_a_knob_whose_worker_died(tmp_path):
