@@ -26,6 +26,7 @@ from bench.cli.option_groups import (
     WaitOption,
     make_converter,
     make_request,
+    parse_name_or_file,
 )
 
 COMPARE_WITH = Group("Compare with", sort_key=0)
@@ -48,6 +49,7 @@ class AgainstOptions:
         str | None,
         Parameter(
             metavar="NAME",
+            converter=make_converter(parse_name_or_file),
             completer=completers.list_baselines,
             help="Baseline to compare with, by name or file; see `bench baseline`.",
         ),

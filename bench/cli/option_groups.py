@@ -85,6 +85,11 @@ def parse_path(text: str) -> Path:
         raise UserError(f"there is no user {text.partition('/')[0]}: give another path") from None
 
 
+def parse_name_or_file(text: str) -> str:
+    """Parse the name of something, or a file; see `parse_path` for `~`."""
+    return str(parse_path(text)) if text.startswith("~") else text
+
+
 #: A file or a folder of the user.
 UserPath = Annotated[Path, Parameter(converter=make_converter(parse_path))]
 Share = Annotated[
@@ -96,6 +101,7 @@ Seconds = Annotated[
 Suite = Annotated[
     str,
     Parameter(
+        converter=make_converter(parse_name_or_file),
         metavar="NAME",
         completer=completers.list_suites,
         show_default=True,
