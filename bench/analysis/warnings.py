@@ -244,7 +244,11 @@ def _check_machine(around: Conditions | None) -> Evidence:
         yield "thermal-throttled", f"{around.thermal_throttled} times"
     if around.swapped is not None and around.swapped > MAX_SWAPPED:
         yield "swapped", f"{around.swapped / MB:,.0f} MB were swapped"
-    if around.memory_available < MIN_MEMORY_LEFT * around.memory_limit:
+    if (
+        around.memory_available is not None
+        and around.memory_limit is not None
+        and around.memory_available < MIN_MEMORY_LEFT * around.memory_limit
+    ):
         yield (
             "memory-near-limit",
             f"{around.memory_available / MB:,.0f} of {around.memory_limit / MB:,.0f} MB were available",

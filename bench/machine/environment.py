@@ -21,6 +21,7 @@ import psutil
 
 from bench.machine import gpu
 from bench.machine.git import try_git
+from bench.machine.system_reading import try_read
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -87,16 +88,18 @@ def describe_environment() -> dict[str, object]:
 
     Memory is in bytes; `cpu.quota` is in CPUs, None without a quota of a control group.
     """
+    memory = try_read(psutil.virtual_memory)
+    load = try_read(lambda: os.getloadavg())
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": describe_cpu(),
-        "memory": {"total": psutil.virtual_memory().total, "limit": read_memory_limit()},
+        "memory": {"total": memory.total if memory else None, "limit": read_memory_limit()},
         "system": {
             "name": platform.system(),
             "kernel": platform.release(),
             "machine": platform.machine(),
             "libc": " ".join(platform.libc_ver()).strip() or None,
-            "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+            "load_average": list(load) if load else None,
         },
         "python": {
             "version": platform.python_version(),
@@ -149,8 +152,8 @@ def describe_cpu() -> dict[str, object]:
         # x86 calls them flags, ARM features.
         "flags": sorted((described.get("flags") or described.get("Features") or "").split()),
         "microcode": described.get("microcode"),
-        "cores_physical": psutil.cpu_count(logical=False),
-        "cores_logical": psutil.cpu_count(),
+        "cores_physical": try_read(lambda: psutil.cpu_count(logical=False)),
+        "cores_logical": try_read(psutil.cpu_count),
         "cores_usable": count_usable_cores(),
         "quota": read_cpu_quota(),
         "governor": read_governor(),
@@ -165,7 +168,7 @@ def read_governor() -> str | None:
 
 def count_usable_cores() -> int | None:
     """Count the CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count()
+    return try_read(lambda: len(os.sched_getaffinity(0))) or try_read(psutil.cpu_count)
 
 
 def list_packages() -> dict[str, str | None]:
@@ -289,7 +292,4 @@ def _read_line(path: Path) -> str | None:
 
 
 def _read_text(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except OSError:
-        return None
+    return try_read(lambda: path.read_text(encoding="utf-8", errors="replace"))

@@ -23,6 +23,7 @@ from bench.analysis.statistics import log_ratios, ratio_interval
 from bench.data.subset import limit_training_images
 from bench.errors import UserError
 from bench.machine.environment import count_usable_cores
+from bench.machine.system_reading import try_read
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.plan.prepared_task import override_task
@@ -81,7 +82,7 @@ class RoundListener:
         """Add the CPU time that the workers without the baton used since the last round ended."""
         now: tuple[float, dict[int, float]] = (time.perf_counter(), {})
         worked: set[int] = set()
-        for process in psutil.Process().children():
+        for process in try_read(lambda: psutil.Process().children()) or []:
             try:
                 times, line = process.cpu_times(), process.cmdline()
             except psutil.Error:
