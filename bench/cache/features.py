@@ -21,12 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
+from bench.cache.file_lock import lock_file
 from bench.cache.home import get_home
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes that need the same entry both compute it
-    fcntl = None  # type: ignore[assignment]
 
 FOLDER = "features"
 ENDING, UNFINISHED, LOCK = ".safetensors", ".part", ".lock"
@@ -202,6 +198,5 @@ def _hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
         OSError: the lock cannot be made; or another process holds it, and `wait` is False.
     """
     with path.open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        lock_file(file.fileno(), wait)  # without locks, two processes that need the same entry both compute it
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from bench.gate.planted_changes import PlantedChange
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.machine.environment import PROJECT
 from bench.measure.machine_lock import hold_lock
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import make_plan
 from bench.plan.request import Request
@@ -69,8 +69,7 @@ def measure_error_rates(hours: float | None, wait: bool) -> int:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
     budget = TimeBudget(None if hours is None else hours * 3600)
-    with hold_lock("bench gate-selftest", wait, say), tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        scratch = Path(name)
+    with hold_lock("bench gate-selftest", wait, say), make_scratch_folder() as scratch:
         top = source_trees.find_repository(PROJECT)
         unchanged = list(_measure_unchanged(top, scratch / "itself", budget, say))
         if len(unchanged) < DECISION_POINTS[0]:

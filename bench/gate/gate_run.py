@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +23,7 @@ from bench.gate.launch_pairs import GatedCase, TargetTest, TrainingCase, measure
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.machine.environment import PROJECT
 from bench.measure.machine_lock import hold_lock
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import make_default_variant, make_plan
 from bench.plan.request import Request
@@ -100,8 +100,7 @@ def _compare_side_by_side(
 ) -> GateResult:
     """Measure base and head in the same launches. With `skip_unchanged`, nothing is measured or locked if the two have
     the same files."""
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        scratch = Path(name)
+    with make_scratch_folder() as scratch:
         top = source_trees.find_repository(Path.cwd() if options.target else PROJECT)
         file = options.target.partition("::")[0] if options.target else source_trees.WORKER_FILE
         if options.target and not (top / file).is_file():

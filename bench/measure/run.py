@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from bench.analysis.warnings import MIN_LAUNCHES
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.progress import Progress
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -52,12 +52,12 @@ def measure_launches(
         records = [record for record in plan.done if record.position == position]
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
-            with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
+            with make_scratch_folder() as folder:
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
                     )
-                    for parts in _run_launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
+                    for parts in _run_launch(plan, prepared, launch, folder, proofs, draw, progress)
                 ]
             for record in new_records:
                 store.write_record(run, record)
@@ -111,10 +111,10 @@ def run_proofs(plan: Plan, progress: Progress, fine_tune: bool = True) -> Iterat
         )
         proof_plan = replace(plan, suite=thorough)
         only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())
-        with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
+        with make_scratch_folder() as folder:
             records = [
                 record_builder.build_record(*parts, run="", suite=thorough.name, position=0, about={})
-                for parts in _run_launch(proof_plan, prepared, only, Path(folder), {}, random.Random(), progress)
+                for parts in _run_launch(proof_plan, prepared, only, folder, {}, random.Random(), progress)
             ]
         yield prepared, records
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from bench.measure import conductor
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.machine_lock import hold_lock
 from bench.measure.progress import Progress
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
@@ -104,8 +104,7 @@ def _record_events(
 ) -> list[Event] | None:
     """Record the profiler's events; None if the worker died, which the progress has shown."""
     one_launch = replace(plan, suite=plan.suite.model_copy(update={"launches": 1}))
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name, Progress(console, one_launch, ()) as progress:
-        folder = Path(name)
+    with make_scratch_folder() as folder, Progress(console, one_launch, ()) as progress:
         data = write_images(prepared.dataset, folder)
         job = make_case_job(prepared, backend, variant, data, folder, profile_steps=steps, cache_limit=plan.cache_limit)
         progress.start_launch(prepared, 1, [job])

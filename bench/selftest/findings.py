@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from bench.machine.environment import count_usable_cores
 from bench.machine.system_reading import try_read
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.prepared_task import override_task
 from bench.records.record import Rounds
 from bench.records.units import MB
@@ -179,8 +179,8 @@ def _launch_cases(
     Raises:
         UserError: a worker died.
     """
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        jobs = list(_make_jobs(backend, plants, Path(name)))
+    with make_scratch_folder() as folder:
+        jobs = list(_make_jobs(backend, plants, folder))
         launched = conductor.run_launch(jobs, ROUND_SECONDS, random.Random(), watcher, reverse_start=number % 2 == 0)
         found: dict[str, TrainingFigures] = {}
         for outcome in launched.outcomes:

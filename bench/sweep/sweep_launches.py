@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from bench.machine.load import read_counters, summarise_conditions
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.measure.conductor import WorkerOutcome
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.parity.tolerances import REFERENCE
 from bench.plan import variants
 from bench.records.record import Failure, MeasurementWarning, Proof
@@ -74,8 +74,8 @@ def run_fine_tunes(grid: Grid, settings: CacheSettings, output: SweepOutput) -> 
     """Run all fine-tunes that are not finished; one in which the worker died counts as finished."""
     for group in grid.group_by_data():
         while missing := [(one, b) for one in group for b in grid.backends if (one.number, b) not in output.finished]:
-            with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-                _SweepLaunch(grid, settings, missing, Path(folder), output).run()
+            with make_scratch_folder() as folder:
+                _SweepLaunch(grid, settings, missing, folder, output).run()
 
 
 def explain_not_cached(backend: str, default: Variant, task: Task) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench.errors import UserError
 from bench.machine import gpu
 from bench.machine.environment import describe_cpu
 from bench.measure.machine_lock import hold_lock
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.silent_progress import SilentProgress
 from bench.plan import tuned_variants
 from bench.plan.plan import make_plan
@@ -60,8 +60,8 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                     continue
                 file = _choose_plot_file(output, results, tuned, several)
                 say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of up to {2 * len(tuned.knobs)} variants")
-                with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as compiled:
-                    workers = CrewWorkers(backend, prepared, SilentProgress(say), compiled=Path(compiled))
+                with make_scratch_folder() as compiled:
+                    workers = CrewWorkers(backend, prepared, SilentProgress(say), compiled=compiled)
                     explanation = explain(plan.default, tuned.knobs, CrewMeasurer(workers.launch).measure, print_launch)
                 title = f"{backend}, {prepared.task.name}, batch size {prepared.task.batch_size}"
                 console.print(build_effect_table(f"{title}: from default to tuned", explanation))

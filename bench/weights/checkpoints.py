@@ -20,7 +20,7 @@ import numpy as np
 
 from backends.backbones import BACKBONES, Backbone
 from backends.task import Task
-from bench.cache.home import get_home
+from bench.cache.home import expand_user, get_home
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
 from bench.weights.checkpoint_folder import (
@@ -114,7 +114,7 @@ def find_location(backbone: str, weights: str) -> str:
 def _get_torch_hub_folder() -> Path:
     """The folder in which `torch.hub` keeps checkpoints, by https://docs.pytorch.org/docs/stable/hub.html."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+    return expand_user(Path(os.environ.get("TORCH_HOME", f"{cache}/torch"))) / "hub" / "checkpoints"
 
 
 def _make_install_command(backbone: Backbone) -> str:
