@@ -49,7 +49,7 @@ def check_utf8(path: Path, variable: str) -> None:
     """Check that a path is UTF-8: it goes into JSON files, and to libraries that take no other bytes.
 
     Args:
-        variable: the environment variable that sets it.
+        variable: the environment variable or the option that sets it.
 
     Raises:
         UserError: it is not.

@@ -22,6 +22,7 @@ import psutil
 from bench.machine import gpu
 from bench.machine.git import try_git
 from bench.machine.system_reading import try_read
+from bench.records.private_paths import shorten_list
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -80,7 +81,6 @@ VARIABLES = (
 
 #: Variables that may contain secrets, which are left out; TF_CLI_ and TF_VAR_ are Terraform's.
 _SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
-_FOLDERS = re.compile(r"(?:[~.]{0,2}/)(?:[^/\s:;,=]+/)*(?=[^/\s:;,=]*)")
 
 
 def describe_environment() -> dict[str, object]:
@@ -185,7 +185,7 @@ def list_packages() -> dict[str, str | None]:
 def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment variables that frameworks read, without secrets, with only the last part of every path."""
     return {
-        name: _FOLDERS.sub("…/", value)
+        name: shorten_list(value)
         for name, value in sorted(environment.items())
         if name.startswith(VARIABLES) and not _SECRETS.search(name)
     }

@@ -19,14 +19,16 @@ from typing import Any, NoReturn
 from backends import knobs
 from bench.machine import memory
 from bench.machine.environment import PROJECT, count_out_of_memory_kills
+from bench.machine.system_reading import try_read
+from bench.measure.worker_death import KILLED, choose_last_lines, explain_death
+from bench.records.plain_text import strip_escapes
+from bench.records.private_paths import shorten_paths
 from bench.records.record import Failure
 from bench.records.units import MB
 from bench.worker.channel import Channel, Message
 from bench.worker.job import AnyJob, Job, TargetJob
 from bench.worker.lifeline import DUMP_STACKS_SIGNAL
 
-#: How many of the last lines of a dead worker's output are shown.
-LAST_LINES = 12
 #: Seconds that a worker may take to save its files and end.
 END_TIMEOUT = 120.0
 #: Seconds between two readings of a worker's memory while its message is awaited.
@@ -43,9 +45,6 @@ MIN_FREE_DISK = MB
 MAX_PADDING = 4096
 #: Environment variables that hold a list, with its separator: a knob adds an item to it.
 LIST_VARIABLES = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
-
-#: How a failure names an end by SIGKILL.
-KILLED = "killed by SIGKILL"
 
 
 class WorkerDied(Exception):
@@ -76,7 +75,7 @@ class WorkerProcess:
         self._channel = Channel(ours)
         self._log = self.job.folder / "output.txt"
         file = self.job.folder / "job.json"
-        file.write_text(self.job.model_dump_json())
+        file.write_text(self.job.model_dump_json(), encoding="utf-8")
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
                 [str(job.python or sys.executable), "-P", "-m", "bench.worker", str(file)],
@@ -163,23 +162,34 @@ class WorkerProcess:
         self._channel.close()
 
     def _build_failure(self, reason: str | None) -> Failure:
-        """The failure with this reason; without one, the reason that the worker sent or its exit status."""
-        if reason is None:
+        """The failure with this reason; without one, the reason that the worker sent or its exit status.
+
+        It goes into records and reports, so that its texts have no escape sequences and only the last parts of paths.
+        """
+        ended_itself = reason is None
+        if ended_itself:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)  # it closed the channel, so it is about to end
             self.kill()
-            failed = self.messages.get("failed")
-            reason = failed["reason"] if failed else describe_exit(self.process.returncode)
+        last_lines = tuple(map(shorten_paths, choose_last_lines(self._read_lines())))
+        if ended_itself:
+            sent = self.messages.get("failed", {}).get("reason")
+            sent = shorten_paths(strip_escapes(sent)) if sent else None
+            reason = explain_death(self.process.returncode, sent, last_lines)
+        reason = str(reason)
         if OUT_OF_MEMORY.search(reason) or (KILLED in reason and count_out_of_memory_kills() > self._kills_before):
             size = f" at {self.peak / MB:,.0f} MB" if self.peak else ""
-            reason = f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or --isolated"
-        elif shutil.disk_usage(self.job.folder).free < MIN_FREE_DISK:
+            reason = (
+                f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or one worker at a time: "
+                "bench run --isolated"
+            )
+        elif (disk := try_read(lambda: shutil.disk_usage(self.job.folder))) and disk.free < MIN_FREE_DISK:
             reason += ": the disk of temporary files is full: free space there, or set TMPDIR"
-        lines = self._read_lines()
-        return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]), peak=self.peak)
+        return Failure(phase=self.phase, reason=reason, last_lines=last_lines, peak=self.peak)
 
     def _read_lines(self) -> list[str]:
-        return self._log.read_text(errors="replace").splitlines()
+        text = try_read(lambda: self._log.read_text(encoding="utf-8", errors="replace"))
+        return strip_escapes(text or "").splitlines()
 
     def _update_peak(self) -> None:
         """Read the worker's peak memory, which can no longer be read after it was killed."""
@@ -194,16 +204,7 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(DUMP_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
-        return tuple(self._read_lines()[before:][:STACK_LINES])
-
-
-def describe_exit(status: int) -> str:
-    """Describe in words how a process ended, from its exit status as `subprocess` gives it."""
-    if status == -signal.SIGKILL:
-        return f"{KILLED}: by someone, or by the kernel because memory ran out"
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"ended with exit status {status}"
+        return tuple(map(shorten_paths, self._read_lines()[before:][:STACK_LINES]))
 
 
 def build_environment(job: AnyJob) -> dict[str, str]:
@@ -219,6 +220,7 @@ def build_environment(job: AnyJob) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": inherited.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),  # NVML numbers GPUs in this order
         "PYTHONPATH": os.pathsep.join(filter(None, [*_list_source_folders(job), inherited.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8:replace",  # a character that a locale lacks must not end a worker
         # A worker that outlives a killed gate for a moment must not write into the scratch folder while it is removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
         **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),

@@ -18,6 +18,7 @@ import backends
 from backends.task import Task, Variant
 from bench.analysis import warnings
 from bench.cache import features
+from bench.cache.home import check_utf8
 from bench.machine.gpu import find_device, read_state
 from bench.machine.load import read_counters, summarise_conditions
 from bench.measure import conductor, record_builder
@@ -26,6 +27,7 @@ from bench.measure.conductor import WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.parity.tolerances import REFERENCE
 from bench.plan import variants
+from bench.records.private_paths import shorten_all
 from bench.records.record import Failure, MeasurementWarning, Proof
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import Epoch, SweepRecord
@@ -140,6 +142,7 @@ class _SweepLaunch:
         return [self._make_job(backend, data) for backend in chosen]
 
     def _make_job(self, backend: str, data: Path) -> SweepJob:
+        check_utf8(self.first.checkpoint.folder, "--checkpoint")
         to_fine_tune = {one.number for one, other in self.missing if other == backend}
         folder = self.folder / backend
         folder.mkdir()
@@ -241,7 +244,7 @@ class _SweepLaunch:
             closing_s=tuned.get("closing_s", 0.0),
             elapsed_s=tuned.get("elapsed_s", 0.0),
             proof=proof,
-            warnings=self._find_warnings(len(self.jobs), cached.get("problem")),
+            warnings=self._find_warnings(len(self.jobs), shorten_all(cached.get("problem"))),
             failure=failure,
         )
 

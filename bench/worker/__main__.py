@@ -22,7 +22,7 @@ SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
 
 def main(job_file: str) -> int:
     """Run pytest on the measurements of a job; returns pytest's exit status."""
-    fields = json.loads(Path(job_file).read_text())
+    fields = json.loads(Path(job_file).read_text(encoding="utf-8"))
     job: AnyJob
     worker: target_plugin.TargetPlugin | plugin.WorkerPlugin
     if "target" in fields:
@@ -53,6 +53,7 @@ def _arguments(job: AnyJob, root: Path) -> list[str]:
         "--disable-warnings",
         "-rN",
         "--benchmark-quiet",
+        "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
         f"--rootdir={root}",
         "--override-ini=addopts=",
