@@ -36,6 +36,7 @@ from bench.cli.system_errors import describe_system_error
 from bench.cli.trend import trend
 from bench.cli.tune import tune
 from bench.errors import UserError, make_unknown_error
+from bench.records.plain_text import strip_escapes
 
 DISTRIBUTION = "head-to-head"
 #: The options of `bench` itself, below all commands on its help page.
@@ -102,7 +103,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    # Other programs' messages, as of git and pip, may be coloured.
+    print(f"bench: {' '.join(strip_escapes(message).split())}", file=sys.stderr)
     return 2
 
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import backends
 from backends.task import Variant
 from bench.analysis.warnings import MIN_LAUNCHES
+from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.progress import Progress
@@ -36,8 +38,11 @@ def measure_launches(
     about: dict[str, object],
     progress: Progress,
     enough: Callable[[Sequence[Record]], bool] = lambda records: True,
+    keep: Callable[[Record], object] | None = None,
 ) -> Iterator[list[Record]]:
     """Measure everything that is not done yet; yield each launch's records as soon as they are written.
+
+    If a record cannot be written, its launch is still yielded, and then the measurement ends.
 
     Args:
         plan: what to measure, and the records that there are already.
@@ -45,7 +50,12 @@ def measure_launches(
         about: the run and its machine, as every record contains them.
         progress: receives all progress.
         enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
+        keep: writes a record; by default into the run's folder.
+
+    Raises:
+        UserError: a record, or a file of a launch, cannot be written.
     """
+    write = keep or partial(store.write_record, run)
     draw = random.Random()
     for position, prepared in enumerate(plan.tasks):
         began = time.monotonic()
@@ -59,10 +69,16 @@ def measure_launches(
                     )
                     for parts in _run_launch(plan, prepared, launch, folder, proofs, draw, progress)
                 ]
+            problem = None
             for record in new_records:
-                store.write_record(run, record)
+                try:
+                    write(record)
+                except UserError as error:
+                    problem = error
             records += new_records
             yield new_records
+            if problem:
+                raise problem
             if all(record.failure for record in new_records):
                 break  # the next launch would fail as well
 

@@ -62,8 +62,12 @@ def profile_case(request: Request, steps: int, output: Path | None, wait: bool) 
     title = f"{backend}/{variant.name}, {prepared.task.name}: {steps} steps"
     print_tables(Report((), _build_tables(title, sum_up_operations(events), steps)), console)
     text = json.dumps(to_chrome_trace(events)).encode()
-    store.write_bytes(path, gzip.compress(text) if path.suffix == ".gz" else text)
-    console.print(f"Trace: {path}: open it at ui.perfetto.dev", soft_wrap=True, markup=False, highlight=False)
+    try:
+        store.write_bytes(path, gzip.compress(text) if path.suffix == ".gz" else text)
+    except UserError as error:
+        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+    else:
+        console.print(f"Trace: {path}: open it at ui.perfetto.dev", soft_wrap=True, markup=False, highlight=False)
     return 0
 
 
@@ -93,10 +97,13 @@ def _choose_trace_file(output: Path | None, results: Path, case: str) -> Path:
             raise UserError(f"--output {output}: give a file that ends in .json.gz, or in .json")
         if not output.parent.is_dir():
             raise UserError(f"--output {output}: its folder does not exist: make it, or choose another")
+        store.check_writable(output)
         return output
     folder = results / FOLDER
     store.make_folder(folder)
-    return folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{case}.json.gz"
+    file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{case}.json.gz"
+    store.check_writable(file)
+    return file
 
 
 def _record_events(

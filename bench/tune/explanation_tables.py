@@ -25,6 +25,7 @@ from bench.plan.plan import make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.plan.tuned_variants import TunedVariant
+from bench.records import store
 from bench.report.terminal import print_missing
 from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult
@@ -72,8 +73,8 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                         _count_steps_per_epoch(prepared),
                     )
                 )
-                _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
-                console.print(f"Plot: {file}", soft_wrap=True, markup=False)
+                plot = _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
+                console.print(plot, soft_wrap=True, markup=False)
     return 0
 
 
@@ -131,20 +132,18 @@ def _choose_plot_file(output: Path | None, results: Path, tuned: TunedVariant, s
         raise UserError(f"--output {file}: end it in {', '.join(waterfall_plot.FORMATS)}")
     if output and several:
         file = output.with_stem(f"{output.stem}-{own}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    except OSError as error:
-        raise UserError(f"cannot write {file} ({error.strerror}): use another --output") from None
-    file.unlink()
+    store.make_folder(file.parent)
+    store.check_writable(file)
     return file
 
 
-def _draw_plot(explanation: Explanation, title: str, file: Path) -> None:
+def _draw_plot(explanation: Explanation, title: str, file: Path) -> str:
+    """Draw the plot; returns a line that names its file, or why it could not be written: the tables stand."""
     try:
         waterfall_plot.draw(explanation, title, file)
     except OSError as error:
-        raise UserError(f"cannot write {file} ({error.strerror}): use another --output") from None
+        return f"warning: cannot write {file}: {error.strerror}: run bench explain again with another --output"
+    return f"Plot: {file}"
 
 
 def _count_steps_per_epoch(prepared: PreparedTask) -> int:

@@ -20,7 +20,7 @@ from bench.analysis.statistics import Interval
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
-from bench.measure.progress import Progress
+from bench.measure.progress import Progress, is_interactive
 from bench.measure.run import run_proofs
 from bench.plan import tuned_variants, variants
 from bench.plan.plan import Plan, make_plan
@@ -62,7 +62,7 @@ class SearchProgress:
         self.status = Status("starting", console=self.console)
 
     def __enter__(self) -> SearchProgress:
-        if self.console.is_terminal:
+        if is_interactive(self.console):
             self.status.start()
         return self
 

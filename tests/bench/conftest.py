@@ -26,7 +26,7 @@ class FinishedCommand(NamedTuple):
 @pytest.fixture
 def command_line(monkeypatch, capsys) -> Callable[..., FinishedCommand]:
     """Runs `bench ...` in this process, and fails if it measures: that needs a separate process, `processes.Bench`."""
-    monkeypatch.setattr(conductor, "run_launch", lambda *_: pytest.fail("something was measured"))
+    monkeypatch.setattr(conductor, "run_launch", lambda *_, **__: pytest.fail("something was measured"))
 
     def run(*arguments: object) -> FinishedCommand:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])

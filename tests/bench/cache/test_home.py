@@ -33,7 +33,7 @@ def test_a_user_without_a_home_folder_is_asked_for_one(homeless, monkeypatch, tm
     assert "has no home folder" in " ".join(command_line("doctor").out.split()), "and everything else is shown"
     assert list(tmp_path.iterdir()) == [], "no folder of the name ~"
     monkeypatch.setenv("HEADTOHEAD_HOME", "~/models")
-    with pytest.raises(UserError, match="^~/models: this user has no home folder"):
+    with pytest.raises(UserError, match=r"^~/models: this user has no home folder"):
         get_home()
     monkeypatch.setenv("HEADTOHEAD_HOME", "models")
     assert get_home() == Path.cwd() / "models"
