@@ -50,8 +50,14 @@ RULES: dict[str, tuple[str, str]] = {
         "raise the quota, or use fewer --threads",
     ),
     "thermal-throttled": ("cores were slowed down because they were too hot", "cool the machine and measure again"),
-    "swapped": ("memory was swapped during rounds", "free memory, or use --isolated"),
-    "memory-near-limit": ("less than 5 % of the memory was available", "free memory, or use --isolated"),
+    "swapped": (
+        "memory was swapped during rounds",
+        "free memory, or measure one worker at a time: bench run --isolated",
+    ),
+    "memory-near-limit": (
+        "less than 5 % of the memory was available",
+        "free memory, or measure one worker at a time: bench run --isolated",
+    ),
     "on-battery": ("the machine ran on battery", "plug it in"),
     "governor": (
         "the CPU frequency governor is not `performance`",

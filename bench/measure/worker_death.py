@@ -32,7 +32,7 @@ SIGNAL_CAUSES = {
 #: What is behind an error, and what to do, by words of its message.
 ERROR_CAUSES = (
     # PyTorch, in a DataLoader's process or where it starts one.
-    (re.compile(r"signal: Bus error|out of shared memory|shared memory object|/dev/shm|file </torch_"), SHARED_MEMORY),
+    (re.compile(r"signal: Bus error|shared memory|/dev/shm|file </torch_"), SHARED_MEMORY),
     (
         re.compile(r"ModuleNotFoundError: No module named '[^']+'"),
         "install it into the environment of the worker, or leave out what needs it",
@@ -45,8 +45,9 @@ _ERROR_LINES = (
     re.compile(r"(?:E\s+)?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)(?::\s.*)?)"),
     re.compile(r"ERROR:?\s+(.*)"),
 )
-#: The name of pytest's own error when a test's file cannot be imported; the cause is in the output.
-_COLLECTING = "CollectError"
+#: Errors whose cause is in the output: pytest's when a test's file cannot be imported, and PyTorch's for an error in a
+#: process of its input pipeline.
+_WRAPPERS = re.compile(r"CollectError|\w+: Caught \w+ in DataLoader worker process")
 
 
 def explain_death(status: int, reason: str | None, lines: Sequence[str]) -> str:
@@ -57,7 +58,7 @@ def explain_death(status: int, reason: str | None, lines: Sequence[str]) -> str:
         reason: the error that the worker sent; None if it sent none.
         lines: its output.
     """
-    if reason is None or reason.startswith(_COLLECTING):
+    if reason is None or _WRAPPERS.match(reason):
         reason = (find_last_error(lines) if status >= 0 else None) or reason or describe_exit(status)
     # PyTorch raises this one from the error that names the signal.
     text = "\n".join([reason, *(lines if "exited unexpectedly" in reason else [])])

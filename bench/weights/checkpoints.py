@@ -108,7 +108,9 @@ def find_location(backbone: str, weights: str) -> str:
                 f"{found} is there, but its conversion needs PyTorch: {_make_install_command(BACKBONES[backbone])}"
             )
         return f"{found} (converted on first use)"
-    raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded; or give them with --checkpoint")
+    raise Unavailable(
+        f"not in {folder.parent} or {downloads}: would be downloaded; or give them with bench run --checkpoint"
+    )
 
 
 def _get_torch_hub_folder() -> Path:

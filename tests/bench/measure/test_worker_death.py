@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,20 @@ def test_step(benchmark):
 """
 
 
-def find_failure(folder: Path, target: str) -> Failure:
+#: PyTorch's input pipeline, and an interpreter with shared memory of its own, which takes root's rights.
+LOADER = """
+import torch
+from torch.utils.data import DataLoader
+
+def test_step(benchmark):
+    benchmark(lambda: list(DataLoader(torch.zeros(64, 1_000_000), batch_size=16, num_workers=1)))
+"""
+INTERPRETER = """#!/bin/sh
+exec unshare --mount sh -c 'mount -t tmpfs -o size=8m none /dev/shm && exec "$0" "$@"' {python} "$@"
+"""
+
+
+def find_failure(folder: Path, target: str, python: Path | None = None) -> Failure:
     """The failure of the worker of a test in `folder`."""
     files = folder / f"files of {target.replace('/', ' ')}"
     files.mkdir()
@@ -40,6 +56,7 @@ def find_failure(folder: Path, target: str) -> Failure:
         root=folder,
         repository=folder / "elsewhere",
         target=target,
+        python=python,
     )
     (outcome,) = conductor.run_launch([job], 0.01, random.Random(), Watcher()).outcomes
     assert outcome.failure
@@ -66,6 +83,19 @@ def test_real_workers_name_the_cause(tmp_path, monkeypatch):
     for failure in (missing, unknown, killed):
         assert "\x1b" not in failure.model_dump_json()
         assert str(tmp_path) not in failure.model_dump_json()
+
+
+@pytest.mark.slow
+def test_an_input_pipeline_with_8_mb_of_shared_memory_names_it(tmp_path):
+    pytest.importorskip("torch")
+    interpreter = tmp_path / "python"
+    interpreter.write_text(INTERPRETER.format(python=sys.executable))
+    interpreter.chmod(0o755)
+    if not shutil.which("unshare") or subprocess.run([interpreter, "-c", ""], capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    (tmp_path / "loader.py").write_text(LOADER)
+    failure = find_failure(tmp_path, "loader.py::test_step", interpreter)
+    assert failure.reason.endswith(f": {SHARED_MEMORY}")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +141,13 @@ def test_every_end_has_words(status, line):
             "RuntimeError: DataLoader worker (pid(s) 7) exited unexpectedly",
             ["RuntimeError: DataLoader worker (pid 7) is killed by signal: Bus error. It is possible"],
             f"RuntimeError: DataLoader worker (pid(s) 7) exited unexpectedly: {SHARED_MEMORY}",
+        ),
+        (
+            1,
+            "RuntimeError: Caught RuntimeError in DataLoader worker process 0.",
+            ["RuntimeError: unable to allocate shared memory(shm) for file </torch_3>: No space left on device (28)"],
+            "RuntimeError: unable to allocate shared memory(shm) for file </torch_3>: No space left on device (28): "
+            f"{SHARED_MEMORY}",
         ),
         (1, "ValueError: planted", ["ModuleNotFoundError: No module named 'optional'"], "ValueError: planted"),
     ],
