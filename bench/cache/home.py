@@ -25,7 +25,7 @@ def get_home() -> Path:
             home = expand_user(platformdirs.user_cache_path("head-to-head"))
         except RuntimeError:  # a newer version; an older one returns a path that begins with ~
             raise _make_homeless_error(Path("~/.cache")) from None
-    check_utf8(home, "HEADTOHEAD_HOME")
+    check_utf8(home, "set HEADTOHEAD_HOME to another folder")
     return home
 
 
@@ -45,11 +45,11 @@ def _make_homeless_error(path: Path) -> UserError:
     return UserError(f"{path}: this user has no home folder: set HEADTOHEAD_HOME, or HOME, to a folder")
 
 
-def check_utf8(path: Path, variable: str) -> None:
+def check_utf8(path: Path, remedy: str) -> None:
     """Check that a path is UTF-8: it goes into JSON files, and to libraries that take no other bytes.
 
     Args:
-        variable: the environment variable or the option that sets it.
+        remedy: what to do if it is not.
 
     Raises:
         UserError: it is not.
@@ -58,4 +58,4 @@ def check_utf8(path: Path, variable: str) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         shown = str(path).encode(errors="replace").decode()
-        raise UserError(f"the path {shown} is not UTF-8: set {variable} to another folder") from None
+        raise UserError(f"the path {shown} is not UTF-8: {remedy}") from None

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import backends
 from bench.cli.option_groups import DataFolder
+from bench.cli.system_errors import describe_system_error
 from bench.errors import UserError
 
 
@@ -88,5 +89,6 @@ def _format_state(problem: str | None) -> str:
 def _find_location(find: Callable[..., str], *names: object) -> str:
     try:
         return escape(find(*names))
-    except UserError as error:
-        return f"[yellow]missing: {escape(str(error))}[/]"
+    except (UserError, OSError) as error:
+        line = describe_system_error(error) if isinstance(error, OSError) else error
+        return f"[yellow]missing: {escape(str(line or error))}[/]"

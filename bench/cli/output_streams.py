@@ -51,6 +51,10 @@ def _substitute_character(character: str) -> str:
     return SUBSTITUTES.get(character, "?")
 
 
+#: The number of stderr.
+LAST_STANDARD_DESCRIPTOR = 2
+
+
 class Descriptor(io.FileIO):
     """A file descriptor that takes everything. After a write has failed, it writes nowhere.
 
@@ -80,6 +84,7 @@ def secure() -> list[Descriptor]:
     full disk; returns their descriptors. A stream that is not the process' own stays.
     """
     codecs.register_error(SUBSTITUTE, substitute)
+    _open_standard_descriptors()
     descriptors = []
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
@@ -96,3 +101,10 @@ def secure() -> list[Descriptor]:
             setattr(sys, name, secured)
             descriptors.append(descriptor)
     return descriptors
+
+
+def _open_standard_descriptors() -> None:
+    """Open those of stdin, stdout and stderr that are closed, so that no socket or file gets one of their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_DESCRIPTOR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from bench.measure.scratch_folder import make_no_folder_error
+
 #: The ways out, by the error's number.
 REMEDIES = {
     errno.EACCES: "choose another place, or ask for access",
@@ -20,6 +22,8 @@ REMEDIES = {
     errno.ENOMEM: "free memory",
     errno.EAGAIN: "end other programs, or raise the limit of processes (ulimit -u)",
 }
+#: How Python says that none of the folders for temporary files can be written.
+NO_TEMPORARY_FOLDER = "usable temporary directory"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -30,6 +34,8 @@ def describe_system_error(error: OSError) -> str | None:
         place = place.decode(errors="replace")
     if error.errno in FULL_DISK:
         return f"the disk is full: {place} could not be written: free some space"
+    if error.errno == errno.ENOENT and NO_TEMPORARY_FOLDER in (error.strerror or ""):
+        return str(make_no_folder_error(error))
     if error.errno not in REMEDIES:
         return None
     return f"cannot use {place}: {error.strerror}: {REMEDIES[error.errno]}"

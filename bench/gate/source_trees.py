@@ -15,6 +15,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cache.home import check_utf8
 from bench.errors import UserError
 from bench.machine.git import run_git
 from bench.records.digest import compute_digest
@@ -66,6 +67,7 @@ def find_repository(folder: Path) -> Path:
         state = rest.split(" ", 2)[1] if kind in ("1", "2") else ""
         if state.startswith("S") and state != "S...":
             raise UserError(f"submodule {line.rsplit(' ', 1)[-1]} is dirty: commit or reset it")
+    check_utf8(Path(top), "move the repository")
     return Path(top)
 
 

@@ -27,7 +27,8 @@ def run_git(
         cwd=folder,
         env={**os.environ, **(variables or {})},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # as in paths of this process
         check=False,
     )
     if done.returncode:
@@ -41,7 +42,14 @@ def try_git(folder: Path, *arguments: str, timeout: float | None = TIMEOUT_SECON
     try:
         # Without optional locks, `git status` does not write the index, which another process may be using.
         command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=timeout,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

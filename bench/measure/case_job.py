@@ -43,7 +43,7 @@ def make_case_job(
     Args:
         data: the file that `write_images` wrote.
     """
-    check_utf8(prepared.checkpoint.folder, "--checkpoint")
+    check_utf8(prepared.checkpoint.folder, "move the checkpoint")
     case = format_case_id(prepared, backend, variant)
     own = folder / case
     own.mkdir()

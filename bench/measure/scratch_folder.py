@@ -25,10 +25,15 @@ def make_scratch_folder(within: Path | None = None) -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=within, ignore_cleanup_errors=True)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"no temporary folder can be written ({reason}): free space there, or set TMPDIR to a folder of yours"
-        ) from None
+        raise make_no_folder_error(error) from None
     with folder as name:
-        check_utf8(Path(name), "TMPDIR")
+        check_utf8(Path(name), "set TMPDIR to another folder")
         yield Path(name)
+
+
+def make_no_folder_error(error: OSError) -> UserError:
+    """Make the error for temporary files that cannot be written, from the system's."""
+    reason = error.strerror or error
+    return UserError(
+        f"no temporary folder can be written ({reason}): free space there, or set TMPDIR to a folder of yours"
+    )

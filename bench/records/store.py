@@ -231,8 +231,11 @@ def _attempt(action: Callable[[], Result], path: Path, finished_in: Path | None)
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            rest = f"; what is finished lies in {finished_in}" if finished_in else ""
-            raise UserError(f"the disk is full: {path} could not be written{rest}") from error
+            if finished_in:
+                raise UserError(
+                    f"the disk is full: {path} could not be written; what is finished lies in {finished_in}"
+                ) from error
+            raise UserError(f"the disk is full: {path} could not be written: free some space") from error
         raise UserError(
             f"cannot write {path}: {error.strerror or error}: choose a folder that can be written"
         ) from error

@@ -142,7 +142,7 @@ class _SweepLaunch:
         return [self._make_job(backend, data) for backend in chosen]
 
     def _make_job(self, backend: str, data: Path) -> SweepJob:
-        check_utf8(self.first.checkpoint.folder, "--checkpoint")
+        check_utf8(self.first.checkpoint.folder, "move the checkpoint")
         to_fine_tune = {one.number for one, other in self.missing if other == backend}
         folder = self.folder / backend
         folder.mkdir()

@@ -76,7 +76,7 @@ def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseli
         raise UserError(f"{folder} is not in a git repository, which --history needs")
     contents = [try_git(folder, "show", f"{commit}:./{path.name}", timeout=None) for commit in commits.split()]
     seen = set()
-    for text in [*contents, path.read_text() if path.is_file() else None]:
+    for text in [*contents, path.read_text(encoding="utf-8") if path.is_file() else None]:
         if text is None or text.strip() in seen:
             continue
         seen.add(text.strip())

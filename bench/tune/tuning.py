@@ -17,6 +17,7 @@ from backends.knobs import NEEDS, get_default
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
 from bench.analysis.statistics import Interval
+from bench.errors import UserError
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
@@ -119,7 +120,7 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
                     all_proven = all_proven and _is_proven(tuned.proof)
                     console.print(_build_table(tuned))
                     console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
-                    console.print(_save(tuned), soft_wrap=True, markup=False)
+                    console.print(_save_or_warn(tuned), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
             return 130
     return 0 if all_proven else 1
@@ -288,6 +289,14 @@ def _build_table(tuned: TunedVariant) -> Table:
         default = get_default(tuned.backend, knob)
         table.add_row(knob, default, tuned.knobs.get(knob, default))
     return table
+
+
+def _save_or_warn(tuned: TunedVariant) -> str:
+    """Save the tuned variant; returns a line, which is a warning if it cannot be saved: its figures are printed."""
+    try:
+        return _save(tuned)
+    except UserError as error:
+        return f"warning: {error}: the result is not saved"
 
 
 def _save(tuned: TunedVariant) -> str:

@@ -161,3 +161,46 @@ def test_what_the_system_refuses_is_one_line(command_line, monkeypatch, temporar
     assert refusal.status == (2 if line else 70)
     assert refusal.err.count("\n") == 1
     assert line is None or refusal.err == f"bench: {line}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root gives up its rights as Linux lets it")
+def test_a_folder_above_that_cannot_be_read_is_one_line(command_line, tmp_path, monkeypatch):
+    private = tmp_path / "private"
+    private.mkdir()
+    commands = [("show", "--results", private / "r"), ("baseline", "list", "--results", private / "r"), ("doctor",)]
+    monkeypatch.setenv("TORCH_HOME", str(private / "torch"))
+    for command in commands:  # imports what they need, which another user may not read
+        command_line(*command)
+    root = os.geteuid() == 0
+    private.chmod(0)
+    if root:
+        os.seteuid(65534)
+    try:
+        ended = [command_line(*command) for command in commands]
+    finally:
+        if root:
+            os.seteuid(0)
+        private.chmod(0o700)
+    assert [one.status for one in ended] == [2, 2, 0]
+    for one in ended[:2]:
+        assert one.err.startswith(f"bench: cannot use {private}/r")
+        assert one.err.endswith(": Permission denied: choose another place, or ask for access\n")
+        assert one.err.count("\n") == 1
+    assert "Permission denied" in " ".join(ended[2].out.split())
+
+
+def test_closed_standard_descriptors_are_opened(tmp_path):
+    """Otherwise the socket of a worker would get one of their numbers."""
+    code = (
+        "import os; from bench.cli import output_streams; output_streams.secure(); "
+        f"number = os.open({str(tmp_path / 'file')!r}, os.O_WRONLY | os.O_CREAT); os.write(number, b'%d' % number)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = f'exec {sys.executable} -c "{code}" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", command], env=environment, timeout=60).returncode == 0
+    assert (tmp_path / "file").read_text() == "3"
+
+
+def test_no_folder_for_temporary_files_is_one_line():
+    error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/var/tmp']")
+    assert describe_system_error(error).startswith("no temporary folder can be written (No usable temporary directory")
