@@ -51,11 +51,11 @@ def build_baseline(name: str, run: Path, request: Mapping[str, Any], branch: str
         if record.failure is None and record.pipeline:
             by_case.setdefault(record.case, []).append(record)
     if not by_case:
-        raise UserError(f"run {run.name} has no finished launch: choose another with --run")
+        raise UserError(f"run {run.name} has no finished launch: resume it, or choose another run")
     if (least := min(len(launches) for launches in by_case.values())) < fewest:
         raise UserError(
             f"a baseline needs {fewest} launches of every case, and run {run.name} has a case with {least}: "
-            f"measure with --launches {fewest} or more, or --suite standard"
+            f"measure with bench run --launches {fewest} or more, or bench run --suite standard"
         )
     about: Mapping[str, Any] = records[0].about
     git = about.get("git") or {}

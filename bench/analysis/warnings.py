@@ -51,8 +51,14 @@ RULES: dict[str, tuple[str, str]] = {
         "raise the quota, or use fewer --threads",
     ),
     "thermal-throttled": ("cores were slowed down because they were too hot", "cool the machine and measure again"),
-    "swapped": ("memory was swapped during rounds", "free memory, or use bench run --isolated"),
-    "memory-near-limit": ("less than 5 % of the memory was available", "free memory, or use bench run --isolated"),
+    "swapped": (
+        "memory was swapped during rounds",
+        "free memory, or measure one worker at a time: bench run --isolated",
+    ),
+    "memory-near-limit": (
+        "less than 5 % of the memory was available",
+        "free memory, or measure one worker at a time: bench run --isolated",
+    ),
     "on-battery": ("the machine ran on battery", "plug it in"),
     "governor": (
         "the CPU frequency governor is not `performance`",
@@ -276,7 +282,11 @@ def _check_machine(around: Conditions | None) -> Evidence:
         yield "thermal-throttled", f"{around.thermal_throttled} times"
     if around.swapped is not None and around.swapped > MAX_SWAPPED:
         yield "swapped", f"{around.swapped / MB:,.0f} MB were swapped"
-    if around.memory_available < MIN_MEMORY_LEFT * around.memory_limit:
+    if (
+        around.memory_available is not None
+        and around.memory_limit is not None
+        and around.memory_available < MIN_MEMORY_LEFT * around.memory_limit
+    ):
         yield (
             "memory-near-limit",
             f"{around.memory_available / MB:,.0f} of {around.memory_limit / MB:,.0f} MB were available",

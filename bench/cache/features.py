@@ -23,12 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backends.task import Task, Variant
+from bench.cache.file_lock import lock_file
 from bench.cache.home import get_home
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes that need the same entry both compute it
-    fcntl = None  # type: ignore[assignment]
 
 FOLDER = "features"
 ENDING, UNFINISHED, LOCK = ".safetensors", ".part", ".lock"
@@ -224,9 +220,9 @@ def _hold_lock(path: Path, on_wait: Callable[[], object] | None) -> Iterator[Non
         OSError: the lock cannot be made; or another process holds it, and there is no `on_wait`.
     """
     with path.open("w") as file:
-        while fcntl is not None:
+        while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(file.fileno(), wait=False)  # without locks, two processes that need an entry both compute it
                 break
             except BlockingIOError:
                 if on_wait is None:

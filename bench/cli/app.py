@@ -1,12 +1,10 @@
-"""The application `bench`: all its commands, and `main`, which runs it and turns a user's mistake into one line."""
+"""The application `bench`: all its commands, and what turns a user's mistake into one line."""
 
 from __future__ import annotations
 
 import difflib
-import errno
-import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import (
@@ -21,6 +19,7 @@ from bench.cli.baseline import baseline
 from bench.cli.cache import cache
 from bench.cli.completion import completion
 from bench.cli.doctor import doctor
+from bench.cli.entry_point import main as main  # the name that scripts of earlier installations start
 from bench.cli.explain import explain
 from bench.cli.gate import gate
 from bench.cli.gate_selftest import gate_selftest
@@ -33,9 +32,11 @@ from bench.cli.run import run
 from bench.cli.selftest import selftest
 from bench.cli.show import show
 from bench.cli.sweep import sweep
+from bench.cli.system_errors import describe_system_error
 from bench.cli.trend import trend
 from bench.cli.tune import tune
 from bench.errors import UserError, make_unknown_error
+from bench.records.plain_text import strip_escapes
 
 DISTRIBUTION = "head-to-head"
 #: The options of `bench` itself, below all commands on its help page.
@@ -86,28 +87,24 @@ for flag, text in (("--help", "Show this page."), ("--version", "Show the versio
     app[flag].group, app[flag].help = GENERAL_OPTIONS, text
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr and exit status 2."""
-    # SIGTERM stops workers as Ctrl-C does: a background job ignores SIGINT.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run a command; returns its exit status. A mistake of the user is one line on stderr, and exit status 2."""
     try:
-        status = app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_value")
+        status = app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as error:
-        status = _refuse(describe_error(error))
+        return _refuse(describe_error(error))
     except UserError as error:
-        status = _refuse(str(error))
+        return _refuse(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if (line := describe_system_error(error)) is None:
             raise
-        status = _refuse(f"the disk is full: {error.filename or 'a file'} could not be written: free some space")
-    except KeyboardInterrupt:
-        print("bench: stopped", file=sys.stderr)
-        status = 130
-    sys.exit(status if isinstance(status, int) else 0)
+        return _refuse(line)
+    return status if isinstance(status, int) else 0
 
 
 def _refuse(message: str) -> int:
-    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    # Other programs' messages, as of git and pip, may be coloured.
+    print(f"bench: {' '.join(strip_escapes(message).split())}", file=sys.stderr)
     return 2
 
 

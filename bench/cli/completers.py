@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import backends
 from backends.backbones import BACKBONES
 from backends.knob_table import KNOBS
+from bench.cache.home import expand_user
 
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
@@ -139,4 +140,4 @@ def _get_typed_values(context: CompletionContext, option: str) -> tuple[str, ...
 
 
 def _get_results_folder(context: CompletionContext) -> Path:
-    return Path(next(iter(_get_typed_values(context, "--results")), "results")).expanduser()
+    return expand_user(Path(next(iter(_get_typed_values(context, "--results")), "results")))

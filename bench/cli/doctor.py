@@ -12,6 +12,7 @@ from rich.table import Table
 
 import backends
 from bench.cli.option_groups import DataFolder
+from bench.cli.system_errors import describe_system_error
 from bench.errors import UserError
 
 
@@ -26,12 +27,10 @@ def doctor(*, data: DataFolder = DataFolder()) -> None:
 def show_machine(data_dir: Path | None) -> None:
     """Print a table; nothing is downloaded."""
     from bench import data
-    from bench.cache import features
     from bench.cache.home import get_home
     from bench.machine import gpu
     from bench.machine.environment import count_usable_cores, describe_cpu, list_packages
     from bench.plan.task_table import TASKS
-    from bench.records.units import MB
     from bench.weights import checkpoints
 
     console = Console()
@@ -49,9 +48,8 @@ def show_machine(data_dir: Path | None) -> None:
     table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
     for what, problem in _list_knob_needs(len(gpu.list_visible(gpus, os.environ))):
         table.add_row(what, _format_state(problem))
-    table.add_row("home", f"{get_home()} (HEADTOHEAD_HOME)")
-    entry_sizes = [entry.size for entry in features.list_entries()]
-    table.add_row("cached features", f"{len(entry_sizes)}, {sum(entry_sizes) / MB:,.0f} MB in {features.get_folder()}")
+    table.add_row("home", _find_location(lambda: f"{get_home()} (HEADTOHEAD_HOME)"))
+    table.add_row("cached features", _find_location(_describe_cache))
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
         table.add_row(f"data {name}", _find_location(data.find_location, name, data_dir))
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
@@ -76,12 +74,21 @@ def _list_knob_needs(gpus: int) -> Iterator[tuple[str, str | None]]:
             yield what, find_problem("cpu")
 
 
+def _describe_cache() -> str:
+    from bench.cache import features
+    from bench.records.units import MB
+
+    sizes = [entry.size for entry in features.list_entries()]
+    return f"{len(sizes)}, {sum(sizes) / MB:,.0f} MB in {features.get_folder()}"
+
+
 def _format_state(problem: str | None) -> str:
     return f"[yellow]missing: {problem}[/]" if problem else "ready"
 
 
 def _find_location(find: Callable[..., str], *names: object) -> str:
     try:
-        return find(*names)
-    except UserError as error:
-        return f"[yellow]missing: {escape(str(error))}[/]"
+        return escape(find(*names))
+    except (UserError, OSError) as error:
+        line = describe_system_error(error) if isinstance(error, OSError) else error
+        return f"[yellow]missing: {escape(str(line or error))}[/]"

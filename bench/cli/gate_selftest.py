@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import EFFORT, WaitOption, make_number_parameter
+from bench.cli.option_groups import EFFORT, DataOptions, WaitOption, make_number_parameter
 
 
 def gate_selftest(
@@ -16,6 +16,7 @@ def gate_selftest(
         make_number_parameter(0.01, float),
         Parameter(group=EFFORT, help="Time limit in hours; without one it takes about 1.5."),
     ] = None,
+    data: DataOptions = DataOptions(),
     effort: WaitOption = WaitOption(),
 ) -> int:
     """Measure how often the gate is right on this machine.
@@ -24,4 +25,4 @@ def gate_selftest(
     """
     from bench.gate.error_rate_run import measure_error_rates
 
-    return measure_error_rates(hours, effort.wait)
+    return measure_error_rates(hours, effort.wait, data.data_dir, data.checkpoint)

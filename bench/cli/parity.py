@@ -42,8 +42,14 @@ def prove(request: Request) -> int:
     plan = make_plan(request)
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True
-    with Progress(console, plan) as progress:
-        proven = [records for _, records in run_proofs(plan, progress)]
+    proven = []
+    stopped: KeyboardInterrupt | None = None
+    try:
+        with Progress(console, plan) as progress:
+            for _, records in run_proofs(plan, progress):
+                proven.append(records)
+    except KeyboardInterrupt as interrupt:  # what is proven is shown
+        stopped = interrupt
     for records in proven:
         for task in group_by_task(records):
             console.print(render_table(build_parity_table(task)))
@@ -51,4 +57,6 @@ def prove(request: Request) -> int:
             all_proven = all_proven and record.failure is None and record.proof is not None and record.proof.comparable
             if record.failure:
                 console.print(f"{record.case} died: {record.failure.reason}", style="red", markup=False)
+    if stopped:
+        raise stopped
     return 0 if all_proven else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,11 +29,13 @@ from bench.cli.option_groups import (
     make_number_parameter,
     make_request,
 )
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
     from bench.plan.request import Request
     from bench.records.record import Record
+    from bench.report.exporters import Report
 
 
 @Parameter(name="*", group=EFFORT)
@@ -108,6 +109,7 @@ def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: st
             request = replace(resume.read_request(run), results=request.results)
             plan = resume.plan_remaining(run, request, describe_environment())
             about = describe_environment(plan.default.threads, say)
+            store.check_writable(run / store.RECORDS / "record")
             for problem in store.read_records(run)[1]:
                 console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
             about["run"] = plan.done[0].about["run"] if plan.done else _describe_run(plan, about)
@@ -116,16 +118,16 @@ def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: st
 
 def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any], strict: bool) -> int:
     from bench.analysis import warnings
+    from bench.measure import resume
     from bench.measure.progress import Progress
     from bench.measure.run import measure_launches
-    from bench.records import store
     from bench.report import exporters
     from bench.report.tables import build_tables
     from bench.report.terminal import print_missing, print_tables
 
     _print_plan(console, plan)
     records: list[Record] = list(plan.done)
-    stopped = False
+    stopped: KeyboardInterrupt | UserError | None = None
     began = time.monotonic()
 
     def is_enough(of_task: Sequence[Record]) -> bool:
@@ -136,23 +138,40 @@ def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any], str
         with Progress(console, plan) as progress:
             for launch in measure_launches(plan, run, about, progress, is_enough):
                 records += launch
-    except KeyboardInterrupt:
-        stopped = True
+    except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
+        stopped = error
     if records:
         # In the order of `store.read_records`.
         records = warnings.add_run_warnings(sorted(records, key=lambda record: (record.case, record.launch)))
-        for record in records:
-            store.write_record(run, record)
         report = exporters.Report(records, build_tables(records, plan.relative_to, plan.skipped, plan.banner))
-        exporters.write_report(run, report)
+        _write_files(console, run, report)
         print_tables(report, console)
     print_missing(console, plan.banner, {})
     if stopped:
         done = f"{len(records)} finished launches are kept in {run}" if records else "nothing had finished"
-        console.print(f"Stopped: {done}. Resume with: bench run --resume {run.name}", style="red", markup=False)
+        console.print(f"Stopped: {done}. Resume with:", style="red", markup=False, soft_wrap=True)
+        command = resume.format_command("run", run)
+        console.print(command, markup=False, highlight=False, soft_wrap=True)
+        if isinstance(stopped, UserError):
+            raise stopped
         return 130
     console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return _choose_exit_status(console, records, strict)
+
+
+def _write_files(console: Console, run: Path, report: Report) -> None:
+    """Write the records with the warnings of the run, and the report; a file that cannot be written is a line."""
+    from bench.records import store
+    from bench.report import exporters
+
+    try:
+        try:
+            for record in report.records:
+                store.write_record(run, record)
+        finally:
+            exporters.write_report(run, report)
+    except UserError as error:
+        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _is_too_wide(plan: Plan, records: Sequence[Record]) -> bool:
@@ -175,20 +194,21 @@ def _choose_exit_status(console: Console, records: Sequence[Record], strict: boo
 def _describe_run(plan: Plan, about: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the run for its records: the command, the suite, the tuned variants and where data came from."""
     from bench.machine.environment import make_fingerprint
+    from bench.records.private_paths import shorten_all, shorten_command, shorten_source
 
     versions = make_fingerprint(about)["versions"]
     return {
-        "command": shlex.join(sys.argv[1:]),
+        "command": shorten_command(sys.argv[1:]),
         "suite": plan.suite.model_dump(mode="json"),
-        "skipped": plan.skipped,
-        "banner": plan.banner,
+        "skipped": shorten_all(plan.skipped),
+        "banner": shorten_all(plan.banner),
         "relative_to": plan.relative_to,
         "interleaved": not plan.isolated,
         "until": plan.until,
         "threads": plan.default.threads,
         "tuned": {f"{backend} {task}": found.describe(versions) for (backend, task), found in plan.tuned.items()},
-        "checkpoints": {task.task.name: task.checkpoint.source for task in plan.tasks},
-        "datasets": {task.task.name: task.dataset.source for task in plan.tasks},
+        "checkpoints": {task.task.name: shorten_source(task.checkpoint.source) for task in plan.tasks},
+        "datasets": {task.task.name: shorten_source(task.dataset.source) for task in plan.tasks},
     }
 
 

@@ -50,11 +50,14 @@ def check_harness(backend: str | None, wait: bool) -> int:
 
     table = Table("check", "measured", "required", "verdict", title=f"Self-test with {name}", title_justify="left")
     all_passed = True
-    with hold_lock("bench selftest", wait, say):
-        for finding in run_checks(name, say):
-            say(f"{finding.name}: {finding.measured}")
-            verdict = "[green]passed[/]" if finding.passed else "[bold red]FAILED[/]"
-            table.add_row(finding.name, finding.measured, finding.required, verdict)
-            all_passed = all_passed and finding.passed
-    console.print(table)
+    try:
+        with hold_lock("bench selftest", wait, say):
+            for finding in run_checks(name, say):
+                say(f"{finding.name}: {finding.measured}")
+                verdict = "[green]passed[/]" if finding.passed else "[bold red]FAILED[/]"
+                table.add_row(finding.name, finding.measured, finding.required, verdict)
+                all_passed = all_passed and finding.passed
+    finally:  # the checks that were made are shown, whatever ended the others
+        if table.rows:
+            console.print(table)
     return 0 if all_passed else 1

@@ -129,7 +129,9 @@ def _read_requirements(root: Path) -> list[str]:
 def _run(command: list[str]) -> str:
     """What the command prints; a failure is a `UserError` with its last line."""
     environment = select_variables(os.environ)  # pip runs git, and a hook's index is not for that
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise UserError(f"the base's environment cannot be made ({last}): make one and give it as --base-env")

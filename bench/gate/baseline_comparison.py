@@ -30,18 +30,24 @@ from bench.plan.suite import Suite
 from bench.records import baseline, store
 from bench.records.baseline import ALLOWABLE_DIFFERENCES, Baseline
 from bench.records.launch_figures import format_case_name
+from bench.records.private_paths import shorten_all
 from bench.records.record import Record
 
 
 def compare_with_baseline(
-    options: GateOptions, margins: Mapping[str, float], request: Request, say: gate_report.PrintLine
-) -> tuple[list[Judgement], dict[str, object], list[str]]:
-    """Measure and judge; return the verdicts, the facts about the comparison for the JSON file, and notes for people.
+    options: GateOptions,
+    margins: Mapping[str, float],
+    request: Request,
+    judgements: list[Judgement],
+    say: gate_report.PrintLine,
+) -> tuple[dict[str, object], list[str]]:
+    """Measure and judge; return the facts about the comparison for the JSON file, and notes for people.
 
     Args:
         options: the options of the gate.
         margins: by metric.
         request: its backends and tasks select cases of the baseline; its paths, device and threads are used.
+        judgements: the verdicts are added to it.
         say: called with each line of progress.
 
     Raises:
@@ -63,15 +69,17 @@ def compare_with_baseline(
     )
     run = store.create_run(options.results, f"{chosen.suite.name}-gate", datetime.now(UTC))
     resume.write_request(run, replace(now, suite=chosen.suite.name))
-    judgements = _measure_until_decided(options, margins, chosen, cases, run, about)
-    say(f"The launches are kept in {run}")
+    try:
+        judgements += _measure_until_decided(options, margins, chosen, cases, run, about)
+    finally:
+        say(f"The launches are kept in {run}")
     details: dict[str, object] = {
         "baseline": base.name,
         "run": base.run,
         "revision": base.revision,
         "allowed": list(options.allow),
     }
-    return judgements, details, notes
+    return details, notes
 
 
 def _select_cases(base: Baseline, request: Request) -> tuple[Request, dict[str, baseline.BaselineCase]]:
@@ -168,7 +176,7 @@ def _measure_until_decided(
     Raises:
         UserError: a worker died.
     """
-    about["run"] = {"suite": chosen.suite.model_dump(mode="json"), "skipped": chosen.skipped}
+    about["run"] = {"suite": chosen.suite.model_dump(mode="json"), "skipped": shorten_all(chosen.skipped)}
     start = time.monotonic()
     records: list[Record] = []
 
@@ -199,9 +207,15 @@ def _measure_until_decided(
             console.print(gate_report.format_progress(one), highlight=False, markup=False, soft_wrap=True)
         return time_is_over or all(one.verdict is not Verdict.OPEN for one in found)
 
+    def keep(record: Record) -> None:
+        try:
+            store.write_record(run, record)
+        except UserError as error:
+            console.print(f"warning: {error}", highlight=False, markup=False, soft_wrap=True)
+
     console = Console(stderr=True)
     with Progress(console, chosen) as progress:
-        for launch in measure_launches(chosen, run, about, progress, enough):
+        for launch in measure_launches(chosen, run, about, progress, enough, keep):
             records += launch
     return [
         one

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from bench.gate.planted_changes import PlantedChange
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.machine.environment import PROJECT
 from bench.measure.machine_lock import hold_lock
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import make_plan
 from bench.plan.request import Request
@@ -51,7 +51,7 @@ class TimeBudget:
         return self.seconds is not None and time.monotonic() - self.began > share * self.seconds
 
 
-def measure_error_rates(hours: float | None, wait: bool) -> int:
+def measure_error_rates(hours: float | None, wait: bool, data_dir: Path | None, checkpoint: Path | None) -> int:
     """Print the gate's error rates on this machine, and its verdicts on planted changes.
 
     The exit status is 0; 1 if the gate missed a planted change.
@@ -59,6 +59,7 @@ def measure_error_rates(hours: float | None, wait: bool) -> int:
     Args:
         hours: time limit; pairs of the revision with itself are measured first. None for no limit.
         wait: wait for another measurement on this machine to end.
+        data_dir, checkpoint: where images and weights are; None for the home, or a download.
 
     Raises:
         UserError: this is no git repository, a worker died, or the time is too short for one gate.
@@ -69,10 +70,10 @@ def measure_error_rates(hours: float | None, wait: bool) -> int:
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
     budget = TimeBudget(None if hours is None else hours * 3600)
-    with hold_lock("bench gate-selftest", wait, say), tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        scratch = Path(name)
+    request = Request(suite=SUITE, backends=(BACKEND,), data_dir=data_dir, checkpoint=checkpoint)
+    with hold_lock("bench gate-selftest", wait, say), make_scratch_folder() as scratch:
         top = source_trees.find_repository(PROJECT)
-        unchanged = list(_measure_unchanged(top, scratch / "itself", budget, say))
+        unchanged = list(_measure_unchanged(request, top, scratch / "itself", budget, say))
         if len(unchanged) < DECISION_POINTS[0]:
             raise UserError(
                 f"{len(unchanged)} launch pairs in that time, and a gate needs {DECISION_POINTS[0]}: give more --hours"
@@ -85,7 +86,7 @@ def measure_error_rates(hours: float | None, wait: bool) -> int:
         }
         pair_seconds = statistics.median(pair.seconds for pair in unchanged[1:])
         console.print(_build_rate_table(log_ratios, shifts, pair_seconds, say))
-        verdicts = list(_judge_planted_changes(top, scratch, step, budget, say))
+        verdicts = list(_judge_planted_changes(request, top, scratch, step, budget, say))
     table = Table("planted change (a real commit)", "verdict", "launch pairs", "minutes", title_justify="left")
     for change, judgement in verdicts:
         line = gate_report.format_lines(judgement, resolve_margins(()))[0].partition(": ")[2]
@@ -98,11 +99,11 @@ def measure_error_rates(hours: float | None, wait: bool) -> int:
 
 
 def _measure_unchanged(
-    top: Path, scratch: Path, budget: TimeBudget, say: gate_report.PrintLine
+    request: Request, top: Path, scratch: Path, budget: TimeBudget, say: gate_report.PrintLine
 ) -> Iterator[LaunchPair]:
     """Measure launch pairs of the working tree with itself."""
     say("The revision with itself")
-    for number, pair in enumerate(_measure_pairs(top, None, scratch, BACKEND, say), start=1):
+    for number, pair in enumerate(_measure_pairs(request, top, None, scratch, say), start=1):
         yield pair
         say(f"  pair {number} of {MAX_PAIRS}, {pair.seconds:.0f} s")
         if number == MAX_PAIRS or budget.is_spent(UNCHANGED_SHARE):
@@ -110,7 +111,7 @@ def _measure_unchanged(
 
 
 def _judge_planted_changes(
-    top: Path, scratch: Path, step: float, budget: TimeBudget, say: gate_report.PrintLine
+    request: Request, top: Path, scratch: Path, step: float, budget: TimeBudget, say: gate_report.PrintLine
 ) -> Iterator[tuple[PlantedChange, Judgement]]:
     """Run a gate on each planted change."""
     for number, change in enumerate(
@@ -122,21 +123,26 @@ def _judge_planted_changes(
         say(change.name)
         clone = scratch / f"clone{number}"
         base = planted_changes.commit_change(change, top, clone, step)
-        pairs = _measure_pairs(clone, base, scratch / f"arms{number}", change.backend, say)
+        of_backend = replace(request, backends=(change.backend,))
+        pairs = _measure_pairs(of_backend, clone, base, scratch / f"arms{number}", say)
         yield change, measure_until_verdict(pairs, change.name, resolve_margins(()), 1, ALPHA, None, say)
 
 
 def _measure_pairs(
-    top: Path, base: str | None, scratch: Path, backend: str, say: gate_report.PrintLine
+    request: Request, top: Path, base: str | None, scratch: Path, say: gate_report.PrintLine
 ) -> Iterator[LaunchPair]:
-    """Measure launch pairs of the working tree of `top`, compared with the commit `base` (None for itself)."""
+    """Measure launch pairs of the working tree of `top`, compared with the commit `base` (None for itself).
+
+    Args:
+        request: of one task and one backend.
+    """
     scratch.mkdir()
     source_trees.check_out(top, base, scratch)
     arms = {arm: SourceTree(scratch / arm, Path(sys.executable), arm) for arm in (BASE, HEAD)}
     for source in arms.values():
         source_trees.compile_byte_code(source)
-    plan = make_plan(Request(suite=SUITE, backends=(backend,)))
-    return measure_pairs(TrainingCase(plan, plan.tasks[0], backend), arms, SilentProgress(say))
+    plan = make_plan(request)
+    return measure_pairs(TrainingCase(plan, plan.tasks[0], plan.backends[0]), arms, SilentProgress(say))
 
 
 def _list_log_ratios(pairs: Sequence[LaunchPair]) -> list[dict[str, float]]:

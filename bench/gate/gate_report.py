@@ -165,34 +165,47 @@ def format_junit(judgements: Sequence[Judgement]) -> str:
 
 
 def check_writable(files: ReportFiles) -> None:
-    """Check before the gate, which takes minutes, that the files can be written.
+    """Check before the gate, which takes minutes, that the files and a job's summary can be written.
 
     Raises:
-        UserError: a folder does not exist or is not writable.
+        UserError: a folder does not exist or is not writable, or the disk is full.
     """
     for path in (files.json, files.markdown, files.junit):
-        if path and not os.access(path.absolute().parent, os.W_OK):
-            raise UserError(f"cannot write {path}: choose a folder that exists and can be written")
+        if path:
+            store.check_writable(path)
+    if summary := _find_summary():
+        try:
+            store.check_writable(summary)
+            if summary.exists():
+                store.append_text(summary, "")
+        except UserError as error:
+            raise UserError(f"$GITHUB_STEP_SUMMARY: {error}, or unset it") from None
 
 
-def write_files(files: ReportFiles, comparison: Comparison, judgements: Sequence[Judgement]) -> None:
+def write_files(files: ReportFiles, comparison: Comparison, judgements: Sequence[Judgement]) -> list[str]:
     """Write the requested files, and in a job on GitHub the job's summary.
 
-    Raises:
-        UserError: a file cannot be written.
+    Returns a line for each one that cannot be written. The others are written, and the verdict stands.
     """
-    if files.json:
-        store.write_text(files.json, format_json(comparison, judgements))
-    if files.markdown:
-        store.write_text(files.markdown, format_markdown(comparison, judgements))
-    if files.junit:
-        store.write_text(files.junit, format_junit(judgements))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+    problems = []
+    for path, write, text in (
+        (files.json, store.write_text, format_json(comparison, judgements)),
+        (files.markdown, store.write_text, format_markdown(comparison, judgements)),
+        (files.junit, store.write_text, format_junit(judgements)),
+        (_find_summary(), store.append_text, format_markdown(comparison, judgements)),
+    ):
         try:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(format_markdown(comparison, judgements))
-        except OSError as error:
-            raise UserError(f"cannot write $GITHUB_STEP_SUMMARY, {summary}: {error.strerror}") from None
+            if path:
+                write(path, text)
+        except UserError as error:
+            problems.append(f"warning: {error}: the verdict stands")
+    return problems
+
+
+def _find_summary() -> Path | None:
+    """The file of the summary of a job on GitHub; None elsewhere."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    return Path(name) if name else None
 
 
 def _format_headline(judgement: Judgement) -> str:

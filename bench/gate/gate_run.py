@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -29,13 +28,15 @@ from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.machine.environment import list_disobeyed_variables
 from bench.machine.variables import make_worker_variables
 from bench.measure.machine_lock import hold_lock
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import explain_threads, make_default_variant, make_plan
 from bench.plan.request import Request
 from bench.plan.suite import load
+from bench.records.private_paths import shorten_all, shorten_path, shorten_paths
 
-#: The judgements of all cases, the facts about the comparison for the JSON file, and notes for people.
-GateResult = tuple[list[Judgement], dict[str, object], list[str]]
+#: The facts about a comparison for the JSON file, and notes for people.
+GateResult = tuple[dict[str, object], list[str]]
 #: The exit status of each verdict. 2 is left for what cannot be compared, as for every mistake.
 EXIT_STATUSES = {Verdict.PASS: 0, Verdict.FASTER: 0, Verdict.SLOWER: 1, Verdict.UNDECIDED: 3}
 
@@ -88,20 +89,24 @@ def run_gate(
     def lock_machine() -> AbstractContextManager[None]:
         return hold_lock("bench gate", wait, say)
 
-    if options.baseline:
-        with lock_machine():
-            judgements, details, notes = compare_with_baseline(options, margins, request, say)
-    else:
-        judgements, details, notes = _compare_side_by_side(options, margins, request, lock_machine, say)
+    judgements: list[Judgement] = []
+    try:
+        if options.baseline:
+            with lock_machine():
+                details, notes = compare_with_baseline(options, margins, request, judgements, say)
+        else:
+            details, notes = _compare_side_by_side(options, margins, request, judgements, lock_machine, say)
+    finally:  # a gate that is stopped, or cannot compare a later case, keeps the verdicts that it has reached
+        for judgement in judgements:
+            for line in gate_report.format_lines(judgement, margins):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
     if judgements and not options.target and not options.baseline:  # a baseline's launches have it as a warning
         notes = [*notes, *_list_variable_notes(request)]
-    comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
-    for judgement in judgements:
-        for line in gate_report.format_lines(judgement, margins):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
-    gate_report.write_files(files, comparison, judgements)
+    comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
+    for problem in gate_report.write_files(files, comparison, judgements):
+        say(problem)
     return choose_exit_status([judgement.verdict for judgement in judgements], undecided)
 
 
@@ -113,20 +118,22 @@ def _list_variable_notes(request: Request) -> Iterator[str]:
 
 
 def _describe_base(options: GateOptions) -> str:
-    return options.against or (f"baseline {options.baseline}" if options.baseline else ", ".join(options.packages))
+    if options.baseline:
+        return f"baseline {shorten_path(options.baseline)}"
+    return options.against or shorten_paths(", ".join(options.packages))
 
 
 def _compare_side_by_side(
     options: GateOptions,
     margins: dict[str, float],
     request: Request,
+    judgements: list[Judgement],
     lock_machine: Callable[[], AbstractContextManager[None]],
     say: gate_report.PrintLine,
 ) -> GateResult:
-    """Measure base and head in the same launches. With `skip_unchanged`, nothing is measured or locked if the two have
-    the same files."""
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        scratch = Path(name)
+    """Measure base and head in the same launches, and add each verdict to `judgements`. With `skip_unchanged`, nothing
+    is measured or locked if the two have the same files."""
+    with make_scratch_folder() as scratch:
         folder = (options.repository or Path.cwd()).absolute()
         top = source_trees.find_repository(folder)
         test = locate_test(options.target, folder, top) if options.target else None
@@ -135,7 +142,7 @@ def _compare_side_by_side(
         trees = source_trees.check_out(top, commit, scratch)
         if options.skip_unchanged and (trees[0] == trees[1] if options.target else source_trees.is_unchanged(scratch)):
             passed = f"Passed: nothing that training depends on has changed since {options.against}."
-            return [], {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
+            return {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
         with lock_machine():
             arms = {
                 arm: replace(tree, repository=top) for arm, tree in _make_arms(options, commit, scratch, say).items()
@@ -143,9 +150,9 @@ def _compare_side_by_side(
             cases = list(_list_cases(options, test, top, arms, request))
             for source in arms.values():
                 source_trees.compile_byte_code(source, *(["."] if options.target else []))
-            judgements, notes = _judge_cases(cases, arms, options, margins, say)
+            notes = _judge_cases(cases, arms, options, margins, judgements, say)
     details: dict[str, object] = {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}
-    return judgements, {**details, "packages": list(options.packages)}, notes
+    return {**details, "packages": shorten_all(list(options.packages))}, notes
 
 
 def _make_arms(
@@ -219,10 +226,12 @@ def _judge_cases(
     arms: dict[str, SourceTree],
     options: GateOptions,
     margins: dict[str, float],
+    judgements: list[Judgement],
     say: gate_report.PrintLine,
-) -> tuple[list[Judgement], list[str]]:
+) -> list[str]:
+    """Judge the cases one after the other, add each verdict to `judgements`, and return notes for people."""
     end = None if options.max_time is None else time.monotonic() + options.max_time
-    judgements, notes = [], []
+    notes = []
     for position, case in enumerate(cases):
         say(f"{case.name}: {arms[HEAD].name} against {arms[BASE].name}")
         left = None if end is None else max(0.0, end - time.monotonic()) / (len(cases) - position)
@@ -231,7 +240,7 @@ def _judge_cases(
         if judgements[-1].verdict is Verdict.SLOWER and isinstance(case, TrainingCase):
             say(f"{case.name}: measuring which part of a step became slower")
             notes += slower_part.find_slower_part(case, arms, SilentProgress(say))
-    return judgements, notes
+    return notes
 
 
 def measure_until_verdict(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.measure.conductor import AJob, Watcher, WorkerOutcome
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records import launch_figures
@@ -76,11 +76,11 @@ def measure_pairs(case: GatedCase[Any], arms: Mapping[str, SourceTree], watcher:
     draw = random.Random()
     for number in itertools.count(1):
         start = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=arms[HEAD].root.parent) as name:
+        with make_scratch_folder(arms[HEAD].root.parent) as folder:
             jobs: list[AnyJob] = []
             for arm, source in arms.items():
-                (Path(name) / arm).mkdir()
-                jobs.append(case.make_job(arm, source, Path(name), first=number == 1))
+                (folder / arm).mkdir()
+                jobs.append(case.make_job(arm, source, folder, first=number == 1))
             launched = conductor.run_launch(jobs, case.round_seconds, draw, watcher, reverse_start=number % 2 == 0)
             outcomes = dict(zip(arms, launched.outcomes, strict=True))
             for arm, outcome in outcomes.items():

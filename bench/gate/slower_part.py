@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.gate.launch_pairs import TrainingCase
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
 from bench.measure.conductor import Watcher
+from bench.measure.scratch_folder import make_scratch_folder
 
 #: The kinds of rounds to measure, and the part that each has in addition to the kind before it; `loader` stands alone.
 PART_NAMES = {"loader": "input", "forward": "forward", "gradient": "loss and head gradient", "update": "optimiser"}
@@ -42,13 +41,11 @@ def find_slower_part(case: TrainingCase, arms: Mapping[str, SourceTree], watcher
         arms: the sources, by `BASE` and `HEAD`.
         watcher: gets the events of the workers.
     """
-    with tempfile.TemporaryDirectory(dir=arms[HEAD].root.parent) as name:
+    with make_scratch_folder(arms[HEAD].root.parent) as folder:
         jobs = []
         for arm, source in arms.items():
-            (Path(name) / arm).mkdir()
-            jobs.append(
-                case.make_job(arm, source, Path(name), first=False).model_copy(update={"kinds": tuple(PART_NAMES)})
-            )
+            (folder / arm).mkdir()
+            jobs.append(case.make_job(arm, source, folder, first=False).model_copy(update={"kinds": tuple(PART_NAMES)}))
         launched = conductor.run_launch(jobs, case.round_seconds, random.Random(), watcher)
         steps = dict(
             zip(arms, (record_builder.read_step_seconds(outcome) for outcome in launched.outcomes), strict=True)

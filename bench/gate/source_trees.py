@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cache.home import check_utf8
 from bench.errors import UserError
 from bench.machine.git import GitError, NotFetched, run_git
 from bench.records.digest import compute_digest
@@ -82,6 +83,7 @@ def find_repository(folder: Path) -> Path:
             raise UserError(f"{path} has a merge conflict ({state}): resolve it, and `git add` the file")
         if submodule.startswith("S") and submodule != "S...":
             raise UserError(f"submodule {path} is dirty: commit or reset it")
+    check_utf8(top, "move the repository")
     return top
 
 

@@ -22,7 +22,9 @@ import psutil
 from bench.errors import UserError
 from bench.machine import gpu
 from bench.machine.git import TIMEOUT_SECONDS, run_git
+from bench.machine.system_reading import try_read
 from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
+from bench.records.private_paths import shorten_list, shorten_paths
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -57,7 +59,6 @@ PACKAGES = (
 
 #: Variables that may contain secrets, which are left out; TF_CLI_ and TF_VAR_ are Terraform's.
 _SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
-_FOLDERS = re.compile(r"(?:[~.]{0,2}/)(?:[^/\s:;,=]+/)*(?=[^/\s:;,=]*)")
 
 
 def describe_environment(threads: int | None = None, say: Callable[[str], object] | None = None) -> dict[str, object]:
@@ -71,16 +72,18 @@ def describe_environment(threads: int | None = None, say: Callable[[str], object
         say: called with a line if the revision of a git checkout cannot be recorded.
     """
     threads = threads or choose_threads(os.environ).number
+    memory = try_read(psutil.virtual_memory)
+    load = try_read(lambda: os.getloadavg())
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": describe_cpu(),
-        "memory": {"total": psutil.virtual_memory().total, "limit": read_memory_limit()},
+        "memory": {"total": memory.total if memory else None, "limit": read_memory_limit()},
         "system": {
             "name": platform.system(),
             "kernel": platform.release(),
             "machine": platform.machine(),
             "libc": " ".join(platform.libc_ver()).strip() or None,
-            "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+            "load_average": list(load) if load else None,
         },
         "python": {
             "version": platform.python_version(),
@@ -133,8 +136,8 @@ def describe_cpu() -> dict[str, object]:
         # x86 calls them flags, ARM features.
         "flags": sorted((described.get("flags") or described.get("Features") or "").split()),
         "microcode": described.get("microcode"),
-        "cores_physical": psutil.cpu_count(logical=False),
-        "cores_logical": psutil.cpu_count(),
+        "cores_physical": try_read(lambda: psutil.cpu_count(logical=False)),
+        "cores_logical": try_read(psutil.cpu_count),
         "cores_usable": count_usable_cores(),
         "quota": read_cpu_quota(),
         "governor": read_governor(),
@@ -149,7 +152,7 @@ def read_governor() -> str | None:
 
 def count_usable_cores() -> int | None:
     """Count the CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count()
+    return try_read(lambda: len(os.sched_getaffinity(0))) or try_read(psutil.cpu_count)
 
 
 class Threads(NamedTuple):
@@ -188,7 +191,7 @@ def list_packages() -> dict[str, str | None]:
 def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables of a worker that figures depend on, without secrets, with only the last part of every path."""
     return {
-        name: _FOLDERS.sub("…/", value)
+        name: shorten_list(value)
         for name, value in sorted(environment.items())
         if is_recorded(name) and not _SECRETS.search(name)
     }
@@ -197,7 +200,7 @@ def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
 def list_disobeyed_variables(outside: Mapping[str, str], worker: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """The user's variables that a worker does not have as they are, without secrets: the value outside, and its own."""
     return {
-        name: (_FOLDERS.sub("…/", outside[name]), _FOLDERS.sub("…/", worker.get(name, "not set")))
+        name: (shorten_list(outside[name]), shorten_list(worker.get(name, "not set")))
         for name in find_disobeyed(outside, worker)
         if not _SECRETS.search(name)
     }
@@ -221,7 +224,7 @@ def describe_git(project: Path, say: Callable[[str], object] | None = None) -> d
     except UserError as error:
         if say is not None:
             say(f"The git revision is not recorded: {error}")
-        return {"problem": _FOLDERS.sub("…/", str(error))}
+        return {"problem": shorten_paths(str(error))}
     revision, time = shown.splitlines()[-1].split()  # the line before it is for programs
     return {"revision": revision, "time": time, "dirty": bool(status)}
 
@@ -315,7 +318,4 @@ def _read_line(path: Path) -> str | None:
 
 
 def _read_text(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except OSError:
-        return None
+    return try_read(lambda: path.read_text(encoding="utf-8", errors="replace"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from bench.machine import environment, gpu
+from bench.machine.system_reading import try_read
 from bench.records.record import Conditions
 
 try:
@@ -25,38 +26,34 @@ class Counters:
         time: in seconds, by the clock that measures rounds.
         busy, total, steal: CPU time of the machine, in seconds.
         ours: CPU time of this process and its descendants, in seconds.
-        throttled, thermal: numbers of throttled periods and of thermal events; None if the system does not report them.
+        throttled, thermal: numbers of throttled periods and of thermal events.
         swapped: bytes.
+
+    All but `time` are None if the system does not report them.
     """
 
     time: float
-    busy: float
-    total: float
-    steal: float
-    ours: float
+    busy: float | None
+    total: float | None
+    steal: float | None
+    ours: float | None
     throttled: int | None
     thermal: int | None
-    swapped: int
+    swapped: int | None
 
 
 def read_counters() -> Counters:
     """Read the counters."""
-    times = psutil.cpu_times()
-    # Linux counts guests' time in `user`, too.
-    parts = {name: value for name, value in times._asdict().items() if not name.startswith("guest")}
-    idle = parts["idle"] + parts.get("iowait", 0.0)
-    steal = parts.get("steal", 0.0)
-    total = sum(parts.values())
-    swap = psutil.swap_memory()
+    busy, total, steal = try_read(_read_cpu_times) or (None, None, None)
     return Counters(
         time=time.perf_counter(),
-        busy=total - idle - steal,
+        busy=busy,
         total=total,
         steal=steal,
-        ours=_sum_cpu_seconds(),
+        ours=try_read(_sum_cpu_seconds),
         throttled=environment.count_throttled_periods(),
         thermal=environment.count_thermal_events(),
-        swapped=swap.sin + swap.sout,
+        swapped=try_read(_read_swapped_bytes),
     )
 
 
@@ -71,33 +68,36 @@ def summarise_conditions(
         workers: number of workers that use the GPU.
     """
 
-    def sum_over(name: str) -> float:
-        return sum(getattr(after, name) - getattr(before, name) for before, after in pairs)
+    def sum_over(name: str) -> float | None:
+        unknown = any(getattr(counters, name) is None for pair in pairs for counters in pair)
+        return None if unknown else sum(getattr(after, name) - getattr(before, name) for before, after in pairs)
 
     def count(name: str) -> int | None:
-        unknown = any(getattr(counters, name) is None for pair in pairs for counters in pair)
-        return None if unknown else int(sum_over(name))
+        difference = sum_over(name)
+        return None if difference is None else int(difference)
 
-    total = sum_over("total")
-    available = psutil.virtual_memory()
-    limit = environment.read_memory_limit() or available.total
-    used = environment.read_memory_used()
-    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
-    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    def share(seconds: float | None) -> float | None:
+        total = sum_over("total")
+        return None if seconds is None or not total or total < 0 else seconds / total
+
+    busy, ours = sum_over("busy"), sum_over("ours")
+    available, limit = _read_memory()
+    frequency = try_read(lambda: psutil.cpu_freq())
+    battery = try_read(lambda: psutil.sensors_battery())
     return Conditions(
-        seconds=sum_over("time"),
-        other_cpu=max(0.0, sum_over("busy") - sum_over("ours")) / total if total > 0 else None,
-        steal=sum_over("steal") / total if total > 0 else None,
+        seconds=sum_over("time") or 0.0,
+        other_cpu=share(None if busy is None or ours is None else max(0.0, busy - ours)),
+        steal=share(sum_over("steal")),
         cgroup_throttled=count("throttled"),
         thermal_throttled=count("thermal"),
-        swapped=int(sum_over("swapped")),
+        swapped=count("swapped"),
         frequency=frequency.current if frequency and frequency.current else None,
-        memory_available=min(available.available, limit - used) if used is not None else available.available,
-        memory_limit=min(limit, available.total),
+        memory_available=available,
+        memory_limit=limit,
         battery=bool(battery and battery.power_plugged is False),
         governor=environment.read_governor(),
         usable_cores=environment.count_usable_cores(),
-        cores=psutil.cpu_count(),
+        cores=try_read(psutil.cpu_count),
         quota=environment.read_cpu_quota(),
         limits=_read_limits(),
         gpu_processes=max(0, device.processes - workers) if device else None,
@@ -107,6 +107,34 @@ def summarise_conditions(
     )
 
 
+def _read_cpu_times() -> tuple[float, float, float]:
+    """The CPU time of the machine in seconds: without idling and without `steal`, all, and `steal`."""
+    # Linux counts guests' time in `user`, too.
+    times = psutil.cpu_times()._asdict().items()
+    parts = {name: value for name, value in times if not name.startswith("guest")}
+    idle = parts["idle"] + parts.get("iowait", 0.0)
+    steal = parts.get("steal", 0.0)
+    total = sum(parts.values())
+    return total - idle - steal, total, steal
+
+
+def _read_swapped_bytes() -> int:
+    swap = psutil.swap_memory()
+    return swap.sin + swap.sout
+
+
+def _read_memory() -> tuple[int | None, int | None]:
+    """The memory that is available, and all that this process may use, in bytes; None if it is not known."""
+    machine = try_read(psutil.virtual_memory)
+    group_limit, used = environment.read_memory_limit(), environment.read_memory_used()
+    limits = [limit for limit in (group_limit, machine.total if machine else None) if limit]
+    limit = min(limits, default=None)
+    left = [machine.available] if machine else []
+    if used is not None and (group_limit or limit):
+        left.append((group_limit or limit or 0) - used)
+    return min(left, default=None), limit
+
+
 def _sum_cpu_seconds() -> float:
     """Sum the CPU time of this process and its descendants (workers and input pipelines), including ended ones."""
     mine = psutil.Process()
@@ -114,7 +142,7 @@ def _sum_cpu_seconds() -> float:
     for process in (mine, *mine.children(recursive=True)):
         try:
             times = process.cpu_times()
-        except psutil.NoSuchProcess:
+        except psutil.Error:
             continue
         seconds += times.user + times.system + times.children_user + times.children_system
     return seconds

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.machine.system_reading import try_read
 from bench.records.record import Phase
 
 STATUS = Path("/proc/self/status")
@@ -76,7 +77,8 @@ def compute_children_bytes() -> int:
     mine = _read_own_bytes("self")
     if None in own or mine is None:
         return 0
-    theirs = [_read_own_bytes(child.pid) for child in psutil.Process().children(recursive=True)]
+    children = try_read(lambda: psutil.Process().children(recursive=True)) or []
+    theirs = [_read_own_bytes(child.pid) for child in children]
     return max(0, mine + sum(filter(None, theirs)) - sum(filter(None, own)))
 
 

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from backends.task import Variant
 from bench.cache import features
+from bench.cache.home import check_utf8
 from bench.data.dataset import Dataset
 from bench.errors import UserError
 from bench.plan.prepared_task import PreparedTask
@@ -42,6 +43,7 @@ def make_case_job(
     Args:
         data: the file that `write_images` wrote.
     """
+    check_utf8(prepared.checkpoint.folder, "move the checkpoint")
     case = format_case_id(prepared, backend, variant)
     own = folder / case
     own.mkdir()

@@ -25,12 +25,18 @@ START_SECONDS = 15.0
 FINE_TUNE_IMAGES_PER_SECOND = 400.0
 
 
+def is_interactive(console: Console) -> bool:
+    """Whether lines can be redrawn. With FORCE_COLOR, rich takes a file or a pipe for a terminal, too."""
+    return console.is_terminal and console.file.isatty()
+
+
 class Progress:
     """A `bench.measure.conductor.Watcher` that draws on a terminal; elsewhere it writes one line per phase."""
 
     def __init__(self, console: Console, plan: Plan, kinds: Sequence[str] = KINDS) -> None:
         """Show the progress of a plan in which each case has rounds of these `kinds`."""
         self.console = console
+        self.interactive = is_interactive(console)
         self.plan = plan
         self.began = time.monotonic()
         self.total_seconds = sum(
@@ -49,7 +55,7 @@ class Progress:
         self.live = Live(get_renderable=self._draw, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal:
+        if self.interactive:
             self.live.start()
         return self
 
@@ -103,7 +109,7 @@ class Progress:
             self._print_line(f"  {case}: {of} {kind} rounds{rate and f', {rate} in the last'}")
 
     def _print_line(self, line: str) -> None:
-        if not self.console.is_terminal:
+        if not self.interactive:
             self.console.print(line, highlight=False, markup=False)
 
     def _draw(self) -> Group:

@@ -15,6 +15,7 @@ from bench.measure.conductor import WorkerOutcome
 from bench.parity.verdict import prove
 from bench.plan.prepared_task import PreparedTask
 from bench.records.benchmark_entries import merge_entries
+from bench.records.private_paths import shorten_all
 from bench.records.record import CachedFeatures, Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.records.round_kinds import KINDS
 from bench.worker.job import Job
@@ -94,7 +95,7 @@ def build_record(
         variables=outcome.variables,
         disobeyed=outcome.disobeyed,
         start_up=StartUp(**(OLD_WORKER_DEFAULTS | built["start_up"])) if built else None,
-        features=CachedFeatures(**built["features"]) if built.get("features") else None,
+        features=CachedFeatures(**shorten_all(built["features"])) if built.get("features") else None,
         memory=_build_memory(outcome),
         pipeline=measured["pipeline"],
         compute=measured["compute"],
@@ -154,7 +155,7 @@ def _read_benchmarks(outcome: WorkerOutcome[Any]) -> dict[str, dict[str, Any]]:
     if not file.is_file() or not file.stat().st_size:
         return {}
     try:
-        entries = json.loads(file.read_text())["benchmarks"]
+        entries = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
     except ValueError:  # cut off: the worker died while it wrote
         return {}
     by_kind: dict[str, list[dict[str, Any]]] = {}

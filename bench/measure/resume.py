@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from bench.cache.home import expand_user
 from bench.errors import UserError
 from bench.machine.variables import align_conditions
 from bench.plan.plan import Plan, make_plan
@@ -17,6 +20,8 @@ from bench.records import store
 from bench.records.record import Record
 
 REQUEST_FILE = "request.json"
+#: The folder of results that a command has without `--results`.
+DEFAULT_RESULTS = Request.results
 #: Conditions that may differ between two parts of a run: the time, how busy the machine was, the clock of its GPUs.
 IGNORED_FIELDS = ("time", "system.load_average", "gpus.clock")
 #: Environment variables, of which only those are compared that figures depend on.
@@ -25,12 +30,32 @@ VARIABLES_FIELD = "variables"
 MAX_LISTED = 5
 
 
+def format_command(command: str, run: Path) -> str:
+    """Format the command line that resumes a run, so that it can be copied into a shell.
+
+    Args:
+        command: `run` or `sweep`.
+        run: its folder.
+    """
+    results = [] if run.parent == Path(DEFAULT_RESULTS) else ["--results", str(run.parent)]
+    return shlex.join(["bench", command, "--resume", run.name, *results])
+
+
 def write_request(run: Path, request: Request) -> None:
-    """Write the request into the run's folder. The file contains paths of this machine."""
-    fields = asdict(request) | {"results": str(request.results.absolute())}
+    """Write the request into the run's folder. Paths of this machine are written as `~/...` if they are in the home."""
+    fields = asdict(request) | {"results": ".."}
+    if isinstance(request.suite, str) and request.suite.endswith(".toml"):
+        fields["suite"] = _write_path(Path(request.suite))
     for name in ("data_dir", "checkpoint"):
-        fields[name] = str(fields[name].absolute()) if fields[name] else None
+        fields[name] = _write_path(fields[name]) if fields[name] else None
     store.write_text(run / REQUEST_FILE, json.dumps(fields, indent=1) + "\n")
+
+
+def _write_path(path: Path) -> str:
+    home = os.environ.get("HOME")
+    absolute = path.absolute()
+    in_home = home is not None and Path(home).is_absolute() and absolute.is_relative_to(home)
+    return f"~/{absolute.relative_to(home).as_posix()}" if home and in_home else str(absolute)
 
 
 def read_request(run: Path) -> Request:
@@ -40,9 +65,12 @@ def read_request(run: Path) -> Request:
         UserError: the file is missing or not valid.
     """
     try:
-        fields = json.loads((run / REQUEST_FILE).read_text())
-        for name in ("data_dir", "checkpoint", "results"):
-            fields[name] = Path(fields[name]) if fields[name] else None
+        fields = json.loads((run / REQUEST_FILE).read_text(encoding="utf-8"))
+        for name in ("data_dir", "checkpoint"):
+            fields[name] = expand_user(Path(fields[name])) if fields[name] else None
+        if isinstance(fields["suite"], str) and fields["suite"].endswith(".toml"):
+            fields["suite"] = str(expand_user(Path(fields["suite"])))
+        fields["results"] = run.parent  # where it was moved to
         return Request(**fields)
     except (OSError, ValueError, TypeError, KeyError) as error:
         state = "is missing" if isinstance(error, FileNotFoundError) else "is not valid"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import backends
 from backends.task import Variant
 from bench.analysis.warnings import MIN_LAUNCHES
+from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.progress import Progress
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -36,10 +38,12 @@ def measure_launches(
     about: dict[str, object],
     progress: Progress,
     enough: Callable[[Sequence[Record]], bool] = lambda records: True,
+    keep: Callable[[Record], object] | None = None,
 ) -> Iterator[list[Record]]:
     """Measure everything that is not done yet; yield each launch's records as soon as they are written.
 
-    A launch that a signal ends has records of the cases that had finished.
+    A launch that a signal ends has records of the cases that had finished. If a record cannot be written, its launch is
+    still yielded, and then the measurement ends.
 
     Args:
         plan: what to measure, and the records that there are already.
@@ -47,30 +51,39 @@ def measure_launches(
         about: the run and its machine, as every record contains them.
         progress: receives all progress.
         enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
+        keep: writes a record; by default into the run's folder.
 
     Raises:
         KeyboardInterrupt: a signal ended a launch, and its records were yielded.
+        UserError: a record, or a file of a launch, cannot be written.
     """
+    write = keep or partial(store.write_record, run)
     draw = random.Random()
     for position, prepared in enumerate(plan.tasks):
         began = time.monotonic()
         records = [record for record in plan.done if record.position == position]
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
-            with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-                measured = _run_launch(plan, prepared, launch, Path(folder), proofs, draw, progress)
+            with make_scratch_folder() as folder:
+                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, progress)
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
                     )
                     for parts in measured.cases
                 ]
+            problem = None
             for record in new_records:
-                store.write_record(run, record)
+                try:
+                    write(record)
+                except UserError as error:
+                    problem = error
             records += new_records
             yield new_records
             if measured.stopped:
                 raise KeyboardInterrupt
+            if problem:
+                raise problem
             if all(record.failure for record in new_records):
                 break  # the next launch would fail as well
 
@@ -119,8 +132,8 @@ def run_proofs(plan: Plan, progress: Progress, fine_tune: bool = True) -> Iterat
         )
         proof_plan = replace(plan, suite=thorough)
         only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())
-        with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-            measured = _run_launch(proof_plan, prepared, only, Path(folder), {}, random.Random(), progress)
+        with make_scratch_folder() as folder:
+            measured = _run_launch(proof_plan, prepared, only, folder, {}, random.Random(), progress)
             records = [
                 record_builder.build_record(*parts, run="", suite=thorough.name, position=0, about={})
                 for parts in measured.cases

@@ -23,16 +23,18 @@ from bench.machine.environment import (
     list_variables,
 )
 from bench.machine.process_time import read_tree_cpu_seconds
+from bench.machine.system_reading import try_read
 from bench.measure.silence import Silence, SilenceLimit
+from bench.measure.worker_death import KILLED, choose_last_lines, explain_death
 from bench.measure.worker_environment import build_environment, write_keras_configuration
+from bench.records.plain_text import strip_escapes
+from bench.records.private_paths import shorten_paths
 from bench.records.record import Failure
 from bench.records.units import MB
 from bench.worker.channel import Channel, Message
 from bench.worker.job import AnyJob, TargetJob
 from bench.worker.lifeline import DUMP_STACKS_SIGNAL
 
-#: How many of the last lines of a dead worker's output are shown.
-LAST_LINES = 12
 #: Seconds that a worker may take to save its files and end.
 END_TIMEOUT = 120.0
 #: Seconds between two readings of a worker's memory while its message is awaited.
@@ -46,9 +48,6 @@ OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate me
 MIN_FREE_DISK = MB
 #: The program of a worker that runs another project's test.
 TARGET_WORKER = PROJECT / "bench/worker/target_worker.py"
-
-#: How a failure names an end by SIGKILL.
-KILLED = "killed by SIGKILL"
 
 
 class WorkerDied(Exception):
@@ -85,7 +84,7 @@ class WorkerProcess:
         self._channel = Channel(ours)
         self._log = self.job.folder / "output.txt"
         file = self.job.folder / "job.json"
-        file.write_text(self.job.model_dump_json())
+        file.write_text(self.job.model_dump_json(), encoding="utf-8")
         environment = build_environment(self.job)
         self.variables = list_variables(environment)
         self.disobeyed: dict[str, tuple[str, str]] = {}
@@ -179,30 +178,43 @@ class WorkerProcess:
         Raises:
             WorkerDied: always.
         """
-        lines = tuple(self._read_lines()[-LAST_LINES:])  # before the stacks are written below them
+        lines = tuple(
+            map(shorten_paths, choose_last_lines(self._read_lines()))
+        )  # before the stacks are written below them
         stacks = self._read_stacks()
         self.kill()
         failure = self._build_failure(f"{reason}, killed")
         raise WorkerDied(failure.model_copy(update={"stacks": stacks, "last_lines": lines})) from None
 
     def _build_failure(self, reason: str | None) -> Failure:
-        """The failure with this reason; without one, the reason that the worker sent or its exit status."""
-        if reason is None:
+        """The failure with this reason; without one, the reason that the worker sent or its exit status.
+
+        It goes into records and reports, so that its texts have no escape sequences and only the last parts of paths.
+        """
+        ended_itself = reason is None
+        if ended_itself:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)  # it closed the channel, so it is about to end
             self.kill()
-            failed = self.messages.get("failed")
-            reason = failed["reason"] if failed else describe_exit(self.process.returncode)
+        last_lines = tuple(map(shorten_paths, choose_last_lines(self._read_lines())))
+        if ended_itself:
+            sent = self.messages.get("failed", {}).get("reason")
+            sent = shorten_paths(strip_escapes(sent)) if sent else None
+            reason = explain_death(self.process.returncode, sent, last_lines)
+        reason = str(reason)
         if OUT_OF_MEMORY.search(reason) or (KILLED in reason and count_out_of_memory_kills() > self._kills_before):
             size = f" at {self.peak / MB:,.0f} MB" if self.peak else ""
-            reason = f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or --isolated"
-        elif shutil.disk_usage(self.job.folder).free < MIN_FREE_DISK:
+            reason = (
+                f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or one worker at a time: "
+                "bench run --isolated"
+            )
+        elif (disk := try_read(lambda: shutil.disk_usage(self.job.folder))) and disk.free < MIN_FREE_DISK:
             reason += ": the disk of temporary files is full: free space there, or set TMPDIR"
-        lines = self._read_lines()
-        return Failure(phase=self.phase, reason=reason, last_lines=tuple(lines[-LAST_LINES:]), peak=self.peak)
+        return Failure(phase=self.phase, reason=reason, last_lines=last_lines, peak=self.peak)
 
     def _read_lines(self) -> list[str]:
-        return self._log.read_text(errors="replace").splitlines()
+        text = try_read(lambda: self._log.read_text(encoding="utf-8", errors="replace"))
+        return strip_escapes(text or "").splitlines()
 
     def _update_peak(self) -> None:
         """Read the worker's peak memory, which can no longer be read after it was killed."""
@@ -217,16 +229,7 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(DUMP_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
-        return tuple(self._read_lines()[before:][:STACK_LINES])
-
-
-def describe_exit(status: int) -> str:
-    """Describe in words how a process ended, from its exit status as `subprocess` gives it."""
-    if status == -signal.SIGKILL:
-        return f"{KILLED}: by someone, or by the kernel because memory ran out"
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"ended with exit status {status}"
+        return tuple(map(shorten_paths, self._read_lines()[before:][:STACK_LINES]))
 
 
 def _list_program(job: AnyJob) -> list[str]:

@@ -75,7 +75,7 @@ def make_plan(request: Request) -> Plan:
     if (reference := request.relative_to.partition("/")[0]) not in backends.REGISTRY:
         raise make_unknown_error("backend", reference, backends.REGISTRY)
     if request.max_time is not None and request.until is None:
-        raise UserError("--max-time limits the launches that --until adds: use both")
+        raise UserError("--max-time limits the launches that bench run --until adds: use both")
     default = make_default_variant(request)
     chosen_suite = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
     source: Request | Suite = request if request.variants or request.knobs else chosen_suite

@@ -78,7 +78,7 @@ def load(name: str) -> Suite:
             )
         raise make_unknown_error("suite", name, list_names())
     try:
-        return Suite(name=path.stem, **tomllib.loads(path.read_text()))
+        return Suite(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"suite file {path} is not TOML: {error}") from None
     except ValidationError as error:

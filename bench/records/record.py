@@ -159,8 +159,8 @@ class Conditions(_Frozen):
     thermal_throttled: int | None
     swapped: int | None
     frequency: float | None
-    memory_available: int
-    memory_limit: int
+    memory_available: int | None
+    memory_limit: int | None
     battery: bool
     governor: str | None
     usable_cores: int | None

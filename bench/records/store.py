@@ -7,6 +7,7 @@ or `Infinity`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -22,6 +23,8 @@ from bench.records.checksummed_json import parse_checksummed_json, to_checksumme
 from bench.records.record import SCHEMA, Record
 
 RECORDS = "records"
+#: What is written to find out whether a file can be written: a full disk still takes an empty file.
+PROBE = bytes(4096)
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-.+")
 Result = TypeVar("Result")
 
@@ -41,10 +44,11 @@ def create_run(results_dir: Path, suite: str, now: datetime, records: str = RECO
     suite_name = quote(Path(suite).stem, safe="-_.=+@")
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{suite_name}"
     count = 1
+    make_folder(results_dir)
     while True:
         run = results_dir / (name if count == 1 else f"{name}-{count}")
         try:
-            _attempt(partial(run.mkdir, parents=True), run, None)
+            _attempt(run.mkdir, run, None)
         except FileExistsError:
             count += 1
             continue
@@ -134,7 +138,8 @@ def write_text(path: Path, text: str, *, finished_in: Path | None = None) -> Non
     Raises:
         UserError: the disk is full, or the folder is not writable.
     """
-    write_bytes(path, text.encode(), finished_in=finished_in)
+    # A path in the text may have bytes that are no UTF-8.
+    write_bytes(path, text.encode(errors="replace"), finished_in=finished_in)
 
 
 def write_bytes(path: Path, content: bytes, *, finished_in: Path | None = None) -> None:
@@ -146,16 +151,59 @@ def write_bytes(path: Path, content: bytes, *, finished_in: Path | None = None) 
     _attempt(partial(_replace, path, content), path, finished_in or path.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be written, before the measurement that it is for; nothing is left behind.
+
+    Raises:
+        UserError: it is a folder, its folder does not exist or is not writable, or the disk is full.
+    """
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder: give the name of a file")
+    if _is_special(path):
+        return
+    probe = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _attempt(partial(probe.write_bytes, PROBE), path, None)
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a text file, which is made if it does not exist.
+
+    Raises:
+        UserError: the disk is full, or the file is not writable.
+    """
+
+    def append() -> None:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+
+    _attempt(append, path, None)
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents, where they do not exist.
 
     Raises:
         UserError: it cannot be created.
     """
-    _attempt(partial(folder.mkdir, parents=True, exist_ok=True), folder, None)
+    try:
+        _attempt(partial(folder.mkdir, parents=True, exist_ok=True), folder, None)
+    except FileExistsError:  # a file, or a link to a folder that does not exist
+        raise UserError(f"cannot write {folder}: it is no folder: choose another one") from None
+
+
+def _is_special(path: Path) -> bool:
+    """Whether the path is a device or a pipe, as /dev/stdout; it is written to, and not replaced by a file."""
+    return path.exists() and not path.is_file()
 
 
 def _replace(path: Path, content: bytes) -> None:
+    if _is_special(path):
+        path.write_bytes(content)
+        return
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:
@@ -183,8 +231,11 @@ def _attempt(action: Callable[[], Result], path: Path, finished_in: Path | None)
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            rest = f"; what is finished lies in {finished_in}" if finished_in else ""
-            raise UserError(f"the disk is full: {path} could not be written{rest}") from error
+            if finished_in:
+                raise UserError(
+                    f"the disk is full: {path} could not be written; what is finished lies in {finished_in}"
+                ) from error
+            raise UserError(f"the disk is full: {path} could not be written: free some space") from error
         raise UserError(
             f"cannot write {path}: {error.strerror or error}: choose a folder that can be written"
         ) from error

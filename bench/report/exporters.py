@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
 
-from bench.errors import make_unknown_error
+from bench.errors import UserError, make_unknown_error
 from bench.records.store import write_text
 
 if TYPE_CHECKING:
@@ -77,18 +77,23 @@ def export(name: str, report: Report) -> str:
 def write_report(run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS) -> list[Path]:
     """Write the report into the run's folder, one file per format, and `environment.json`; return their paths.
 
+    All files are attempted: one that cannot be written does not keep the others from being written.
+
     Raises:
         UserError: an unknown format, a full disk, a folder that is not writable.
     """
-    written = []
-    for exporter in [load_exporter(name) for name in formats]:
-        path = run / exporter.FILE
-        write_text(path, exporter.export(report), finished_in=run)
-        written.append(path)
+    texts = {run / exporter.FILE: exporter.export(report) for exporter in [load_exporter(name) for name in formats]}
     if report.records:
-        write_environment(run, report.records[0].about, report.records)
-        written.append(run / ENVIRONMENT_FILE)
-    return written
+        texts[run / ENVIRONMENT_FILE] = _format_environment(report.records[0].about, report.records)
+    problems = []
+    for path, text in texts.items():
+        try:
+            write_text(path, text, finished_in=run)
+        except UserError as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+    return list(texts)
 
 
 def write_environment(run: Path, about: Mapping[str, object], records: Iterable[Record]) -> None:
@@ -97,8 +102,11 @@ def write_environment(run: Path, about: Mapping[str, object], records: Iterable[
     Raises:
         UserError: a full disk, a folder that is not writable.
     """
-    content = json.dumps(build_environment(about, records), indent=2)
-    write_text(run / ENVIRONMENT_FILE, content + "\n", finished_in=run)
+    write_text(run / ENVIRONMENT_FILE, _format_environment(about, records), finished_in=run)
+
+
+def _format_environment(about: Mapping[str, object], records: Iterable[Record]) -> str:
+    return json.dumps(build_environment(about, records), indent=2) + "\n"
 
 
 def build_environment(about: Mapping[str, object], records: Iterable[Record]) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.machine_lock import hold_lock
 from bench.measure.progress import Progress
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
@@ -69,8 +69,12 @@ def profile_case(request: Request, steps: int, output: Path | None, wait: bool) 
     tables[-1:] = [replace(table, notes=(*table.notes, *notes)) for table in tables[-1:]]
     print_tables(Report((), tables), console)
     text = json.dumps(to_chrome_trace(events)).encode()
-    store.write_bytes(path, gzip.compress(text) if path.suffix == ".gz" else text)
-    console.print(f"Trace: {path}: open it at ui.perfetto.dev", soft_wrap=True, markup=False, highlight=False)
+    try:
+        store.write_bytes(path, gzip.compress(text) if path.suffix == ".gz" else text)
+    except UserError as error:
+        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+    else:
+        console.print(f"Trace: {path}: open it at ui.perfetto.dev", soft_wrap=True, markup=False, highlight=False)
     return 0
 
 
@@ -100,10 +104,13 @@ def _choose_trace_file(output: Path | None, results: Path, case: str) -> Path:
             raise UserError(f"--output {output}: give a file that ends in .json.gz, or in .json")
         if not output.parent.is_dir():
             raise UserError(f"--output {output}: its folder does not exist: make it, or choose another")
+        store.check_writable(output)
         return output
     folder = results / FOLDER
     store.make_folder(folder)
-    return folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{case}.json.gz"
+    file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{case}.json.gz"
+    store.check_writable(file)
+    return file
 
 
 def _record_events(
@@ -111,8 +118,7 @@ def _record_events(
 ) -> tuple[list[Event] | None, Record]:
     """Record the profiler's events, None if the worker died, which the progress has shown; and the launch's record."""
     one_launch = replace(plan, suite=plan.suite.model_copy(update={"launches": 1}))
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name, Progress(console, one_launch, ()) as progress:
-        folder = Path(name)
+    with make_scratch_folder() as folder, Progress(console, one_launch, ()) as progress:
         data = write_images(prepared.dataset, folder)
         job = make_case_job(prepared, backend, variant, data, folder, profile_steps=steps, cache_limit=plan.cache_limit)
         progress.start_launch(prepared, 1, [job])

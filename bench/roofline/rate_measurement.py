@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from backends.task import Variant
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import make_case_job, write_images
 from bench.measure.conductor import Watcher
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.knob_support import explain_missing_bf16
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -72,9 +72,9 @@ def measure_rates(
     cases = [CaseMeasurement(backend, variant) for backend, variant in plan.cases(prepared)]
     rng = random.Random()
     for launch in range(1, plan.suite.launches + 1):
-        with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
+        with make_scratch_folder() as folder:
             started = datetime.now(UTC)
-            jobs = _make_jobs(plan, prepared, cases, Path(name))
+            jobs = _make_jobs(plan, prepared, cases, folder)
             on_launch(launch, jobs)
             # Kinds are measured in the order of the first job's, so that it must have all: the one with most kinds has.
             ordered = sorted(jobs, key=lambda one: -len(one.kinds))

@@ -12,6 +12,7 @@ from bench.analysis.launches import group_by_task
 from bench.analysis.warnings import add_run_warnings
 from bench.machine.environment import describe_environment, read_first_cpu
 from bench.machine.gpu import find_device
+from bench.machine.system_reading import try_read
 from bench.measure.machine_lock import hold_lock
 from bench.measure.progress import Progress
 from bench.plan.plan import Plan, make_plan
@@ -99,7 +100,8 @@ def _find_peak(plan: Plan) -> Peak | str:
     gpu = find_device(plan.default.device)
     if gpu is not None:
         return device_peaks.find_gpu_peak(gpu.name)
-    cpu, clock = read_first_cpu(), psutil.cpu_freq()
-    cores = min(plan.default.threads or 1, psutil.cpu_count(logical=False) or 1)
+    cpu, clock = read_first_cpu(), try_read(lambda: psutil.cpu_freq())
+    physical = try_read(lambda: psutil.cpu_count(logical=False))
+    cores = min(plan.default.threads or 1, physical or 1)
     flags = frozenset((cpu.get("flags") or cpu.get("Features") or "").split())
     return device_peaks.compute_cpu_peak(cpu, flags, cores, clock.max if clock else None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +23,10 @@ from bench.analysis.statistics import log_ratios, ratio_interval
 from bench.data.subset import limit_training_images
 from bench.errors import UserError
 from bench.machine.environment import choose_threads
+from bench.machine.system_reading import try_read
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.prepared_task import override_task
 from bench.records.record import Rounds
 from bench.records.units import MB
@@ -84,7 +85,7 @@ class RoundListener:
         """Add the CPU time that the workers without the baton used since the last round ended."""
         now: tuple[float, dict[int, float]] = (time.perf_counter(), {})
         worked: set[int] = set()
-        for process in psutil.Process().children():
+        for process in try_read(lambda: psutil.Process().children()) or []:
             try:
                 times, line = process.cpu_times(), process.cmdline()
             except psutil.Error:
@@ -181,8 +182,8 @@ def _launch_cases(
     Raises:
         UserError: a worker died.
     """
-    with tempfile.TemporaryDirectory(prefix="head-to-head-") as name:
-        jobs = list(_make_jobs(backend, plants, Path(name)))
+    with make_scratch_folder() as folder:
+        jobs = list(_make_jobs(backend, plants, folder))
         launched = conductor.run_launch(jobs, ROUND_SECONDS, random.Random(), watcher, reverse_start=number % 2 == 0)
         found: dict[str, TrainingFigures] = {}
         for outcome in launched.outcomes:

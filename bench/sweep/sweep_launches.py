@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,15 +19,18 @@ import backends
 from backends.task import Task, Variant
 from bench.analysis import warnings
 from bench.cache import features
+from bench.cache.home import check_utf8
 from bench.machine.environment import list_disobeyed_variables
 from bench.machine.gpu import find_device, read_state
 from bench.machine.load import read_counters, summarise_conditions
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.measure.conductor import WorkerOutcome
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.worker_environment import build_environment
 from bench.parity.tolerances import REFERENCE
 from bench.plan import variants
+from bench.records.private_paths import shorten_all
 from bench.records.record import Failure, MeasurementWarning, Proof
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import Epoch, SweepRecord
@@ -77,8 +79,8 @@ def run_fine_tunes(grid: Grid, settings: CacheSettings, output: SweepOutput) -> 
     """Run all fine-tunes that are not finished; one in which the worker died counts as finished."""
     for group in grid.group_by_data():
         while missing := [(one, b) for one in group for b in grid.backends if (one.number, b) not in output.finished]:
-            with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
-                _SweepLaunch(grid, settings, missing, Path(folder), output).run()
+            with make_scratch_folder() as folder:
+                _SweepLaunch(grid, settings, missing, folder, output).run()
 
 
 def explain_not_cached(backend: str, default: Variant, task: Task) -> str | None:
@@ -143,6 +145,7 @@ class _SweepLaunch:
         return [self._make_job(backend, data) for backend in chosen]
 
     def _make_job(self, backend: str, data: Path) -> SweepJob:
+        check_utf8(self.first.checkpoint.folder, "move the checkpoint")
         to_fine_tune = {one.number for one, other in self.missing if other == backend}
         folder = self.folder / backend
         folder.mkdir()
@@ -244,7 +247,7 @@ class _SweepLaunch:
             closing_s=tuned.get("closing_s", 0.0),
             elapsed_s=tuned.get("elapsed_s", 0.0),
             proof=proof,
-            warnings=self._find_warnings(backend, built.get("resolved", {}), cached.get("problem")),
+            warnings=self._find_warnings(backend, built.get("resolved", {}), shorten_all(cached.get("problem"))),
             failure=failure,
         )
 

@@ -10,6 +10,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
 from bench.measure.part_progress import PartProgress
+from bench.measure.progress import is_interactive
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import format_accuracy, format_field_name, format_value
@@ -35,7 +36,7 @@ class SweepProgress:
             console=console,
             transient=True,
             speed_estimate_period=600,
-            disable=not console.is_terminal,
+            disable=not is_interactive(console),
         )
         self.all: TaskID = self.live.add_task("fine-tunes", total=len(grid.fine_tunes), completed=done, now="")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
 from bench.plan.request import Request
 from bench.records import store
+from bench.records.private_paths import shorten_all, shorten_command
 from bench.report import exporters
 from bench.report.terminal import print_missing, print_problem, render_table
 from bench.sweep import sweep_frames, sweep_record
@@ -69,8 +69,8 @@ def run_sweep(
             grid = build_grid(options)
             about: dict[str, Any] = describe_environment(grid.default.threads, partial(print_problem, console))
             about["run"] = {
-                "command": shlex.join(sys.argv[1:]),
-                "skipped": dict(grid.skipped),
+                "command": shorten_command(sys.argv[1:]),
+                "skipped": shorten_all(dict(grid.skipped)),
                 "threads": grid.default.threads,
             }
             run = store.create_run(options.request.results, "sweep", datetime.now(UTC), sweep_record.FOLDER)
@@ -81,6 +81,7 @@ def run_sweep(
             options = read_options(run, request.results)
             before = resume.read_start_conditions(run)
             grid = build_grid(replace(options, request=resume.keep_threads(options.request, before)))
+            store.check_writable(run / sweep_record.FOLDER / "record")
             done = _load_finished(console, run, grid, before)
         return _run_grid(console, run, grid, options, done)
 
@@ -114,24 +115,27 @@ def _load_finished(console: Console, run: Path, grid: Grid, before: Mapping[str,
 def _run_grid(console: Console, run: Path, grid: Grid, options: SweepOptions, done: list[SweepRecord]) -> int:
     _print_plan(console, grid, done)
     records = {(record.number, record.backend): record for record in done}
-    stopped = False
+    stopped: KeyboardInterrupt | UserError | None = None
 
     def write_record(record: SweepRecord) -> None:
-        sweep_record.write_record(run, record)
         records[record.number, record.backend] = record
+        sweep_record.write_record(run, record)
         progress.finished(record)
 
     try:
         with SweepProgress(console, grid, len(done), options.target) as progress:
             settings = CacheSettings(options.recompute, options.request.cache_limit)
             run_fine_tunes(grid, settings, SweepOutput(set(records), write_record, progress.event))
-    except KeyboardInterrupt:
-        stopped = True
+    except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the sweep
+        stopped = error
     in_order = [records[one.number, backend] for one, backend in grid.fine_tunes if (one.number, backend) in records]
     _write_and_print(console, run, grid.varied, options.target, in_order)
     if stopped:
         finished = f"{len(in_order)} of {len(grid.fine_tunes)} fine-tunes are finished and kept in {run}"
-        console.print(f"Stopped: {finished}. Resume with: bench sweep --resume {run.name}", style="red", markup=False)
+        console.print(f"Stopped: {finished}. Resume with:", style="red", markup=False, soft_wrap=True)
+        console.print(resume.format_command("sweep", run), markup=False, highlight=False, soft_wrap=True)
+        if isinstance(stopped, UserError):
+            raise stopped
         return 130
     console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return 1 if any(record.failure for record in in_order) else 0
@@ -160,7 +164,7 @@ def show_sweep(console: Console, run: Path) -> int:
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
     if not records:
-        raise UserError(f"sweep {run} has no readable record: finish it with `bench sweep --resume {run.name}`")
+        raise UserError(f"sweep {run} has no readable record: finish it with: {resume.format_command('sweep', run)}")
     options = read_options(run, run.parent)
     varied = [name for name in options.axes if len({getattr(record.task, name) for record in records}) > 1]
     _write_and_print(console, run, varied, options.target, records, write=not problems)
@@ -175,13 +179,16 @@ def _write_and_print(
     records: Sequence[SweepRecord],
     write: bool = True,
 ) -> None:
-    """Write the CSV files, and print a table for each task."""
+    """Write the CSV files, and print a table for each task. A file that cannot be written is a line."""
     if write:
         for name, frame in (
             (EPOCHS_FILE, sweep_frames.build_epoch_frame(records)),
             (SUMMARY_FILE, sweep_frames.build_summary_frame(records, target)),
         ):
-            store.write_text(run / name, str(frame.to_csv(index=False, lineterminator="\n")), finished_in=run)
+            try:
+                store.write_text(run / name, str(frame.to_csv(index=False, lineterminator="\n")), finished_in=run)
+            except UserError as error:
+                console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
     for task in dict.fromkeys(record.task.name for record in records):
         of_task = [record for record in records if record.task.name == task]
         console.print(render_table(build_sweep_table(of_task, varied, target)))

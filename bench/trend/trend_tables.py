@@ -77,7 +77,7 @@ def _read_history(results: Path, name: str, console: Console) -> Iterator[Baseli
         print_problem(console, "This clone is shallow, and older commits are left out: git fetch --unshallow")
     contents = [_read_committed(folder, f"{commit}:./{path.name}") for commit in commits]
     seen = set()
-    for text in [*contents, path.read_text() if path.is_file() else None]:
+    for text in [*contents, path.read_text(encoding="utf-8") if path.is_file() else None]:
         if text is None or text.strip() in seen:
             continue
         seen.add(text.strip())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
 from bench.measure.conductor import LaunchLimits, Watcher
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.prepared_task import PreparedTask
 from bench.tune.crew_launch import NOT_TRIED, ROUND_SECONDS, LaunchResult
 from bench.worker.channel import Message
@@ -57,9 +57,7 @@ class CrewWorkers:
             self.limits.max_slowdown,
             lambda: time.monotonic() - began > start_within,
         )
-        # After an interrupt a worker may still write into the folder; it removes the folder before it ends.
-        with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
+        with make_scratch_folder() as folder:
             data = write_images(self.prepared.dataset, folder)
             jobs = [self._make_job(variant, data, folder, rounds) for variant in crew]
             reverse_start = reverse_start and math.isinf(start_within)  # else the first variant might not be started

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +19,14 @@ from bench.errors import UserError
 from bench.machine import gpu
 from bench.machine.environment import describe_cpu
 from bench.measure.machine_lock import hold_lock
+from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.silent_progress import SilentProgress
 from bench.plan import tuned_variants
 from bench.plan.plan import make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.plan.tuned_variants import TunedVariant
+from bench.records import store
 from bench.report.tables.number_format import TOO_FEW_LAUNCHES, explain_unknown_lead
 from bench.report.terminal import print_missing
 from bench.tune import waterfall_plot
@@ -62,8 +63,8 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                     continue
                 file = _choose_plot_file(output, results, tuned, several)
                 say(f"{backend} {prepared.task.name}: {LAUNCHES} launches of up to {2 * len(tuned.knobs)} variants")
-                with tempfile.TemporaryDirectory(prefix="head-to-head-", ignore_cleanup_errors=True) as compiled:
-                    workers = CrewWorkers(backend, prepared, SilentProgress(say), compiled=Path(compiled))
+                with make_scratch_folder() as compiled:
+                    workers = CrewWorkers(backend, prepared, SilentProgress(say), compiled=compiled)
                     explanation = explain(plan.default, tuned.knobs, CrewMeasurer(workers.launch).measure, print_launch)
                 title = f"{backend}, {prepared.task.name}, batch size {prepared.task.batch_size}"
                 console.print(build_effect_table(f"{title}: from default to tuned", explanation))
@@ -76,8 +77,8 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
                 )
                 for warning in explanation.warnings:
                     console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
-                _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
-                console.print(f"Plot: {file}", soft_wrap=True, markup=False)
+                plot = _draw_plot(explanation, f"{title}: from default to tuned\n{_describe_machine()}", file)
+                console.print(plot, soft_wrap=True, markup=False)
     return 0
 
 
@@ -135,20 +136,18 @@ def _choose_plot_file(output: Path | None, results: Path, tuned: TunedVariant, s
         raise UserError(f"--output {file}: end it in {', '.join(waterfall_plot.FORMATS)}")
     if output and several:
         file = output.with_stem(f"{output.stem}-{own}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    except OSError as error:
-        raise UserError(f"cannot write {file} ({error.strerror}): use another --output") from None
-    file.unlink()
+    store.make_folder(file.parent)
+    store.check_writable(file)
     return file
 
 
-def _draw_plot(explanation: Explanation, title: str, file: Path) -> None:
+def _draw_plot(explanation: Explanation, title: str, file: Path) -> str:
+    """Draw the plot; returns a line that names its file, or why it could not be written: the tables stand."""
     try:
         waterfall_plot.draw(explanation, title, file)
     except OSError as error:
-        raise UserError(f"cannot write {file} ({error.strerror}): use another --output") from None
+        return f"warning: cannot write {file}: {error.strerror}: run bench explain again with another --output"
+    return f"Plot: {file}"
 
 
 def _count_steps_per_epoch(prepared: PreparedTask) -> int:

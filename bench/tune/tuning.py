@@ -18,11 +18,12 @@ from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
 from bench.analysis.statistics import Interval
 from bench.analysis.warning_summary import format_warning
+from bench.errors import UserError
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
 from bench.measure.part_progress import PartProgress
-from bench.measure.progress import Progress
+from bench.measure.progress import Progress, is_interactive
 from bench.measure.run import run_proofs
 from bench.plan import tuned_variants, variants
 from bench.plan.plan import Plan, make_plan
@@ -68,7 +69,7 @@ class SearchProgress:
         self.parts = PartProgress()
 
     def __enter__(self) -> SearchProgress:
-        if self.console.is_terminal:
+        if is_interactive(self.console):
             self.status.start()
         return self
 
@@ -129,7 +130,7 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
                     for warning in tuned.warnings:
                         console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
                     console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
-                    console.print(_save(tuned), soft_wrap=True, markup=False)
+                    console.print(_save_or_warn(tuned), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
             return 130
     return 0 if all_proven else 1
@@ -299,6 +300,14 @@ def _build_table(tuned: TunedVariant) -> Table:
         default = get_default(tuned.backend, knob)
         table.add_row(knob, default, tuned.knobs.get(knob, default))
     return table
+
+
+def _save_or_warn(tuned: TunedVariant) -> str:
+    """Save the tuned variant; returns a line, which is a warning if it cannot be saved: its figures are printed."""
+    try:
+        return _save(tuned)
+    except UserError as error:
+        return f"warning: {error}: the result is not saved"
 
 
 def _save(tuned: TunedVariant) -> str:

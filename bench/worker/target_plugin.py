@@ -63,6 +63,7 @@ def _list_arguments(job: TargetJob) -> list[str]:
         # The last lines of a failed worker's output are shown to the user: they must be its traceback.
         "--disable-warnings",
         "-rN",
+        "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
         "-p",
         "no:cacheprovider",

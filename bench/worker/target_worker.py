@@ -71,7 +71,7 @@ def _is_of_suite(module: ModuleType) -> bool:
 def main(job_file: str) -> int:
     """Run pytest on the test of a job; returns pytest's exit status."""
     target_plugin = import_suite()
-    fields = json.loads(Path(job_file).read_text())
+    fields = json.loads(Path(job_file).read_text(encoding="utf-8"))
     sys.meta_path.insert(0, SourceFinder(fields["source_folders"]))
     return int(target_plugin.run_job(fields))
 

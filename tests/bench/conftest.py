@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 import backends
-from bench.cli import app
+from bench.cli import entry_point
 from bench.measure import conductor
 
 
@@ -30,12 +30,13 @@ def command_line(monkeypatch, capsys) -> Callable[..., FinishedCommand]:
 
     def run(*arguments: object) -> FinishedCommand:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in entry_point.STOPPING_SIGNALS}
         try:
             with pytest.raises(SystemExit) as ended:
-                app.main()
+                entry_point.main()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         captured = capsys.readouterr()
         return FinishedCommand(ended.value.code, captured.out, captured.err)
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,37 @@ def _fails(number):
         raise OSError(number, os.strerror(number))
 
     return fsync
+
+
+def test_whether_a_file_can_be_written_is_found_out_without_a_trace(tmp_path):
+    file = tmp_path / "file"
+    store.check_writable(file)
+    assert list(tmp_path.iterdir()) == []
+    file.write_text("old")
+    store.check_writable(file)
+    assert file.read_text() == "old"
+    store.check_writable(Path("/dev/null"))
+    for path, line in (
+        (tmp_path, "it is a folder: give the name of a file"),
+        (tmp_path / "none" / "file", "No such file or directory: choose a folder that can be written"),
+        (file / "file", "Not a directory: choose a folder that can be written"),
+    ):
+        with pytest.raises(UserError, match=f"^cannot write {path}: {line}$"):
+            store.check_writable(path)
+
+
+def test_a_text_with_bytes_that_are_no_utf8_is_written(tmp_path):
+    store.write_text(tmp_path / "file", os.fsdecode(b"caf\xe9"))
+    store.append_text(tmp_path / "file", os.fsdecode(b"\xe9"))
+    assert (tmp_path / "file").read_text() == "caf??"
+
+
+@pytest.mark.parametrize("make", ["file", "link"])
+def test_results_that_are_no_folder_are_refused(tmp_path, make):
+    results = tmp_path / "results"
+    if make == "file":
+        results.touch()
+    else:
+        results.symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=f"^cannot write {results}: it is no folder: choose another one$"):
+        store.create_run(results, "quick", NOW)

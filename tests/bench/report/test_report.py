@@ -43,6 +43,20 @@ def test_the_runs_folder_gets_one_file_a_format(made, tmp_path):
         exporters.write_report(tmp_path, made, ["markdwon"])
 
 
+def test_a_file_that_cannot_be_written_does_not_keep_the_others_from_being_written(made, tmp_path):
+    (tmp_path / "results.csv").mkdir()
+    with pytest.raises(UserError, match=r"^cannot write .*/results.csv: Is a directory"):
+        exporters.write_report(tmp_path, made)
+    written = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert written == {"tables.md", "benchmark.json", "environment.json"}
+
+
+def test_no_file_has_escape_sequences(made, monkeypatch, tmp_path):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for path in exporters.write_report(tmp_path, made, exporters.EXPORTERS):
+        assert "\x1b" not in path.read_text()
+
+
 def test_the_csv_reads_back_with_empty_device_columns(made):
     text = exporters.export("csv", made)
     back = pd.read_csv(io.StringIO(text))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from bench.analysis import warnings
 from bench.analysis.warning_summary import format_warning
+from bench.errors import UserError
 from bench.tune import waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult, merge_crews
 from bench.tune.explanation import explain
-from bench.tune.explanation_tables import build_break_even_table, build_effect_table
+from bench.tune.explanation_tables import (
+    _choose_plot_file,
+    _draw_plot,
+    build_break_even_table,
+    build_effect_table,
+)
 from bench.tune.launch_warnings import sum_up_launches
 from tests.bench.processes import suite_file
 from tests.bench.tune.simulated_machine import DEFAULT, STEP, SimulatedMachine
@@ -111,3 +118,16 @@ def test_explaining_an_untuned_backend_ends_in_one_line(tmp_path, monkeypatch, c
     refused = command_line("explain", "--suite", suite_file(tmp_path), "--backend", "keras")
     assert refused.status == 2
     assert refused.err.strip() == "bench: cifar10-resnet18 was not tuned here: run bench tune --backend keras"
+
+
+def test_the_plots_file_is_checked_before_and_an_older_one_stays(tmp_path):
+    tuned = SimpleNamespace(backend="pytorch", task="tutorial")
+    older = tmp_path / "plot.png"
+    older.write_text("older")
+    assert _choose_plot_file(older, tmp_path, tuned, several=False) == older
+    assert older.read_text() == "older"
+    with pytest.raises(UserError, match=r"^cannot write .*/plot.png: it is no folder: choose another one$"):
+        _choose_plot_file(older / "plot.png", tmp_path, tuned, several=False)
+    explanation = explain(DEFAULT, {"precision": "bf16"}, CrewMeasurer(SimulatedMachine().launch).measure)
+    line = _draw_plot(explanation, "title", tmp_path / "gone" / "plot.png")
+    assert line.startswith(f"warning: cannot write {tmp_path / 'gone' / 'plot.png'}: No such file or directory: run ")

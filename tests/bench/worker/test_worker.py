@@ -7,7 +7,7 @@ import socket
 import numpy as np
 import pytest
 
-from bench.measure.worker_process import describe_exit
+from bench.measure.worker_death import describe_exit
 from bench.plan.task_table import TASKS
 from bench.worker import evidence
 from bench.worker.channel import Channel

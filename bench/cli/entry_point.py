@@ -1,0 +1,86 @@
+"""The entry point of `bench`, `head-to-head` and `python -m bench`: every end has an exit status of its own.
+
+Nothing of the project is imported before errors are handled, so that a broken installation is reported like any other
+unexpected error.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from bench.cli import output_streams
+from bench.cli.crash_report import report_crash
+
+#: An unexpected error: EX_SOFTWARE of sysexits.h. 1 is a verdict, as of `bench gate`, and must not mean a crash.
+CRASHED = 70
+STOPPED = 130
+#: Signals that stop a command as Ctrl-C does: from a service manager or `timeout`, and from the end of a terminal.
+STOPPING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def main() -> None:
+    """Run the command line, and exit with its status: 70 after an unexpected error, 130 if it was stopped."""
+    descriptors = output_streams.secure()
+    _handle_signals()
+    crashes: list[BaseException] = []
+
+    def report_thread(crash: threading.ExceptHookArgs) -> None:
+        if crash.exc_value is not None and not isinstance(crash.exc_value, SystemExit):
+            crashes.append(crash.exc_value)
+            print(report_crash(crash.exc_value), file=sys.stderr)
+
+    hook, threading.excepthook = threading.excepthook, report_thread
+    try:
+        status = _run()
+    finally:
+        threading.excepthook = hook
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    for problem in filter(None, (descriptor.problem for descriptor in descriptors)):
+        print(f"bench: the output is cut off: it could not be written ({problem.strerror})", file=sys.stderr)
+    sys.exit(CRASHED if crashes else status)
+
+
+def _run() -> int:
+    try:
+        if not _has_folder():
+            print("bench: the current folder no longer exists: change to another one", file=sys.stderr)
+            return 2
+        from bench.cli.app import run_command_line
+
+        return run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("bench: stopped", file=sys.stderr)
+        return STOPPED
+    except Exception as error:
+        print(report_crash(error), file=sys.stderr)
+        return CRASHED
+
+
+def _has_folder() -> bool:
+    try:
+        return Path.cwd().is_dir()
+    except OSError:
+        return False
+
+
+def _handle_signals() -> None:
+    for number in STOPPING_SIGNALS:
+        # `nohup` lets a command ignore the end of its terminal.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    """Stop as Ctrl-C does, once: terminals and service managers send several signals, which must not cut off the end.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    for number in STOPPING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -1,0 +1,110 @@
+"""The output streams: what a command prints never ends it, whatever the terminal or the pipe can take."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import select
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+#: The error handler for characters that an output's encoding lacks.
+SUBSTITUTE = "bench-substitute"
+#: What stands for a character that the encoding lacks; for all others that is a question mark.
+SUBSTITUTES = {
+    "×": "x",
+    "–": "-",
+    "−": "-",
+    "…": "...",
+    "±": "+/-",
+    "•": "*",
+    "·": "*",
+    "→": "->",
+    "µ": "u",
+    "∞": "inf",
+    "≤": "<=",
+    "≥": ">=",
+    "«": '"',
+    "»": '"',
+}
+BOX_DRAWING = range(0x2500, 0x2580)
+HORIZONTAL, VERTICAL = "─━╌╍┄┅┈┉═╴╶╸╺╼╾", "│┃╎╏┆┇┊┋║╵╷╹╻╽╿"
+#: The reader of a pipe has ended, or the terminal was closed: nobody misses the output.
+NOBODY_READS = (errno.EPIPE, errno.EIO)
+
+
+def substitute(error: UnicodeError) -> tuple[str, int]:
+    """Replace the characters that an encoding lacks; an error handler as `codecs.register_error` takes it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_substitute_character, error.object[error.start : error.end])), error.end
+
+
+def _substitute_character(character: str) -> str:
+    if ord(character) in BOX_DRAWING:
+        return "-" if character in HORIZONTAL else "|" if character in VERTICAL else "+"
+    return SUBSTITUTES.get(character, "?")
+
+
+#: The number of stderr.
+LAST_STANDARD_DESCRIPTOR = 2
+
+
+class Descriptor(io.FileIO):
+    """A file descriptor that takes everything. After a write has failed, it writes nowhere.
+
+    Attributes:
+        problem: the first failure, unless it means that nobody reads any more; None without one.
+    """
+
+    problem: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write bytes; returns how many, which are all after a failure."""
+        try:
+            while (written := super().write(data)) is None:  # another process has made it non-blocking
+                select.select([], [self], [])
+        except OSError as error:
+            if error.errno not in NOBODY_READS:
+                self.problem = error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(data).nbytes
+        return written
+
+
+def secure() -> list[Descriptor]:
+    """Replace stdout and stderr by streams that take every character and survive a closed pipe, a closed terminal and a
+    full disk; returns their descriptors. A stream that is not the process' own stays.
+    """
+    codecs.register_error(SUBSTITUTE, substitute)
+    _open_standard_descriptors()
+    descriptors = []
+    for name in ("stdout", "stderr"):
+        stream: TextIO | None = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            stream.flush()
+            descriptor = Descriptor(stream.fileno(), "w", closefd=False)
+            secured = io.TextIOWrapper(
+                io.BufferedWriter(descriptor),
+                encoding=stream.encoding,
+                errors=SUBSTITUTE,
+                line_buffering=stream.line_buffering,
+                write_through=stream.write_through,
+            )
+            setattr(sys, name, secured)
+            descriptors.append(descriptor)
+    return descriptors
+
+
+def _open_standard_descriptors() -> None:
+    """Open those of stdin, stdout and stderr that are closed, so that no socket or file gets one of their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_DESCRIPTOR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)

@@ -1,0 +1,111 @@
+"""The files of a gate: checked before it, and afterwards no reason to lose a verdict."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.analysis.metrics import resolve_margins
+from bench.errors import UserError
+from bench.gate import gate_report, gate_run
+from bench.gate.gate_options import GateOptions
+from bench.gate.gate_report import Comparison, ReportFiles
+from bench.gate.judgement import judge_pairs
+from bench.plan.request import Request
+from tests.bench.gate.test_gate import make_pair
+
+MARGINS = resolve_margins(())
+SLOWER = judge_pairs([make_pair(2.0)] * 6, MARGINS, 1, 0.01, last=True)
+OPTIONS = GateOptions(against="base")
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch) -> ReportFiles:
+    """The files of a gate, each in a folder of its own; the summary of a job on GitHub is one of them."""
+    for name in ("json", "markdown", "junit", "summary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary" / "summary.md"))
+    return ReportFiles(*(tmp_path / name / "gate" for name in ("json", "markdown", "junit")))
+
+
+def run_gate(files: ReportFiles, undecided: str | None = None) -> int:
+    return gate_run.run_gate(OPTIONS, Request(), undecided=undecided, files=files, wait=False)
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """A gate that measures nothing: it finds one slower case, and ends by `error` if that is set."""
+
+    def compare(options, margins, request, judgements, *_):
+        judgements.append(SLOWER)
+        if compare.error:
+            raise compare.error
+        return {}, []
+
+    compare.error = None
+    monkeypatch.setattr(gate_run, "_compare_side_by_side", compare)
+    return compare
+
+
+@pytest.mark.parametrize("lost", ["json", "markdown", "junit", "summary"])
+def test_an_output_that_cannot_be_written_is_found_out_before_the_gate(files, judged, tmp_path, lost):
+    judged.error = AssertionError("something was measured")
+    shutil.rmtree(tmp_path / lost)
+    with pytest.raises(UserError, match=f"cannot write {tmp_path / lost}/.*: No such file or directory: choose a "):
+        run_gate(files)
+    (tmp_path / lost / "gate").mkdir(parents=True)
+    (tmp_path / lost / "summary.md").mkdir()
+    with pytest.raises(UserError, match=f"cannot write {tmp_path / lost}/.*: it is a folder: give the name of a file"):
+        run_gate(files)
+    others = {path.name for path in tmp_path.iterdir()} - {lost}
+    assert [path for name in others for path in (tmp_path / name).iterdir()] == [], "nothing is made"
+
+
+@pytest.mark.parametrize("lost", ["json", "markdown", "junit", "summary"])
+def test_an_output_that_is_lost_meanwhile_costs_neither_the_verdict_nor_the_others(
+    files, judged, tmp_path, monkeypatch, capsys, lost
+):
+    real = gate_report.check_writable
+
+    def check_and_lose(these: ReportFiles) -> None:
+        real(these)
+        shutil.rmtree(tmp_path / lost)
+
+    monkeypatch.setattr(gate_report, "check_writable", check_and_lose)
+    assert run_gate(files) == 1
+    printed = capsys.readouterr()
+    assert "100.0 % slower" in printed.out
+    assert printed.err.startswith(f"warning: cannot write {tmp_path / lost}/")
+    assert printed.err.endswith(": the verdict stands\n")
+    written = {path.parent.name: path for path in tmp_path.glob("*/*")}
+    assert set(written) == {"json", "markdown", "junit", "summary"} - {lost}
+    if "json" in written:
+        assert json.loads(written["json"].read_text())["cases"]
+    if "junit" in written:
+        assert ElementTree.parse(written["junit"]).getroot().get("failures") == "1"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("cannot compare: a later case died")])
+def test_a_gate_that_is_ended_shows_the_verdicts_that_it_has(files, judged, capsys, error):
+    judged.error = error
+    with pytest.raises(type(error)):
+        run_gate(files)
+    assert "100.0 % slower" in capsys.readouterr().out
+
+
+def test_a_summary_is_appended_to_and_a_device_is_written_to(files, judged, tmp_path):
+    summary = tmp_path / "summary" / "summary.md"
+    summary.write_text("before\n")
+    null = tmp_path / "null"
+    null.symlink_to("/dev/null")
+    assert gate_report.write_files(ReportFiles(json=null), Comparison("base", {}, MARGINS, 0.01), [SLOWER]) == []
+    assert null.is_symlink()
+    assert summary.read_text().startswith("before\n### Training speed against base")
+
+
+def test_the_name_of_a_baselines_file_has_no_folder():
+    options = GateOptions(baseline="/data/jane/main.json")
+    assert gate_run._describe_base(options) == "baseline …/main.json"
