@@ -270,6 +270,14 @@ TABLE: tuple[Variable, ...] = (
     ),
     Variable(("PYTHONUNBUFFERED",), Treatment.SET, "a dead worker's last lines are read", PYTHON, "1", warns=False),
     Variable(
+        ("PYTHONIOENCODING",),
+        Treatment.SET,
+        "a character that a locale lacks does not end a worker",
+        PYTHON,
+        "utf-8:replace",
+        warns=False,
+    ),
+    Variable(
         ("PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHON_GIL", "PYTHON_JIT", "PYTHON_CPU_COUNT"),
         Treatment.OBEYED,
         "whether imports compile again, which packages are found, and modes of the interpreter",
@@ -285,7 +293,6 @@ TABLE: tuple[Variable, ...] = (
             "PYTHONSAFEPATH",
             "PYTHONFAULTHANDLER",
             "PYTHONUTF8",
-            "PYTHONIOENCODING",
             "PYTHONCOERCECLOCALE",
             "PYTHON_COLORS",
         ),

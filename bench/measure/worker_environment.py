@@ -36,7 +36,7 @@ def build_environment(job: AnyJob, outside: Mapping[str, str] = os.environ) -> d
     own = {
         "PYTHONPATH": os.pathsep.join(_list_import_folders(job, outside.get("PYTHONPATH", ""))),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "utf-8:replace",  # a character that a locale lacks must not end a worker
+        "PYTHONIOENCODING": "utf-8:replace",
         # A worker that outlives a killed gate for a moment must not write into the scratch folder while it is removed.
         **({"PYTHONDONTWRITEBYTECODE": "1"} if job.root else {}),
         **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),

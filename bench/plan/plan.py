@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import backends
 from backends.task import Variant
@@ -86,10 +86,7 @@ def make_plan(request: Request) -> Plan:
     except Unavailable as error:
         if request.tasks or request.suite != Request.suite:
             raise
-        without_checkpoint = replace(request, checkpoint=None)
-        chosen_suite, banner, tasks = fall_back_to_offline(
-            error, lambda offline: prepare_tasks(without_checkpoint, offline)
-        )
+        chosen_suite, banner, tasks = fall_back_to_offline(error, request, prepare_tasks)
     needs_tuned = any(variant.name == "tuned" for variant in requested)
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
     skipped |= _find_skipped_cases(usable, requested, tasks, tuned)

@@ -80,7 +80,9 @@ def build_grid(options: SweepOptions) -> Grid:
     except Unavailable as error:
         if request.tasks or request.suite != Request.suite:
             raise
-        _, banner, tasks = fall_back_to_offline(error, lambda offline: _prepare_combinations(options, offline))
+        _, banner, tasks = fall_back_to_offline(
+            error, request, lambda own, offline: _prepare_combinations(replace(options, request=own), offline)
+        )
     if options.target is not None and all(one.task.weights == "random" for one in tasks):
         raise UserError("--target: with random weights there is no accuracy: leave it out, or use other weights")
     combinations = tuple(Combination(number, one) for number, one in enumerate(tasks, start=1))

@@ -103,7 +103,7 @@ def find_location(backbone: str, weights: str) -> str:
         if find_spec("torch") is None and not package:
             raise Unavailable(
                 f"{found} is there, but PyTorch, which knows its checksum, is not: "
-                "pip install 'head-to-head[pytorch]', or give it with --checkpoint"
+                "pip install 'head-to-head[pytorch]', or give it with bench run --checkpoint"
             )
         return f"{found} (converted on first use)"
     raise Unavailable(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError, deserialize
 
 from bench.errors import UserError
-from bench.file_kind import describe_kind, find_path_problem, read_head
+from bench.machine.file_kind import describe_kind, find_path_problem, read_head
 from bench.weights import pytorch_file
 from bench.weights.inert_pickle import StoredView
 from bench.weights.stored_tensor import StoredTensor

@@ -58,6 +58,7 @@ def _list_arguments(job: TargetJob) -> list[str]:
     """The arguments of pytest; the project's own `addopts` come before them."""
     autoload = "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
     return [
+        "--quiet",
         "--exitfirst",
         "--tb=native",
         # The last lines of a failed worker's output are shown to the user: they must be its traceback.

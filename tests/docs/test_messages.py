@@ -25,13 +25,14 @@ MODULES = (
     "measure/case_job.py",
     "measure/machine_lock.py",
     "measure/scratch_folder.py",
+    "measure/silence.py",
     "measure/worker_death.py",
     "measure/worker_process.py",
     "records/store.py",
     "tune/explanation_tables.py",
 )
 #: The calls whose texts a user reads.
-PRINTING = ("UserError", "print", "say", "append", "_build_failure", "abort")
+PRINTING = ("UserError", "print", "say", "append", "_build_failure", "_die_hung", "abort")
 #: Texts of these modules that are about something else: progress, mistakes in the call, figures.
 OTHERS = re.compile(
     r"launch …|unknown run|is not a run|there is no run|Waiting for|--output …|launches of|nothing to explain|margin …|"

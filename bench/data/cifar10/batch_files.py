@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from bench.errors import UserError
-from bench.file_kind import describe_kind, find_path_problem, read_head
+from bench.machine.file_kind import describe_kind, find_path_problem, read_head
 
 FOLDER, BINARY_FOLDER = "cifar-10-batches-py", "cifar-10-batches-bin"
 TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))

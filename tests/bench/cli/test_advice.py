@@ -41,10 +41,11 @@ COMMANDS = {
     "tune/explanation.py": ("explain",),
     "tune/explanation_tables.py": ("explain",),
     "weights": (*TRAINING, "gate-selftest", "doctor"),
+    "weights/state_dict.py": TRAINING,  # what it reads was given with --checkpoint
     "weights/conversion.py": (*TRAINING, "gate-selftest"),
     "cli/baseline.py": ("baseline save",),
     "cli/option_groups.py": ("run", "sweep"),
-    **{f"cli/{name}.py": (name,) for name in ("explain", "profile", "run", "show", "sweep")},
+    **{f"cli/{name}.py": (name,) for name in ("explain", "gate", "profile", "run", "show", "sweep")},
 }
 
 

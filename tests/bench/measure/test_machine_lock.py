@@ -38,7 +38,7 @@ def test_a_file_system_without_locks_is_told_and_used_without_one(home, monkeypa
         ]
     # The cache of features has locks, too.
     entry = features.get_folder() / f"entry{features.ENDING}"
-    computed = features.obtain(entry, 10**6, lambda: (*[features.np.ones((2, 2), "float32")] * 2, 0.1))
+    computed = features.obtain(entry, 10**6, lambda: (*[features.np.ones((2, 2), "float32")] * 2, 0.1, "eager"))
     assert (computed.hit, computed.problem) == (False, None)
     assert features.obtain(entry, 10**6, pytest.fail).hit
     assert features.clear() > 0

@@ -63,6 +63,7 @@ def test_the_progress_of_a_run_has_it_in_the_cases_row(terminal, clock):
 
     shown = progress(make_plan_of_embedded())
     shown.console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
+    shown.interactive = terminal
     shown.parts = PartProgress(clock)
     shown.rows = {"a": {"phase": "", "rate": ""}}
     shown.on_event("a", EXTRACTION)

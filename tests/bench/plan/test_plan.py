@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.errors import Unavailable, UserError
 from bench.plan import suite
+from bench.plan.offline_fallback import fall_back_to_offline
 from bench.plan.plan import find_usable_backends, make_plan
 from bench.plan.prepared_task import override_task
 from bench.plan.request import Request
@@ -37,6 +39,14 @@ def test_without_data_the_offline_suite_takes_over_and_says_so(offline):
     assert made.tasks[0].overridden == ("weights", "dataset")
     assert made.tasks[0].fine_tune is False, "accuracy with random weights says nothing"
     assert made.tasks[1].fine_tune is True
+
+
+def test_the_offline_suite_says_which_files_of_the_user_it_does_not_use():
+    request = Request(data_dir=Path("images"), checkpoint=Path("w.pth"))
+    _, banner, own = fall_back_to_offline(Unavailable("no network"), request, lambda own, _: own)
+    assert banner.endswith(", not of --data-dir images, not of --checkpoint w.pth.")
+    assert (own.data_dir, own.checkpoint) == (None, None)
+    assert "not of" not in fall_back_to_offline(Unavailable("no network"), Request(), lambda own, _: own)[1]
 
 
 @pytest.mark.slow
