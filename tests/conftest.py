@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from bench.machine.variables import find_disobeyed, make_worker_variables
 
 #: Variables that would lead a test to the user's files or to the network.
 PRIVATE = (
@@ -23,13 +26,18 @@ CACHES = ("KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR")
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
 
+def _list_disobeyed() -> list[str]:
+    """The variables that no worker has as they are: each would be a warning in every run."""
+    return list(find_disobeyed(os.environ, make_worker_variables(os.environ, 1)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`$HEADTOHEAD_HOME` of every test that chooses no other."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADTOHEAD_HOME", str(folder))
-        for name in (*PRIVATE, *OF_A_HOOK, NO_BYTE_CODE):
+        for name in (*PRIVATE, *OF_A_HOOK, NO_BYTE_CODE, *_list_disobeyed()):
             patch.delenv(name, raising=False)
         for name in CACHES:
             patch.setenv(name, str(folder / "no cache"))

@@ -14,8 +14,6 @@ from backends.values import Resolved
 
 __all__ = ["compile_function", "describe_build", "read_memory", "reset_memory", "resolve", "set_up"]
 
-#: The compiler, by execution.
-JITS = {"xla": "xla"}
 #: Arguments of `compile`, by execution. The guide leaves `jit_compile` at "auto", which is XLA on a GPU and nothing on
 #: a CPU; `compiled` means TensorFlow's `tf.function` without XLA.
 EXECUTIONS: dict[str | None, dict[str, bool]] = {
@@ -26,7 +24,8 @@ EXECUTIONS: dict[str | None, dict[str, bool]] = {
 }
 
 
-def resolve(variant: Variant, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
+def resolve(variant: Variant, model: keras.Model, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
     """Describe how the variant runs on this machine; `in_force` as in the engine's `resolve`."""
-    engine = resolve_engine(variant, input_pipeline, "keras", JITS, in_force)
+    jit = "xla" if model.jit_compile else "none"
+    engine = resolve_engine(variant, input_pipeline, "keras", jit, in_force)
     return dataclasses.replace(engine, framework=f"keras on {keras.backend.backend()}")

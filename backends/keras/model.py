@@ -27,9 +27,12 @@ def build(task: Task, variant: Variant) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
-def find_knobs_in_force(model: keras.Model, backbone: keras.Model) -> dict[str, str]:
-    """Find the values of knobs that are in force in the compiled model and its backbone."""
-    compiled = "xla" if model.jit_compile else "compiled"
+def find_knobs_in_force(model: keras.Model, backbone: keras.Model, variant: Variant) -> dict[str, str]:
+    """Find the values of knobs that are in force in the compiled model and its backbone.
+
+    A variant that does not set `execution` leaves the choice of XLA to Keras, and has what it asks for either way.
+    """
+    compiled = "xla" if model.jit_compile and variant.execution else "compiled"
     return {
         "execution": "eager" if model.run_eagerly or tf.config.functions_run_eagerly() else compiled,
         "steps_per_execution": str(model.steps_per_execution),

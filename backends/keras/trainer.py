@@ -53,8 +53,10 @@ class KerasTrainer(Trainer):
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
-        in_force = model.find_knobs_in_force(self.model, self.backbone)
-        self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"], in_force)
+        in_force = model.find_knobs_in_force(self.model, self.backbone, variant)
+        self.resolved = devices.resolve(
+            variant, self.model, pipeline.DESCRIPTIONS[variant.images or "streamed"], in_force
+        )
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""

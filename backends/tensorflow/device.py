@@ -17,4 +17,5 @@ JITS = {"xla": "xla", "compiled_frozen": "none, constants folded"}
 
 def resolve(variant: Variant, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
     """Describe how the variant runs on this machine; `in_force` as in the engine's `resolve`."""
-    return resolve_engine(variant, input_pipeline, "tensorflow", JITS, in_force)
+    jit = JITS.get(in_force["execution"], "none")
+    return resolve_engine(variant, input_pipeline, "tensorflow", jit, in_force)

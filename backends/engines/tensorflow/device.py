@@ -40,16 +40,14 @@ def compile_function(variant: Variant, function: Callable) -> Callable:
     return tf.function(function, reduce_retracing=True, jit_compile=execution == "xla")
 
 
-def resolve(
-    variant: Variant, input_pipeline: str, backend: str, jits: Mapping[str, str], in_force: Mapping[str, str]
-) -> Resolved:
+def resolve(variant: Variant, input_pipeline: str, backend: str, jit: str, in_force: Mapping[str, str]) -> Resolved:
     """Describe how the variant runs on this machine.
 
     Args:
         variant: as requested.
         input_pipeline: in a few words.
         backend: the backend's name.
-        jits: the compiler, by execution.
+        jit: the compiler.
         in_force: the values of knobs that are in force in what the backend has built; `execution`, `layout` and
             `precision` are among them.
     """
@@ -74,7 +72,7 @@ def resolve(
         versions=VERSIONS,
         device=tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu",
         execution=in_force["execution"],
-        jit=jits.get(in_force["execution"], "none"),
+        jit=jit,
         layout=in_force["layout"],
         precision="tf32" if tf32 and in_force["precision"] == "fp32" else in_force["precision"],
         intra_op_threads=threads,

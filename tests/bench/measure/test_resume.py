@@ -40,6 +40,15 @@ def test_a_run_that_was_killed_before_it_wrote_its_conditions_is_resumed_under_a
         resume.plan_remaining(tmp_path, resume.read_request(tmp_path), describe_environment())
 
 
+def test_a_resumed_run_keeps_its_threads_whatever_surrounds_it(tmp_path, monkeypatch):
+    request = Request(tasks=["embedded"], overrides={"weights": "random"}, results=tmp_path)
+    (tmp_path / store.RECORDS).mkdir()
+    write_environment(tmp_path, {**describe_environment(3), "run": {"threads": 3}}, ())
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    plan = resume.plan_remaining(tmp_path, request, describe_environment())
+    assert (plan.default.threads, plan.threads_note) == (3, None)
+
+
 @pytest.mark.parametrize(("text", "value"), [("2%", 0.02), ("0.5 %", 0.005), ("0.03", 0.03)])
 def test_a_share_is_a_percentage(text, value):
     assert parse_share(text) == pytest.approx(value)
