@@ -53,7 +53,6 @@ def _arguments(job: AnyJob, root: Path) -> list[str]:
         "--disable-warnings",
         "-rN",
         "--benchmark-quiet",
-        "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
         f"--rootdir={root}",
         "--override-ini=addopts=",

@@ -114,7 +114,8 @@ def test_a_pipe_that_is_closed_and_an_encoding_without_the_characters_are_no_err
     done = run_process("list", "suites", cwd=tmp_path, stdout=theirs)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, "")
-    done = run_process("list", "suites", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii", "COLUMNS": "200"})
+    environment = {"PYTHONIOENCODING": "ascii", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+    done = run_process("list", "suites", cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "launches x rounds" in done.stdout
 
@@ -227,3 +228,23 @@ def test_tables_of_what_is_finished_are_shown_when_a_proof_or_a_self_test_is_sto
     assert stopped.status == 130
     assert "at most 1 µs" in stopped.out
     assert stopped.err.endswith("bench: stopped\n")
+
+
+def test_a_descriptor_that_does_not_block_gets_everything_and_a_full_pipe_is_waited_for():
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    got: list[bytes] = []
+
+    def read() -> None:
+        while part := os.read(ours, 65536):
+            got.append(part)
+
+    reader = threading.Thread(target=read)
+    descriptor = output_streams.Descriptor(theirs, "w")
+    reader.start()
+    content = bytes(range(256)) * 2000  # more than a pipe holds
+    assert descriptor.write(content) == len(content)
+    descriptor.close()
+    reader.join()
+    os.close(ours)
+    assert b"".join(got) == content
