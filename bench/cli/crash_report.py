@@ -28,10 +28,18 @@ def report_crash(error: BaseException) -> str:
 
 
 def _format_report(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error))
+    command = shlex.join(sys.argv[1:])
+    try:  # the file is sent to others
+        from bench.records.private_paths import shorten_command, shorten_paths
+
+        text, command = shorten_paths(text), shorten_command(sys.argv[1:])
+    except Exception:
+        pass  # a broken installation is reported, too
     lines = [
-        f"command: {shlex.join(['bench', *sys.argv[1:]])}",
+        f"command: bench {command}",
         f"time: {datetime.now(UTC).isoformat(timespec='seconds')}",
         f"Python: {platform.python_version()} on {platform.platform()}",
         "",
     ]
-    return "\n".join(lines) + "\n" + "".join(traceback.format_exception(error))
+    return "\n".join(lines) + f"\n{text}"

@@ -8,7 +8,7 @@ import io
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -65,18 +65,22 @@ class Descriptor(io.FileIO):
     problem: OSError | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write bytes; returns how many, which are all after a failure."""
+        """Write all bytes; returns how many they are, after a failure, too."""
+        content = memoryview(data).cast("B")
+        done = 0
         try:
-            while (written := super().write(data)) is None:  # another process has made it non-blocking
-                select.select([], [self], [])
+            while done < len(content):
+                written = super().write(content[done:])
+                if written is None:  # another process has made it non-blocking
+                    select.select([], [self], [])
+                done += written or 0
         except OSError as error:
             if error.errno not in NOBODY_READS:
                 self.problem = error
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
-            return memoryview(data).nbytes
-        return written
+        return len(content)
 
 
 def secure() -> list[Descriptor]:
@@ -92,7 +96,8 @@ def secure() -> list[Descriptor]:
             stream.flush()
             descriptor = Descriptor(stream.fileno(), "w", closefd=False)
             secured = io.TextIOWrapper(
-                io.BufferedWriter(descriptor),
+                # PYTHONUNBUFFERED leaves the buffer out.
+                cast(BinaryIO, descriptor) if stream.write_through else io.BufferedWriter(descriptor),
                 encoding=stream.encoding,
                 errors=SUBSTITUTE,
                 line_buffering=stream.line_buffering,

@@ -18,6 +18,8 @@ _SYSTEM = "dev|proc|sys"
 _FOLDERS = re.compile(rf"(?<![\w/-])(?:~[\w.-]*|\.\.?|…)?/(?!(?:{_SYSTEM})/)(?:[^/\s:;,='\"()<>|]+/)+")
 #: The same behind a quotation mark, with which a path may have blanks.
 _QUOTED_FOLDERS = re.compile(rf"(?<=['\"])(?:~|\.\.?|…)?/(?!(?:{_SYSTEM})/)(?:[^/'\"\n]+/)+")
+#: Homes of any user: the one that a program runs as may be another.
+_HOMES = re.compile(r"(?<![\w.~…-])/(?:home|Users)/[^/\s:;,='\"()<>|]+")
 _PACKAGES = re.compile(r"[^\s'\"]*/(?:site|dist)-packages/")
 #: In a list of paths or options: what separates two items. A blank within a path separates nothing.
 _SEPARATORS = re.compile(r"([:;,]|\s(?=[-/~]))")
@@ -76,6 +78,7 @@ def _shorten_item(text: str) -> str:
 
 
 def _hide_home(text: str) -> str:
-    home = os.environ.get("HOME") or ""
-    # The root is the home of users that have none.
-    return re.sub(rf"{re.escape(home.rstrip('/'))}(?![\w.-])", "~", text) if home.strip("/") else text
+    home = (os.environ.get("HOME") or "").rstrip("/")
+    if home:  # the root is the home of users that have none
+        text = re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text)
+    return _HOMES.sub("~", text)

@@ -43,7 +43,6 @@ def _list_arguments(job: Job) -> list[str]:
         "--disable-warnings",
         "-rN",
         "--benchmark-quiet",
-        "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
         f"--rootdir={Path(__file__).parents[2]}",
         "--override-ini=addopts=",

@@ -15,6 +15,8 @@ import pytest
 
 from bench.cli import app, entry_point, output_streams
 from bench.cli.system_errors import describe_system_error
+from bench.selftest.findings import Finding
+from tests.bench.example_records import record
 
 PROJECT = Path(__file__).parents[3]
 
@@ -51,6 +53,7 @@ def test_an_unexpected_error_is_one_line_with_a_status_of_its_own(command_line, 
     assert refusal.err.count("\n") == 1
     text = report.read_text()
     assert "command: bench run\n" in text
+    assert 'File "bench/cli/entry_point.py", line ' in text, "of a path, no folder of the user's"
     assert "Traceback (most recent call last)" in text
 
 
@@ -111,7 +114,8 @@ def test_a_pipe_that_is_closed_and_an_encoding_without_the_characters_are_no_err
     done = run_process("list", "suites", cwd=tmp_path, stdout=theirs)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, "")
-    done = run_process("list", "suites", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii", "COLUMNS": "200"})
+    environment = {"PYTHONIOENCODING": "ascii", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+    done = run_process("list", "suites", cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "launches x rounds" in done.stdout
 
@@ -204,3 +208,43 @@ def test_closed_standard_descriptors_are_opened(tmp_path):
 def test_no_folder_for_temporary_files_is_one_line():
     error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/var/tmp']")
     assert describe_system_error(error).startswith("no temporary folder can be written (No usable temporary directory")
+
+
+def test_tables_of_what_is_finished_are_shown_when_a_proof_or_a_self_test_is_stopped(command_line, monkeypatch):
+    def stop_after(item):
+        def run(*_, **__):
+            yield item
+            raise KeyboardInterrupt
+
+        return run
+
+    monkeypatch.setattr("bench.measure.run.run_proofs", stop_after((None, [record()])))
+    stopped = command_line("parity", "--task", "embedded", "--weights", "random")
+    assert stopped.status == 130
+    assert "hash of the image order" in stopped.out
+    finding = Finding("the clock", "1 ns", "at most 1 µs", True)
+    monkeypatch.setattr("bench.selftest.findings.run_checks", stop_after(finding))
+    stopped = command_line("selftest")
+    assert stopped.status == 130
+    assert "at most 1 µs" in stopped.out
+    assert stopped.err.endswith("bench: stopped\n")
+
+
+def test_a_descriptor_that_does_not_block_gets_everything_and_a_full_pipe_is_waited_for():
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    got: list[bytes] = []
+
+    def read() -> None:
+        while part := os.read(ours, 65536):
+            got.append(part)
+
+    reader = threading.Thread(target=read)
+    descriptor = output_streams.Descriptor(theirs, "w")
+    reader.start()
+    content = bytes(range(256)) * 2000  # more than a pipe holds
+    assert descriptor.write(content) == len(content)
+    descriptor.close()
+    reader.join()
+    os.close(ours)
+    assert b"".join(got) == content

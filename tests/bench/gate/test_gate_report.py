@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
 from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
-from bench.gate import gate_report, gate_run
+from bench.gate import baseline_comparison, gate_report, gate_run
 from bench.gate.gate_options import GateOptions
 from bench.gate.gate_report import Comparison, ReportFiles
 from bench.gate.judgement import judge_pairs
 from bench.plan.request import Request
+from tests.bench.example_records import record
 from tests.bench.gate.test_gate import make_pair
 
 MARGINS = resolve_margins(())
@@ -109,3 +112,12 @@ def test_a_summary_is_appended_to_and_a_device_is_written_to(files, judged, tmp_
 def test_the_name_of_a_baselines_file_has_no_folder():
     options = GateOptions(baseline="/data/jane/main.json")
     assert gate_run._describe_base(options) == "baseline …/main.json"
+
+
+def test_a_gate_against_a_baseline_goes_on_without_its_records(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(baseline_comparison, "Progress", lambda *_: nullcontext())
+    monkeypatch.setattr(baseline_comparison, "measure_launches", lambda *values: values[-1](record()) or [])
+    chosen = SimpleNamespace(suite=SimpleNamespace(model_dump=lambda mode: {}), skipped={}, tasks=())
+    gone = tmp_path / "gone"
+    assert baseline_comparison._measure_until_decided(OPTIONS, MARGINS, chosen, {}, gone, {}) == []
+    assert capsys.readouterr().err.startswith(f"warning: cannot write {gone}/records/")
