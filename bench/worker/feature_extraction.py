@@ -5,32 +5,20 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from backends.base import Trainer
 from backends.extraction import ExtractionForm, Extractor
-from backends.task import DATASETS, Task
-from bench.cache import extraction_trials, features
-from bench.cache.extraction_trials import FormTime
+from backends.task import Task
+from bench.cache import features
 from bench.cache.features import Extracted, Features
-from bench.machine.environment import describe_cpu
-from bench.parity.checks import compute_difference
-from bench.parity.tolerances import FORWARD, REDUCED_PRECISION
-from bench.records.process_flags import ALLOCATOR, CPUS
-from bench.worker import process_settings
-from bench.worker.form_trial import FormTrial, choose_from
 from bench.worker.job import Job
 from bench.worker.part_report import PartReport, Sender
 
 #: The last features that could not be cached, by cache file: other combinations of a sweep take them from here.
 _UNCACHED: dict[Path, Features] = {}
-#: How often the process may end while it makes a form, until the form is left out.
-MOST_UNFINISHED = 2
-#: The parts of `describe_cpu` that the times of forms depend on.
-CPU_FACTS = ("model", "flags", "cores_usable", "quota")
 
 
 def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job, sender: Sender) -> Features:
@@ -59,7 +47,10 @@ def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job, send
 
 
 def extract(trainer: Trainer, train: np.ndarray, test: np.ndarray, backend: str, sender: Sender) -> Extracted:
-    """Compute the features of all images, in the form that is fastest for so many, see `make_fastest_form`."""
+    """Compute the features of all images, in the form that is fastest for so many."""
+    # Imported here because most workers extract nothing, and each module takes memory, which is measured.
+    from bench.worker.fastest_form import make_fastest_form
+
     began = time.perf_counter()
     images = len(train) + len(test)
     form, extractor = make_fastest_form(trainer, train, images, backend, sender)
@@ -68,44 +59,6 @@ def extract(trainer: Trainer, train: np.ndarray, test: np.ndarray, backend: str,
     computed_train = extract_in_batches(extractor, form, train, trainer.task, report)
     computed_test = extract_in_batches(extractor, form, test, trainer.task, lambda done: report(len(train) + done))
     return Extracted(computed_train, computed_test, time.perf_counter() - began, form.name)
-
-
-def make_fastest_form(
-    trainer: Trainer, images: np.ndarray, count: int, backend: str, sender: Sender
-) -> tuple[ExtractionForm, Extractor]:
-    """Make the form in which the features of `count` images are computed fastest, its making included.
-
-    A former trial under the same conditions says which one it is; if there is none, a trial on some of `images` does.
-    """
-    forms = trainer.list_extraction_forms()
-    key = extraction_trials.make_key(_list_conditions(trainer, backend))
-    noted = extraction_trials.read(key)
-    # A form in whose making the process has ended once is tried again: that may have been a signal.
-    former = {name: times for name, times in noted.items() if not 0 < times.unfinished < MOST_UNFINISHED}
-
-    def make(form: ExtractionForm) -> Extractor:
-        sender.send("phase", name=f"extraction, making {form.name}", compiles=True)
-        if form is not forms[0]:
-            unfinished = noted[form.name].unfinished if form.name in noted else 0
-            begun = FormTime(making_s=0.0, image_s=None, unfinished=unfinished + 1)
-            extraction_trials.write(key, {**noted, **trial.found, form.name: begun})
-        return trainer.make_extractor(form)
-
-    trial = FormTrial(make, partial(_agree, trainer.variant.precision))
-    trial.found.update((name, times) for name, times in former.items() if times.unfinished)
-    if known := choose_from(former, forms, count):
-        try:
-            extractor = make(known)
-            extractor(images[np.arange(known.batch_size) % len(images)])  # the first call compiles
-        except Exception:  # what could be made then cannot be made now: there is another form
-            noted = {}
-        else:
-            extraction_trials.write(key, noted)
-            return known, extractor
-    chosen = trial.run(forms, images, count)
-    if forms[0].name in trial.found:
-        extraction_trials.write(key, {**noted, **trial.found})
-    return chosen
 
 
 def extract_in_batches(
@@ -128,29 +81,6 @@ def extract_in_batches(
         extracted[start : start + count] = extractor(batch)[:count]
         report(start + count)
     return extracted
-
-
-def _list_conditions(trainer: Trainer, backend: str) -> dict[str, object]:
-    """All that the times of the forms depend on: machine, software, settings of the process, and the network's shape.
-
-    The settings are those in effect, with all knobs that act on the whole process.
-    """
-    task, resolved, cpu, process = trainer.task, trainer.resolved, describe_cpu(), process_settings.read_flags()
-    settings = dataclasses.asdict(resolved) | {"versions": dict(resolved.versions), "flags": dict(resolved.flags)}
-    return {
-        "backend": backend,
-        "backbone": task.backbone,
-        "sizes": [*DATASETS[task.dataset][:1], task.image_size],
-        "settings": settings,
-        "process": {name: process.get(name) for name in (ALLOCATOR, CPUS)},
-        "cpu": {name: cpu[name] for name in CPU_FACTS},
-        "forms": [form.name for form in trainer.list_extraction_forms()],
-    }
-
-
-def _agree(precision: str, first: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the features of two forms agree as the proof of sameness wants it of cached features."""
-    return compute_difference(other, first) <= REDUCED_PRECISION.get(precision, FORWARD)
 
 
 class _Waiting:

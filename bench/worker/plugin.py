@@ -92,7 +92,7 @@ class CaseSession:
         self.trainer.reset_device_memory()
         self.features: Features | None = None
         if job.features:
-            baton.send("phase", name="extraction")
+            baton.send("phase", name="reading features")
             laps.end("harness")
             self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job, baton)
             laps.end("extraction")

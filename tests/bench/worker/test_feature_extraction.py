@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ from backends.task import Task, Variant
 from backends.values import Resolved
 from bench.cache import extraction_trials
 from bench.cache.extraction_trials import FormTime
-from bench.worker import feature_extraction, form_trial, part_report
-from bench.worker.feature_extraction import extract, extract_in_batches, make_fastest_form
+from bench.worker import fastest_form, feature_extraction, form_trial, part_report
+from bench.worker.fastest_form import make_fastest_form
+from bench.worker.feature_extraction import extract, extract_in_batches
 
 TASK = Task(name="t", backbone="resnet18", weights="random", dataset="digits", image_size=32)
 FORMS = (ExtractionForm("plain", Variant(), 8, 0.0), ExtractionForm("compiled", Variant(), 8, 0.0))
@@ -54,6 +57,7 @@ class Messages(list):
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
     monkeypatch.setattr(form_trial, "MAKING_SHARE", 1e9)  # every form is worth a trial
+    monkeypatch.setattr(fastest_form, "MOST_OTHER_CPU", 2.0)  # the machine of the tests may be busy
     return tmp_path
 
 
@@ -85,6 +89,20 @@ def test_what_a_trial_found_is_used_again_under_the_same_conditions():
     assert first.made == ["plain", "compiled"]
     assert again.made == [form.name]
     assert other_threads.made == other_version.made == ["plain", "compiled"]
+
+
+def test_what_other_programs_disturbed_is_not_kept(monkeypatch):
+    monkeypatch.setattr(fastest_form, "MOST_OTHER_CPU", -2.0)
+    for _ in range(2):
+        trainer = Trainer()
+        make_fastest_form(trainer, TRAIN, 43, "pytorch", Messages())
+        assert trainer.made == ["plain", "compiled"]
+    before = fastest_form.Counters(0, busy=10, total=100, steal=0, ours=5, throttled=None, thermal=None, swapped=0)
+    after = dataclasses.replace(before, busy=20, total=200, ours=12)
+    monkeypatch.setattr(fastest_form, "MOST_OTHER_CPU", 0.05)
+    assert not fastest_form._is_disturbed(before, after), "3 % by others"
+    assert fastest_form._is_disturbed(before, dataclasses.replace(after, ours=6))
+    assert not fastest_form._is_disturbed(before, before)
 
 
 def test_a_form_that_can_no_longer_be_made_is_replaced():
