@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import (
@@ -74,6 +75,8 @@ COMMANDS = {
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, cache, completion),
 }
+#: The commands that measure the code of this suite. `bench gate` chooses the clone.
+MEASURING = ("run", "parity", "sweep", "tune", "explain", "roofline", "profile", "selftest")
 for group, commands in COMMANDS.items():
     for position, command in enumerate(commands):
         if isinstance(command, App):
@@ -89,6 +92,7 @@ for flag, text in (("--help", "Show this page."), ("--version", "Show the versio
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit status. A mistake of the user is one line on stderr, and exit status 2."""
+    _note_other_clone(arguments)
     try:
         status = app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -100,6 +104,16 @@ def run_command_line(arguments: Sequence[str]) -> int:
             raise
         return _refuse(line)
     return status if isinstance(status, int) else 0
+
+
+def _note_other_clone(arguments: Sequence[str]) -> None:
+    """Print a line if a command measures the code of another clone than the one in which the user is."""
+    if not arguments or arguments[0] not in MEASURING or "--help" in arguments:
+        return
+    from bench.machine.clone import explain_other_clone  # imports what commands that measure nothing do without
+
+    if note := explain_other_clone(Path.cwd().resolve()):
+        print(f"bench: {note}", file=sys.stderr)
 
 
 def _refuse(message: str) -> int:

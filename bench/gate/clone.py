@@ -1,7 +1,6 @@
 """The clone whose suite is gated, and whether its code is what runs.
 
-Several clones and worktrees can share a Python environment, in which only one of them is installed. The gate compares
-the clone in which the user is, by that clone's own code.
+The gate compares the clone in which the user is, by that clone's own code, whichever clone is installed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.gate.gate_options import GateOptions
 from bench.gate.gate_report import PrintLine
-from bench.gate.source_trees import WORKER_FILE, SourceTree
+from bench.gate.source_trees import SourceTree
+from bench.machine.clone import WORKER_FILE, find_clone
 from bench.machine.environment import PROJECT
 
 #: Set for a gate that the gate of another clone has started, so that one whose code cannot be imported does not start
@@ -23,11 +23,6 @@ from bench.machine.environment import PROJECT
 STARTED_FOR = "HEADTOHEAD_GATED_CLONE"
 #: Prints the folders of the suite's packages. It is run by a revision's own interpreter.
 LIST_FOLDERS_CODE = "import json, backends, bench; print(json.dumps([*backends.__path__, *bench.__path__]))"
-
-
-def find_clone(folder: Path) -> Path | None:
-    """Find the clone of this suite that contains `folder`; None outside of one."""
-    return next((place for place in (folder, *folder.parents) if (place / WORKER_FILE).is_file()), None)
 
 
 def run_in_clone(options: GateOptions, say: PrintLine) -> None:

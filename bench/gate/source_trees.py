@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.cache.home import check_utf8
 from bench.errors import UserError
+from bench.machine.clone import WORKER_FILE
 from bench.machine.git import GitError, NotFetched, run_git
 from bench.records.digest import compute_digest
 
@@ -29,8 +30,6 @@ INDEX, OBJECTS = "index", "objects"
 STATUS_FIELDS = {"1": 8, "u": 10}
 #: The mode of a submodule in an index.
 SUBMODULE_MODE = "160000 "
-#: A revision without this file has no workers that could be started.
-WORKER_FILE = "bench/worker/__main__.py"
 #: The files and folders that a training step can depend on.
 TRAINING_PATHS = ("backends", "bench", "pyproject.toml")
 #: Lists the backends and the tasks of a suite. It is run by a revision's own interpreter, with the suite's name.

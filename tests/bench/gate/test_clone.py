@@ -65,3 +65,17 @@ def test_an_arm_that_would_run_other_code_is_refused(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
     clone.refuse_foreign_suite(tree)
+
+
+def test_a_measurement_of_another_clones_code_is_noted(tmp_path, command_line, monkeypatch):
+    (tmp_path / "bench/worker").mkdir(parents=True)
+    (tmp_path / clone.WORKER_FILE).touch()
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    note = (
+        f"bench: This measures the code in {PROJECT}, not the one in {tmp_path}: for that, run python -m bench there."
+    )
+    assert note in command_line("run", "--task", "none").err.splitlines()
+    assert note not in command_line("list", "suites").err
+    monkeypatch.chdir(PROJECT / "docs")
+    assert "This measures" not in command_line("run", "--task", "none").err
