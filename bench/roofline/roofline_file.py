@@ -31,12 +31,14 @@ class TaskMeasurement:
         rooflines: of the cases whose workers finished.
         cases: all of them, in the same order.
         records: of all launches, with their warnings.
+        stopped: what ended the measurement before all launches were made; None if nothing did.
     """
 
     prepared: PreparedTask
     rooflines: Sequence[Roofline]
     cases: Sequence[CaseMeasurement]
     records: Sequence[Record]
+    stopped: KeyboardInterrupt | None = None
 
     @property
     def deaths(self) -> list[tuple[str, str, str]]:

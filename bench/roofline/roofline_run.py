@@ -27,7 +27,7 @@ from bench.report.terminal import print_missing, print_tables
 from bench.roofline import device_peaks, roofline_file, roofline_tables
 from bench.roofline.achieved_rates import Roofline, compute_roofline
 from bench.roofline.device_peaks import Peak
-from bench.roofline.rate_measurement import ROUND_KINDS, measure_rates
+from bench.roofline.rate_measurement import ROUND_KINDS, CaseMeasurement, measure_rates
 from bench.worker.step_work import Step
 
 ROUND_SECONDS = 0.3
@@ -67,6 +67,8 @@ def show_roofline(wait: bool, request: Request) -> int:
                 print_tables(Report((), tables), console)
             for backend, variant, reason in measured.deaths:
                 console.print(f"{backend}/{variant} died: {reason}", style="red", markup=False)
+            if measured.stopped:  # the launches that have finished are shown
+                raise measured.stopped
     if problem:
         console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
     else:
@@ -87,15 +89,23 @@ def _write(
 
 def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> roofline_file.TaskMeasurement:
     """Measure the cases of a task."""
-    with Progress(console, plan, ROUND_KINDS) as progress:
-        rates = measure_rates(
-            plan, prepared, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
-        )
+    rates = [CaseMeasurement(backend, variant) for backend, variant in plan.cases(prepared)]
+    stopped: KeyboardInterrupt | None = None
+    try:
+        with Progress(console, plan, ROUND_KINDS) as progress:
+            measure_rates(
+                plan, prepared, rates, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
+            )
+    except KeyboardInterrupt as interrupt:
+        if not all(one.records for one in rates):  # no launch has finished
+            raise
+        stopped = interrupt
     return roofline_file.TaskMeasurement(
         prepared=prepared,
         rooflines=[compute_roofline(Step(prepared.task, one.variant), one) for one in rates if one.failure is None],
         cases=rates,
         records=add_run_warnings([record for one in rates for record in one.records]),
+        stopped=stopped,
     )
 
 

@@ -265,6 +265,13 @@ def test_the_tables_of_a_roofline_stand_without_its_file(command_line, monkeypat
     ended = command_line(*arguments)
     assert (ended.status, ended.err) == (0, "")
     assert f"warning: cannot write {results}/rooflines/" in ended.out
+    monkeypatch.setattr(
+        roofline_run, "_measure_task", lambda *values: TaskMeasurement(values[2], [], [], [], KeyboardInterrupt())
+    )
+    stopped = command_line(*arguments)
+    assert (stopped.status, stopped.err) == (130, "bench: stopped\n")
+    assert len(list(results.glob("rooflines/*.json"))) == 1, "what was measured until then"
+    shutil.rmtree(results)
     results.write_text("")
     refusal = command_line(*arguments)
     assert refusal.status == 2
