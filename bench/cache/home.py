@@ -45,6 +45,17 @@ def _make_homeless_error(path: Path) -> UserError:
     return UserError(f"{path}: this user has no home folder: set HEADTOHEAD_HOME, or HOME, to a folder")
 
 
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Find the files in a folder of another program, sorted; `~` is the user's home.
+
+    There are none if the folder cannot be read, or if it is in the home of a user who has none.
+    """
+    try:
+        return sorted(folder.expanduser().glob(pattern))
+    except (OSError, RuntimeError):
+        return []
+
+
 def check_utf8(path: Path, remedy: str) -> None:
     """Check that a path is UTF-8: it goes into JSON files, and to libraries that take no other bytes.
 

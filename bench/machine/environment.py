@@ -57,9 +57,8 @@ PACKAGES = (
     "triton",
 )
 
-#: Variables that may contain secrets, which are left out; TF_CLI_ and TF_VAR_ are Terraform's, and TF_CONFIG has the
-#: names of the hosts of a cluster.
-_SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_|^TF_CONFIG$")
+#: Variables that may contain secrets, which are left out; TF_CLI_ and TF_VAR_ are Terraform's.
+_SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|KEY|^TF_(CLI|VAR)_")
 
 
 def describe_environment(threads: int | None = None, say: Callable[[str], object] | None = None) -> dict[str, object]:

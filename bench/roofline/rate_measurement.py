@@ -62,14 +62,18 @@ def list_round_kinds(variant: Variant) -> tuple[str, ...]:
 
 
 def measure_rates(
-    plan: Plan, prepared: PreparedTask, watcher: Watcher, on_launch: Callable[[int, Sequence[Job]], object]
-) -> list[CaseMeasurement]:
+    plan: Plan,
+    prepared: PreparedTask,
+    cases: Sequence[CaseMeasurement],
+    watcher: Watcher,
+    on_launch: Callable[[int, Sequence[Job]], object],
+) -> None:
     """Measure all cases of a task, in the launches and rounds of the plan's suite.
 
     Args:
+        cases: of the task; each finished launch is added to them.
         on_launch: is called before each launch with its number, from 1 on, and its jobs.
     """
-    cases = [CaseMeasurement(backend, variant) for backend, variant in plan.cases(prepared)]
     rng = random.Random()
     for launch in range(1, plan.suite.launches + 1):
         with make_scratch_folder() as folder:
@@ -85,7 +89,6 @@ def measure_rates(
                 _add_outcome(case, outcome)
                 case_launch = record_builder.CaseLaunch(outcome, prepared, done.conditions, launch, started)
                 case.records.append(record_builder.build_speed_record(case_launch, plan.banner))
-    return cases
 
 
 def _make_jobs(plan: Plan, prepared: PreparedTask, cases: Sequence[CaseMeasurement], folder: Path) -> list[Job]:

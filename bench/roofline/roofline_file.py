@@ -12,6 +12,7 @@ from urllib.parse import quote
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records import store
+from bench.records.private_paths import shorten_all
 from bench.records.record import Record
 from bench.report.exporters import build_environment
 from bench.roofline.achieved_rates import Roofline
@@ -30,12 +31,14 @@ class TaskMeasurement:
         rooflines: of the cases whose workers finished.
         cases: all of them, in the same order.
         records: of all launches, with their warnings.
+        stopped: what ended the measurement before all launches were made; None if nothing did.
     """
 
     prepared: PreparedTask
     rooflines: Sequence[Roofline]
     cases: Sequence[CaseMeasurement]
     records: Sequence[Record]
+    stopped: KeyboardInterrupt | None = None
 
     @property
     def deaths(self) -> list[tuple[str, str, str]]:
@@ -47,11 +50,13 @@ def choose_file(results: Path, suite: str) -> Path:
     """Choose the file; its folder is made.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be made, or the file cannot be written.
     """
     folder = results / FOLDER
     store.make_folder(folder)
-    return folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{quote(Path(suite).stem, safe='-_.=+@')}.json"
+    file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{quote(Path(suite).stem, safe='-_.=+@')}.json"
+    store.check_writable(file)
+    return file
 
 
 def write(file: Path, plan: Plan, about: Mapping[str, object], tasks: Sequence[TaskMeasurement]) -> None:
@@ -60,7 +65,8 @@ def write(file: Path, plan: Plan, about: Mapping[str, object], tasks: Sequence[T
     Raises:
         UserError: a full disk, a folder that is not writable.
     """
-    run = {"suite": plan.suite.model_dump(mode="json"), "skipped": plan.skipped, "banner": plan.banner}
+    missing = {"skipped": shorten_all(plan.skipped), "banner": shorten_all(plan.banner)}
+    run = {"suite": plan.suite.model_dump(mode="json"), **missing}
     content = {
         "schema_version": SCHEMA,
         "environment": build_environment({**about, "run": run}, [record for task in tasks for record in task.records]),

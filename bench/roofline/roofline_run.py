@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 from rich.console import Console
 
 from bench.analysis.launches import group_by_task
 from bench.analysis.warnings import add_run_warnings
+from bench.errors import UserError
 from bench.machine.environment import describe_environment, read_first_cpu
 from bench.machine.gpu import find_device
 from bench.machine.system_reading import try_read
@@ -25,7 +27,7 @@ from bench.report.terminal import print_missing, print_tables
 from bench.roofline import device_peaks, roofline_file, roofline_tables
 from bench.roofline.achieved_rates import Roofline, compute_roofline
 from bench.roofline.device_peaks import Peak
-from bench.roofline.rate_measurement import ROUND_KINDS, measure_rates
+from bench.roofline.rate_measurement import ROUND_KINDS, CaseMeasurement, measure_rates
 from bench.worker.step_work import Step
 
 ROUND_SECONDS = 0.3
@@ -51,12 +53,13 @@ def show_roofline(wait: bool, request: Request) -> int:
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     file = roofline_file.choose_file(request.results, plan.suite.name)
     done: list[roofline_file.TaskMeasurement] = []
+    problem: UserError | None = None
     with hold_lock("bench roofline", wait, console.print):
         about = describe_environment(plan.default.threads)
         for prepared in plan.tasks:
             measured = _measure_task(console, plan, prepared)
             done.append(measured)
-            roofline_file.write(file, plan, about, done)
+            problem = _write(file, plan, about, done)
             if measured.rooflines:
                 tables = _build_tables(measured.rooflines, _find_peak(plan), plan.default.device != "cpu")
                 notes = [note for task in group_by_task(measured.records) for note in list_warning_notes(task)]
@@ -64,21 +67,45 @@ def show_roofline(wait: bool, request: Request) -> int:
                 print_tables(Report((), tables), console)
             for backend, variant, reason in measured.deaths:
                 console.print(f"{backend}/{variant} died: {reason}", style="red", markup=False)
-    console.print(f"Results: {file}", soft_wrap=True, markup=False)
+            if measured.stopped:  # the launches that have finished are shown
+                raise measured.stopped
+    if problem:
+        console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
+    else:
+        console.print(f"Results: {file}", soft_wrap=True, markup=False)
     return 1 if any(measured.deaths for measured in done) else 0
+
+
+def _write(
+    file: Path, plan: Plan, about: Mapping[str, object], done: Sequence[roofline_file.TaskMeasurement]
+) -> UserError | None:
+    """Write the file; returns why that was not possible: the tables are printed all the same."""
+    try:
+        roofline_file.write(file, plan, about, done)
+    except UserError as problem:
+        return problem
+    return None
 
 
 def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> roofline_file.TaskMeasurement:
     """Measure the cases of a task."""
-    with Progress(console, plan, ROUND_KINDS) as progress:
-        rates = measure_rates(
-            plan, prepared, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
-        )
+    rates = [CaseMeasurement(backend, variant) for backend, variant in plan.cases(prepared)]
+    stopped: KeyboardInterrupt | None = None
+    try:
+        with Progress(console, plan, ROUND_KINDS) as progress:
+            measure_rates(
+                plan, prepared, rates, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
+            )
+    except KeyboardInterrupt as interrupt:
+        if not all(one.records for one in rates):  # no launch has finished
+            raise
+        stopped = interrupt
     return roofline_file.TaskMeasurement(
         prepared=prepared,
         rooflines=[compute_roofline(Step(prepared.task, one.variant), one) for one in rates if one.failure is None],
         cases=rates,
         records=add_run_warnings([record for one in rates for record in one.records]),
+        stopped=stopped,
     )
 
 

@@ -75,7 +75,9 @@ class CrewWorkers:
             }
         first = crew[0].name
         if first not in seconds:
-            raise UserError(f"the worker of {self.backend}'s {first} died: run bench run --backend {self.backend}")
+            failure = next((one.failure for one in done.outcomes if one.job.case == first), None)
+            reason = failure.reason if failure else "it left no rounds"
+            raise UserError(f"the worker of {self.backend}'s {first} died: {reason}")
         start_ups = {o.job.case: o.messages["built"]["start_up"] for o in done.outcomes if "built" in o.messages}
         wall_s = time.monotonic() - began
         return LaunchResult(

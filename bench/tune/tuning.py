@@ -124,13 +124,13 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
             for prepared in plan.tasks:
                 for backend in plan.backends:
                     console.print(f"{backend} {prepared.task.name}", style="bold")
-                    tuned = _tune_backend(console, plan, prepared, backend, budget, about)
+                    tuned, journal = _tune_backend(console, plan, prepared, backend, budget, about)
                     all_proven = all_proven and _is_proven(tuned.proof)
                     console.print(_build_table(tuned))
                     for warning in tuned.warnings:
                         console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
                     console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
-                    console.print(_save_or_warn(tuned), soft_wrap=True, markup=False)
+                    console.print(_save_or_warn(tuned, journal), soft_wrap=True, markup=False)
         except KeyboardInterrupt:
             return 130
     return 0 if all_proven else 1
@@ -143,7 +143,7 @@ def _tune_backend(
     backend: str,
     budget: float,
     about: Mapping[str, Mapping[str, Any]],
-) -> TunedVariant:
+) -> tuple[TunedVariant, Journal]:
     values = list_values_to_search(backend, plan.default, prepared)
     start_timeout = min(START_TIMEOUT, max(MIN_START_TIMEOUT, START_TIMEOUT_SHARE * budget))
     with SearchProgress(console, budget) as progress:
@@ -165,6 +165,7 @@ def _tune_backend(
             conditions,
             workers.launch,
         )
+        journal.check_writable()
         if journal.problem:
             progress.print_line(
                 f"The interrupted tune cannot be resumed, starting from the beginning: {journal.problem}"
@@ -190,6 +191,8 @@ def _tune_backend(
                 f"Stopped: {len(journal.launches)} finished launches are kept; run the same command again to resume"
             )
             raise
+        if journal.unwritten:
+            progress.print_line(f"  warning: {journal.unwritten}", style="yellow")
         for note in result.notes:
             progress.print_line(f"  {note}", style="yellow")
         began = time.monotonic()
@@ -198,8 +201,7 @@ def _tune_backend(
         console.print(f"The result failed its proof, so the default is kept: {proof}", style="red", markup=False)
     knobs = dict(result.knobs) if _is_proven(proof) else {}
     speedup = result.speedup if knobs else None
-    journal.remove()
-    return TunedVariant(
+    tuned = TunedVariant(
         backend=backend,
         task=prepared.task.name,
         task_hash=prepared.task.hash,
@@ -218,6 +220,7 @@ def _tune_backend(
         warnings=sum_up_launches(journal.launches, result.launches if knobs else 0, ADVICE),
         seconds=sum(launch.wall_s for launch in journal.launches) + time.monotonic() - began,
     )
+    return tuned, journal
 
 
 def _list_conditions(
@@ -302,12 +305,17 @@ def _build_table(tuned: TunedVariant) -> Table:
     return table
 
 
-def _save_or_warn(tuned: TunedVariant) -> str:
-    """Save the tuned variant; returns a line, which is a warning if it cannot be saved: its figures are printed."""
+def _save_or_warn(tuned: TunedVariant, journal: Journal) -> str:
+    """Save the tuned variant, and remove the journal; returns a line.
+
+    It is a warning if the variant cannot be saved. Then its figures are printed, and the journal stays.
+    """
     try:
-        return _save(tuned)
+        line = _save(tuned)
     except UserError as error:
-        return f"warning: {error}: the result is not saved"
+        return f"warning: {error}: the result is not saved; run the same command again to save it"
+    journal.remove()
+    return line
 
 
 def _save(tuned: TunedVariant) -> str:

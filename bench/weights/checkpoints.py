@@ -19,7 +19,7 @@ import numpy as np
 
 from backends.backbones import Backbone
 from backends.task import Task
-from bench.cache.home import expand_user, get_home
+from bench.cache.home import find_files, get_home
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
 from bench.weights.checkpoint_folder import (
@@ -96,9 +96,8 @@ def find_location(backbone: str, weights: str) -> str:
         return str(folder)
     downloads = get_home() / "downloads"
     package = f"package {weights}" if find_spec(weights.replace("-", "_")) else None
-    files = (
-        str(file) for place in (downloads, _get_torch_hub_folder()) for file in sorted(place.glob(f"{backbone}-*.pth"))
-    )
+    places = downloads, _get_torch_hub_folder()
+    files = (str(file) for place in places for file in find_files(place, f"{backbone}-*.pth"))
     if found := package or next(files, None):
         if find_spec("torch") is None and not package:
             raise Unavailable(
@@ -114,7 +113,7 @@ def find_location(backbone: str, weights: str) -> str:
 def _get_torch_hub_folder() -> Path:
     """The folder in which `torch.hub` keeps checkpoints, by https://docs.pytorch.org/docs/stable/hub.html."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return expand_user(Path(os.environ.get("TORCH_HOME", f"{cache}/torch"))) / "hub" / "checkpoints"
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")) / "hub" / "checkpoints"
 
 
 def hash_tensors(arrays: Mapping[str, np.ndarray]) -> str:

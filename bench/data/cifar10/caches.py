@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.cache.home import find_files
 from bench.data.cifar10.batch_files import ARCHIVES, BINARY_FOLDER, FOLDER
 
 
@@ -24,7 +25,7 @@ def list_places() -> Iterator[tuple[str, Path]]:
         yield from _list_existing("torchvision's data folder", Path("data").absolute(), name)
     downloads = _get_hugging_face_folder("HF_DATASETS_CACHE", "datasets") / "downloads"
     yield from _list_existing("Hugging Face's cache", downloads, f"extracted/*/{FOLDER}")
-    for note in sorted(downloads.glob("*.json")):
+    for note in find_files(downloads, "*.json"):
         if _read_address(note).endswith(ARCHIVES) and note.with_suffix("").is_file():
             yield "Hugging Face's cache", note.with_suffix("")
     for name in ARCHIVES:
@@ -45,17 +46,17 @@ def list_unread() -> Iterator[tuple[str, str, Path]]:
         ("Hugging Face's cache", "Arrow", datasets, "*cifar10/**/*.arrow"),
         ("TensorFlow Datasets' cache", "TFRecord", tensorflow, "cifar10/*/*.tfrecord*"),
     ):
-        if file := next(iter(sorted(folder.glob(pattern))), None):
+        if file := next(iter(find_files(folder, pattern)), None):
             yield cache, kind, file.parent
 
 
 def _list_existing(cache: str, folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
-    return ((cache, path) for path in sorted(folder.glob(pattern)))
+    return ((cache, path) for path in find_files(folder, pattern))
 
 
 def _get_folder(variable: str, default: str | Path) -> Path:
     """The folder in an environment variable, or its default."""
-    return Path(os.environ.get(variable) or default).expanduser()
+    return Path(os.environ.get(variable) or default)
 
 
 def _get_hugging_face_folder(variable: str, name: str) -> Path:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.cache.home import get_home
-from bench.errors import UserError
+from bench.cache.home import find_files, get_home
+from bench.data.cifar10 import caches
+from bench.errors import Unavailable, UserError
+from bench.weights import checkpoints
 
 
 @pytest.fixture
@@ -44,3 +46,17 @@ def test_a_home_whose_path_is_not_utf8_is_refused(monkeypatch, command_line):
     refusal = command_line("cache", "list")
     assert refusal.status == 2
     assert refusal.err == "bench: the path /data/caf? is not UTF-8: set HEADTOHEAD_HOME to another folder\n"
+
+
+def test_caches_of_other_programs_that_a_user_cannot_have_are_none(homeless, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    assert find_files(tmp_path, "f*") == [tmp_path / "file"]
+    assert find_files(tmp_path / "file", "*") == []
+    assert find_files(Path("~/.cache/torch"), "*") == []
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
+    for name in ("TORCH_HOME", "KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR", "HF_DATASETS_CACHE", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert list(caches.list_places()) == list(caches.list_unread()) == []
+    with pytest.raises(Unavailable, match="would be downloaded"):
+        checkpoints.find_location("resnet18", "IMAGENET1K_V1")

@@ -78,5 +78,5 @@ def test_weights_in_torchs_cache_are_found_and_what_converting_them_needs_is_sho
     assert find_row(output, "backend pytorch").startswith("skipped: torch missing, pip install 'head-to-head[pytorch]'")
     assert find_row(output, "weights resnet18 IMAGENET1K_V1") == (
         f"missing: {checkpoint} is there, but PyTorch, which knows its checksum, is not: pip install "
-        "'head-to-head[pytorch]', or give it with --checkpoint"
+        "'head-to-head[pytorch]', or give it with bench run --checkpoint"
     )

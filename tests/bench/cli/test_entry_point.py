@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ import pytest
 
 from bench.cli import app, entry_point, output_streams
 from bench.cli.system_errors import describe_system_error
+from bench.roofline import roofline_run
+from bench.roofline.roofline_file import TaskMeasurement
 from bench.selftest.findings import Finding
 from tests.bench.example_records import record
 
@@ -44,7 +47,7 @@ def raise_error(error: BaseException):
 
 
 def test_an_unexpected_error_is_one_line_with_a_status_of_its_own(command_line, monkeypatch, temporary):
-    monkeypatch.setattr("bench.plan.plan.make_plan", raise_error(KeyError("planted\nin two lines")))
+    monkeypatch.setattr(app, "app", raise_error(KeyError("planted\nin two lines")))
     refusal = command_line("run")
     assert (refusal.status, refusal.out) == (70, "")
     (report,) = temporary.glob("head-to-head-error-*.txt")
@@ -59,7 +62,7 @@ def test_an_unexpected_error_is_one_line_with_a_status_of_its_own(command_line, 
 
 def test_without_a_folder_for_the_report_the_traceback_is_shown(command_line, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    monkeypatch.setattr("bench.plan.plan.make_plan", raise_error(KeyError("planted")))
+    monkeypatch.setattr(app, "app", raise_error(KeyError("planted")))
     refusal = command_line("run")
     assert refusal.status == 70
     assert "Traceback (most recent call last)" in refusal.err
@@ -160,7 +163,7 @@ def test_a_descriptor_takes_everything_and_remembers_a_failure_that_matters():
 def test_what_the_system_refuses_is_one_line(command_line, monkeypatch, temporary, number, line):
     error = OSError(number, os.strerror(number), "/a/b")
     assert describe_system_error(error) == line
-    monkeypatch.setattr("bench.plan.plan.make_plan", raise_error(error))
+    monkeypatch.setattr(app, "app", raise_error(error))
     refusal = command_line("run")
     assert refusal.status == (2 if line else 70)
     assert refusal.err.count("\n") == 1
@@ -248,3 +251,28 @@ def test_a_descriptor_that_does_not_block_gets_everything_and_a_full_pipe_is_wai
     reader.join()
     os.close(ours)
     assert b"".join(got) == content
+
+
+def test_the_tables_of_a_roofline_stand_without_its_file(command_line, monkeypatch, tmp_path):
+    results = tmp_path / "results"
+
+    def measure(console, plan, prepared):
+        shutil.rmtree(results)
+        return TaskMeasurement(prepared, [], [], [])
+
+    monkeypatch.setattr(roofline_run, "_measure_task", measure)
+    arguments = ("roofline", "--task", "embedded", "--weights", "random", "--results", results)
+    ended = command_line(*arguments)
+    assert (ended.status, ended.err) == (0, "")
+    assert f"warning: cannot write {results}/rooflines/" in ended.out
+    monkeypatch.setattr(
+        roofline_run, "_measure_task", lambda *values: TaskMeasurement(values[2], [], [], [], KeyboardInterrupt())
+    )
+    stopped = command_line(*arguments)
+    assert (stopped.status, stopped.err) == (130, "bench: stopped\n")
+    assert len(list(results.glob("rooflines/*.json"))) == 1, "what was measured until then"
+    shutil.rmtree(results)
+    results.write_text("")
+    refusal = command_line(*arguments)
+    assert refusal.status == 2
+    assert refusal.err.startswith(f"bench: cannot write {results}/rooflines")

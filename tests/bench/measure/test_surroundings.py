@@ -28,7 +28,7 @@ def test_a_run_among_unusual_paths_keeps_its_figures_and_publishes_nothing_priva
     suite = suite_file(home / "own suite")
     planted = {
         "HOME": str(home),
-        "TORCH_HOME": str(home / "torch models"),
+        "XLA_FLAGS": f"--xla_dump_to={home / 'dump'}",
         "PYTHONIOENCODING": "ascii",
         "FORCE_COLOR": "1",
         "PLANTED_KERAS": "raise in build",
@@ -47,7 +47,7 @@ def test_a_run_among_unusual_paths_keeps_its_figures_and_publishes_nothing_priva
     assert by_backend["keras"].failure.reason == "ValueError: planted: raised in build"
     assert any('File "tests/bench/arithmetic/' in line for line in by_backend["keras"].failure.last_lines)
     about = by_backend["pytorch"].about
-    assert about["variables"]["TORCH_HOME"] == "…/torch models"
+    assert about["variables"]["XLA_FLAGS"] == "--xla_dump_to=…/dump"
     assert about["run"]["command"] == (
         "run --suite '…/small.toml' --backend pytorch --backend keras --results 'r?sultats'"
     )

@@ -43,7 +43,7 @@ def test_a_default_that_dies_ends_tuning_in_one_line(tmp_path):
     arguments = ("tune", "--suite", suite_file(tmp_path), "--backend", "keras")
     with Bench(*arguments, cwd=tmp_path, PLANTED_KERAS="raise in build") as bench:
         assert bench.end() == 2
-    assert bench.stderr.strip() == "bench: the worker of keras's default died: run bench run --backend keras"
+    assert bench.stderr.strip() == "bench: the worker of keras's default died: ValueError: planted: raised in build"
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from backends.starting_points import STARTING_POINTS
+from bench.errors import UserError
+from bench.tune import tuning
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.journal import Journal
 from bench.tune.search import search
@@ -229,6 +231,33 @@ def test_a_budget_that_is_too_small_names_a_sufficient_one():
 
 def test_a_backend_without_knobs_keeps_its_default():
     assert run_search(SimulatedMachine(), values={"layout": []})[0].knobs == {}
+
+
+def test_a_search_goes_on_without_its_journal(tmp_path):
+    (tmp_path / "folder").mkdir()
+    journal = Journal(tmp_path / "folder" / "a.unfinished", {}, SimulatedMachine().launch)
+    journal.check_writable()
+    (tmp_path / "folder").rmdir()
+    (tmp_path / "folder").touch()
+    assert search(DEFAULT, VALUES, CrewMeasurer(journal.launch).measure, lambda trial: None, 200).knobs
+    assert journal.unwritten.startswith(f"cannot write {journal.file}")
+    with pytest.raises(UserError, match="set HEADTOHEAD_HOME to a folder of yours"):
+        journal.check_writable()
+
+
+def test_a_result_that_cannot_be_saved_keeps_its_journal(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "a.unfinished", {}, SimulatedMachine().launch)
+    journal.launch([DEFAULT], 1, False, math.inf)
+
+    def refuse(_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(tuning, "_save", refuse)
+    assert tuning._save_or_warn(None, journal).startswith("warning: the disk is full: the result is not saved; run ")
+    assert journal.file.is_file()
+    monkeypatch.setattr(tuning, "_save", lambda _: "Saved")
+    assert tuning._save_or_warn(None, journal) == "Saved"
+    assert not journal.file.exists()
 
 
 def test_an_interrupted_search_resumes_from_its_last_launch(tmp_path):
