@@ -18,43 +18,14 @@ from bench.data.order import draw_head, draw_order
 from bench.machine import memory
 from bench.weights.checkpoint_folder import MODEL, read_model
 from bench.worker import evidence, feature_extraction, imported_modules, kernel_rounds, process_settings, warmup
-from bench.worker.channel import Channel
+from bench.worker.baton import Baton
+from bench.worker.hooks import WorkerHooks
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
 from bench.worker.lap_timer import LapTimer
 from bench.worker.part_report import PartReport
 from bench.worker.planted_fault import FaultyTraining
 from bench.worker.step_parts import PARTS, RepeatedPart
-
-
-class ConductorGone(Exception):
-    """The conductor has died, so the worker ends."""
-
-
-class Baton:
-    """The worker's side of the baton: the worker computes only between `take` and `give_back`."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.held = True  # a worker has the baton when it starts
-
-    def send(self, event: str, **content: object) -> None:
-        """Send the conductor a message, and keep the baton."""
-        self.channel.send(event=event, **content)
-
-    def give_back(self, event: str = "resting", **content: object) -> None:
-        """Give the baton back to the conductor, with a message; does nothing if this worker does not have it."""
-        if self.held:
-            self.held = False
-            self.channel.send(event=event, **content)
-
-    def take(self) -> dict:
-        """Wait, without using the CPU, until the conductor hands over the baton; returns its message."""
-        message = self.channel.receive()
-        if message is None:
-            raise ConductorGone
-        self.held = True
-        return message
 
 
 class CaseSession:
@@ -204,33 +175,6 @@ def _describe_resolved(resolved: Resolved, cached: bool) -> dict[str, object]:
     """Describe what the variant became: by the backend, by this worker's features, and by the flags of the process."""
     own = {"features": "cached" if cached else "recomputed"}
     return dataclasses.asdict(resolved) | {"flags": {**resolved.flags, **own, **process_settings.read_flags()}}
-
-
-class WorkerHooks:
-    """The hooks that every worker has, whatever it measures."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._baton = Baton(Channel.from_descriptor(descriptor))
-
-    def find_foreign_modules(self) -> dict[str, str]:
-        """The files, by module, of modules that should have come from the revision that is measured, and did not."""
-        raise NotImplementedError
-
-    def pytest_exception_interact(self, call: object) -> None:
-        """Send the conductor the reason for which this worker is about to end."""
-        error = call.excinfo.value if isinstance(call, pytest.CallInfo) and call.excinfo else None
-        if error is not None and not isinstance(error, (ConductorGone, pytest.skip.Exception)):
-            self._baton.send("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Report which modules came from elsewhere, and wait until the last round of all workers is over: saving the
-        results takes seconds of CPU time.
-        """
-        self._baton.send("imported", foreign=self.find_foreign_modules())
-        self._baton.give_back("finished")
-        if self._baton.channel.receive() is None:
-            raise ConductorGone
 
 
 class WorkerPlugin(WorkerHooks):

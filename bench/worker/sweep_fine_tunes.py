@@ -7,10 +7,11 @@ import time
 import numpy as np
 
 from bench.parity.verdict import prove
+from bench.worker.baton import Baton
 from bench.worker.epoch import evaluate, train_epoch
 from bench.worker.job import CombinationJob, SweepJob
 from bench.worker.lap_timer import LapTimer
-from bench.worker.plugin import Baton, CaseSession
+from bench.worker.plugin import CaseSession
 
 
 def test_combinations(baton: Baton, job: SweepJob) -> None:

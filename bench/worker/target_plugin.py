@@ -19,9 +19,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.machine import memory
 from bench.worker import imported_modules
+from bench.worker.baton import Baton
+from bench.worker.hooks import WorkerHooks
 from bench.worker.job import TargetJob
 from bench.worker.lifeline import Lifeline
-from bench.worker.plugin import Baton, WorkerHooks
 from bench.worker.warmup import Warmup, warm_up
 
 KIND = "step"

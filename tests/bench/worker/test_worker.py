@@ -10,8 +10,8 @@ import pytest
 from bench.measure.worker_death import describe_exit
 from bench.plan.task_table import TASKS
 from bench.worker import evidence
+from bench.worker.baton import Baton, ConductorGone
 from bench.worker.channel import Channel
-from bench.worker.plugin import Baton, ConductorGone
 
 
 @pytest.fixture
