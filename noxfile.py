@@ -1,4 +1,4 @@
-"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `lint`, `selftest`, `targets`.
+"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `thorough`, `lint`, `selftest`, `targets`.
 
 nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
 sessions ask nox for none (`python=False`) and share one, `.venv`, that is filled here.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "tests"]
+nox.options.sessions = ["lint", "tests", "thorough"]
 
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -40,6 +40,12 @@ def bench(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite: `nox -s tests -- -k parity`."""
     session.run(python(session), "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def thorough(session: nox.Session) -> None:
+    """Run the tests that take ten seconds or more: whole commands with real frameworks, kills at random moments."""
+    session.run(python(session), "-m", "pytest", "--thorough", *session.posargs, external=True)
 
 
 @nox.session(python=False)

@@ -31,6 +31,21 @@ def _list_disobeyed() -> list[str]:
     return list(find_disobeyed(os.environ, make_worker_variables(os.environ, 1)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough", action="store_true", help="run the tests that take ten seconds or more, and no others"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    thorough = config.getoption("--thorough")
+    others = [item for item in items if (item.get_closest_marker("thorough") is not None) != thorough]
+    # A test that is named runs in any case.
+    if others and not any("::" in argument for argument in config.args):
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`$HEADTOHEAD_HOME` of every test that chooses no other."""

@@ -20,7 +20,7 @@ from tests.yardsticks.extraction_in_worker import convolutions
 from tests.yardsticks.script_in_worker import Blocks, Over
 from tests.yardsticks.target import Target
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 TRAINS = """
 import sys

@@ -82,6 +82,7 @@ def events(trace: bytes) -> list[dict]:
 
 
 @pytest.mark.parametrize(("backend", "operation"), [("pytorch", "aten::convolution"), ("keras", "_MklNativeConv2D")])
+@pytest.mark.thorough
 def test_a_real_frameworks_profile_shows_its_convolutions(tmp_path, backend, operation):
     arguments = ("--suite", suite_file(tmp_path), "--threads", 1, "--steps", 3, "--output", "trace.json")
     with Bench("profile", f"{backend}/default", *arguments, cwd=tmp_path, REAL="yes", SHORT_WARMUP="yes") as bench:
@@ -93,6 +94,7 @@ def test_a_real_frameworks_profile_shows_its_convolutions(tmp_path, backend, ope
     )
 
 
+@pytest.mark.thorough
 def test_a_real_roofline_shows_what_bounds_a_step(tmp_path):
     arguments = ("--suite", suite_file(tmp_path), "--threads", 1, "--launches", 1, "--rounds", 2)
     with Bench(

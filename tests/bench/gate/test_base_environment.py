@@ -112,6 +112,7 @@ def test_a_revision_of_this_project_with_another_command_line_needs_no_environme
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_base_with_other_dependencies_runs_with_them_and_so_does_another_package(project, wheels):
     """With a package that only the base's environment has, a step is computed once instead of three times."""
     file = "tests/bench/arithmetic/__init__.py"

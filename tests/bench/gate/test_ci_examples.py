@@ -67,6 +67,7 @@ def test_the_github_example_passes_in_seconds_if_only_the_readme_changed(clone, 
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_gitlab_example_measures_a_change(clone):
     lines = list_commands(find_example("training-speed:"), "    - ")
     lines = [line for line in lines if not line.startswith("if:")]

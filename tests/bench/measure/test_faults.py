@@ -29,6 +29,7 @@ CHAINS = 2
 RUN_SECONDS = 3.0
 
 
+@pytest.mark.thorough
 def test_kills_at_random_moments_lose_no_finished_launch(tmp_path):
     """Conductors and workers are killed. Each time the run is resumed, until it is done; then a new one starts."""
     folders = [tmp_path / str(number) for number in range(CHAINS)]

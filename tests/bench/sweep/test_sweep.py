@@ -342,6 +342,7 @@ def test_a_worker_that_dies_fails_only_its_own_fine_tunes_and_they_are_not_dropp
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_with_a_real_framework_one_extraction_serves_many_combinations(tmp_path):
     fields = [f"--{name.replace('_', '-')}={value[0]}" for name, value in SMALL.items() if name != "dataset"]
     command = ["sweep", "--task", "cifar10-resnet18", "--backend", "pytorch", *fields, "--set", "dataset=digits"]

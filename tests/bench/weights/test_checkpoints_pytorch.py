@@ -121,6 +121,7 @@ numpy.savez(sys.argv[2], **{k: numpy.asarray(v) for k, v in arrays.items()})
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_timm_and_keras_hub_read_the_folder_as_it_is(pth, tmp_path):
     # A drawn checkpoint whose statistics are no constants, so that swapped arrays would show.
     noise = np.random.default_rng(0)
