@@ -338,7 +338,9 @@ class EffortOptions(WaitOption):
 class OutputOptions:
     """Where runs are."""
 
-    results: Annotated[UserPath, Parameter(show_default=True, help="Folder of runs and baselines.")] = Path("results")
+    results: Annotated[UserPath, Parameter(show_default=True, help="Folder of runs, baselines, plots and traces.")] = (
+        Path("results")
+    )
 
 
 #: The names in a request of options that have another name in a group.
