@@ -329,7 +329,9 @@ class EffortOptions(WaitOption):
         Parameter(help="Number of times that each case is started; the suite's by default."),
     ] = None
     rounds: Annotated[
-        int | None, make_number_parameter(2), Parameter(help="Timed rounds in each launch; the suite's by default.")
+        int | None,
+        make_number_parameter(2),
+        Parameter(help="Timed rounds in each launch, 2 or more; the suite's by default."),
     ] = None
 
 
