@@ -60,7 +60,7 @@ class AgainstOptions:
     ] = ()
     base_env: Annotated[
         UserPath | None,
-        Parameter(help="Python environment (venv) for the revision; by default the one that `bench` runs in."),
+        Parameter(help="Python environment (venv) for the base; by default the one that `bench` runs in."),
     ] = None
     skip_unchanged: Annotated[bool, Parameter(help="Pass at once if no file that training depends on has changed.")] = (
         False
@@ -101,7 +101,7 @@ class DecisionOptions:
         Share,
         Parameter(
             show_default=lambda share: f"{share:.0%}",
-            help="Largest share of unchanged programs that may be called slower by chance.",
+            help="Highest probability of a false alarm: unchanged training is called slower.",
         ),
     ] = 0.01
     undecided: Annotated[

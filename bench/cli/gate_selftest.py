@@ -14,7 +14,7 @@ def gate_selftest(
     hours: Annotated[
         float | None,
         make_number_parameter(0.01, float),
-        Parameter(group=EFFORT, help="Time limit in hours; without one it takes about 1.5."),
+        Parameter(group=EFFORT, help="Time limit in hours; none by default."),
     ] = None,
     data: DataOptions = DataOptions(),
     effort: WaitOption = WaitOption(),

@@ -329,7 +329,9 @@ class EffortOptions(WaitOption):
         Parameter(help="Number of times that each case is started; the suite's by default."),
     ] = None
     rounds: Annotated[
-        int | None, make_number_parameter(2), Parameter(help="Timed rounds in each launch; the suite's by default.")
+        int | None,
+        make_number_parameter(2),
+        Parameter(help="Timed rounds in each launch, 2 or more; the suite's by default."),
     ] = None
 
 
@@ -338,7 +340,9 @@ class EffortOptions(WaitOption):
 class OutputOptions:
     """Where runs are."""
 
-    results: Annotated[UserPath, Parameter(show_default=True, help="Folder of runs and baselines.")] = Path("results")
+    results: Annotated[UserPath, Parameter(show_default=True, help="Folder of runs, baselines, plots and traces.")] = (
+        Path("results")
+    )
 
 
 #: The names in a request of options that have another name in a group.

@@ -45,7 +45,7 @@ class RunEffort(EffortOptions):
 
     until: Annotated[
         Share | None,
-        Parameter(help="Add launches until every ratio is known to within this, as `2%`."),
+        Parameter(help="Add launches until every `pipeline` ratio is known to within this, as `2%`."),
     ] = None
     max_time: Annotated[Seconds | None, Parameter(help="Time limit of --until, as `90s`, `10m` or `1h`.")] = None
     seeds: Annotated[

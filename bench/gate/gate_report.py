@@ -81,9 +81,13 @@ def format_lines(judgement: Judgement, margins: Mapping[str, float]) -> list[str
 
 
 def format_progress(judgement: Judgement) -> str:
-    """A line of progress: the number of launches, and the interval of each metric so far."""
+    """A line of progress: the number of launches, and each metric's change so far.
+
+    The interval of two launches tells nothing (see docs/statistics.md): it is left out.
+    """
     parts = [
-        f"{name} {100 * d.change:+.1f} % [{_format_percent(d.low)} … {_format_percent(d.high)}]"
+        f"{name} {100 * d.change:+.1f} %"
+        + (f" [{_format_percent(d.low)} … {_format_percent(d.high)}]" if d.launches > 2 else "")
         for name, d in judgement.decisions.items()
         if d.launches > 1
     ]

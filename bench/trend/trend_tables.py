@@ -119,6 +119,7 @@ def _describe_changes(one: Series) -> Iterator[str]:
             f"(commits {change.commits})"
         )
     if not changes and len(one.points) < series.FEWEST_POINTS:
-        yield f"{one.case}, {one.metric}: {len(one.points)} runs; finding a change needs {series.FEWEST_POINTS} or more"
+        runs = "1 run" if len(one.points) == 1 else f"{len(one.points)} runs"
+        yield f"{one.case}, {one.metric}: {runs}; finding a change needs {series.FEWEST_POINTS} or more"
     elif not changes:
         yield f"{one.case}, {one.metric}: no change found"

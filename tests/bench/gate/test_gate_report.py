@@ -121,3 +121,10 @@ def test_a_gate_against_a_baseline_goes_on_without_its_records(tmp_path, monkeyp
     gone = tmp_path / "gone"
     assert baseline_comparison._measure_until_decided(OPTIONS, MARGINS, chosen, {}, gone, {}) == []
     assert capsys.readouterr().err.startswith(f"warning: cannot write {gone}/records/")
+
+
+def test_two_pairs_show_a_change_and_no_interval():
+    for launches, shown in ((1, False), (2, False), (3, True)):
+        line = gate_report.format_progress(judge_pairs([make_pair(2.0)] * launches, MARGINS, 1, 0.01))
+        assert ("step +100.0 %" in line) == (launches > 1)
+        assert ("[" in line) == shown

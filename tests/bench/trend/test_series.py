@@ -125,7 +125,7 @@ def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch
     command.show_trends([], ["pipeline"], "main", tmp_path / "shallow/results")
     shown = capsys.readouterr().out
     assert "This clone is shallow, and older commits are left out: git fetch --unshallow" in shown
-    assert "1 runs; finding a change needs" in shown
+    assert "1 run; finding a change needs" in shown
     (tmp_path / ".git").rename(tmp_path / "hidden")
     with pytest.raises(UserError, match="baselines is in no git repository: use a clone"):
         command.show_trends([], ["pipeline"], "main", results)
@@ -137,7 +137,7 @@ def test_the_command_shows_the_published_runs_and_says_what_there_is(capsys, mon
     command.show_trends(["keras"], ["host-memory"], None, reference)
     shown = capsys.readouterr().out
     assert "keras/default cifar10-lite0: host-memory" in shown
-    assert f"1 runs; finding a change needs {series.FEWEST_POINTS} or more" in shown
+    assert f"1 run; finding a change needs {series.FEWEST_POINTS} or more" in shown
     with pytest.raises(UserError, match="no run has this case and metric: the cases are "):
         command.show_trends(["jax"], [], None, reference)
     with pytest.raises(UserError, match="did you mean 'compute'"):
