@@ -276,3 +276,12 @@ def test_the_tables_of_a_roofline_stand_without_its_file(command_line, monkeypat
     refusal = command_line(*arguments)
     assert refusal.status == 2
     assert refusal.err.startswith(f"bench: cannot write {results}/rooflines")
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "²", "9" * 9])
+def test_a_size_that_no_terminal_has_changes_no_output(command_line, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    usual = command_line("list", "tasks")
+    monkeypatch.setenv("COLUMNS", columns)
+    assert command_line("list", "tasks") == usual
+    assert "cifar10-resnet18" in usual.out
