@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from bench.errors import UserError
@@ -39,13 +40,13 @@ def parse_seconds(text: str | None) -> float | None:
     """Parse a time to seconds: `90s`, `10m`, `1.5h`, or a number of seconds. None stays None.
 
     Raises:
-        UserError: it is none of these, or 0.
+        UserError: it is none of these, 0, or larger than a float can be.
     """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     value = float(match[1]) * UNIT_SECONDS[match[2] or "s"] if match else 0.0
-    if not value:
+    if not value or math.isinf(value):
         raise UserError(f"{text!r} is no time: give seconds, minutes or hours, as 90s, 10m or 1h")
     return value
 
@@ -54,9 +55,10 @@ def parse_size(text: str) -> int:
     """Parse `500MB` or `4GB` to bytes; 1 MB is 2**20 bytes.
 
     Raises:
-        UserError: it is no size.
+        UserError: it is no size, or larger than a float can be.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)", text.strip(), re.IGNORECASE)
-    if not match:
+    size = float(match[1]) * UNIT_BYTES[match[2].upper()] if match else math.inf
+    if math.isinf(size):
         raise UserError(f"{text!r} is no size: give MB, GB or TB, as 500MB or 4GB")
-    return int(float(match[1]) * UNIT_BYTES[match[2].upper()])
+    return int(size)

@@ -38,10 +38,16 @@ def main() -> None:
         status = _run()
     finally:
         threading.excepthook = hook
+    # The command is over: another Ctrl-C while Python ends would replace its status, or print a traceback.
+    for number in (signal.SIGINT, *STOPPING_SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     for problem in filter(None, (descriptor.problem for descriptor in descriptors)):
         print(f"bench: the output is cut off: it could not be written ({problem.strerror})", file=sys.stderr)
+    # Under `python -m`, Python ends by SIGINT where an interrupt has gone through `eval` or `exec` of a text, as in the
+    # import of a dataclass, though it was handled; another `eval` makes Python forget it.
+    eval("None")
     sys.exit(CRASHED if crashes else status)
 
 

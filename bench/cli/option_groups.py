@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bench.plan.request import Request
 
 Converter = Callable[[Any, tuple[Token, ...]], Any]
+#: The largest number of the command line, which arrays, files and sums of seconds can have, too.
+LARGEST = 2**63 - 1
 
 OPTIONS = Group("Options", sort_key=1)
 TASK = Group("Task", sort_key=2)
@@ -41,7 +43,7 @@ def make_converter(parse: Callable[[str], Any]) -> Converter:
 
 
 def make_number_parameter(least: float | None = None, kind: type[int] | type[float] = int) -> Parameter:
-    """Make the parameter of a number: whole unless `kind` is float, and not below `least`."""
+    """Make the parameter of a number: whole unless `kind` is float, not below `least`, and whole up to `LARGEST`."""
     description = "a whole number" if kind is int else "a number"
     description += "" if least is None else f", {least:g} or more"
 
@@ -53,6 +55,8 @@ def make_number_parameter(least: float | None = None, kind: type[int] | type[flo
             raise UserError(f"{option} {text}: give {description}") from None
         if least is not None and not value >= least:
             raise UserError(f"{option} {text}: give {description}")
+        if kind is int and value > LARGEST:
+            raise UserError(f"{option} {text}: give {description}, up to {LARGEST}")
         return value
 
     return Parameter(converter=convert)

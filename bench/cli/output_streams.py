@@ -51,6 +51,9 @@ def _substitute_character(character: str) -> str:
     return SUBSTITUTES.get(character, "?")
 
 
+#: The variables of a terminal's size, and the most that they can say: tables are as wide as the terminal.
+SIZE_VARIABLES = ("COLUMNS", "LINES")
+LARGEST_SIZE = 100_000
 #: The number of stderr.
 LAST_STANDARD_DESCRIPTOR = 2
 
@@ -89,6 +92,7 @@ def secure() -> list[Descriptor]:
     """
     codecs.register_error(SUBSTITUTE, substitute)
     _open_standard_descriptors()
+    _drop_unusable_sizes()
     descriptors = []
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
@@ -106,6 +110,14 @@ def secure() -> list[Descriptor]:
             setattr(sys, name, secured)
             descriptors.append(descriptor)
     return descriptors
+
+
+def _drop_unusable_sizes() -> None:
+    """Remove a terminal's size from the environment if it is none: in 0 columns, nothing at all would be printed."""
+    for name in SIZE_VARIABLES:
+        text = os.environ.get(name, "")
+        if not (text.isdecimal() and len(text) <= len(str(LARGEST_SIZE)) and 0 < int(text) <= LARGEST_SIZE):
+            os.environ.pop(name, None)
 
 
 def _open_standard_descriptors() -> None:

@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from bench.cache.home import expand_user
 from bench.errors import UserError
 from bench.machine.variables import align_conditions
@@ -26,6 +28,8 @@ DEFAULT_RESULTS = Request.results
 IGNORED_FIELDS = ("time", "system.load_average", "gpus.clock")
 #: Environment variables, of which only those are compared that figures depend on.
 VARIABLES_FIELD = "variables"
+#: Conditions that have parts.
+MAPPINGS = ("run", VARIABLES_FIELD)
 #: How many differences an error message lists.
 MAX_LISTED = 5
 
@@ -71,8 +75,9 @@ def read_request(run: Path) -> Request:
         if isinstance(fields["suite"], str) and fields["suite"].endswith(".toml"):
             fields["suite"] = str(expand_user(Path(fields["suite"])))
         fields["results"] = run.parent  # where it was moved to
-        return Request(**fields)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        # A dataclass takes values of any type.
+        return TypeAdapter(Request).validate_python(asdict(Request(**fields)))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         state = "is missing" if isinstance(error, FileNotFoundError) else "is not valid"
         raise UserError(f"run {run} cannot be used for this: its {REQUEST_FILE} {state}: start a new run") from None
 
@@ -159,9 +164,14 @@ def _find_changed_inputs(records: Sequence[Record], chosen: Plan) -> Iterator[st
 
 
 def read_start_conditions(run: Path) -> Mapping[str, Any]:
-    """Read the conditions under which a run without records was started, from its `environment.json`."""
+    """Read the conditions under which a run without records was started, from its `environment.json`.
+
+    They are empty where that file is missing or is none of ours.
+    """
     try:
-        content = json.loads((run / "environment.json").read_text())
-        return {name: value for name, value in content.items() if name != "frameworks"}
-    except (OSError, ValueError):
+        content = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    if not isinstance(content, dict) or not all(isinstance(content.get(name, {}), dict) for name in MAPPINGS):
+        return {}
+    return {name: value for name, value in content.items() if name != "frameworks"}

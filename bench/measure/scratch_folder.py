@@ -28,7 +28,8 @@ def make_scratch_folder(within: Path | None = None) -> Iterator[Path]:
         raise make_no_folder_error(error) from None
     with folder as name:
         check_utf8(Path(name), "set TMPDIR to another folder")
-        yield Path(name)
+        # TMPDIR=. makes it relative, and workers have a current folder of their own.
+        yield Path(name).absolute()
 
 
 def make_no_folder_error(error: OSError) -> UserError:

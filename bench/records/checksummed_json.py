@@ -36,7 +36,7 @@ def parse_checksummed_json(kind: str, content: bytes, model: type[Model], schema
     """
     try:
         envelope = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("it is cut off or not JSON") from None
     if not isinstance(envelope, dict) or not isinstance(envelope.get(kind), dict):
         raise ValueError(f"it holds no {kind}")

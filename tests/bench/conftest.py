@@ -30,7 +30,7 @@ def command_line(monkeypatch, capsys) -> Callable[..., FinishedCommand]:
 
     def run(*arguments: object) -> FinishedCommand:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        before = {number: signal.getsignal(number) for number in entry_point.STOPPING_SIGNALS}
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *entry_point.STOPPING_SIGNALS)}
         try:
             with pytest.raises(SystemExit) as ended:
                 entry_point.main()

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -276,3 +277,38 @@ def test_the_tables_of_a_roofline_stand_without_its_file(command_line, monkeypat
     refusal = command_line(*arguments)
     assert refusal.status == 2
     assert refusal.err.startswith(f"bench: cannot write {results}/rooflines")
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "²", "9" * 9])
+def test_a_size_that_no_terminal_has_changes_no_output(command_line, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    usual = command_line("list", "tasks")
+    monkeypatch.setenv("COLUMNS", columns)
+    assert command_line("list", "tasks") == usual
+    assert "cifar10-resnet18" in usual.out
+
+
+#: A command that is stopped while Python evaluates a text, as the import of a dataclass does, and once more at its end.
+STOPPED_TWICE = """
+import atexit, os, signal
+from bench.cli import app, entry_point
+
+app.run_command_line = lambda _: eval("[os.kill(os.getpid(), signal.SIGTERM), *range(10**6)]")
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+entry_point.main()
+"""
+
+
+def test_a_stop_has_its_status_wherever_it_comes(tmp_path):
+    (tmp_path / "stopped.py").write_text(STOPPED_TWICE)
+    ended = subprocess.run(
+        [sys.executable, "-m", "stopped"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        # A background job's children ignore SIGINT, and the tests may run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "bench: stopped\n")

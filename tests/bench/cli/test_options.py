@@ -256,3 +256,19 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "advice"),
+    [
+        ("--launches", "9" * 400, "give a whole number, 1 or more, up to 9223372036854775807"),
+        ("--seed", "9" * 400, "give a whole number, up to 9223372036854775807"),
+        ("--max-time", f"{'9' * 400}h", "give seconds, minutes or hours, as 90s, 10m or 1h"),
+        ("--cache-limit", f"{'9' * 400}GB", "give MB, GB or TB, as 500MB or 4GB"),
+    ],
+)
+def test_a_number_that_no_file_and_no_array_can_have_is_a_mistake(command_line, option, value, advice):
+    refusal = command_line("run", option, value)
+    assert refusal.status == 2
+    assert refusal.err.startswith(f"bench: {option}")
+    assert refusal.err.endswith(f"{advice}\n")

@@ -40,6 +40,24 @@ def test_a_run_that_was_killed_before_it_wrote_its_conditions_is_resumed_under_a
         resume.plan_remaining(tmp_path, resume.read_request(tmp_path), describe_environment())
 
 
+@pytest.mark.parametrize("content", ["null", "[1]", '{"run": null}', '{"run": {}, "variables": 3}', "[" * 100_000])
+def test_conditions_that_are_none_of_ours_are_as_good_as_none(tmp_path, content):
+    (tmp_path / "environment.json").write_text(content)
+    assert resume.read_start_conditions(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("launches", "x"), ("tasks", 5), ("overrides", 5), ("backends", [1]), ("device", 7), ("until", "y"), ("suite", 7)],
+)
+def test_a_request_with_a_value_of_another_type_is_refused(tmp_path, field, value):
+    resume.write_request(tmp_path, Request())
+    path = tmp_path / resume.REQUEST_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(UserError, match=r"its request\.json is not valid"):
+        resume.read_request(tmp_path)
+
+
 def test_a_resumed_run_keeps_its_threads_whatever_surrounds_it(tmp_path, monkeypatch):
     request = Request(tasks=["embedded"], overrides={"weights": "random"}, results=tmp_path)
     (tmp_path / store.RECORDS).mkdir()

@@ -71,6 +71,11 @@ def test_a_record_that_is_cut_off_edited_or_newer_is_named_and_left_out(run):
         assert [p for p in problems if path.name in p and reason in p], (path.name, reason, problems)
 
 
+def test_a_record_that_is_nested_without_end_is_named_and_left_out(run):
+    (run / "records" / "deep-0.json").write_text("[" * 100_000)
+    assert store.read_records(run) == ([], ["records/deep-0.json is left out: it is cut off or not JSON"])
+
+
 def test_a_record_of_the_right_schema_number_and_the_wrong_shape_is_named(run):
     path = store.write_record(run, record())
     content = json.loads(path.read_text())["record"]
