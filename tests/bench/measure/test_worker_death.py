@@ -123,6 +123,17 @@ def test_every_end_has_words(status, line):
         (1, None, ["  import x", "ImportError: libcudart.so.12: cannot open shared object file"], "ImportError: libc"),
         (4, None, ["ERROR: not found: a.py::b", "(no match in any of [<Module a.py>])", ""], "not found: a.py::b"),
         (
+            4,
+            None,
+            [
+                "ERROR: usage: pytest.main() [options] [file_or_dir] [file_or_dir] [...]",
+                "pytest.main(): error: unrecognized arguments: -n --cov=x",
+                "  inifile: /p/setup.cfg",
+                "  rootdir: /p",
+            ],
+            "unrecognized arguments: -n --cov=x: install the plugin of pytest that has them into the",
+        ),
+        (
             2,
             "CollectError: ImportError while importing",
             ["E   SyntaxError: bad", "!!! stopping !!!"],
