@@ -66,8 +66,6 @@ def _list_arguments(job: TargetJob) -> list[str]:
         "-rN",
         "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
-        "-p",
-        "no:cacheprovider",
         # A selection for usual runs, as `-m "not benchmark"`, would deselect the test.
         "-m",
         "",

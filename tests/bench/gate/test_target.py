@@ -159,7 +159,8 @@ OTHER_PROJECT = {
 name = "other"
 version = "1"
 [tool.pytest.ini_options]
-addopts = "-p speed_plugin --size 3 -m 'not slow'"
+addopts = "-p speed_plugin --size 3 -m 'not slow' --failed-first --strict-config"
+cache_dir = ".cache"
 markers = ["slow"]
 """,
     "python/speed_plugin.py": """
