@@ -195,7 +195,9 @@ class TargetTest:
         """
         rounds = record_builder.read_step_seconds(outcome).get(KIND)
         if rounds is None or "memory" not in outcome.messages:
-            raise UserError(f"cannot compare: {self.name} times nothing: call pytest-benchmark's `benchmark` in it")
+            skipped = outcome.messages.get("skipped")
+            cause = f"it is skipped ({skipped['reason']})" if skipped else "call pytest-benchmark's `benchmark` in it"
+            raise UserError(f"cannot compare: {self.name} times nothing: {cause}")
         phases = [Phase(**phase) for phase in outcome.messages["memory"]["host"]]
         single = {
             "first-step": outcome.messages["first-step"]["seconds"],

@@ -127,6 +127,17 @@ def test_a_generated_module_that_git_ignores_is_named(project, error_of):
     )
 
 
+@pytest.mark.slow
+def test_a_test_that_is_skipped_names_its_reason(project, error_of):
+    (project / "conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef wanted():\n    pytest.skip('needs --speed')\n"
+    )
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "skipped", "--amend")
+    git(project, "tag", "--force", "base")
+    assert error_of(project, "::test_training_step").endswith("times nothing: it is skipped (needs --speed)")
+
+
 def test_a_test_that_one_side_lacks(project, error_of):
     (project / FILE).rename(project / "moved.py")
     assert "cannot compare: the working tree has no tests/test_training_speed.py" in error_of(project, "")

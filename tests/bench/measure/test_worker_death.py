@@ -28,6 +28,15 @@ def test_step(benchmark):
     os.kill(os.getpid(), signal.SIGBUS)
 """
 
+#: A test that the settings leave out, and one that pytest-benchmark refuses.
+TWICE = """
+def test_left_out(benchmark):
+    benchmark(list)
+
+def test_twice(benchmark):
+    benchmark(list)
+    benchmark(list)
+"""
 
 #: PyTorch's input pipeline, and an interpreter with shared memory of its own, which takes root's rights.
 LOADER = """
@@ -86,6 +95,21 @@ def test_real_workers_name_the_cause(tmp_path, monkeypatch):
     for failure in (missing, unknown, killed):
         assert "\x1b" not in failure.model_dump_json()
         assert str(tmp_path) not in failure.model_dump_json()
+
+
+@pytest.mark.slow
+def test_a_test_that_is_not_run_as_it_should_names_the_cause(tmp_path):
+    (tmp_path / "whole.py").write_text("import pytest\n\npytest.importorskip('no_such_module')\n")
+    (tmp_path / "single.py").write_text(TWICE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --deselect single.py::test_left_out\n")
+    reasons = [
+        find_failure(tmp_path, target).reason
+        for target in ("whole.py::test_step", "single.py::test_left_out", "single.py::test_twice")
+    ]
+    skipped, left_out, twice = reasons
+    assert skipped.startswith("whole.py::test_step is skipped: could not import 'no_such_module'")
+    assert left_out == "pytest's options and the project's conftest.py leave out single.py::test_left_out"
+    assert "can use `benchmark` once, and this one used it before" in twice
 
 
 @pytest.mark.slow
