@@ -40,6 +40,10 @@ ERROR_CAUSES = (
     (re.compile(r"signal: Illegal instruction"), SIGNAL_CAUSES["SIGILL"]),
     (re.compile(r"signal: Segmentation fault"), SIGNAL_CAUSES["SIGSEGV"]),
     (
+        re.compile(r"unrecognized arguments: .*--benchmark-json"),  # an option that every worker gets
+        "pytest-benchmark is not loaded: add -p pytest_benchmark.plugin after --",
+    ),
+    (
         re.compile(r"unrecognized arguments: "),
         "install the plugin of pytest that has them into the environment of the worker, or leave them out",
     ),

@@ -158,6 +158,12 @@ def test_every_end_has_words(status, line):
             "unrecognized arguments: -n --cov=x: install the plugin of pytest that has them into the",
         ),
         (
+            4,
+            None,
+            ["pytest.main(): error: unrecognized arguments: --benchmark-json=/j/benchmark.json"],
+            "unrecognized arguments: --benchmark-json=/j/benchmark.json: pytest-benchmark is not loaded: add -p ",
+        ),
+        (
             2,
             "CollectError: ImportError while importing",
             ["E   SyntaxError: bad", "!!! stopping !!!"],
