@@ -235,5 +235,6 @@ def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[
         module, file = next(iter(foreign.items()))
         raise UserError(
             f"cannot compare: {module} in {source.name} was imported from {file}, which is none of its files: "
-            "uninstall it from this Python environment, or name the folder of its packages in pyproject.toml"
+            "uninstall it from this Python environment, or name the folder of its packages in pyproject.toml or in "
+            "pytest's setting `pythonpath`"
         )

@@ -160,6 +160,7 @@ def test_a_package_that_comes_from_the_working_tree_is_refused(project, error_of
     git(project, "tag", "--force", "base")
     line = error_of(project, "::test_training_step")
     assert f"(base) was imported from {code}/perceptron/__init__.py, which is none of its files" in line
+    assert line.endswith("or name the folder of its packages in pyproject.toml or in pytest's setting `pythonpath`")
 
 
 #: A project with packages called as this suite's, in a folder `python`, whose tests have options, plugins, a time limit
