@@ -55,7 +55,7 @@ def choose_interpreter(base: Path, head: Path, say: Callable[[str], object]) -> 
         UserError: the overlay cannot be made.
     """
     required = _read_requirements(base)
-    if required == _read_requirements(head):
+    if not required or required == _read_requirements(head):
         return Path(sys.executable)
     return make_overlay(required, say)
 
@@ -111,16 +111,21 @@ def check_version(requirement: str) -> None:
 
 
 def _read_requirements(root: Path) -> list[str]:
-    """The requirements of a project and of its extras, sorted; without those that name the project's own extras."""
+    """The requirements of a project and of its extras, sorted; without those that name the project's own extras.
+
+    What is not of the type that the standard asks for is left out, as is a whole file that is not TOML.
+    """
     try:
         project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     except (OSError, ValueError, KeyError):
         return []
-    extras = project.get("optional-dependencies", {})
-    requirements = [
-        *project.get("dependencies", []),
-        *(one for extra, required in extras.items() if extra not in UNUSED_EXTRAS for one in required),
-    ]
+    if not isinstance(project, dict):
+        return []
+    extras = project.get("optional-dependencies")
+    extras = extras if isinstance(extras, dict) else {}
+    listed = [required for extra, required in extras.items() if extra not in UNUSED_EXTRAS]
+    lists = [required for required in (project.get("dependencies"), *listed) if isinstance(required, list)]
+    requirements = [one for required in lists for one in required if isinstance(one, str)]
     own_name = project.get("name")
     ignored = {own_name, *(COMMAND_LINE_PACKAGES if own_name == DISTRIBUTION else ())}
     return sorted({one for one in requirements if parse_package_name(one) not in ignored})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,9 @@ from bench.records.record import Phase, Proof
 from bench.records.round_kinds import COMPARED
 from bench.worker.job import AnyJob, Job, TargetJob
 from bench.worker.target_plugin import KIND
+
+#: A line that pytest fills up to the width of the terminal.
+RULER = re.compile(r"\s*([!=_-])\1{2,}")
 
 
 class GatedCase(Protocol[AJob]):
@@ -195,7 +199,9 @@ class TargetTest:
         """
         rounds = record_builder.read_step_seconds(outcome).get(KIND)
         if rounds is None or "memory" not in outcome.messages:
-            raise UserError(f"cannot compare: {self.name} times nothing: call pytest-benchmark's `benchmark` in it")
+            skipped = outcome.messages.get("skipped")
+            cause = f"it is skipped ({skipped['reason']})" if skipped else "call pytest-benchmark's `benchmark` in it"
+            raise UserError(f"cannot compare: {self.name} times nothing: {cause}")
         phases = [Phase(**phase) for phase in outcome.messages["memory"]["host"]]
         single = {
             "first-step": outcome.messages["first-step"]["seconds"],
@@ -210,10 +216,15 @@ class TargetTest:
         return
 
 
+def choose_shown_lines(lines: Iterable[str]) -> list[str]:
+    """Choose the lines of a dead worker's output for its message: the last three, without pytest's rulers."""
+    return [line.strip() for line in lines if line.strip() and not RULER.match(line)][-3:]
+
+
 def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[Any]) -> None:
     """Raise a `UserError` if the worker of an arm died, or ran other code than the arm's."""
     if outcome.failure:
-        lines = "; ".join(line.strip() for line in outcome.failure.last_lines[-3:] if line.strip())
+        lines = "; ".join(choose_shown_lines(outcome.failure.last_lines))
         missing = explain_missing_file(source, (outcome.failure.reason, *outcome.failure.last_lines))
         raise UserError(
             f"cannot compare: the worker of {name} in {source.name} died in {outcome.failure.phase}: "
@@ -224,5 +235,6 @@ def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[
         module, file = next(iter(foreign.items()))
         raise UserError(
             f"cannot compare: {module} in {source.name} was imported from {file}, which is none of its files: "
-            "uninstall it from this Python environment, or name the folder of its packages in pyproject.toml"
+            "uninstall it from this Python environment, or name the folder of its packages in pyproject.toml or in "
+            "pytest's setting `pythonpath`"
         )

@@ -7,7 +7,9 @@ import contextlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 #: Folders that usually hold a project's packages, where no file declares another.
 USUAL_FOLDERS = ("src", "python", "lib")
@@ -37,7 +39,7 @@ def list_distributions(root: Path, test: Path) -> list[str]:
     names = []
     for project in _list_projects(root, test):
         tables = _read_toml(project / "pyproject.toml")
-        names += [_read_key(tables, "project.name"), _read_key(tables, "tool.poetry.name")]
+        names += [_read_key(tables, "project.name", str), _read_key(tables, "tool.poetry.name", str)]
         names.append(_read_setup_cfg(project).get("metadata", "name", fallback=None))
     return [name for name in names if name]
 
@@ -55,17 +57,14 @@ def _holds_packages(folder: Path, root: Path) -> bool:
 
 def _list_declared(project: Path) -> Iterator[str]:
     """The folders that a project declares to its build backend: setuptools, Poetry, Hatch, PDM, Flit or maturin."""
-    tool = _read_toml(project / "pyproject.toml").get("tool", {})
-    setuptools = tool.get("setuptools", {})
-    yield from _list_setuptools_folders(setuptools.get("package-dir", {}))
-    find = setuptools.get("packages", {})
-    yield from find.get("find", {}).get("where", []) if isinstance(find, dict) else []
-    for package in tool.get("poetry", {}).get("packages", []):
-        yield package.get("from", "")
-    wheel = tool.get("hatch", {}).get("build", {}).get("targets", {}).get("wheel", {})
-    yield from (str(Path(package).parent) for package in wheel.get("packages", []))
-    yield from wheel["sources"] if isinstance(wheel.get("sources"), list) else ()
-    yield from filter(None, (_read_key(tool, key) for key in FOLDER_KEYS))
+    tool = _read_key(_read_toml(project / "pyproject.toml"), "tool", dict) or {}
+    yield from _list_setuptools_folders(_read_key(tool, "setuptools.package-dir", dict) or {})
+    yield from _read_list(tool, "setuptools.packages.find.where", str)
+    for package in _read_list(tool, "poetry.packages", dict):
+        yield _read_key(package, "from", str) or ""
+    yield from (str(Path(package).parent) for package in _read_list(tool, "hatch.build.targets.wheel.packages", str))
+    yield from _read_list(tool, "hatch.build.targets.wheel.sources", str)
+    yield from filter(None, (_read_key(tool, key, str) for key in FOLDER_KEYS))
     parser = _read_setup_cfg(project)
     pairs = (line.partition("=") for line in parser.get("options", "package_dir", fallback="").splitlines())
     yield from _list_setuptools_folders({name.strip(): folder.strip() for name, sign, folder in pairs if sign})
@@ -73,9 +72,11 @@ def _list_declared(project: Path) -> Iterator[str]:
     yield from filter(None, (line.strip() for line in where.splitlines()))
 
 
-def _list_setuptools_folders(package_dir: Mapping[str, str]) -> Iterator[str]:
+def _list_setuptools_folders(package_dir: Mapping[str, Any]) -> Iterator[str]:
     """The folders of setuptools' `package-dir`: that of all packages, and those that hold a single package."""
     for package, folder in package_dir.items():
+        if not isinstance(folder, str):
+            continue
         if not package:
             yield folder
         elif Path(folder).name == package:
@@ -89,12 +90,17 @@ def _read_setup_cfg(project: Path) -> configparser.ConfigParser:
     return parser
 
 
-def _read_key(table: Mapping[str, Any], key: str) -> str | None:
-    """The text at a dotted key; None if there is none."""
+def _read_list(table: Mapping[str, Any], key: str, kind: type[Value]) -> list[Value]:
+    """The elements of a type in the list at a dotted key; none if there is no list."""
+    return [value for value in _read_key(table, key, list) or [] if isinstance(value, kind)]
+
+
+def _read_key(table: Mapping[str, Any], key: str, kind: type[Value]) -> Value | None:
+    """The value at a dotted key; None if there is none of this type."""
     value: Any = table
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, kind) else None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -39,10 +39,20 @@ ERROR_CAUSES = (
     ),
     (re.compile(r"signal: Illegal instruction"), SIGNAL_CAUSES["SIGILL"]),
     (re.compile(r"signal: Segmentation fault"), SIGNAL_CAUSES["SIGSEGV"]),
+    (
+        re.compile(r"unrecognized arguments: .*--benchmark-json"),  # an option that every worker gets
+        "pytest-benchmark is not loaded: add -p pytest_benchmark.plugin after --",
+    ),
+    (
+        re.compile(r"unrecognized arguments: "),
+        "install the plugin of pytest that has them into the environment of the worker, or leave them out",
+    ),
 )
-#: Lines that name an error: Python's, also as pytest shows it, and pytest's own, which often follow from one of Python.
+#: Lines that name an error: Python's, also as pytest shows it, that of an option, below which its usage may stand, and
+#: pytest's own, which often follow from one of Python.
 _ERROR_LINES = (
     re.compile(r"(?:E\s+)?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)(?::\s.*)?)"),
+    re.compile(r"(?:[\w.]+\(\)|python -m pytest|pytest): error: (.*)"),
     re.compile(r"ERROR:?\s+(.*)"),
 )
 #: Errors whose cause is in the output: pytest's when a test's file cannot be imported, and PyTorch's for an error in a

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
+#: Modules that build backends add to an editable install, to find the project's own: setuptools'
+#: `__editable___NAME_finder`, hatchling's `_editable_impl_NAME`, meson-python's `_NAME_editable_loader` and
+#: scikit-build-core's `_NAME_editable`. They are of the project's distribution, and none of its modules.
+EDITABLE_LOADER = re.compile(r"_\w*editable\w*")
 #: The packages of this suite.
 SUITE_PACKAGES = ("bench", "backends")
 
@@ -34,7 +39,7 @@ def find_project_modules_outside(
     installed = {file for name in distributions for file in _list_installed_files(name)}
 
     def is_foreign(name: str, file: Path) -> bool:
-        if file.is_relative_to(root):
+        if file.is_relative_to(root) or EDITABLE_LOADER.fullmatch(name):
             return False
         in_working_tree = file.is_relative_to(repository) and not {"site-packages", "dist-packages"} & set(file.parts)
         return in_working_tree or file in installed or any(_has_module(folder, name) for folder in folders)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
+from pytest_benchmark.fixture import BenchmarkFixture, FixtureAlreadyUsed
 
 from bench.machine import memory
 from bench.worker import imported_modules
@@ -67,8 +67,6 @@ def _list_arguments(job: TargetJob) -> list[str]:
         "-rN",
         "--color=no",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
-        "-p",
-        "no:cacheprovider",
         # A selection for usual runs, as `-m "not benchmark"`, would deselect the test.
         "-m",
         "",
@@ -123,6 +121,31 @@ class TargetPlugin(WorkerHooks):
             self._baton.send("failed", reason=f"{self.job.target} names {len(session.items)} tests ({names}): name one")
             raise pytest.UsageError("one test at a time")
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Send the reason for which the test's whole file is skipped: pytest says that it finds no such test."""
+        if report.skipped:
+            self._baton.send("failed", reason=f"{self.job.target} is skipped: {_read_skip_reason(report)}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send the reason for which the test is skipped. A test that is expected to fail counts as skipped, too."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._baton.send("skipped", reason=_read_skip_reason(report))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:  # type: ignore[override]
+        """See `WorkerHooks`; also says why there is no test to measure."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            self._baton.send(
+                "failed", reason=f"pytest's options and the project's conftest.py leave out {self.job.target}"
+            )
+        super().pytest_sessionfinish()
+
+
+def _read_skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
+    """The reason for a skip, in one line."""
+    text = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    return (text.removeprefix("Skipped: ").splitlines() or ["no reason"])[0]
+
 
 class _Fixtures:
     def __init__(self, job: TargetJob, baton: Baton) -> None:
@@ -168,6 +191,9 @@ class InterleavedBenchmark(BenchmarkFixture):
         Afterwards the rounds that the test asks for are run. The test sees their statistics: they are of single calls,
         as in a usual run, where the gate's rounds hold many calls.
         """
+        if self._mode:  # as pytest-benchmark; the gate has told all workers what they measure
+            self.has_error = True
+            raise FixtureAlreadyUsed(f"a test can use `benchmark` once, and this one used it before, as {self._mode}")
         calls = _Calls(target, args, kwargs or {}, setup, teardown)
         with _without_alarm():
             self._measure(calls)

@@ -102,6 +102,24 @@ def test_the_same_dependencies_need_no_environment(tmp_path):
     assert found == Path(sys.executable)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "project = 3",
+        '[project]\nname = "x"',
+        '[project]\ndependencies = "numpy"\noptional-dependencies = 3',
+        '[project]\ndependencies = [3]\noptional-dependencies = { a = "numpy" }',
+    ],
+)
+def test_a_base_that_requires_nothing_needs_no_environment(tmp_path, text):
+    for arm, content in (("base", text), ("head", '[project]\nname = "x"\ndependencies = ["numpy"]\n')):
+        (tmp_path / arm).mkdir()
+        (tmp_path / arm / "pyproject.toml").write_text(content)
+    found = base_environment.choose_interpreter(tmp_path / "base", tmp_path / "head", pytest.fail)
+    assert found == Path(sys.executable)
+
+
 def test_a_revision_of_this_project_with_another_command_line_needs_no_environment(tmp_path):
     for arm, package in (("base", "typer>=0.15,<1"), ("head", "cyclopts>=5.5,<6")):
         (tmp_path / arm).mkdir()

@@ -62,6 +62,21 @@ def test_the_project_that_is_nearest_to_the_test_comes_first(root):
     assert list_names(root, "a/b/tests/test_step.py") == ["a/b/src", "a/b", "src", "python", "lib", "."]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tool = 3",
+        "[tool]\nsetuptools = 3\npoetry = 3\nhatch = 3",
+        "[tool.setuptools]\npackage-dir = 'x'\npackages = { find = 3 }\n[tool.poetry]\npackages = 'x'",
+        "[tool.setuptools]\npackage-dir = { '' = 3 }\npackages = { find = { where = [3] } }",
+        "[tool.hatch.build.targets.wheel]\npackages = [3]\nsources = [3]\n[tool.setuptools.packages.find]\nwhere = 'p'",
+    ],
+)
+def test_values_of_another_type_declare_nothing(root, text):
+    (root / "pyproject.toml").write_text(text)
+    assert list_names(root) == ["src", "python", "lib", "."]
+
+
 def test_a_file_that_is_not_toml_declares_nothing(root):
     (root / "pyproject.toml").write_text("[tool")
     (root / "setup.cfg").write_text("no section")

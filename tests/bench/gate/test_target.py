@@ -127,6 +127,17 @@ def test_a_generated_module_that_git_ignores_is_named(project, error_of):
     )
 
 
+@pytest.mark.slow
+def test_a_test_that_is_skipped_names_its_reason(project, error_of):
+    (project / "conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef wanted():\n    pytest.skip('needs --speed')\n"
+    )
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "skipped", "--amend")
+    git(project, "tag", "--force", "base")
+    assert error_of(project, "::test_training_step").endswith("times nothing: it is skipped (needs --speed)")
+
+
 def test_a_test_that_one_side_lacks(project, error_of):
     (project / FILE).rename(project / "moved.py")
     assert "cannot compare: the working tree has no tests/test_training_speed.py" in error_of(project, "")
@@ -149,6 +160,7 @@ def test_a_package_that_comes_from_the_working_tree_is_refused(project, error_of
     git(project, "tag", "--force", "base")
     line = error_of(project, "::test_training_step")
     assert f"(base) was imported from {code}/perceptron/__init__.py, which is none of its files" in line
+    assert line.endswith("or name the folder of its packages in pyproject.toml or in pytest's setting `pythonpath`")
 
 
 #: A project with packages called as this suite's, in a folder `python`, whose tests have options, plugins, a time limit
@@ -159,7 +171,8 @@ OTHER_PROJECT = {
 name = "other"
 version = "1"
 [tool.pytest.ini_options]
-addopts = "-p speed_plugin --size 3 -m 'not slow'"
+addopts = "-p speed_plugin --size 3 -m 'not slow' --failed-first --strict-config"
+cache_dir = ".cache"
 markers = ["slow"]
 """,
     "python/speed_plugin.py": """

@@ -28,6 +28,15 @@ def test_step(benchmark):
     os.kill(os.getpid(), signal.SIGBUS)
 """
 
+#: A test that the settings leave out, and one that pytest-benchmark refuses.
+TWICE = """
+def test_left_out(benchmark):
+    benchmark(list)
+
+def test_twice(benchmark):
+    benchmark(list)
+    benchmark(list)
+"""
 
 #: PyTorch's input pipeline, and an interpreter with shared memory of its own, which takes root's rights.
 LOADER = """
@@ -89,6 +98,21 @@ def test_real_workers_name_the_cause(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_test_that_is_not_run_as_it_should_names_the_cause(tmp_path):
+    (tmp_path / "whole.py").write_text("import pytest\n\npytest.importorskip('no_such_module')\n")
+    (tmp_path / "single.py").write_text(TWICE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --deselect single.py::test_left_out\n")
+    reasons = [
+        find_failure(tmp_path, target).reason
+        for target in ("whole.py::test_step", "single.py::test_left_out", "single.py::test_twice")
+    ]
+    skipped, left_out, twice = reasons
+    assert skipped.startswith("whole.py::test_step is skipped: could not import 'no_such_module'")
+    assert left_out == "pytest's options and the project's conftest.py leave out single.py::test_left_out"
+    assert "can use `benchmark` once, and this one used it before" in twice
+
+
+@pytest.mark.slow
 def test_an_input_pipeline_with_8_mb_of_shared_memory_names_it(tmp_path):
     pytest.importorskip("torch")
     interpreter = tmp_path / "python"
@@ -122,6 +146,23 @@ def test_every_end_has_words(status, line):
         # The worker itself could not be imported.
         (1, None, ["  import x", "ImportError: libcudart.so.12: cannot open shared object file"], "ImportError: libc"),
         (4, None, ["ERROR: not found: a.py::b", "(no match in any of [<Module a.py>])", ""], "not found: a.py::b"),
+        (
+            4,
+            None,
+            [
+                "ERROR: usage: pytest.main() [options] [file_or_dir] [file_or_dir] [...]",
+                "pytest.main(): error: unrecognized arguments: -n --cov=x",
+                "  inifile: /p/setup.cfg",
+                "  rootdir: /p",
+            ],
+            "unrecognized arguments: -n --cov=x: install the plugin of pytest that has them into the",
+        ),
+        (
+            4,
+            None,
+            ["pytest.main(): error: unrecognized arguments: --benchmark-json=/j/benchmark.json"],
+            "unrecognized arguments: --benchmark-json=/j/benchmark.json: pytest-benchmark is not loaded: add -p ",
+        ),
         (
             2,
             "CollectError: ImportError while importing",
