@@ -210,7 +210,7 @@ from tests.sizes import SCALE
 def test_step(benchmark, request, factor):
     benchmark.pedantic(stepper.step, (request.config.getoption("size") * factor * SCALE,), rounds=7, iterations=2)
     assert benchmark.stats["rounds"] == 7
-    assert benchmark.stats["mean"] < 0.02
+    assert benchmark.stats["mean"] < 0.2
     assert os.path.exists("pyproject.toml")
 """,
 }
@@ -234,4 +234,4 @@ def test_a_projects_own_sources_names_options_and_claims_are_kept(tmp_path, here
     ended = here(None, "tests/test_step.py::test_step", "--against", "base", *suite, "--", "--size", 4)
     assert "2 launch pairs" in ended.out, ended.out + ended.err
     (change,) = re.findall(r"pair 2: step \+([\d.]+) %", ended.err)
-    assert 200 < float(change) < 400
+    assert float(change) > 100
