@@ -56,6 +56,8 @@ class GateOptions:
             raise UserError("--base-env and --skip-unchanged go with --against: only a revision has its own files")
         if self.baseline and self.target:
             raise UserError("--target goes with --against or --against-package: a baseline holds tasks, no tests")
+        if self.target is not None and not self.target.strip():
+            raise UserError("--target is empty: name a test, or leave the option out to measure tasks")
         if self.pytest_arguments and not self.target:
             raise UserError(f"unexpected arguments {' '.join(self.pytest_arguments)}: they are pytest's, for --target")
         if self.repository and not self.repository.is_dir():

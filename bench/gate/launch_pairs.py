@@ -16,7 +16,7 @@ from backends.task import Variant
 from bench.errors import UserError
 from bench.gate.judgement import LaunchPair
 from bench.gate.missing_file import explain_missing_file
-from bench.gate.source_folders import list_distributions, list_source_folders
+from bench.gate.source_folders import list_distributions, list_renamed_packages, list_source_folders
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
@@ -187,6 +187,7 @@ class TargetTest:
             repository=self.repository,
             top=source.root,
             source_folders=tuple(list_source_folders(source.root, source.root / self.file)),
+            renamed_packages=list_renamed_packages(source.root, source.root / self.file),
             distributions=tuple(list_distributions(source.root, source.root / self.file)),
             pytest_arguments=self.pytest_arguments,
         )

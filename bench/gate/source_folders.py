@@ -34,6 +34,21 @@ def list_source_folders(root: Path, test: Path) -> list[Path]:
     return list(found)
 
 
+def list_renamed_packages(root: Path, test: Path) -> dict[str, Path]:
+    """List the packages whose folder has another name, as setuptools' `package-dir` declares them, with that folder.
+
+    The arguments are `list_source_folders`'. Of two projects with the same package, the nearest to the test counts.
+    """
+    found: dict[str, Path] = {}
+    for project in reversed(_list_projects(root, test)):
+        for package, name in _read_package_dir(project).items():
+            folder = (project / name).resolve()
+            is_renamed = package.isidentifier() and folder.name != package and folder.is_relative_to(root.resolve())
+            if is_renamed and (folder / "__init__.py").is_file():
+                found[package] = folder
+    return found
+
+
 def list_distributions(root: Path, test: Path) -> list[str]:
     """List the names under which the projects around a test are installed; the arguments are `list_source_folders`'."""
     names = []
@@ -58,7 +73,11 @@ def _holds_packages(folder: Path, root: Path) -> bool:
 def _list_declared(project: Path) -> Iterator[str]:
     """The folders that a project declares to its build backend: setuptools, Poetry, Hatch, PDM, Flit or maturin."""
     tool = _read_key(_read_toml(project / "pyproject.toml"), "tool", dict) or {}
-    yield from _list_setuptools_folders(_read_key(tool, "setuptools.package-dir", dict) or {})
+    for package, folder in _read_package_dir(project).items():
+        if not package:
+            yield folder
+        elif Path(folder).name == package:
+            yield str(Path(folder).parent)
     yield from _read_list(tool, "setuptools.packages.find.where", str)
     for package in _read_list(tool, "poetry.packages", dict):
         yield _read_key(package, "from", str) or ""
@@ -66,21 +85,16 @@ def _list_declared(project: Path) -> Iterator[str]:
     yield from _read_list(tool, "hatch.build.targets.wheel.sources", str)
     yield from filter(None, (_read_key(tool, key, str) for key in FOLDER_KEYS))
     parser = _read_setup_cfg(project)
-    pairs = (line.partition("=") for line in parser.get("options", "package_dir", fallback="").splitlines())
-    yield from _list_setuptools_folders({name.strip(): folder.strip() for name, sign, folder in pairs if sign})
     where = parser.get("options.packages.find", "where", fallback="")
     yield from filter(None, (line.strip() for line in where.splitlines()))
 
 
-def _list_setuptools_folders(package_dir: Mapping[str, Any]) -> Iterator[str]:
-    """The folders of setuptools' `package-dir`: that of all packages, and those that hold a single package."""
-    for package, folder in package_dir.items():
-        if not isinstance(folder, str):
-            continue
-        if not package:
-            yield folder
-        elif Path(folder).name == package:
-            yield str(Path(folder).parent)
+def _read_package_dir(project: Path) -> dict[str, str]:
+    """Read setuptools' `package-dir`: the folder of each package that it names; that of all others is under ""."""
+    lines = _read_setup_cfg(project).get("options", "package_dir", fallback="").splitlines()
+    pairs = {name.strip(): folder.strip() for name, sign, folder in (line.partition("=") for line in lines) if sign}
+    table = _read_key(_read_toml(project / "pyproject.toml"), "tool.setuptools.package-dir", dict) or {}
+    return pairs | {package: folder for package, folder in table.items() if isinstance(folder, str)}
 
 
 def _read_setup_cfg(project: Path) -> configparser.ConfigParser:

@@ -147,6 +147,7 @@ class TargetJob(AnyJob):
         repository: the top folder of the working tree, of which no module may be imported.
         top: the revision's files, all of whose modules may be imported; `root`, which a job's file does not have.
         source_folders: the folders in `top` in which the project's packages are, in the order of the search.
+        renamed_packages: the folders of packages whose folder has another name.
         distributions: the names under which the project may be installed.
         pytest_arguments: further ones.
     """
@@ -156,6 +157,7 @@ class TargetJob(AnyJob):
     repository: Path
     top: Path
     source_folders: tuple[Path, ...]
+    renamed_packages: dict[str, Path] = Field({})
     distributions: tuple[str, ...] = ()
     pytest_arguments: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("step",)

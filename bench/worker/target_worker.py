@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 SUITE = Path(__file__).resolve().parents[2]
@@ -29,8 +30,9 @@ class SourceFinder(MetaPathFinder):
     Namespace packages are left to the other finders, because parts of them may lie elsewhere.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], renamed_packages: Mapping[str, str] = MappingProxyType({})) -> None:
         self.folders = list(folders)
+        self.renamed_packages = renamed_packages
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -39,6 +41,10 @@ class SourceFinder(MetaPathFinder):
         if path is None:
             if fullname in sys.stdlib_module_names:
                 return None
+            if folder := self.renamed_packages.get(fullname):
+                return spec_from_file_location(
+                    fullname, Path(folder) / "__init__.py", submodule_search_locations=[folder]
+                )
             places = self.folders
         else:
             places = [place for place in path if any(Path(place).is_relative_to(folder) for folder in self.folders)]
@@ -72,7 +78,7 @@ def main(job_file: str) -> int:
     """Run pytest on the test of a job; returns pytest's exit status."""
     target_plugin = import_suite()
     fields = json.loads(Path(job_file).read_text(encoding="utf-8"))
-    sys.meta_path.insert(0, SourceFinder(fields["source_folders"]))
+    sys.meta_path.insert(0, SourceFinder(fields["source_folders"], fields["renamed_packages"]))
     return int(target_plugin.run_job(fields))
 
 

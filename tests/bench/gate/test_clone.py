@@ -40,6 +40,12 @@ def test_outside_of_any_clone_one_line_says_what_can_be_gated(tmp_path, command_
     assert "nothing is no folder: name one in a git repository" in ended.err
 
 
+def test_a_target_without_a_name_measures_no_tasks(command_line):
+    ended = command_line("gate", "--against", "HEAD", "--target", "")
+    assert ended.status == 2
+    assert "--target is empty: name a test, or leave the option out to measure tasks" in ended.err
+
+
 def test_arguments_for_pytest_need_a_test(command_line):
     ended = command_line("gate", "--against", "HEAD", "--", "-k", "x")
     assert ended.status == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.gate.source_folders import list_distributions, list_source_folders
+from bench.gate.source_folders import list_distributions, list_renamed_packages, list_source_folders
 
 
 def list_names(root: Path, test: str = "tests/test_step.py") -> list[str]:
@@ -81,6 +81,14 @@ def test_a_file_that_is_not_toml_declares_nothing(root):
     (root / "pyproject.toml").write_text("[tool")
     (root / "setup.cfg").write_text("no section")
     assert list_names(root) == ["src", "python", "lib", "."]
+
+
+def test_a_package_whose_folder_has_another_name_is_listed_with_it(root):
+    (root / "code/p/__init__.py").touch()
+    (root / "pyproject.toml").write_text(
+        '[tool.setuptools.package-dir]\nacme = "code/p"\np = "code/p"\nnone = "code/q"'
+    )
+    assert list_renamed_packages(root, root / "tests/test_step.py") == {"acme": root / "code/p"}
 
 
 def test_the_names_of_a_project_are_those_of_all_its_files(root):

@@ -70,6 +70,12 @@ def test_a_revisions_files_come_before_installed_ones_and_editable_hooks(places)
     assert find_project_modules_outside(places / "revision", [places / "revision"], places / "tree", []) == {}
 
 
+def test_a_package_whose_folder_has_another_name_is_found(places):
+    folder = places / "revision/stepper_project"
+    sys.meta_path.insert(0, SourceFinder([str(places / "revision")], {"renamed_project": str(folder)}))
+    assert Path(importlib.import_module("renamed_project.step").__file__) == folder / "step.py"
+
+
 def test_a_module_that_only_the_installed_copy_has_is_named(places):
     sys.meta_path.insert(0, EditableInstall(places / "installed"))
     sys.meta_path.insert(0, SourceFinder([str(places / "revision")]))
