@@ -76,6 +76,7 @@ def replace_in_file(project: Path, old: str, new: str, name: str = TRAINING) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_slower_step_is_found(project):
     replace_in_file(project, FIRST, 3 * FIRST)
     scratch = project.parent / "scratch"

@@ -110,7 +110,7 @@ def test_the_tests_of_other_projects_keep_their_settings_but_not_their_threads(t
 
 
 def test_the_page_shows_the_table():
-    shown = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    shown = [line for line in PAGE.read_text().splitlines() if line.startswith("| `") and line.count(" | ") == 3]
     assert shown == [format_row(one) for one in TABLE]
 
 

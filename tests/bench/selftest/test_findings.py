@@ -35,6 +35,7 @@ def verdicts(monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_harness_that_favours_one_of_two_equal_cases_is_found(verdicts, monkeypatch):
     real = findings._launch_cases
 
