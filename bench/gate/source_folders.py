@@ -79,9 +79,9 @@ def _list_declared(project: Path) -> Iterator[str]:
         elif Path(folder).name == package:
             yield str(Path(folder).parent)
     yield from _read_list(tool, "setuptools.packages.find.where", str)
-    for package in _read_list(tool, "poetry.packages", dict):
-        yield _read_key(package, "from", str) or ""
-    yield from (str(Path(package).parent) for package in _read_list(tool, "hatch.build.targets.wheel.packages", str))
+    for entry in _read_list(tool, "poetry.packages", dict):
+        yield _read_key(entry, "from", str) or ""
+    yield from (str(Path(name).parent) for name in _read_list(tool, "hatch.build.targets.wheel.packages", str))
     yield from _read_list(tool, "hatch.build.targets.wheel.sources", str)
     yield from filter(None, (_read_key(tool, key, str) for key in FOLDER_KEYS))
     parser = _read_setup_cfg(project)
