@@ -42,6 +42,12 @@ def arithmetic(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "PYTHONPATH": f"{SITE}{os.pathsep}{PROJECT}"}
 
 
+def _handle_signals() -> None:
+    """Handle the signals that a background job's children, or those of `nohup`, ignore: the tests may run in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Bench:
     """`python -m bench ...` in a separate process session, whose output is read line by line as it appears."""
 
@@ -56,8 +62,7 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # A background job's children ignore SIGINT, and the tests may run in one.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=_handle_signals,
         )
         self.out: list[str] = []
         self.err: list[str] = []
