@@ -38,6 +38,7 @@ from bench.worker.planted_fault import PlantedFault
 #: The default task is changed so that its images and weights need no download.
 TASK_OVERRIDES = {"weights": "random", "dataset": "digits"}
 LAUNCHES = 5
+PLANT_LAUNCHES = 5
 ROUNDS = 8
 ROUND_SECONDS = 0.5
 PLANTED_WAIT = 0.005
@@ -139,24 +140,37 @@ def run_checks(backend: str, say: Callable[[str], object]) -> Iterator[Finding]:
     share = waiting / waited
     yield Finding("CPU of waiting workers, of one core", f"{share:.2%}", "below 1 %", share < 0.01)
 
-    say("plants")
+    yield from _check_plants(backend, say)
+
+
+def _check_plants(backend: str, say: Callable[[str], object]) -> Iterator[Finding]:
+    """Check that a planted wait and planted memory are measured, by the median over launches.
+
+    Between two processes, a peak of memory can differ by several MB without any plant.
+    """
     plants = {"waits": PlantedFault(wait_s=PLANTED_WAIT), "plain": None, "holds": PlantedFault(memory=PLANTED_MEMORY)}
-    planted = _launch_cases(backend, plants, 1, RoundListener(say))
-    waiting_rounds = planted["waits"].rounds
-    step = statistics.median(waiting_rounds.seconds) / waiting_rounds.steps
+    steps: list[float] = []
+    more: list[float] = []
+    for number in range(1, PLANT_LAUNCHES + 1):
+        say(f"plants, launch {number} of {PLANT_LAUNCHES}")
+        planted = _launch_cases(backend, plants, number, RoundListener(say))
+        waits, before, during = planted["waits"].rounds, planted["plain"].peak, planted["holds"].peak
+        steps.append(statistics.median(waits.seconds) / waits.steps)
+        if before is not None and during is not None:
+            more.append((during - before) / MB)
+    step = statistics.median(steps)
     yield Finding(
         f"a planted wait of {PLANTED_WAIT * 1000:g} ms a step",
         f"{step * 1000:.3f} ms",
         "within 2 %",
         abs(step / PLANTED_WAIT - 1) <= 0.02,
     )
-    before, during = planted["plain"].peak, planted["holds"].peak
-    if before is None or during is None:
+    if not more:
         yield Finding("a planted 50 MB in training", "not available on this system", "within 5 MB", False)
         return
-    more = (during - before) / MB
+    found = statistics.median(more)
     yield Finding(
-        f"a planted {PLANTED_MEMORY / MB:g} MB in training", f"{more:.1f} MB", "within 5 MB", abs(more - 50) <= 5
+        f"a planted {PLANTED_MEMORY / MB:g} MB in training", f"{found:.1f} MB", "within 5 MB", abs(found - 50) <= 5
     )
 
 

@@ -21,6 +21,7 @@ def verdicts(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "160")
     # Of two launches an interval is so wide that the noise of a busy machine can hide a factor of 3.
     monkeypatch.setattr(findings, "LAUNCHES", 3)
+    monkeypatch.setattr(findings, "PLANT_LAUNCHES", 1)
     monkeypatch.setattr(findings, "ROUNDS", 4)
     # The worker that waits 5 ms a step does the same steps as the others, and takes fifty times as long.
     monkeypatch.setattr(findings, "ROUND_SECONDS", 0.02)
