@@ -111,7 +111,7 @@ def _list_runs(results: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _list_warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
-    from bench.analysis.warnings import RULES
+    from bench.analysis.warning_rules import RULES
 
     return ("warning", "raised where", "what to do"), [(name, *description) for name, description in RULES.items()]
 

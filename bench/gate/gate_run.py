@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from bench.analysis.metrics import resolve_margins
-from bench.analysis.warnings import RULES, check_variables
+from bench.analysis.warning_rules import RULES
+from bench.analysis.warnings import check_variables
 from bench.errors import UserError
 from bench.gate import base_environment, gate_report, slower_part, source_trees
 from bench.gate.baseline_comparison import compare_with_baseline

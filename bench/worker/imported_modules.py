@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
+from bench.worker.target_worker import SUITE_PACKAGES
+
 #: Modules that build backends add to an editable install, to find the project's own: setuptools'
 #: `__editable___NAME_finder`, hatchling's `_editable_impl_NAME`, meson-python's `_NAME_editable_loader` and
 #: scikit-build-core's `_NAME_editable`. They are of the project's distribution, and none of its modules.
 EDITABLE_LOADER = re.compile(r"_\w*editable\w*")
-#: The packages of this suite.
-SUITE_PACKAGES = ("bench", "backends")
 
 
 def find_suite_modules_outside(root: Path) -> dict[str, str]:

@@ -87,13 +87,7 @@ class TargetPlugin(WorkerHooks):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        """Set the options that a measurement needs, before any plugin reads them.
-
-        Raises:
-            pytest.UsageError: the project's options leave out pytest-benchmark.
-        """
-        if not hasattr(config.option, "benchmark_json"):
-            raise pytest.UsageError("pytest-benchmark is not loaded: add `-p pytest_benchmark.plugin` after --")
+        """Set the options that a measurement needs, before any plugin reads them."""
         for name, value in OPTIONS.items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
@@ -191,7 +185,7 @@ class InterleavedBenchmark(BenchmarkFixture):
         Afterwards the rounds that the test asks for are run. The test sees their statistics: they are of single calls,
         as in a usual run, where the gate's rounds hold many calls.
         """
-        if self._mode:  # as pytest-benchmark; the gate has told all workers what they measure
+        if self._mode:  # as in pytest-benchmark: one measurement for each test
             self.has_error = True
             raise FixtureAlreadyUsed(f"a test can use `benchmark` once, and this one used it before, as {self._mode}")
         calls = _Calls(target, args, kwargs or {}, setup, teardown)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
@@ -65,7 +65,7 @@ def import_suite() -> Any:
     return target_plugin
 
 
-def _take_out(is_wanted: Any) -> dict[str, ModuleType]:
+def _take_out(is_wanted: Callable[[ModuleType], bool]) -> dict[str, ModuleType]:
     names = [name for name in sys.modules if name.partition(".")[0] in SUITE_PACKAGES and is_wanted(sys.modules[name])]
     return {name: sys.modules.pop(name) for name in names}
 

@@ -28,7 +28,7 @@ def format_rate(case: CaseLaunches, kind: Kind) -> str:
 
 
 def format_ratio(ratio: Interval, certain: bool) -> str:
-    """Format a ratio of two cases with its interval, or that no difference was found, or that it cannot be told.
+    """Format a ratio of two cases with its interval; without a difference, or with too few launches, say so.
 
     Args:
         ratio: of the two cases' throughputs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backends.task import Variant
-from bench.analysis import warnings
+from bench.analysis import warning_rules, warnings
 from bench.records import process_flags
 from bench.records.record import CachedFeatures, Record
 from tests.bench.example_records import MB, QUIET, launches, record
@@ -122,7 +122,7 @@ def test_a_launch_raises_its_warning(name):
     (found,) = warnings.find_launch_warnings(OF_LAUNCH[name]())
     assert found.name == name
     assert found.evidence
-    assert found.advice == warnings.RULES[name][1]
+    assert found.advice == warning_rules.RULES[name][1]
 
 
 @pytest.mark.parametrize("name", OF_RUN)
@@ -146,5 +146,5 @@ def test_a_setting_of_the_variant_raises_no_warning():
 
 
 def test_every_rule_is_tested():
-    assert set(OF_LAUNCH) | set(OF_RUN) == set(warnings.RULES)
-    assert set(OF_RUN) == warnings.RUN_WARNINGS
+    assert set(OF_LAUNCH) | set(OF_RUN) == set(warning_rules.RULES)
+    assert set(OF_RUN) == warning_rules.RUN_WARNINGS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from bench.analysis.warnings import RULES, RUN_WARNINGS
+from bench.analysis.warning_rules import RULES, RUN_WARNINGS
 from bench.cli.app import app
 
 PROJECT = Path(__file__).parents[3]
@@ -26,7 +26,7 @@ TRAINING = ("run", "parity", "tune", "explain", "roofline", "profile", "sweep", 
 COMMANDS = {
     "analysis/metrics.py": ("gate",),
     "analysis/run_as_baseline.py": ("baseline save", "trend", "gate"),
-    "analysis/warnings.py": (),  # see the test of warnings
+    "analysis/warning_rules.py": (),  # see the test of warnings
     "data": (*TRAINING, "gate-selftest", "doctor"),
     "gate": ("gate",),
     "gate/error_rate_run.py": ("gate-selftest",),
