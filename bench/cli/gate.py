@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
 
-from bench.cli import amounts, completers
+from bench.cli import completers
 from bench.cli.option_groups import (
     EFFORT,
     OPTIONS,
@@ -28,6 +28,7 @@ from bench.cli.option_groups import (
     make_request,
     parse_name_or_file,
 )
+from bench.plan import amounts
 
 COMPARE_WITH = Group("Compare with", sort_key=0)
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
-from bench.cli import amounts, completers
+from bench.cli import completers
 from bench.errors import UserError
+from bench.plan import amounts
 
 if TYPE_CHECKING:
     from bench.plan.request import Request

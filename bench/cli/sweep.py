@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter, Token
 
-from bench.cli import amounts, completers
+from bench.cli import completers
 from bench.cli.option_groups import (
     OPTIONS,
     BackendOptions,
@@ -21,6 +21,7 @@ from bench.cli.option_groups import (
     make_request,
 )
 from bench.errors import UserError
+from bench.plan import amounts
 
 SWEPT_FIELDS = Group("Swept fields", sort_key=1.5)
 Values = Annotated[Names, Parameter(metavar="LIST")]

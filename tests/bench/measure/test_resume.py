@@ -11,10 +11,10 @@ import pytest
 
 from bench.analysis.launches import group_by_task
 from bench.analysis.warnings import MIN_LAUNCHES
-from bench.cli.amounts import parse_seconds, parse_share
 from bench.errors import UserError
 from bench.machine.environment import describe_environment
 from bench.measure import resume
+from bench.plan.amounts import parse_seconds, parse_share
 from bench.plan.request import Request
 from bench.records import store
 from bench.report.exporters import write_environment

@@ -1,4 +1,4 @@
-"""The amounts of the command line: parses percentages, times and sizes as people type them."""
+"""Amounts as people type them: percentages, times and sizes, parsed to numbers."""
 
 from __future__ import annotations
 

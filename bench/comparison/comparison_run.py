@@ -1,0 +1,163 @@
+"""A comparison as a whole: it is planned, proven and measured, and its tables and files are made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.analysis import warnings
+from bench.analysis.launches import find_widest_half_width, group_by_task
+from bench.errors import UserError
+from bench.machine.environment import describe_environment, make_fingerprint
+from bench.measure import resume
+from bench.measure.machine_lock import hold_lock
+from bench.measure.progress import Progress
+from bench.measure.run import measure_launches
+from bench.plan.plan import Plan, make_plan
+from bench.plan.request import Request
+from bench.records import store
+from bench.records.private_paths import shorten_all, shorten_command, shorten_source
+from bench.records.record import Record
+from bench.report import exporters
+from bench.report.exporters import Report
+from bench.report.tables import build_tables
+from bench.report.terminal import print_missing, print_problem, print_tables
+
+
+@dataclass(frozen=True)
+class ComparisonOutcome:
+    """What a comparison has measured.
+
+    Attributes:
+        run: the run's folder.
+        records: of all launches that finished or died, with the warnings of the run.
+        stopped: whether Ctrl-C or a signal ended it.
+    """
+
+    run: Path
+    records: tuple[Record, ...]
+    stopped: bool
+
+
+def measure_comparison(
+    request: Request, console: Console, *, command: Sequence[str], wait: bool = False, resume_run: str | None = None
+) -> ComparisonOutcome:
+    """Measure a comparison, or what is left of an interrupted one; progress and tables are printed.
+
+    Args:
+        request: what to measure; of a run that is resumed, only its `results` count.
+        console: that everything is printed on.
+        command: the command line behind `bench` that asks for this comparison, as its records contain it.
+        wait: whether to wait for another measurement on this machine to end.
+        resume_run: the name or folder of the run to finish.
+
+    Raises:
+        UserError: the request has a mistake, or the run cannot be resumed; nothing was measured. Or a record could not
+            be written; what is finished was shown.
+    """
+    with hold_lock("bench run", wait, console.print):
+        about: dict[str, Any]
+        say = partial(print_problem, console)
+        if resume_run is None:
+            plan = make_plan(request)
+            about = describe_environment(plan.default.threads, say)
+            about["run"] = _describe_run(plan, about, command)
+            run = store.create_run(request.results, plan.suite.name, datetime.now(UTC))
+            resume.write_request(run, request)
+            exporters.write_environment(run, about, ())
+        else:
+            run = store.find_run(request.results, resume_run)
+            request = replace(resume.read_request(run), results=request.results)
+            plan = resume.plan_remaining(run, request, describe_environment())
+            about = describe_environment(plan.default.threads, say)
+            store.check_writable(run / store.RECORDS / "record")
+            for problem in store.read_records(run)[1]:
+                console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
+            about["run"] = plan.done[0].about["run"] if plan.done else _describe_run(plan, about, command)
+        return _measure(console, run, plan, about)
+
+
+def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any]) -> ComparisonOutcome:
+    _print_plan(console, plan)
+    records: list[Record] = list(plan.done)
+    stopped: KeyboardInterrupt | UserError | None = None
+    began = time.monotonic()
+
+    def is_enough(of_task: Sequence[Record]) -> bool:
+        time_is_over = plan.max_time is not None and time.monotonic() - began > plan.max_time
+        return time_is_over or not _is_too_wide(plan, of_task)
+
+    try:
+        with Progress(console, plan) as progress:
+            for launch in measure_launches(plan, run, about, progress, is_enough):
+                records += launch
+    except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
+        stopped = error
+    if records:
+        # In the order of `store.read_records`.
+        records = warnings.add_run_warnings(sorted(records, key=lambda record: (record.case, record.launch)))
+        report = exporters.Report(records, build_tables(records, plan.relative_to, plan.skipped, plan.banner))
+        _write_files(console, run, report)
+        print_tables(report, console)
+    print_missing(console, plan.banner, {})
+    if stopped:
+        done = f"{len(records)} finished launches are kept in {run}" if records else "nothing had finished"
+        console.print(f"Stopped: {done}. Resume with:", style="red", markup=False, soft_wrap=True)
+        command = resume.format_command("run", run)
+        console.print(command, markup=False, highlight=False, soft_wrap=True)
+        if isinstance(stopped, UserError):
+            raise stopped
+    else:
+        console.print(f"Results: {run}", soft_wrap=True, markup=False)
+    return ComparisonOutcome(run, tuple(records), stopped is not None)
+
+
+def _write_files(console: Console, run: Path, report: Report) -> None:
+    """Write the records with the warnings of the run, and the report; a file that cannot be written is a line."""
+    try:
+        try:
+            for record in report.records:
+                store.write_record(run, record)
+        finally:
+            exporters.write_report(run, report)
+    except UserError as error:
+        console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _is_too_wide(plan: Plan, records: Sequence[Record]) -> bool:
+    """Whether the interval of a `pipeline` ratio is wider than `--until` allows."""
+    if plan.until is None:
+        return False
+    half_widths = (find_widest_half_width(task, plan.relative_to) for task in group_by_task(records))
+    return any(width > plan.until for width in half_widths if width is not None)
+
+
+def _describe_run(plan: Plan, about: Mapping[str, Any], command: Sequence[str]) -> dict[str, Any]:
+    """Describe the run for its records: the command, the suite, the tuned variants and where data came from."""
+    versions = make_fingerprint(about)["versions"]
+    return {
+        "command": shorten_command(command),
+        "suite": plan.suite.model_dump(mode="json"),
+        "skipped": shorten_all(plan.skipped),
+        "banner": shorten_all(plan.banner),
+        "relative_to": plan.relative_to,
+        "interleaved": not plan.isolated,
+        "until": plan.until,
+        "threads": plan.default.threads,
+        "tuned": {f"{backend} {task}": found.describe(versions) for (backend, task), found in plan.tuned.items()},
+        "checkpoints": {task.task.name: shorten_source(task.checkpoint.source) for task in plan.tasks},
+        "datasets": {task.task.name: shorten_source(task.dataset.source) for task in plan.tasks},
+    }
+
+
+def _print_plan(console: Console, plan: Plan) -> None:
+    print_missing(console, plan.banner, plan.skipped, plan.threads_note)
+    if plan.done:
+        console.print(f"{len(plan.done)} launches of cases are done already.", markup=False)
