@@ -14,7 +14,7 @@ from bench.analysis import warnings
 from bench.measure.conductor import WorkerOutcome
 from bench.parity.verdict import prove
 from bench.plan.prepared_task import PreparedTask
-from bench.records.benchmark_entries import merge_entries
+from bench.records.benchmark_entries import divide_by_steps, merge_entries
 from bench.records.private_paths import shorten_all
 from bench.records.record import CachedFeatures, Conditions, FineTune, Memory, Phase, Proof, Record, Rounds, StartUp
 from bench.records.round_kinds import KINDS
@@ -129,10 +129,7 @@ def read_rounds(outcome: WorkerOutcome[Job], kind: str) -> Rounds | None:
 
 def read_step_seconds(outcome: WorkerOutcome[Any]) -> dict[str, tuple[float, ...]]:
     """Read the seconds per step of each round, by kind; kinds that were not measured completely are left out."""
-    return {
-        kind: tuple(seconds / entry["extra_info"]["steps_per_round"] for seconds in entry["stats"]["data"])
-        for kind, entry in _read_benchmarks(outcome).items()
-    }
+    return {kind: tuple(divide_by_steps(entry)) for kind, entry in _read_benchmarks(outcome).items()}
 
 
 def _load_evidence(outcome: WorkerOutcome[Job]) -> dict[str, np.ndarray] | None:

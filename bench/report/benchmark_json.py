@@ -1,22 +1,26 @@
 """`benchmark.json`: a file in pytest-benchmark's format, for the tools that read it.
 
 Every launch runs pytest-benchmark in its own worker. The launches of a case become one entry, with all rounds in one
-list and pytest-benchmark's statistics of them.
+list and pytest-benchmark's statistics of them. A round's time is in seconds per training step: the number of steps in a
+round is chosen in each launch so that the round lasts about as long as any other, so whole rounds of two launches, or
+of two runs, would have nearly the same time whatever the speed.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest_benchmark
 
-from bench.records.benchmark_entries import merge_entries
+from bench.records.benchmark_entries import divide_by_steps, replace_rounds
 from bench.records.record import Record
 from bench.report.exporters import Report
 
 FILE = "benchmark.json"
+UNIT = "seconds per training step"
 
 
 def export(report: Report) -> str:
@@ -38,7 +42,10 @@ def merge_records(records: Sequence[Record]) -> list[dict[str, Any]]:
 
     `fullname` ends with the case's id in brackets, which the worker or this function adds: so it is unique in the file
     and independent of what else was measured. `extra_info` has a single value where all launches agree, and else a
-    list with one value per launch.
+    list with one value per launch. `iterations` is the number of steps in a round, and its mean where launches differ.
+
+    Every launch counts the same, as in the tables: of launches with more rounds than another, the last ones are left
+    out, and `rounds_by_launch` has the number of those that count.
     """
     groups: dict[tuple[str, str], list[tuple[int, Mapping[str, Any]]]] = {}
     for record in sorted(records, key=lambda record: record.launch):
@@ -50,16 +57,21 @@ def merge_records(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _merge_launches(case: str, launches: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
-    merged = merge_entries([entry for _, entry in launches])
+    entries = [entry for _, entry in launches]
+    first = entries[0]
+    by_launch = [divide_by_steps(entry) for entry in entries]
+    rounds = min(map(len, by_launch))
+    steps = round(statistics.mean(entry["extra_info"]["steps_per_round"] for entry in entries))
     extra = {
+        "unit": UNIT,
         "launches": [launch for launch, _ in launches],
-        "rounds_by_launch": [len(entry["stats"]["data"]) for _, entry in launches],
+        "rounds_by_launch": [rounds] * len(launches),
     }
     return {
-        **merged,
-        "name": _append_case(merged["name"], case),
-        "fullname": _append_case(merged["fullname"], case),
-        "extra_info": _merge_extra_info([entry.get("extra_info") or {} for _, entry in launches]) | extra,
+        **replace_rounds(first, (seconds for launch in by_launch for seconds in launch[:rounds]), steps),
+        "name": _append_case(first["name"], case),
+        "fullname": _append_case(first["fullname"], case),
+        "extra_info": _merge_extra_info([entry["extra_info"] for entry in entries]) | extra,
     }
 
 

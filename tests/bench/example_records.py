@@ -83,6 +83,7 @@ def record(
     step_ms: float = 5.0,
     noise: float = 0.01,
     rounds: int = 12,
+    steps: int = 40,
     variant: str = "default",
     task: Task = TASK,
     proof: Proof | None = None,
@@ -90,16 +91,19 @@ def record(
     warnings: Sequence[MeasurementWarning] = (),
     overridden: Sequence[str] = (),
 ) -> Record:
-    """Make one launch; a step takes about `step_ms` in `pipeline` rounds, and 0.8 of it in `compute` rounds."""
+    """Make one launch; a step takes about `step_ms` in `pipeline` rounds, and 0.8 of it in `compute` rounds.
+
+    A round has `steps` steps.
+    """
     case = f"{task.name}/{backend}/{variant}"
     rng = np.random.default_rng([zlib.crc32(case.encode()), launch])
     factor = np.exp(rng.normal(0, noise))
     pipeline, compute, loader = (
         Rounds(
             kind=kind,
-            steps=40,
-            images=40 * task.batch_size,
-            seconds=tuple(float(s) for s in share * 0.04 * step_ms * factor * rng.normal(1, noise, rounds)),
+            steps=steps,
+            images=steps * task.batch_size,
+            seconds=tuple(float(s) for s in share * (steps / 1000) * step_ms * factor * rng.normal(1, noise, rounds)),
             warmup_steps=80,
             warmup_capped=False,
         )
@@ -196,7 +200,7 @@ def benchmark(rounds: Rounds) -> dict[str, object]:
         "fullname": f"bench/worker/measure.py::test_{rounds.kind}",
         "params": None,
         "param": None,
-        "extra_info": {"images": rounds.images, "steps": rounds.steps},
+        "extra_info": {"kind": rounds.kind, "images_per_round": rounds.images, "steps_per_round": rounds.steps},
         "options": {"disable_gc": False, "warmup": False},
         "stats": {**stats.as_dict(), "data": stats.data, "iterations": 1},
     }

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.analysis.launches import group_by_task
 from bench.errors import UserError
 from bench.machine.environment import describe_environment
+from bench.records.record import Record
 from bench.report import exporters, terminal
 from bench.report.benchmark_json import merge_records
 from bench.report.exporters import Report
@@ -88,19 +93,77 @@ def test_launches_of_a_case_are_one_benchmark_with_true_statistics(made):
     assert names[0] == "bench/worker/measure.py::test_pipeline[cifar10-resnet18/pytorch/default]"
 
     entry = content["benchmarks"][0]
-    data = [s for r in RECORDS[:3] for s in r.pipeline.seconds]
+    data = [s / r.pipeline.steps for r in RECORDS[:3] for s in r.pipeline.seconds]
     assert entry["stats"]["data"] == data
     assert entry["stats"]["rounds"] == 36
     assert entry["stats"]["mean"] == pytest.approx(statistics.mean(data))
     assert entry["stats"]["median"] == pytest.approx(statistics.median(data))
     assert entry["stats"]["stddev"] == pytest.approx(statistics.stdev(data))
     assert entry["stats"]["ops"] == pytest.approx(1 / statistics.mean(data))
+    assert entry["stats"]["iterations"] == 40
     assert entry["extra_info"] == {
-        "images": 160,
-        "steps": 40,
+        "kind": "pipeline",
+        "images_per_round": 160,
+        "steps_per_round": 40,
+        "unit": "seconds per training step",
         "launches": [0, 1, 2],
         "rounds_by_launch": [12, 12, 12],
     }
+
+
+def make_launches(
+    step_ms: float, steps: Sequence[int], noise: float = 0.0, rounds: Sequence[int] = (12,)
+) -> list[Record]:
+    """Launches of one case with their own numbers of steps and rounds."""
+    counts = itertools.cycle(rounds)
+    return [
+        record("keras", launch, step_ms=step_ms, noise=noise, steps=each, rounds=next(counts))
+        for launch, each in enumerate(steps)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "before", "after"),
+    [
+        pytest.param(8.5, (34, 32, 35), (20, 19, 20), id="70 % slower, in rounds of one length"),
+        pytest.param(12.0, (34, 32, 35), (19, 20, 20), id="2.4 times as slow, in longer rounds"),
+    ],
+)
+def test_pytest_benchmark_compare_shows_the_ratio_of_the_tables(step_ms, before, after, tmp_path):
+    """A launch chooses its number of steps so that a round lasts as long as any other: whole rounds hide a change."""
+    runs = {"before": make_launches(5.0, before), "after": make_launches(step_ms, after)}
+    for name, records in runs.items():
+        (tmp_path / f"{name}.json").write_text(exporters.export("benchmark-json", Report(records, [])))
+    command = [sys.executable, "-c", "from pytest_benchmark.cli import main; main()", "compare"]
+    command += ["--group-by=name", "--columns=mean,median,ops", *(str(tmp_path / f"{name}.json") for name in runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = [re.findall(r"\(([\d.]+)\)", line) for line in done.stdout.splitlines() if line.startswith("test_")]
+    rate = {name: group_by_task(records)[0].cases[0].throughput("pipeline").estimate for name, records in runs.items()}
+    ratio = rate["before"] / rate["after"]
+    assert ratio == pytest.approx(step_ms / 5)
+    # The slower one has (1.70), for its operations per second (0.59).
+    assert sorted(shown) == sorted(2 * [["1.0"] * 3, [f"{ratio:.2f}"] * 2 + [f"{1 / ratio:.2f}"]])
+
+
+def test_every_launch_counts_the_same_whatever_its_rounds():
+    first = make_launches(5.0, (40,))[0]
+    slow = make_launches(10.0, (20, 20), rounds=(12, 3))[1]
+    stats = {entry["name"]: entry for entry in merge_records([first, slow])}[
+        "test_pipeline[cifar10-resnet18/keras/default]"
+    ]
+    assert stats["stats"]["mean"] == pytest.approx(0.0075)
+    assert stats["stats"]["rounds"] == 6
+    assert stats["stats"]["iterations"] == 30
+    assert stats["extra_info"]["rounds_by_launch"] == [3, 3]
+    assert stats["extra_info"]["steps_per_round"] == [40, 20]
+
+
+def test_the_mean_of_noisy_launches_is_near_the_rate_of_the_tables():
+    records = make_launches(5.0, (34, 20, 35, 18, 50, 26), noise=0.03)
+    table = group_by_task(records)[0].cases[0].throughput("pipeline").estimate
+    entry = merge_records(records)[0]
+    assert records[0].task.batch_size / entry["stats"]["mean"] == pytest.approx(table, rel=0.01)
 
 
 def test_a_name_does_not_depend_on_what_else_was_measured():
@@ -110,11 +173,11 @@ def test_a_name_does_not_depend_on_what_else_was_measured():
 
 def test_what_launches_disagree_on_is_listed_and_a_failed_one_left_out():
     first, second = launches("keras", 2)
-    entry = {**second.benchmarks[0], "extra_info": {"images": 80, "steps": 40}}
+    entry = {**second.benchmarks[0], "extra_info": {"images_per_round": 80, "steps_per_round": 40}}
     second = second.model_copy(update={"benchmarks": (entry,)})
     third = record("keras", 2).model_copy(update={"failure": died(record(), "parity", "x", []).failure})
     info = merge_records([first, second])[0]["extra_info"]
-    assert (info["images"], info["steps"]) == ([160, 80], 40)
+    assert (info["images_per_round"], info["steps_per_round"]) == ([160, 80], 40)
     text = exporters.export("benchmark-json", Report(records=[first, second, third], tables=[]))
     assert json.loads(text)["benchmarks"][0]["extra_info"]["launches"] == [0, 1]
 
