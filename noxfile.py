@@ -1,4 +1,4 @@
-"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `thorough`, `lint`, `selftest`, `targets`.
+"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `thorough`, `lint`, `docs` and others.
 
 nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
 sessions ask nox for none (`python=False`) and share one, `.venv`, that is filled here.
@@ -18,6 +18,7 @@ nox.options.sessions = ["lint", "tests", "thorough"]
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "installed-from"
+BUILD_DOCS = ("-m", "sphinx", "-W", "--keep-going", "--quiet", "docs", "build/site")
 
 
 def python(session: nox.Session) -> str:
@@ -25,7 +26,7 @@ def python(session: nox.Session) -> str:
     wanted = hashlib.sha256(Path("pyproject.toml").read_bytes()).hexdigest()
     if not STAMP.is_file() or STAMP.read_text() != wanted:
         session.run(sys.executable, "-m", "venv", str(ENVIRONMENT), external=True)
-        session.run(str(PYTHON), "-m", "pip", "install", "--editable", ".[all,dev]", external=True)
+        session.run(str(PYTHON), "-m", "pip", "install", "--editable", ".[all,dev,docs]", external=True)
         STAMP.write_text(wanted)
     return str(PYTHON)
 
@@ -50,12 +51,19 @@ def thorough(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Check style, types, and who imports whom."""
+    """Check style, types, who imports whom, and that the documentation builds without a warning."""
     interpreter = python(session)
     session.run(interpreter, "-m", "ruff", "check", ".", external=True)
     session.run(interpreter, "-m", "ruff", "format", "--check", ".", external=True)
     session.run(interpreter, "-m", "mypy", external=True)
     session.run(str(PYTHON.with_name("lint-imports")), external=True)
+    session.run(interpreter, *BUILD_DOCS, external=True)
+
+
+@nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site in build/site; a warning is an error."""
+    session.run(python(session), *BUILD_DOCS, external=True)
 
 
 @nox.session(python=False)
