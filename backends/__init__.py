@@ -14,21 +14,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackendEntry:
-    """A registry entry: a backend's module, the packages that it needs, and the extra that installs them."""
+    """A registry entry: a backend's module, the packages that it needs, the extra that installs them, its title.
+
+    The title is the framework's name as its makers write it; without one, sentences use the backend's name.
+    """
 
     module: str
     packages: tuple[str, ...]
     extra: str
+    title: str = ""
 
 
 #: A new backend is one folder and one entry here.
 REGISTRY = MappingProxyType(
     {
-        "pytorch": BackendEntry("backends.pytorch", ("torch", "torchvision", "timm"), "pytorch"),
-        "tensorflow": BackendEntry("backends.tensorflow", ("tensorflow", "keras", "keras_hub"), "tensorflow"),
-        "keras": BackendEntry("backends.keras", ("tensorflow", "keras", "keras_hub"), "keras"),
+        "pytorch": BackendEntry("backends.pytorch", ("torch", "torchvision", "timm"), "pytorch", "PyTorch"),
+        "tensorflow": BackendEntry(
+            "backends.tensorflow", ("tensorflow", "keras", "keras_hub"), "tensorflow", "TensorFlow"
+        ),
+        "keras": BackendEntry("backends.keras", ("tensorflow", "keras", "keras_hub"), "keras", "Keras"),
     }
 )
+
+
+def get_title(name: str) -> str:
+    """The framework's name as its makers write it; `name` itself where none is known."""
+    entry = REGISTRY.get(name)
+    return (entry.title if entry else "") or name
 
 
 def find_missing_packages(name: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.analysis import warnings
 from bench.measure.conductor import WorkerOutcome
-from bench.parity.verdict import prove
+from bench.parity.sameness_proof import prove
 from bench.plan.prepared_task import PreparedTask
 from bench.records.benchmark_entries import divide_by_steps, merge_entries
 from bench.records.private_paths import shorten_all

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from bench.parity.verdict import prove
+from bench.parity.sameness_proof import prove
 from bench.worker.baton import Baton
 from bench.worker.epoch import evaluate, train_epoch
 from bench.worker.job import CombinationJob, SweepJob

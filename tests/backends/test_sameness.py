@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.parity.sameness_proof import prove
 from bench.parity.tolerances import FORWARD as FORWARD_TOLERANCE
-from bench.parity.verdict import prove
 from tests.backends.faults import FAULTS
 from tests.backends.tasks import FORWARD, TASKS
 

@@ -11,8 +11,8 @@ from backends.knobs import BELOW_THE_HEAD, KNOBS, check_variant, get_default, ge
 from backends.task import Variant
 from backends.values import UnsupportedVariant
 from bench.analysis.knob_effects import find_ineffective_knobs
+from bench.parity.sameness_proof import prove
 from bench.parity.tolerances import FORWARD, REDUCED_PRECISION
-from bench.parity.verdict import prove
 from tests.backends.tasks import EXTRACTED, TASKS, VARIANTS, checkpoint_of
 
 CASES = [(backend, title) for title, (_, backends, _) in VARIANTS.items() for backend in backends]

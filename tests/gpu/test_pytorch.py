@@ -17,8 +17,8 @@ import pytest
 
 from backends.knobs import collect_flags
 from bench.machine import gpu
+from bench.parity.sameness_proof import prove
 from bench.parity.tolerances import FORWARD
-from bench.parity.verdict import prove
 from tests.backends.tasks import TASKS
 from tests.gpu.variants import REFERENCE, VARIANTS
 

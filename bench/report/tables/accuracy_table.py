@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from bench.analysis.launches import CaseLaunches, TaskLaunches
-from bench.analysis.statistics import adjust_by_holm, mcnemar_p, mean, wilson_interval
+from bench.analysis.statistics import Interval, adjust_by_holm, mcnemar_p, mean, wilson_interval
 from bench.records.correct_images import decode_correct_images
 from bench.records.record import FineTune
+from bench.report.tables.comparisons import SIGNIFICANT
 from bench.report.tables.number_format import format_interval
 from bench.report.tables.table import Cell, Column, Table
 
@@ -51,12 +53,19 @@ def _row(case: CaseLaunches) -> tuple[Cell, ...]:
     )
 
 
-def _accuracy(case: CaseLaunches) -> str:
+def compute_accuracy(case: CaseLaunches) -> Interval | None:
+    """Compute the share of the test images that a case classifies correctly, mean over its seeds; None without any."""
     tunes = [tune for tune in _by_seed(case).values() if tune.correct is not None]
     if not tunes:
-        return "random weights: no accuracy" if case.first.task.weights == "random" else "not measured"
+        return None
     shares = [tune.correct / tune.test_images for tune in tunes if tune.correct is not None]
-    accuracy = mean(shares) if len(shares) > 1 else wilson_interval(tunes[0].correct or 0, tunes[0].test_images)
+    return mean(shares) if len(shares) > 1 else wilson_interval(tunes[0].correct or 0, tunes[0].test_images)
+
+
+def _accuracy(case: CaseLaunches) -> str:
+    accuracy = compute_accuracy(case)
+    if accuracy is None:
+        return "random weights: no accuracy" if case.first.task.weights == "random" else "not measured"
     percent = format_interval(accuracy, lambda share: f"{100 * share:.2f}")
     head, bracket, rest = percent.partition(" [")
     return f"{head} %{bracket}{rest}"
@@ -82,8 +91,28 @@ def _notes(task: TaskLaunches) -> Iterator[str]:
             yield note
 
 
-def _compare_pairs(task: TaskLaunches) -> Iterator[str]:
-    """Compare every pair of cases by McNemar's test, on the test images of the first seed that both have."""
+@dataclass(frozen=True)
+class AccuracyComparison:
+    """McNemar's test of two cases on the test images of the first seed that both have.
+
+    `only_one` and `only_other` count the images that only one of the two classifies correctly; `p` has Holm's
+    correction for all pairs of the task.
+    """
+
+    one: CaseLaunches
+    other: CaseLaunches
+    only_one: int
+    only_other: int
+    p: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the difference is certain."""
+        return self.p < SIGNIFICANT
+
+
+def compare_accuracies(task: TaskLaunches) -> list[AccuracyComparison]:
+    """Compare the accuracies of every pair of cases that may be compared and have predictions of one seed."""
     pairs = []
     for one, other in combinations(task.cases, 2):
         mine, theirs = _by_seed(one), _by_seed(other)
@@ -95,11 +124,17 @@ def _compare_pairs(task: TaskLaunches) -> Iterator[str]:
             continue
         a, b = (decode_correct_images(tune.right or "", tune.test_images) for tune in (left, right))
         only_one, only_other = int(np.sum(a & ~b)), int(np.sum(b & ~a))
-        counts = f"{only_one} test images are correct only in the first, {only_other} only in the second"
-        pairs.append((f"{one.label} and {other.label}: {counts}", mcnemar_p(only_one, only_other)))
-    for (counts, _), p in zip(pairs, adjust_by_holm([p for _, p in pairs]), strict=True):
-        outcome = "the difference is certain" if p < 0.05 else "no difference found"
-        yield f"{counts}; {outcome} (McNemar's test with Holm's correction: p = {p:.2g})"
+        pairs.append(AccuracyComparison(one, other, only_one, only_other, mcnemar_p(only_one, only_other)))
+    adjusted = adjust_by_holm([pair.p for pair in pairs])
+    return [replace(pair, p=p) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def _compare_pairs(task: TaskLaunches) -> Iterator[str]:
+    for pair in compare_accuracies(task):
+        counts = f"{pair.only_one} test images are correct only in the first, {pair.only_other} only in the second"
+        outcome = "the difference is certain" if pair.is_certain else "no difference found"
+        test = f"McNemar's test with Holm's correction: p = {pair.p:.2g}"
+        yield f"{pair.one.label} and {pair.other.label}: {counts}; {outcome} ({test})"
 
 
 def _describe_spread(case: CaseLaunches) -> str | None:

@@ -31,6 +31,7 @@ if not REAL:
                 f"tests.bench.arithmetic.{name}",
                 ("no_such_package",) if name in os.environ.get("MISSING", "").split() else ("numpy",),
                 entry.extra,
+                entry.title,
             )
             for name, entry in backends.REGISTRY.items()
         }

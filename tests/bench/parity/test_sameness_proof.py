@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.parity import tolerances
-from bench.parity.verdict import prove
+from bench.parity.sameness_proof import prove
 from bench.plan.task_table import TASKS
 
 FROZEN, MOVING = TASKS["cifar10-resnet18"], TASKS["tutorial"]
