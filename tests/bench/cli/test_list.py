@@ -1,0 +1,148 @@
+"""`bench list`: no word is broken, and a list of runs says what each has measured and whether it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from bench.cli import list as list_module
+from bench.plan import suite
+from bench.plan.request import Request
+from bench.records import store
+from bench.records.record import Record
+from tests.bench.example_records import died, launches, record
+from tests.bench.processes import PROJECT
+
+REFERENCE = PROJECT / "results/reference"
+
+
+def write_run(results: Path, name: str, records: list[Record], **about: object) -> Path:
+    """Write a run whose suite has four launches, with its options."""
+    run = results / name
+    (run / store.RECORDS).mkdir(parents=True)
+    of_suite = suite.load("quick").model_copy(update={"launches": 4}).model_dump(mode="json")
+    for one in records:
+        described = {"suite": of_suite, "relative_to": "pytorch", **about}
+        store.write_record(run, one.model_copy(update={"run": name, "about": {"run": described}}))
+    fields = asdict(Request()) | {"results": ".."}
+    (run / "request.json").write_text(json.dumps(fields))
+    return run
+
+
+@pytest.fixture
+def list_runs(command_line, tmp_path, monkeypatch):
+    """Returns the lines of `bench list runs` on a wide terminal."""
+
+    def run() -> list[str]:
+        monkeypatch.setenv("COLUMNS", "160")
+        ended = command_line("list", "runs", "--results", tmp_path)
+        assert ended.status == 0
+        return [" ".join(row.split()) for row in ended.out.splitlines()]
+
+    return run
+
+
+def test_a_run_is_finished_or_says_how_it_can_be(list_runs, tmp_path):
+    both = [*launches("pytorch", 4), *launches("keras", 4)]
+    write_run(tmp_path, "20260101T000000Z-a", both)
+    write_run(tmp_path, "20260102T000000Z-b", [*both[:3], *both[4:6]])
+    write_run(tmp_path, "20260103T000000Z-c", [])
+    write_run(tmp_path, "20260104T000000Z-d", [*both[:-1], died(both[-1], "training", "SIGKILL", [])])
+    (write_run(tmp_path, "20260105T000000Z-e", both[:2]) / "request.json").unlink()
+    heading, *rows = list_runs()
+    assert heading == "run task cases launches state"
+    task = "cifar10-resnet18 pytorch, keras"
+    assert rows == [
+        f"20260101T000000Z-a {task} 4 finished",
+        f"20260102T000000Z-b {task} 2 of 4 resumable",
+        "20260103T000000Z-c – – 0 nothing yet, resumable",
+        f"20260104T000000Z-d {task} 4 finished, 1 died",
+        "20260105T000000Z-e cifar10-resnet18 pytorch 2 of 4 unfinished",
+    ]
+
+
+def test_a_record_that_cannot_be_read_is_said_with_its_reason(list_runs, tmp_path):
+    run = write_run(tmp_path, "20260101T000000Z-a", launches("pytorch", 4))
+    first, second, third, fourth = sorted((run / store.RECORDS).iterdir())
+    first.write_text(first.read_text()[:100])
+    second.write_text(second.read_text().replace("pytorch", "keras"))
+    newer = json.loads(third.read_text())["record"] | {"schema_version": 99}
+    third.write_text(json.dumps({"record": newer, "sha256": store_checksum(newer)}))
+    (row,) = list_runs()[1:]
+    assert row.startswith("20260101T000000Z-a cifar10-resnet18 pytorch 1 of 4 resumable, 3 records unreadable: ")
+    assert all(reason in row for reason in ("cut off", "edited", "of a newer version"))
+    fourth.unlink()
+    assert list_runs()[1].startswith("20260101T000000Z-a – – 0 3 records unreadable: ")
+
+
+def store_checksum(content: dict[str, object]) -> str:
+    from bench.records.checksummed_json import compute_checksum
+
+    return compute_checksum(content)
+
+
+def test_a_second_task_that_was_not_begun_is_missing(list_runs, tmp_path):
+    two = suite.load("offline").model_copy(update={"launches": 4}).model_dump(mode="json")
+    write_run(tmp_path, "20260101T000000Z-a", launches("pytorch", 4), suite=two)
+    assert list_runs()[1].endswith("resumable")
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(10, "resumable"), (7, "finished")])
+def test_a_time_limit_ends_a_run_before_all_its_launches(list_runs, tmp_path, minutes, state):
+    limited = suite.load("quick").model_copy(update={"launches": 9, "most_minutes": minutes}).model_dump(mode="json")
+    timed = [
+        record("pytorch", number).model_copy(update={"started": f"2026-01-02T03:{2 * number:02}:00+00:00"})
+        for number in range(4)
+    ]
+    write_run(tmp_path, "20260101T000000Z-a", timed, suite=limited)
+    assert list_runs()[1].endswith(f"4 of 9 {state}")
+
+
+def test_wide_intervals_are_more_to_measure_until_a_time_limit(list_runs, tmp_path):
+    noisy = [*launches("pytorch", 4, noise=0.3), *launches("keras", 4, noise=0.3)]
+    write_run(tmp_path, "20260101T000000Z-a", noisy, until=0.01)
+    write_run(tmp_path, "20260102T000000Z-b", noisy, until=0.01, command="bench run --until 1% --max-time 5m")
+    rows = list_runs()[1:]
+    assert [row.rpartition(" ")[2] for row in rows] == ["resumable", "finished"]
+
+
+def test_the_reference_run_is_listed_as_finished(command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    ended = command_line("list", "runs", "--results", REFERENCE)
+    line = " ".join(ended.out.splitlines()[1].split())
+    assert line == "20261126T164841Z-quick cifar10-lite0 pytorch, tensorflow, keras 3 finished"
+
+
+def test_an_empty_folder_of_results_says_how_to_make_a_run(list_runs):
+    (line,) = list_runs()
+    assert line.startswith("There is no run in ")
+    assert line.endswith("bench run --suite quick makes one in about five minutes.")
+
+
+def test_at_80_columns_the_list_of_runs_fits(command_line, tmp_path, monkeypatch):
+    write_run(tmp_path, "20260101T000000Z-standard", [*launches("pytorch", 4), *launches("tensorflow", 3)])
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command_line("list", "runs", "--results", tmp_path).out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert all(word in " ".join(lines).split() for word in ("20260101T000000Z-standard", "pytorch,", "tensorflow"))
+
+
+def test_the_name_of_a_task_is_no_markup(list_runs, tmp_path):
+    strange = record("pytorch")
+    strange = strange.model_copy(update={"task": strange.task.model_copy(update={"name": "[red]<script>"})})
+    write_run(tmp_path, "20260101T000000Z-[bold]", [strange])
+    assert "20260101T000000Z-[bold] [red]<script> pytorch" in list_runs()[1]
+
+
+@pytest.mark.parametrize("what", sorted(set(list_module.LISTS) - {"runs", "tuned"}))
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_list_breaks_a_word_that_fits(what, width, command_line, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = command_line("list", what).out
+    assert all(len(line) <= width for line in shown.splitlines())
+    _, rows = list_module.LISTS[what](tmp_path)
+    words = {word for row in rows for cell in row for word in cell.split() if len(word) < width - 4}
+    assert {word for word in words if word not in shown} == set()
