@@ -61,20 +61,21 @@ def build_loading_table(task: TaskLaunches) -> Table:
 
 def compute_wall_seconds(case: CaseLaunches) -> float | None:
     """Compute the wall time of a whole fine-tune, the median over the case's fine-tunes; None without any."""
-    return median(one.wall for one in times) if (times := _split_fine_tunes(case)) else None
-
-
-def _split_fine_tunes(case: CaseLaunches) -> list[WallTimeParts]:
-    share = _compute_share(case)
-    tunes = [(record, tune) for record in case.finished for tune in record.fine_tunes]
-    return [parts for record, tune in tunes if share is not None and (parts := split_wall_time(record, tune, share))]
+    return median(one.wall for one in times) if (times := list_wall_times(case)) else None
 
 
 def _wall_time_row(case: CaseLaunches, fields: Mapping[str, str]) -> tuple[Cell, ...]:
-    times, wall = _split_fine_tunes(case), compute_wall_seconds(case)
+    times, wall = list_wall_times(case), compute_wall_seconds(case)
     if wall is None:
         return (Cell(case.label), Cell(case.placeholder), *(Cell("–") for _ in fields))
     return (Cell(case.label), Cell(f"{wall:,.1f}"), *(Cell(_format_part(times, field)) for field in fields.values()))
+
+
+def list_wall_times(case: CaseLaunches) -> list[WallTimeParts]:
+    """Split the wall time of each of a case's fine-tunes into parts; empty where a part was not measured."""
+    share = _compute_share(case)
+    tunes = [(record, tune) for record in case.finished for tune in record.fine_tunes]
+    return [parts for record, tune in tunes if share is not None and (parts := split_wall_time(record, tune, share))]
 
 
 def _compute_share(case: CaseLaunches) -> float | None:
