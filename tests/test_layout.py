@@ -42,7 +42,7 @@ def test_the_contracts_hold(tree):
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("bench/trend/series.py", "from bench.gate import decision", "No feature imports another"),
+        ("bench/trend/trend_tables.py", "from bench.gate import decision", "No feature imports another"),
         ("bench/records/record.py", "def f():\n    from bench.machine import memory", "only from rooms below it"),
         ("backends/base.py", "import bench.errors", "backends/ imports nothing of bench/"),
         ("backends/keras/model.py", "from backends.tensorflow import head", "No backend imports another"),

@@ -38,7 +38,7 @@ def trend(
 ) -> None:
     """Show figures over all runs, and where they changed.
 
-    It marks permanent changes only: an outlier is not marked.
+    It marks permanent changes only: an outlier is not marked. With --case or --metric it shows each run, too.
     """
     from bench.trend.trend_tables import show_trends
 

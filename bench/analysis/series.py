@@ -17,7 +17,7 @@ from bench.errors import UserError
 from bench.records.baseline import Baseline
 
 #: The penalty of PELT (Killick, Fearnhead & Eckley 2012, JASA 107:1590) in units of the noise's variance and of
-#: ln(number of points): a change counts if it explains more. Simulated in tests/bench/trend/test_series.py: of series
+#: ln(number of points): a change counts if it explains more. Simulated in tests/bench/trend/test_trend.py: of series
 #: of 8 to 40 points without a change at most 5 % show one; of 24 points, a change of 10 % at a spread of 2 % is found.
 PENALTY = 6.0
 #: The least number of points on each side of a change, and of a series in which changes are searched.
@@ -44,16 +44,23 @@ class Series:
     """One metric of one case on one machine, oldest run first.
 
     Attributes:
+        case: its name with the task, as `pytorch/default cifar10-resnet18`.
         machine: a description for people.
         key: identifies the machine.
     """
 
     case: str
+    task: str
     task_hash: str
     metric: str
     machine: str
     key: str
     points: tuple[Point, ...]
+
+    @property
+    def backend_and_variant(self) -> str:
+        """The case without its task, as options take it: `pytorch/default`."""
+        return self.case.removesuffix(f" {self.task}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def build_series(baselines: Iterable[Baseline]) -> list[Series]:
     Args:
         baselines: one for each run, in any order.
     """
-    found: dict[tuple[str, str, str, str], list[Point]] = {}
+    found: dict[tuple[str, str, str, str, str], list[Point]] = {}
     machines: dict[str, str] = {}
     for one in sorted(baselines, key=lambda one: one.measured):
         machine = one.fingerprint["machine"]
@@ -89,10 +96,10 @@ def build_series(baselines: Iterable[Baseline]) -> list[Series]:
                 if values:
                     level = statistics.ratio_interval([math.log(value) for value in values])
                     point = Point(one.run, one.measured, one.revision, level)
-                    found.setdefault((case.case, case.task_hash, metric, key), []).append(point)
+                    found.setdefault((case.case, case.task, case.task_hash, metric, key), []).append(point)
     return [
-        Series(case, task_hash, metric, machines[key], key, tuple(points))
-        for (case, task_hash, metric, key), points in found.items()
+        Series(case, task, task_hash, metric, machines[key], key, tuple(points))
+        for (case, task, task_hash, metric, key), points in found.items()
     ]
 
 

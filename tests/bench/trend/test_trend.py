@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 
+from bench.analysis import series
 from bench.errors import UserError
 from bench.plan import suite
 from bench.records import baseline
 from bench.records.baseline import Baseline, BaselineCase, BaselineLaunch
-from bench.trend import series
 from bench.trend import trend_tables as command
 from tests.bench.gate.repository import git
 from tests.bench.processes import PROJECT
@@ -119,8 +120,18 @@ def test_the_command_shows_a_baselines_git_history(tmp_path, capsys, monkeypatch
         git(tmp_path, "commit", "--quiet", "--message", one.run)
     command.show_trends([], ["pipeline"], "main", results)
     shown = capsys.readouterr().out
-    assert shown.count("run") > 12
     assert "pytorch/default cifar10-resnet18, pipeline: 20.0% slower since 2026-01-07 (commits " in shown
+    assert "bench compare run5 run6" in shown
+    rows = {
+        line.split()[0]: line.split()[-1] for line in shown.splitlines() if line.startswith("run") and line[3:4] != " "
+    }
+    assert rows == {f"run{n}": "–" if n == 0 else "+20.0%" if n == 6 else "+0.0%" for n in range(12)}
+    (row,) = (line.split() for line in shown.splitlines() if line.startswith("pytorch/default  "))
+    assert row == ["pytorch/default", "pipeline", "12", "▁▁▁▁▁▁│██████", "12.00", "ms", "+20.0%"]
+    for name in ("run5", "run6"):
+        (results / name).mkdir()
+    command.show_trends([], ["pipeline"], "main", results)
+    assert "    side by side: bench compare run5 run6\n" in capsys.readouterr().out
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tmp_path}", "shallow")
     command.show_trends([], ["pipeline"], "main", tmp_path / "shallow/results")
     shown = capsys.readouterr().out
@@ -136,9 +147,37 @@ def test_the_command_shows_the_published_runs_and_says_what_there_is(capsys, mon
     reference = PROJECT / "results/reference"
     command.show_trends(["keras"], ["host-memory"], None, reference)
     shown = capsys.readouterr().out
-    assert "keras/default cifar10-lite0: host-memory" in shown
+    assert "cifar10-lite0 (25ccacf264fc), on AMD EPYC, 2 cores, 24 GiB" in shown
+    assert "keras/default cifar10-lite0, host-memory, MB:" in shown
+    assert "20261126T164841Z-quick" in shown
     assert f"1 run; finding a change needs {series.FEWEST_POINTS} or more" in shown
     with pytest.raises(UserError, match="no run has this case and metric: the cases are "):
         command.show_trends(["jax"], [], None, reference)
     with pytest.raises(UserError, match="did you mean 'compute'"):
         command.show_trends([], ["compete"], None, reference)
+
+
+def test_without_a_choice_a_series_is_one_row_and_fits_80_columns(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shutil.copytree(PROJECT / "results/reference", tmp_path / "results")
+    command.show_trends([], [], None, tmp_path / "results")
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert sum(line.startswith(("pytorch/default ", "keras/default ", "tensorflow/default ")) for line in lines) == 12
+    assert not any("20261126T164841Z-quick" in line for line in lines)
+
+
+def test_a_run_that_cannot_be_read_is_a_line_and_the_others_are_shown(tmp_path, capsys):
+    shutil.copytree(PROJECT / "results/reference", tmp_path / "results")
+    broken = tmp_path / "results/20261127T000000Z-quick/records"
+    broken.mkdir(parents=True)
+    (broken / "x.json").write_text('{"sha256": "0", "record": {"a"')
+    command.show_trends([], [], None, tmp_path / "results")
+    shown = capsys.readouterr().out
+    assert "run 20261127T000000Z-quick has no finished launch" in shown
+    assert "cifar10-lite0 (" in shown
+
+
+def test_an_empty_folder_of_results_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"there is no run in .* yet: run the benchmark first"):
+        command.show_trends([], [], None, tmp_path)
