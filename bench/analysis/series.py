@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from bench.analysis import statistics
 from bench.analysis.metrics import METRICS
 from bench.analysis.statistics import Interval
 from bench.errors import UserError
+from bench.machine.machine_name import compute_machine_key, describe_machine
 from bench.records.baseline import Baseline
 
 #: The penalty of PELT (Killick, Fearnhead & Eckley 2012, JASA 107:1590) in units of the noise's variance and of
@@ -88,8 +87,8 @@ def build_series(baselines: Iterable[Baseline]) -> list[Series]:
     machines: dict[str, str] = {}
     for one in sorted(baselines, key=lambda one: one.measured):
         machine = one.fingerprint["machine"]
-        key = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:8]
-        machines[key] = f"{machine['CPU']}, {machine['usable cores']} cores, {machine['memory, GiB']} GiB"
+        key = compute_machine_key(machine)
+        machines[key] = describe_machine(machine)
         for case in one.cases:
             for metric in METRICS:
                 values = [launch.values[metric] for launch in case.launches if metric in launch.values]

@@ -22,6 +22,7 @@ from bench.cli.completion import completion
 from bench.cli.doctor import doctor
 from bench.cli.entry_point import main as main  # the name that scripts of earlier installations start
 from bench.cli.explain import explain
+from bench.cli.export import export
 from bench.cli.gate import gate
 from bench.cli.gate_selftest import gate_selftest
 from bench.cli.list import list_
@@ -70,7 +71,7 @@ app = App(
 )
 #: The commands by group, in the order of the help page.
 COMMANDS = {
-    Group("Compare frameworks", sort_key=1): (run, parity, show, sweep, list_),
+    Group("Compare frameworks", sort_key=1): (run, parity, show, export, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, cache, completion),

@@ -127,6 +127,13 @@ def list_allowable_differences(_: CompletionContext) -> Iterable[str]:
     return ALLOWABLE_DIFFERENCES
 
 
+def list_formats(_: CompletionContext) -> Iterable[str]:
+    """List the formats of an export."""
+    from bench.report.export_formats import FORMATS
+
+    return tuple(FORMATS)
+
+
 def list_fields(_: CompletionContext) -> Iterator[str]:
     """List `field=` of each field of a task."""
     from bench.sweep.swept_fields import FIELDS

@@ -34,10 +34,11 @@ ENVIRONMENT_FILE = "environment.json"
 
 @dataclass(frozen=True)
 class Report:
-    """The content of a report: records, and the tables made from them."""
+    """The content of a report: records, the tables made from them, and what their ratios are relative to."""
 
     records: Sequence[Record]
     tables: Sequence[Table]
+    relative_to: str = "pytorch"
 
     @property
     def environment(self) -> Mapping[str, object]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from pytest_benchmark.stats import Stats
@@ -74,6 +75,36 @@ QUIET = Conditions(
     limits={},
 )
 NOISY = MeasurementWarning(name="unsteady-rounds", evidence="rounds vary by 11 %", advice="close other programs")
+
+
+def about(
+    cpu: str = "AMD EPYC", cores: int = 2, torch: str = "2.9.0", variables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Make the part of `environment.json` that a record has: the run, and its machine and software."""
+    return {
+        "time": "2026-01-02T03:04:05+00:00",
+        "cpu": {
+            "model": cpu,
+            "flags": ["avx2", "fma"],
+            "cores_logical": cores,
+            "cores_usable": cores,
+            "quota": None,
+            "governor": "performance",
+            "huge_pages": "madvise",
+        },
+        "memory": {"total": 24 * 2**30, "limit": None},
+        "system": {"name": "Linux", "kernel": "6.1", "machine": "x86_64", "libc": "glibc 2.36", "load_average": None},
+        "python": {"version": "3.11.7", "implementation": "CPython", "compiler": "GCC 12", "build": ["main", ""]},
+        "packages": {"torch": torch, "tensorflow": "2.20.0", "keras": "3.12.0", "jax": None},
+        "variables": dict(variables or {}),
+        "git": {
+            "revision": "0123456789abcdef0123456789abcdef01234567",
+            "time": "2026-01-02T00:00:00+00:00",
+            "dirty": False,
+        },
+        "gpus": [],
+        "run": {"command": "run --suite quick", "relative_to": "pytorch", "skipped": {}, "banner": None},
+    }
 
 
 def record(

@@ -45,7 +45,7 @@ def _row(case: CaseLaunches) -> tuple[Cell, ...]:
         Cell(case.label),
         Cell(", ".join(f"{loss:.4f}" for loss in first.train_loss)),
         Cell(_accuracy(case)),
-        Cell(str(len(_by_seed(case)))),
+        Cell(str(len(group_by_seed(case)))),
         Cell(f"{statistics.median(tune.seconds for tune in case.fine_tunes):,.1f}"),
         Cell(f"{statistics.median(tune.evaluation_s for tune in case.fine_tunes):,.1f}"),
         Cell(f"{first.train_images:,}"),
@@ -55,7 +55,7 @@ def _row(case: CaseLaunches) -> tuple[Cell, ...]:
 
 def compute_accuracy(case: CaseLaunches) -> Interval | None:
     """Compute the share of the test images that a case classifies correctly, mean over its seeds; None without any."""
-    tunes = [tune for tune in _by_seed(case).values() if tune.correct is not None]
+    tunes = [tune for tune in group_by_seed(case).values() if tune.correct is not None]
     if not tunes:
         return None
     shares = [tune.correct / tune.test_images for tune in tunes if tune.correct is not None]
@@ -71,7 +71,7 @@ def _accuracy(case: CaseLaunches) -> str:
     return f"{head} %{bracket}{rest}"
 
 
-def _by_seed(case: CaseLaunches) -> dict[int, FineTune]:
+def group_by_seed(case: CaseLaunches) -> dict[int, FineTune]:
     """Return the first fine-tune of each seed."""
     tunes: dict[int, FineTune] = {}
     for tune in case.fine_tunes:
@@ -81,7 +81,7 @@ def _by_seed(case: CaseLaunches) -> dict[int, FineTune]:
 
 def _notes(task: TaskLaunches) -> Iterator[str]:
     yield "train loss: mean over the images of an epoch, in the first fine-tune; seconds: medians over fine-tunes"
-    if any(len(_by_seed(case)) > 1 for case in task.cases):
+    if any(len(group_by_seed(case)) > 1 for case in task.cases):
         yield "test accuracy: mean over the seeds [95 % t-interval]"
     else:
         yield "test accuracy: share of the test images that are classified correctly [95 % binomial interval]"
@@ -115,7 +115,7 @@ def compare_accuracies(task: TaskLaunches) -> list[AccuracyComparison]:
     """Compare the accuracies of every pair of cases that may be compared and have predictions of one seed."""
     pairs = []
     for one, other in combinations(task.cases, 2):
-        mine, theirs = _by_seed(one), _by_seed(other)
+        mine, theirs = group_by_seed(one), group_by_seed(other)
         seed = next((seed for seed in mine if seed in theirs), None)
         if seed is None or one.why_not_comparable(other):
             continue

@@ -32,6 +32,7 @@ COMMANDS = {
     "gate/error_rate_run.py": ("gate-selftest",),
     "measure/machine_lock.py": (*(name for name in TRAINING if name != "parity"), "gate-selftest", "selftest"),
     "records/baseline.py": ("baseline save",),
+    "report/exchange": ("export",),
     "roofline": ("roofline",),
     "roofline/profile_run.py": ("profile",),
     "selftest": ("selftest",),
@@ -45,7 +46,7 @@ COMMANDS = {
     "weights/conversion.py": (*TRAINING, "gate-selftest"),
     "cli/baseline.py": ("baseline save",),
     "cli/option_groups.py": ("run", "sweep"),
-    **{f"cli/{name}.py": (name,) for name in ("explain", "gate", "profile", "run", "show", "sweep")},
+    **{f"cli/{name}.py": (name,) for name in ("explain", "export", "gate", "profile", "run", "show", "sweep")},
 }
 
 
