@@ -41,6 +41,6 @@ def explain(
 
     Run `bench tune` first. It also shows after how many steps a longer start-up is amortised.
     """
-    from bench.tune.explanation_tables import show_explanations
+    from bench.tune.explanation_run import show_explanations
 
     return show_explanations(effort.wait, output.output, output.results, make_request(task, case, data))

@@ -1,4 +1,4 @@
-"""`bench show`: print the tables of a run or a sweep again, and rewrite its files from its records."""
+"""`bench show`: print the result of a run or of another command again, and rewrite its files from its records."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from bench.cli.option_groups import OutputOptions, Reference
 from bench.errors import UserError
 
 if TYPE_CHECKING:
+    from bench.records import result_kinds
     from bench.report import exporters
 
 
 def show(
     run: Annotated[
         str | None,
-        Parameter(completer=completers.list_runs, help="Name or folder of a run or sweep; the newest by default."),
+        Parameter(
+            completer=completers.list_runs,
+            help="Name or folder of a run, or of what another command stored; the newest by default.",
+        ),
     ] = None,
     /,
     *,
     relative_to: Annotated[str | None, Reference] = None,
     output: OutputOptions = OutputOptions(),
 ) -> int:
-    """Print the tables of a run or sweep again."""
+    """Print a result again: of a run, sweep, gate, tune, explain or roofline."""
     return show_run(run, relative_to, output.results)
 
 
@@ -39,20 +43,18 @@ def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
         UserError: the run is unknown, or none of its records can be read.
     """
     from bench.analysis import warnings
-    from bench.records import store
+    from bench.records import result_kinds, store
     from bench.report import exporters
     from bench.report.tables import build_tables
     from bench.report.terminal import print_tables
-    from bench.sweep import sweep_record
 
-    run = store.find_run(results, name, store.RECORDS, sweep_record.FOLDER)
+    run = store.find_run(results, name, *result_kinds.KINDS)
     console = Console()
-    if (run / sweep_record.FOLDER).is_dir():
+    kind = result_kinds.find_kind(run)
+    if kind is not None and kind != "run":
         if relative_to:
-            raise UserError("--relative-to: a sweep has no ratios: leave it out")
-        from bench.sweep.sweep_run import show_sweep
-
-        return show_sweep(console, run)
+            raise UserError(f"--relative-to: the result of bench {kind} has no reference to choose: leave it out")
+        return _show_result(kind, console, run)
     records, problems = store.read_records(run)
     for problem in problems:
         console.print(problem, style="yellow", markup=False)
@@ -69,6 +71,26 @@ def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
         _rewrite_files(console, run, report)
     print_tables(report, console)
     return 1 if problems else 0
+
+
+def _show_result(kind: result_kinds.ResultKind, console: Console, folder: Path) -> int:
+    """Print the result of another command than `bench run` again; returns the exit status.
+
+    Raises:
+        UserError: its records cannot be read.
+    """
+    match kind:
+        case "sweep":
+            from bench.sweep.sweep_run import show_sweep as show
+        case "gate":
+            from bench.gate.gate_output import show_gate as show
+        case "tune":
+            from bench.tune.tune_output import show_tune as show
+        case "explain":
+            from bench.tune.explanation_output import show_explanation as show
+        case "roofline":
+            from bench.roofline.roofline_output import show_roofline as show
+    return show(console, folder)
 
 
 def _rewrite_files(console: Console, run: Path, report: exporters.Report) -> None:

@@ -6,7 +6,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import EFFORT, BackendOptions, DataOptions, Seconds, TaskOptions, WaitOption, make_request
+from bench.cli.option_groups import (
+    EFFORT,
+    BackendOptions,
+    DataOptions,
+    OutputOptions,
+    Seconds,
+    TaskOptions,
+    WaitOption,
+    make_request,
+)
 
 
 def tune(
@@ -23,6 +32,7 @@ def tune(
         ),
     ] = 300.0,
     effort: WaitOption = WaitOption(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Find the fastest knobs of each backend on this machine.
 
@@ -30,4 +40,4 @@ def tune(
     """
     from bench.tune.tuning import tune_backends
 
-    return tune_backends(budget, effort.wait, make_request(task, case, data))
+    return tune_backends(budget, effort.wait, make_request(task, case, data, output))

@@ -78,6 +78,7 @@ def compare_with_baseline(
         "run": base.run,
         "revision": base.revision,
         "allowed": list(options.allow),
+        "launches": run.name,
     }
     return details, notes
 

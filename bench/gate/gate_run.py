@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bench.analysis.metrics import resolve_margins
 from bench.analysis.warning_rules import RULES
 from bench.analysis.warnings import check_variables
 from bench.errors import UserError
-from bench.gate import base_environment, gate_report, slower_part, source_trees
+from bench.gate import base_environment, gate_output, gate_report, slower_part, source_trees
 from bench.gate.baseline_comparison import compare_with_baseline
 from bench.gate.clone import refuse_foreign_suite, run_in_clone
 from bench.gate.decision import DECISION_POINTS, Verdict
@@ -26,7 +27,7 @@ from bench.gate.judgement import Judgement, LaunchPair, judge_pairs
 from bench.gate.launch_pairs import GatedCase, TargetTest, TrainingCase, measure_pairs
 from bench.gate.located_test import LocatedTest, locate_test
 from bench.gate.source_trees import BASE, HEAD, SourceTree
-from bench.machine.environment import list_disobeyed_variables
+from bench.machine.environment import describe_environment, list_disobeyed_variables
 from bench.machine.variables import make_worker_variables
 from bench.measure.machine_lock import hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
@@ -34,7 +35,7 @@ from bench.measure.silent_progress import SilentProgress
 from bench.plan.plan import explain_threads, make_default_variant, make_plan
 from bench.plan.request import Request
 from bench.plan.suite import load
-from bench.records.private_paths import shorten_all, shorten_path, shorten_paths
+from bench.records.private_paths import shorten_all, shorten_command, shorten_path, shorten_paths
 
 #: The facts about a comparison for the JSON file, and notes for people.
 GateResult = tuple[dict[str, object], list[str]]
@@ -91,16 +92,27 @@ def run_gate(
         return hold_lock("bench gate", wait, say)
 
     judgements: list[Judgement] = []
+    started = datetime.now(UTC)
+
+    def keep_result(comparison: gate_report.Comparison, stopped: str | None = None) -> None:
+        if judgements:
+            about = {**describe_environment(), "run": {"command": shorten_command(sys.argv[1:])}}
+            launches = comparison.details.get("launches")
+            folder = options.results / str(launches) if launches else None
+            gate_output.keep(options.results, folder, started, about, comparison, judgements, stopped, say)
+
     try:
         if options.baseline:
             with lock_machine():
                 details, notes = compare_with_baseline(options, margins, request, judgements, say)
         else:
             details, notes = _compare_side_by_side(options, margins, request, judgements, lock_machine, say)
-    finally:  # a gate that is stopped, or cannot compare a later case, keeps the verdicts that it has reached
-        for judgement in judgements:
-            for line in gate_report.format_lines(judgement, margins):
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+    except (KeyboardInterrupt, UserError) as error:  # the verdicts that are reached are shown and kept
+        _print_verdicts(console, judgements, margins)
+        comparison = gate_report.Comparison(_describe_base(options), {}, margins, options.alpha)
+        keep_result(comparison, str(error) or "stopped")
+        raise
+    _print_verdicts(console, judgements, margins)
     if judgements and not options.target and not options.baseline:  # a baseline's launches have it as a warning
         notes = [*notes, *_list_variable_notes(request)]
     for note in notes:
@@ -108,7 +120,14 @@ def run_gate(
     comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
     for problem in gate_report.write_files(files, comparison, judgements):
         say(problem)
+    keep_result(comparison)
     return choose_exit_status([judgement.verdict for judgement in judgements], undecided)
+
+
+def _print_verdicts(console: Console, judgements: Sequence[Judgement], margins: Mapping[str, float]) -> None:
+    for judgement in judgements:
+        for line in gate_report.format_lines(judgement, margins):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _list_variable_notes(request: Request) -> Iterator[str]:

@@ -10,7 +10,7 @@ from bench.analysis.metrics import METRICS, compute_log_ratio, log_level
 from bench.analysis.statistics import wilson_interval
 from bench.analysis.warning_summary import sum_up_warnings
 from bench.analysis.warnings import find_machine_warnings
-from bench.gate.decision import Decision, Verdict, decide_sequentially
+from bench.gate.decision import Decision, Verdict, decide, decide_sequentially
 from bench.records.launch_figures import LaunchFigures
 from bench.records.record import Conditions, MeasurementWarning, Proof
 
@@ -45,6 +45,7 @@ class Judgement:
         launches: number of launch pairs; without pairs, of launches of the head.
         paired: whether base and head were measured side by side.
         warnings: reasons to trust the figures less, summed up over the launches.
+        base, head: the figures of each launch; in pairs, if base and head were measured side by side.
     """
 
     case: str
@@ -54,6 +55,8 @@ class Judgement:
     seconds: float
     paired: bool = True
     warnings: tuple[MeasurementWarning, ...] = ()
+    base: tuple[LaunchFigures, ...] = ()
+    head: tuple[LaunchFigures, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -102,6 +105,8 @@ def judge_pairs(
         len(pairs),
         sum(pair.seconds for pair in pairs),
         warnings=sum_up_warnings([{"both": find_machine_warnings(pair.conditions)} for pair in pairs], "launch pairs"),
+        base=tuple(pair.base for pair in pairs),
+        head=tuple(pair.head for pair in pairs),
     )
 
 
@@ -129,7 +134,23 @@ def judge_unpaired(
     # The fine-tunes of all launches of an arm, by seed.
     correct_by_seed = [{seed: right for one in arm for seed, right in one.right.items()} for arm in (base, head)]
     failures = tuple(_find_accuracy_losses(*(LaunchFigures("", {}, right) for right in correct_by_seed)))
-    return Judgement(head[0].case, decisions, failures, len(head), 0.0, paired=False)
+    return Judgement(
+        head[0].case, decisions, failures, len(head), 0.0, paired=False, base=tuple(base), head=tuple(head)
+    )
+
+
+def trace_decisions(judgement: Judgement, metric: str, margin: float) -> list[Decision]:
+    """Compute the change of a metric and its interval after each launch but the first, in order.
+
+    They show how the interval became narrower; the verdict on the case is in `judgement.decisions`.
+    """
+    if judgement.paired:
+        both = zip(judgement.base, judgement.head, strict=True)
+        ys = [compute_log_ratio(metric, *one) for one in both if all(metric in arm.values for arm in one)]
+        base = None
+    else:
+        ys, base = (_compute_log_medians(metric, arm) for arm in (judgement.head, judgement.base))
+    return [decide(ys[:count], margin, base=base) for count in range(2, len(ys) + 1)]
 
 
 def _compute_log_medians(name: str, launches: Sequence[LaunchFigures]) -> list[float]:

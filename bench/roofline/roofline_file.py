@@ -1,26 +1,37 @@
-"""The file of a roofline: what was measured, with the environment, in `results/rooflines/`."""
+"""The file of a roofline: what was measured, with the environment, in `results/<UTC>-<suite>-roofline/`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
+from backends.task import Task, Variant
+from bench.analysis.launches import group_by_task
+from bench.errors import UserError
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records import store
-from bench.records.private_paths import shorten_all
+from bench.records.checksummed_json import compute_checksum
+from bench.records.private_paths import shorten_all, shorten_command
 from bench.records.record import Record
+from bench.records.result_kinds import FOLDERS
 from bench.report.exporters import build_environment
-from bench.roofline.achieved_rates import Roofline
+from bench.report.tables.warning_notes import list_warning_notes
+from bench.roofline.achieved_rates import Roofline, compute_roofline
+from bench.roofline.device_peaks import Peak
 from bench.roofline.rate_measurement import CaseMeasurement
+from bench.roofline.roofline_advice import advise
+from bench.worker.step_work import Step
 
 SCHEMA = 1
-#: The folder of the files, in the folder of results.
-FOLDER = "rooflines"
+#: The folder of the file, in the folder of the roofline.
+FOLDER = FOLDERS["roofline"]
+FILE = f"{FOLDER}/roofline.json"
 
 
 @dataclass(frozen=True)
@@ -45,34 +56,111 @@ class TaskMeasurement:
         """Backend, variant and reason of each case whose worker died."""
         return [(one.backend, one.variant.name, one.failure) for one in self.cases if one.failure]
 
+    @property
+    def notes(self) -> list[str]:
+        """The warnings about all cases, as lines."""
+        return [note for task in group_by_task(self.records) for note in list_warning_notes(task)]
 
-def choose_file(results: Path, suite: str) -> Path:
-    """Choose the file; its folder is made.
+
+@dataclass(frozen=True)
+class StoredTask:
+    """What the tables of a task are made from again.
+
+    Attributes:
+        rooflines: of the cases whose workers finished.
+        deaths: as in `TaskMeasurement`.
+        notes: warnings about all cases.
+        advice: what to do about each case's bound.
+    """
+
+    rooflines: Sequence[Roofline]
+    deaths: Sequence[tuple[str, str, str]]
+    notes: Sequence[str]
+    advice: Sequence[str]
+
+
+def create_folder(results: Path, suite: str) -> Path:
+    """Create the folder of a roofline, in which its file can be written.
 
     Raises:
-        UserError: the folder cannot be made, or the file cannot be written.
+        UserError: it cannot be created.
     """
-    folder = results / FOLDER
-    store.make_folder(folder)
-    file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{quote(Path(suite).stem, safe='-_.=+@')}.json"
-    store.check_writable(file)
-    return file
+    return store.create_run(results, f"{Path(suite).stem}-roofline", datetime.now(UTC), FOLDER)
 
 
-def write(file: Path, plan: Plan, about: Mapping[str, object], tasks: Sequence[TaskMeasurement]) -> None:
+def write(
+    folder: Path, plan: Plan, about: Mapping[str, object], peak: Peak | str, tasks: Sequence[TaskMeasurement]
+) -> None:
     """Write everything that was measured so far.
 
     Raises:
         UserError: a full disk, a folder that is not writable.
     """
     missing = {"skipped": shorten_all(plan.skipped), "banner": shorten_all(plan.banner)}
-    run = {"suite": plan.suite.model_dump(mode="json"), **missing}
+    command = shorten_command(sys.argv[1:])
+    run = {"suite": plan.suite.model_dump(mode="json"), **missing, "command": command}
     content = {
         "schema_version": SCHEMA,
         "environment": build_environment({**about, "run": run}, [record for task in tasks for record in task.records]),
+        "device": plan.default.device,
+        "peak": asdict(peak) if isinstance(peak, Peak) else peak,
         "tasks": [_describe_task(task) for task in tasks],
     }
-    store.write_text(file, json.dumps(content, indent=1) + "\n")
+    content = json.loads(json.dumps(content))  # as it is read, for the checksum
+    text = json.dumps({**content, "sha256": compute_checksum(content)}, indent=1)
+    store.write_text(folder / FILE, text + "\n", finished_in=folder)
+
+
+def read(folder: Path) -> tuple[str, Peak | str, list[StoredTask]]:
+    """Read the device, its peak and the tasks of a roofline.
+
+    Raises:
+        UserError: the file is cut off, edited, or of another version.
+    """
+    try:
+        content = _parse((folder / FILE).read_bytes())
+        peak = content["peak"]
+        return (
+            content["device"],
+            peak if isinstance(peak, str) else Peak(**peak),
+            [_read_task(task) for task in content["tasks"]],
+        )
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"the roofline {folder} cannot be shown: {FILE}: {reason}: run bench roofline again") from None
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("it is cut off or not JSON") from None
+    checksum = content.pop("sha256", None) if isinstance(content, dict) else None
+    if compute_checksum(content) != checksum:
+        raise ValueError("its checksum does not fit, so it was changed after it was measured")
+    if content["schema_version"] != SCHEMA:
+        raise ValueError(f"its schema {content['schema_version']} is not the {SCHEMA} that this version reads")
+    return content
+
+
+def _read_task(content: Mapping[str, Any]) -> StoredTask:
+    task, cases = Task.model_validate(content["task"]), content["cases"]
+    measured = [
+        CaseMeasurement(
+            one["backend"],
+            Variant.model_validate(one["variant"]),
+            one["seconds"],
+            one["convolution_seconds"],
+            failure=one["failure"],
+        )
+        for one in cases
+    ]
+    return StoredTask(
+        [compute_roofline(Step(task, one.variant), one) for one in measured if one.failure is None],
+        [(one.backend, one.variant.name, one.failure) for one in measured if one.failure],
+        content["notes"],
+        [one["advice"] for one in cases if one.get("advice")],
+    )
 
 
 def _describe_task(measured: TaskMeasurement) -> dict[str, object]:
@@ -87,6 +175,7 @@ def _describe_task(measured: TaskMeasurement) -> dict[str, object]:
             _describe_case(one, rooflines.get((one.backend, one.variant.name)), measured.records)
             for one in measured.cases
         ],
+        "notes": measured.notes,
     }
 
 
@@ -111,5 +200,6 @@ def _describe_case(case: CaseMeasurement, roofline: Roofline | None, records: Se
             "best": asdict(roofline.best) if roofline.best else None,
             "bound": asdict(roofline.bound) if roofline.bound else None,
             "step_seconds": asdict(roofline.seconds) if roofline.seconds else None,
+            "advice": advise(roofline),
         }
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench.analysis.launches import group_by_task
 from bench.analysis.warnings import add_run_warnings
 from bench.errors import UserError
 from bench.machine.environment import describe_environment, read_first_cpu
@@ -20,12 +19,9 @@ from bench.measure.progress import Progress
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
-from bench.report.exporters import Report
-from bench.report.tables.table import Table
-from bench.report.tables.warning_notes import list_warning_notes
-from bench.report.terminal import print_missing, print_tables
-from bench.roofline import device_peaks, roofline_file, roofline_tables
-from bench.roofline.achieved_rates import Roofline, compute_roofline
+from bench.report.terminal import print_missing
+from bench.roofline import device_peaks, roofline_file, roofline_output
+from bench.roofline.achieved_rates import compute_roofline
 from bench.roofline.device_peaks import Peak
 from bench.roofline.rate_measurement import ROUND_KINDS, CaseMeasurement, measure_rates
 from bench.worker.step_work import Step
@@ -51,37 +47,36 @@ def show_roofline(wait: bool, request: Request) -> int:
     tasks = tuple(replace(prepared, fine_tune=False) for prepared in plan.tasks)
     plan = replace(plan, suite=plan.suite.model_copy(update=effort), tasks=tasks)
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
-    file = roofline_file.choose_file(request.results, plan.suite.name)
+    peak = _find_peak(plan)
     done: list[roofline_file.TaskMeasurement] = []
     problem: UserError | None = None
     with hold_lock("bench roofline", wait, console.print):
+        folder = roofline_file.create_folder(request.results, plan.suite.name)
         about = describe_environment(plan.default.threads)
         for prepared in plan.tasks:
             measured = _measure_task(console, plan, prepared)
             done.append(measured)
-            problem = _write(file, plan, about, done)
-            if measured.rooflines:
-                tables = _build_tables(measured.rooflines, _find_peak(plan), plan.default.device != "cpu")
-                notes = [note for task in group_by_task(measured.records) for note in list_warning_notes(task)]
-                tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
-                print_tables(Report((), tables), console)
-            for backend, variant, reason in measured.deaths:
-                console.print(f"{backend}/{variant} died: {reason}", style="red", markup=False)
+            problem = _write(folder, plan, about, peak, done)
+            roofline_output.print_task(console, roofline_output.describe(measured), peak, plan.default.device)
             if measured.stopped:  # the launches that have finished are shown
                 raise measured.stopped
     if problem:
         console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
     else:
-        console.print(f"Results: {file}", soft_wrap=True, markup=False)
+        console.print(f"Results: {folder}", soft_wrap=True, markup=False, highlight=False)
     return 1 if any(measured.deaths for measured in done) else 0
 
 
 def _write(
-    file: Path, plan: Plan, about: Mapping[str, object], done: Sequence[roofline_file.TaskMeasurement]
+    folder: Path,
+    plan: Plan,
+    about: Mapping[str, object],
+    peak: Peak | str,
+    done: Sequence[roofline_file.TaskMeasurement],
 ) -> UserError | None:
     """Write the file; returns why that was not possible: the tables are printed all the same."""
     try:
-        roofline_file.write(file, plan, about, done)
+        roofline_file.write(folder, plan, about, peak, done)
     except UserError as problem:
         return problem
     return None
@@ -107,19 +102,6 @@ def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> roofl
         records=add_run_warnings([record for one in rates for record in one.records]),
         stopped=stopped,
     )
-
-
-def _build_tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Table]:
-    """Build all tables of a task; cases whose steps do the same work share a table of it."""
-    steps = {tuple(case.step.parts.items()): case.step for case in reversed(cases)}
-    layers = roofline_tables.build_layer_table(cases)
-    return [
-        *(roofline_tables.build_work_table(step) for step in reversed(steps.values())),
-        roofline_tables.build_rate_table(cases, peak),
-        *([layers] if layers else []),
-        roofline_tables.build_roofline_table(cases, peak, gpu),
-        roofline_tables.build_evidence_table(cases),
-    ]
 
 
 def _find_peak(plan: Plan) -> Peak | str:

@@ -11,10 +11,11 @@ from backends.task import Task
 from bench.records import store
 from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.record import Failure, MeasurementWarning, Proof
+from bench.records.result_kinds import FOLDERS
 
 SCHEMA = 1
 KIND = "swept"
-FOLDER = "combinations"
+FOLDER = FOLDERS["sweep"]
 
 
 class Epoch(BaseModel):

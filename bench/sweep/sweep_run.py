@@ -152,7 +152,7 @@ def _print_plan(console: Console, grid: Grid, done: Sequence[SweepRecord]) -> No
     )
 
 
-def show_sweep(console: Console, run: Path) -> int:
+def show_sweep(console: Console, folder: Path) -> int:
     """Print the tables of a sweep again from its records, and rewrite its CSV files.
 
     The exit status is 0; 1 if a record could not be read, and then no file is written.
@@ -160,14 +160,16 @@ def show_sweep(console: Console, run: Path) -> int:
     Raises:
         UserError: none of its records can be read, or its options cannot be read.
     """
-    records, problems = sweep_record.read_records(run)
+    records, problems = sweep_record.read_records(folder)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
     if not records:
-        raise UserError(f"sweep {run} has no readable record: finish it with: {resume.format_command('sweep', run)}")
-    options = read_options(run, run.parent)
+        raise UserError(
+            f"sweep {folder} has no readable record: finish it with: {resume.format_command('sweep', folder)}"
+        )
+    options = read_options(folder, folder.parent)
     varied = [name for name in options.axes if len({getattr(record.task, name) for record in records}) > 1]
-    _write_and_print(console, run, varied, options.target, records, write=not problems)
+    _write_and_print(console, folder, varied, options.target, records, write=not problems)
     return 1 if problems else 0
 
 

@@ -10,14 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.status import Status
-from rich.table import Table
 
 from backends.knob_table import KNOBS
 from backends.knobs import NEEDS, get_default
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
-from bench.analysis.statistics import Interval
-from bench.analysis.warning_summary import format_warning
 from bench.errors import UserError
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
@@ -37,6 +34,7 @@ from bench.tune.crew_workers import CrewWorkers
 from bench.tune.journal import Journal
 from bench.tune.launch_warnings import sum_up_launches
 from bench.tune.search import SearchResult, TrialResult, build_variant, search
+from bench.tune.tune_output import TuneOutput, format_speedup
 from bench.worker.channel import Message
 
 #: The knobs that are searched: not the threads, which depend on the machine, nor cached features, which are another
@@ -83,7 +81,7 @@ class SearchProgress:
     def add_trial(self, trial: TrialResult) -> None:
         """Keep a finished trial, and print its result."""
         self.trials.append(trial)
-        result = _format_speedup(trial.speedup) if trial.speedup else f"failed: {trial.problem or 'no rounds'}"
+        result = format_speedup(trial.speedup) if trial.speedup else f"failed: {trial.problem or 'no rounds'}"
         self.print_line(f"  {trial.stage}: {trial.name}: {result}")
 
     def on_event(self, case: str, message: Message) -> None:
@@ -119,20 +117,20 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True
     with hold_lock("bench tune", wait, console.print):
-        about = make_fingerprint(describe_environment())
+        environment = describe_environment()
+        about = make_fingerprint(environment)
+        output = TuneOutput(console, request.results, environment)
         try:
             for prepared in plan.tasks:
                 for backend in plan.backends:
                     console.print(f"{backend} {prepared.task.name}", style="bold")
                     tuned, journal = _tune_backend(console, plan, prepared, backend, budget, about)
                     all_proven = all_proven and _is_proven(tuned.proof)
-                    console.print(_build_table(tuned))
-                    for warning in tuned.warnings:
-                        console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
-                    console.print(_describe_outcome(tuned), soft_wrap=True, markup=False, highlight=False)
-                    console.print(_save_or_warn(tuned, journal), soft_wrap=True, markup=False)
+                    output.add(tuned, _save_or_warn(tuned, journal))
         except KeyboardInterrupt:
+            output.finish()
             return 130
+        output.finish()
     return 0 if all_proven else 1
 
 
@@ -297,14 +295,6 @@ def _make_history_entry(trial: TrialResult) -> HistoryEntry:
     )
 
 
-def _build_table(tuned: TunedVariant) -> Table:
-    table = Table("knob", "default", "tuned", title=f"{tuned.backend}, {tuned.task}: tuned", title_justify="left")
-    for knob in SEARCHED_KNOBS:
-        default = get_default(tuned.backend, knob)
-        table.add_row(knob, default, tuned.knobs.get(knob, default))
-    return table
-
-
 def _save_or_warn(tuned: TunedVariant, journal: Journal) -> str:
     """Save the tuned variant, and remove the journal; returns a line.
 
@@ -328,14 +318,3 @@ def _save(tuned: TunedVariant) -> str:
             knobs = ", ".join(earlier.knobs.values())
             return f"Nothing was decided, so the result of {earlier.measured} is kept: {knobs}"
     return f"Saved in {tuned_variants.save(tuned)}"
-
-
-def _describe_outcome(tuned: TunedVariant) -> str:
-    speedup = None if tuned.speedup is None else Interval(tuned.speedup, tuned.low, tuned.high)
-    result = f"{_format_speedup(speedup)}, {tuned.proof}" if speedup else "Nothing is certainly faster than the default"
-    return f"{result}; it took {tuned.seconds:.0f} s."
-
-
-def _format_speedup(speedup: Interval) -> str:
-    text = f"{speedup.estimate:.3f} × the default"
-    return text if speedup.low is None else f"{text} [{speedup.low:.3f}–{speedup.high:.3f}]"

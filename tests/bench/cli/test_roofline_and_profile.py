@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from bench.roofline import roofline_file
 from tests.bench.processes import Bench, suite_file
 
 pytestmark = pytest.mark.slow
@@ -38,14 +39,27 @@ def test_a_roofline_of_arithmetic_has_all_its_tables(tmp_path):
     text = " ".join(bench.stdout.split())
     assert "warning few-launches, keras/default, 1 of 1 launches: 1 launch finished; use more launches" in text
     assert "OMP_DYNAMIC was true and is not set in the worker" in text
-    (file,) = (tmp_path / "results/rooflines").iterdir()
-    assert str(file.relative_to(tmp_path)) in bench.stdout
+    (folder,) = (tmp_path / "results").iterdir()
+    assert folder.name.endswith("-small-roofline")
+    assert f"Results: {folder.relative_to(tmp_path)}" in bench.stdout
+    for case, bound in zip(("default", "cached"), bounds.split()[2:], strict=True):
+        share = "takes|it waits for images for"
+        assert re.search(rf"keras/{case} is bound by {bound}: .*({share}) \d+ % of a step\. What to do: ", text), text
+    file = folder / roofline_file.FILE
     stored = json.loads(file.read_text())
     assert stored["environment"]["variables"]["OMP_NUM_THREADS"]
     default, cached = stored["tasks"][0]["cases"]
     assert (default["bound"]["name"], cached["bound"]["name"]) == tuple(bounds.split()[2:])
     assert len(default["seconds"]["pipeline"][0]) == 2, "one launch of two rounds"
     assert {"few-launches", "variable-not-obeyed"} <= {warning["name"] for warning in default["warnings"]}
+    with Bench("show", cwd=tmp_path, **surroundings) as shown:
+        assert shown.end() == 0, shown.stderr
+    printed = bench.stdout[bench.stdout.index("Work of a step") : bench.stdout.index("Results: ")]
+    assert shown.stdout == printed, "everything is made again from the file alone"
+    file.write_text(file.read_text().replace('"cpu"', '"cpu:0"', 1))
+    with Bench("show", folder, cwd=tmp_path) as refused:
+        assert refused.end() == 2
+    assert refused.stderr.endswith("so it was changed after it was measured: run bench roofline again\n")
 
 
 def test_a_worker_that_dies_is_reported_and_the_others_have_their_tables(tmp_path):

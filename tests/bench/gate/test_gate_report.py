@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -12,10 +13,10 @@ import pytest
 
 from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
-from bench.gate import baseline_comparison, gate_report, gate_run
+from bench.gate import baseline_comparison, gate_report, gate_run, stored_gate
 from bench.gate.gate_options import GateOptions
 from bench.gate.gate_report import Comparison, ReportFiles
-from bench.gate.judgement import judge_pairs
+from bench.gate.judgement import judge_pairs, trace_decisions
 from bench.plan.request import Request
 from tests.bench.example_records import record
 from tests.bench.gate.test_gate import make_pair
@@ -23,13 +24,16 @@ from tests.bench.gate.test_gate import make_pair
 MARGINS = resolve_margins(())
 SLOWER = judge_pairs([make_pair(2.0)] * 6, MARGINS, 1, 0.01, last=True)
 OPTIONS = GateOptions(against="base")
+RESULTS = "20*-gate"
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch) -> ReportFiles:
+def files(tmp_path, tmp_path_factory, monkeypatch) -> ReportFiles:
     """The files of a gate, each in a folder of its own; the summary of a job on GitHub is one of them."""
     for name in ("json", "markdown", "junit", "summary"):
         (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path_factory.mktemp("repository"))
+    monkeypatch.setattr(gate_run, "run_in_clone", lambda *_: None)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary" / "summary.md"))
     return ReportFiles(*(tmp_path / name / "gate" for name in ("json", "markdown", "junit")))
 
@@ -82,7 +86,9 @@ def test_an_output_that_is_lost_meanwhile_costs_neither_the_verdict_nor_the_othe
     printed = capsys.readouterr()
     assert "100.0 % slower" in printed.out
     assert printed.err.startswith(f"warning: cannot write {tmp_path / lost}/")
-    assert printed.err.endswith(": the verdict stands\n")
+    warning, *_, last = printed.err.splitlines()
+    assert warning.endswith(": the verdict stands")
+    assert last.startswith("Results: results/20")
     written = {path.parent.name: path for path in tmp_path.glob("*/*")}
     assert set(written) == {"json", "markdown", "junit", "summary"} - {lost}
     if "json" in written:
@@ -97,6 +103,46 @@ def test_a_gate_that_is_ended_shows_the_verdicts_that_it_has(files, judged, caps
     with pytest.raises(type(error)):
         run_gate(files)
     assert "100.0 % slower" in capsys.readouterr().out
+    (folder,) = Path("results").glob(RESULTS)
+    gate = stored_gate.read(folder)
+    assert gate.cases == (SLOWER,)
+    assert gate.stopped == (str(error) or "stopped")
+
+
+def test_a_gate_is_kept_and_shown_again_as_it_was(files, judged, capsys, command_line):
+    assert run_gate(files) == 1
+    verdict = capsys.readouterr().out
+    (folder,) = Path("results").glob(RESULTS)
+    assert (folder / ".gitignore").read_text() == "*\n", "it is no part of the tree that is gated next"
+    shown = command_line("show")
+    assert shown.status == 0
+    assert shown.out.startswith("Gate of 20")
+    assert "the working tree against base" in shown.out.splitlines()[0]
+    assert shown.out.endswith(verdict)
+    file = folder / stored_gate.FILE
+    file.write_text(file.read_text()[:-100])
+    refused = command_line("show", folder)
+    assert refused.status == 2
+    assert "it is cut off or not JSON: run the gate again" in refused.err
+
+
+def test_results_that_cannot_be_written_cost_no_verdict(files, judged, capsys):
+    Path("results").write_text("a file")
+    assert run_gate(files) == 1
+    printed = capsys.readouterr()
+    assert "100.0 % slower" in printed.out
+    assert "warning: cannot write results: it is no folder: choose another one: the verdict stands" in printed.err
+
+
+def test_the_interval_closes_in_over_the_pairs_up_to_that_of_the_decision():
+    pairs = [make_pair(1.0 + 0.02 * (-1) ** number) for number in range(9)]
+    judgement = judge_pairs(pairs, MARGINS, 1, 0.01, last=True)
+    found = trace_decisions(judgement, "step", MARGINS["step"])
+    assert [one.launches for one in found] == list(range(2, 10))
+    assert found[-1].high - found[-1].low < found[1].high - found[1].low
+    decided = judgement.decisions["step"]
+    at_decision = found[decided.launches - 2]
+    assert (at_decision.low, at_decision.high) == (decided.low, decided.high)
 
 
 def test_a_summary_is_appended_to_and_a_device_is_written_to(files, judged, tmp_path):

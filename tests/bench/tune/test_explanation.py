@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -12,16 +13,16 @@ from rich.console import Console
 from bench.analysis import warnings
 from bench.analysis.warning_summary import format_warning
 from bench.errors import UserError
-from bench.tune import waterfall_plot
+from bench.plan.task_table import TASKS
+from bench.report.terminal import render_table
+from bench.tune import stored_explanation, waterfall_plot
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult, merge_crews
 from bench.tune.explanation import explain
-from bench.tune.explanation_tables import (
-    _choose_plot_file,
-    _draw_plot,
-    build_break_even_table,
-    build_effect_table,
-)
+from bench.tune.explanation_advice import advise
+from bench.tune.explanation_output import check_plot_file, keep
+from bench.tune.explanation_tables import build_break_even_table, build_effect_table
 from bench.tune.launch_warnings import sum_up_launches
+from bench.tune.stored_explanation import StoredExplanation
 from tests.bench.processes import suite_file
 from tests.bench.tune.simulated_machine import DEFAULT, STEP, SimulatedMachine
 
@@ -109,7 +110,7 @@ def test_a_waterfall_is_drawn_with_a_knob_whose_worker_died(tmp_path):
 
 def print_to_text(table) -> str:
     console = Console(file=io.StringIO(), width=160)
-    console.print(table)
+    console.print(render_table(table))
     return console.file.getvalue()
 
 
@@ -124,10 +125,83 @@ def test_the_plots_file_is_checked_before_and_an_older_one_stays(tmp_path):
     tuned = SimpleNamespace(backend="pytorch", task="tutorial")
     older = tmp_path / "plot.png"
     older.write_text("older")
-    assert _choose_plot_file(older, tmp_path, tuned, several=False) == older
+    assert check_plot_file(older, tuned, several=False) == older
+    assert check_plot_file(older, tuned, several=True) == tmp_path / "plot-pytorch-tutorial.png"
+    assert check_plot_file(None, tuned, several=False) is None
     assert older.read_text() == "older"
     with pytest.raises(UserError, match=r"^cannot write .*/plot.png: it is no folder: choose another one$"):
-        _choose_plot_file(older / "plot.png", tmp_path, tuned, several=False)
-    explanation = explain(DEFAULT, {"precision": "bf16"}, CrewMeasurer(SimulatedMachine().launch).measure)
-    line = _draw_plot(explanation, "title", tmp_path / "gone" / "plot.png")
-    assert line.startswith(f"warning: cannot write {tmp_path / 'gone' / 'plot.png'}: No such file or directory: run ")
+        check_plot_file(older / "plot.png", tuned, several=False)
+
+
+def store(folder, knobs, machine) -> StoredExplanation:
+    task = TASKS["cifar10-resnet18"]
+    one = StoredExplanation(
+        measured="2026-11-27T12:00:00+00:00",
+        about={"cpu": {"model": "a CPU", "cores_usable": 2}, "gpus": []},
+        backend="pytorch",
+        task=task,
+        steps_in_epoch=100,
+        launches=4,
+        rounds=4,
+        explanation=explain(DEFAULT, knobs, CrewMeasurer(machine.launch).measure),
+    )
+    (folder / stored_explanation.FOLDER).mkdir(exist_ok=True)
+    assert list(keep(folder, one, None)) == []
+    return one
+
+
+KNOBS = {"precision": "bf16", "execution": "torchscript", "layout": "nhwc"}
+
+
+def test_an_explanation_is_shown_again_from_its_file_as_it_was(tmp_path, command_line):
+    folder = tmp_path / "20261127T120000Z-explain"
+    folder.mkdir()
+    one = store(folder, KNOBS, SimulatedMachine(noise=0.03, dead=("nhwc",)))
+    assert stored_explanation.read_all(folder) == ([one], [])
+    shown = command_line("show", folder.name, "--results", tmp_path)
+    assert shown.status == 0
+    assert "layout nhwc" in shown.out
+    assert "died" in shown.out
+    assert "What to do: precision bf16, execution torchscript, layout nhwc: a worker died" in " ".join(
+        shown.out.split()
+    )
+    assert max(map(len, shown.out.splitlines())) <= 80
+    (file,) = (folder / stored_explanation.FOLDER).iterdir()
+    file.write_text(file.read_text().replace("bf16", "fp16"))
+    refused = command_line("show", folder.name, "--results", tmp_path)
+    assert refused.status == 2
+    assert "has no explanation that can be read: run bench explain again" in refused.err
+
+
+def test_files_that_cannot_be_written_are_lines_and_the_tables_stand(tmp_path):
+    one = store(tmp_path, KNOBS, SimulatedMachine())
+    lost, plot = tmp_path / "gone", tmp_path / "gone" / "plot.png"
+    lines = list(keep(lost, one, plot))
+    assert lines[0].startswith(f"warning: cannot write {lost / stored_explanation.FOLDER}/")
+    assert any(line.startswith(f"warning: cannot write {plot}: No such file or directory: run ") for line in lines)
+
+
+def test_the_advice_keeps_what_certainly_helps_and_leaves_out_what_does_not():
+    machine = SimulatedMachine({"bf16": 1.5, "conv_bn": 0.8, "nhwc": 1.0}, start_s=1.0, compile_s=0.0)
+    knobs = {"precision": "bf16", "layout": "nhwc", "folding": "conv_bn"}
+    explained = explain(DEFAULT, knobs, CrewMeasurer(machine.launch).measure)
+    advice = advise(explained, 100)
+    assert re.search(
+        r"^What to do: keep precision bf16 \(1\.[45]\d \[.*\] × with it\); leave out folding conv_bn,", advice
+    )
+    assert "layout nhwc can be left out: no certain difference was found" in advice
+
+
+def test_the_advice_names_the_shortest_training_that_the_start_up_is_worth():
+    machine = SimulatedMachine({"compiled": 1.5, "bf16": 2.0}, noise=0.001, start_s=4.0, compile_s=10.0)
+    explained = explain(DEFAULT, {"precision": "bf16", "execution": "compiled"}, CrewMeasurer(machine.launch).measure)
+    steps = explained.start_ups[0].later_starts.steps
+    assert f"for a training of less than {steps:,.0f} steps ({steps / 100:,.2g} epochs) use the default" in advise(
+        explained, 100
+    )
+
+
+def test_the_advice_on_a_knob_whose_worker_died_is_to_run_again():
+    machine = SimulatedMachine(dead=("nhwc",))
+    advice = advise(explain(DEFAULT, {"layout": "nhwc"}, CrewMeasurer(machine.launch).measure), 100)
+    assert advice == "What to do: layout nhwc: a worker died, so its effect is not known: run the command again."

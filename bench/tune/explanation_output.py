@@ -1,0 +1,101 @@
+"""What `bench explain` prints and leaves in the folder of results, and what `bench show` prints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.analysis.warning_summary import format_warning
+from bench.errors import UserError
+from bench.plan.tuned_variants import TunedVariant
+from bench.records import store
+from bench.report.terminal import render_table
+from bench.tune import stored_explanation, waterfall_plot
+from bench.tune.explanation_advice import advise
+from bench.tune.explanation_tables import build_break_even_table, build_effect_table
+from bench.tune.stored_explanation import StoredExplanation
+
+PrintLine = Callable[[str], object]
+
+
+def check_plot_file(output: Path | None, tuned: TunedVariant, several: bool) -> Path | None:
+    """Check the file that the user wants a plot in; None if there is none.
+
+    Args:
+        output: the user's file.
+        tuned: the case; its name is added to the file's if there are several.
+        several: whether several cases are explained.
+
+    Raises:
+        UserError: it cannot be written; the user should know that before minutes of measuring.
+    """
+    if output is None:
+        return None
+    if output.suffix not in waterfall_plot.FORMATS:
+        raise UserError(f"--output {output}: end it in {', '.join(waterfall_plot.FORMATS)}")
+    file = output.with_stem(f"{output.stem}-{tuned.backend}-{tuned.task}") if several else output
+    store.make_folder(file.parent)
+    store.check_writable(file)
+    return file
+
+
+def print_explanation(console: Console, one: StoredExplanation) -> None:
+    """Print the tables of a case, its warnings, and what to do."""
+    for table in (
+        build_effect_table(one.title, one.explanation, one.launches, one.rounds),
+        build_break_even_table(one.title, one.explanation.start_ups, one.steps_in_epoch),
+    ):
+        console.print(render_table(table))
+    for warning in one.explanation.warnings:
+        console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
+    console.print(advise(one.explanation, one.steps_in_epoch), markup=False, highlight=False)
+
+
+def keep(folder: Path, one: StoredExplanation, plot: Path | None) -> Iterator[str]:
+    """Write an explanation and its plot; yields a line for each file that cannot be written: the tables stand.
+
+    Args:
+        folder: of the explanations.
+        one: the explanation.
+        plot: the plot's file; None for one in the folder.
+    """
+    try:
+        stored_explanation.write(folder, one)
+    except UserError as error:
+        yield f"warning: {error}"
+    file = plot or folder / f"{one.name}.png"
+    title = f"{one.title}: from default to tuned\n{_describe_machine(one.about)}"
+    try:
+        waterfall_plot.draw(one.explanation, title, file)
+    except OSError as error:
+        yield f"warning: cannot write {file}: {error.strerror}: run bench explain again with another --output"
+
+
+def finish(console: Console, folder: Path) -> None:
+    """Say where the results are."""
+    console.print(f"Results: {folder}", soft_wrap=True, markup=False, highlight=False)
+
+
+def show_explanation(console: Console, folder: Path) -> int:
+    """Print the explanations of a folder again. The exit status is 0; 1 if a file could not be read.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+    found, problems = stored_explanation.read_all(folder)
+    for problem in problems:
+        console.print(problem, style="yellow", markup=False, soft_wrap=True)
+    if not found:
+        raise UserError(f"{folder} has no explanation that can be read: run bench explain again")
+    for one in found:
+        print_explanation(console, one)
+    return 1 if problems else 0
+
+
+def _describe_machine(about: Mapping[str, Any]) -> str:
+    cpu = about.get("cpu") or {}
+    graphics = ", ".join(str(device.get("name")) for device in about.get("gpus") or []) or "no GPU"
+    return f"{cpu.get('model')}, {cpu.get('cores_usable')} cores, {graphics}"

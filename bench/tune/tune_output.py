@@ -1,0 +1,151 @@
+"""What `bench tune` prints and leaves in the folder of results, and what `bench show` prints of it.
+
+The home keeps the variant that `--variant tuned` uses; the folder of results keeps what each tune found.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+
+from backends.knobs import get_default
+from bench.analysis.statistics import Interval
+from bench.analysis.warning_summary import format_warning
+from bench.errors import UserError
+from bench.plan.tuned_variants import TunedVariant
+from bench.records import store
+from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
+from bench.records.private_paths import shorten_command
+from bench.records.result_kinds import FOLDERS
+from bench.report.tables.table import Cell, Column, Table
+from bench.report.terminal import render_table
+
+SCHEMA = 1
+KIND = "tune"
+FOLDER = FOLDERS["tune"]
+
+
+class StoredTune(BaseModel):
+    """What a tune found for one case.
+
+    Attributes:
+        about: the machine and its software, of `bench.machine.environment.describe_environment`; in `run`, the command.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA
+    about: dict[str, Any]
+    tuned: TunedVariant
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return f"{self.tuned.backend}-{self.tuned.task}-{self.tuned.task_hash}"
+
+
+class TuneOutput:
+    """The results of a tune: each case is printed and kept as soon as it is decided.
+
+    Attributes:
+        folder: of the results; None until there is one.
+    """
+
+    def __init__(self, console: Console, results: Path, about: Mapping[str, Any]) -> None:
+        self.console, self.results = console, results
+        self.about = {**about, "run": {"command": shorten_command(sys.argv[1:])}}
+        self.folder: Path | None = None
+
+    def add(self, tuned: TunedVariant, saved: str) -> None:
+        """Print what was found for a case, with a line about where the variant is saved, and keep it."""
+        print_tuned(self.console, tuned)
+        self.console.print(saved, soft_wrap=True, markup=False)
+        one = StoredTune(about=self.about, tuned=tuned)
+        try:
+            if self.folder is None:
+                self.folder = store.create_run(self.results, "tune", datetime.now(UTC), FOLDER)
+            text = to_checksummed_json(KIND, one) + "\n"
+            store.write_text(self.folder / FOLDER / f"{one.name}.json", text, finished_in=self.folder)
+        except UserError as error:
+            self.console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+
+    def finish(self) -> None:
+        """Say where the results are."""
+        if self.folder is not None:
+            self.console.print(f"Results: {self.folder}", soft_wrap=True, markup=False, highlight=False)
+
+
+def print_tuned(console: Console, tuned: TunedVariant) -> None:
+    """Print the knobs of a tuned variant, the warnings about it, what it gains, and what to do with it."""
+    console.print(render_table(build_knob_table(tuned)))
+    for warning in tuned.warnings:
+        console.print(f"• {format_warning(warning)}", style="yellow", markup=False, highlight=False)
+    console.print(describe_outcome(tuned), markup=False, highlight=False)
+    console.print(advise(tuned), markup=False, highlight=False)
+
+
+def build_knob_table(tuned: TunedVariant) -> Table:
+    """Build the table of the knobs that a tuned variant sets."""
+    return Table(
+        f"{tuned.backend}, {tuned.task}: tuned",
+        (Column("knob", figures=False), Column("default", figures=False), Column("tuned", figures=False)),
+        tuple((Cell(knob), Cell(get_default(tuned.backend, knob)), Cell(value)) for knob, value in tuned.knobs.items()),
+        ("all other knobs stay at their default",),
+    )
+
+
+def describe_outcome(tuned: TunedVariant) -> str:
+    """Describe the speed-up, the proof and the duration in a line."""
+    speedup = None if tuned.speedup is None else Interval(tuned.speedup, tuned.low, tuned.high)
+    result = f"{format_speedup(speedup)}, {tuned.proof}" if speedup else "Nothing is certainly faster than the default"
+    return f"{result}; it took {tuned.seconds:.0f} s."
+
+
+def advise(tuned: TunedVariant) -> str:
+    """Say what to do with the result."""
+    if not tuned.knobs:
+        undecided = ", or tune again with a larger --budget" if tuned.notes else ""
+        return f"What to do: train {tuned.backend} with its default{undecided}."
+    return (
+        f"What to do: measure it beside the default (bench run --backend {tuned.backend} --variant default --variant "
+        f"tuned), and see what each knob contributes (bench explain --backend {tuned.backend})."
+    )
+
+
+def format_speedup(speedup: Interval) -> str:
+    """Format a speed-up, as in `1.250 × the default [1.200–1.310]`."""
+    text = f"{speedup.estimate:.3f} × the default"
+    return text if speedup.low is None else f"{text} [{speedup.low:.3f}–{speedup.high:.3f}]"
+
+
+def read_all(folder: Path) -> tuple[list[StoredTune], list[str]]:
+    """Read all results of a tune's folder, and a line for each file that was left out."""
+    found, problems = [], []
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        try:
+            found.append(parse_checksummed_json(KIND, path.read_bytes(), StoredTune, SCHEMA))
+        except (ValueError, OSError) as error:
+            problems.append(f"{FOLDER}/{path.name} is left out: {error}")
+    return found, problems
+
+
+def show_tune(console: Console, folder: Path) -> int:
+    """Print the results of a tune again. The exit status is 0; 1 if a file could not be read.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+    found, problems = read_all(folder)
+    for problem in problems:
+        console.print(problem, style="yellow", markup=False, soft_wrap=True)
+    if not found:
+        raise UserError(f"{folder} has no result of a tune that can be read: run bench tune again")
+    for one in found:
+        print_tuned(console, one.tuned)
+    return 1 if problems else 0
