@@ -1,22 +1,29 @@
-"""The list of runs and sweeps of a results folder: what each has measured, and whether it can be resumed."""
+"""The list of runs and other results of a results folder: what each has measured, and whether it can be resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.cli.result_row import describe_result
 from bench.errors import UserError
+from bench.records.result_kinds import KINDS, find_kind
 
 COLUMNS = ("run", "task", "cases", "launches", "state")
 
 
 def list_runs(results: Path) -> list[tuple[str, ...]]:
-    """Make a row for each run and sweep, oldest first, with the columns `COLUMNS`."""
+    """Make a row for each run and other result, oldest first, with the columns `COLUMNS`."""
     from bench.records import store
-    from bench.sweep import sweep_record
 
-    found = store.list_runs(results, store.RECORDS, sweep_record.FOLDER)
-    return [_describe_sweep(run) if (run / sweep_record.FOLDER).is_dir() else _describe_run(run) for run in found]
+    return [_describe(run) for run in store.list_runs(results, *KINDS)]
+
+
+def _describe(run: Path) -> tuple[str, ...]:
+    kind = find_kind(run)
+    if kind == "run" or kind is None:
+        return _describe_run(run)
+    return _describe_sweep(run) if kind == "sweep" else describe_result(kind, run)
 
 
 def _describe_run(run: Path) -> tuple[str, ...]:

@@ -71,12 +71,14 @@ class StoredTask:
         deaths: as in `TaskMeasurement`.
         notes: warnings about all cases.
         advice: what to do about each case's bound.
+        launches: how often each case was started.
     """
 
     rooflines: Sequence[Roofline]
     deaths: Sequence[tuple[str, str, str]]
     notes: Sequence[str]
     advice: Sequence[str]
+    launches: int = 0
 
 
 def create_folder(results: Path, suite: str) -> Path:
@@ -160,6 +162,7 @@ def _read_task(content: Mapping[str, Any]) -> StoredTask:
         [(one.backend, one.variant.name, one.failure) for one in measured if one.failure],
         content["notes"],
         [one["advice"] for one in cases if one.get("advice")],
+        max((len(rounds) for one in measured for rounds in one.seconds.values()), default=0),
     )
 
 

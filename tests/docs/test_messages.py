@@ -22,6 +22,7 @@ MODULES = (
     "cli/entry_point.py",
     "cli/system_errors.py",
     "gate/gate_report.py",
+    "gate/stored_gate.py",
     "measure/case_job.py",
     "measure/machine_lock.py",
     "measure/scratch_folder.py",
@@ -29,14 +30,16 @@ MODULES = (
     "measure/worker_death.py",
     "measure/worker_process.py",
     "records/store.py",
-    "tune/explanation_tables.py",
+    "roofline/roofline_file.py",
+    "tune/explanation_output.py",
+    "tune/tune_output.py",
 )
 #: The calls whose texts a user reads.
 PRINTING = ("UserError", "print", "say", "append", "_build_failure", "_die_hung", "abort")
 #: Texts of these modules that are about something else: progress, mistakes in the call, figures.
 OTHERS = re.compile(
     r"launch …|unknown run|is not a run|there is no run|Waiting for|--output …|launches of|nothing to explain|margin …|"
-    r"is left out|from default|amortised"
+    r"is left out|from default|amortised|^Results: …$"
 )
 
 

@@ -40,6 +40,8 @@ COMMANDS = {
     "trend": ("trend",),
     "tune": ("tune",),
     "tune/explanation.py": ("explain",),
+    "tune/explanation_output.py": ("explain",),
+    "tune/explanation_run.py": ("explain",),
     "tune/explanation_tables.py": ("explain",),
     "weights": (*TRAINING, "gate-selftest", "doctor"),
     "weights/state_dict.py": TRAINING,  # what it reads was given with --checkpoint

@@ -31,7 +31,7 @@ TARGETS = {
     "run": "bench.cli.run.run_comparison",
     "parity": "bench.cli.parity.prove",
     "tune": "bench.tune.tuning.tune_backends",
-    "explain": "bench.tune.explanation_tables.show_explanations",
+    "explain": "bench.tune.explanation_run.show_explanations",
     "roofline": "bench.roofline.roofline_run.show_roofline",
     "profile": "bench.roofline.profile_run.profile_case",
     "gate": "bench.gate.gate_run.run_gate",
