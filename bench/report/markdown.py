@@ -6,22 +6,25 @@ import re
 from collections.abc import Sequence
 
 from bench.report.exporters import Report
-from bench.report.tables.table import Cell, Column, Table
+from bench.report.tables.table import Cell, Column, Table, list_new_banners
 
 FILE = "tables.md"
 
 
 def export(report: Report) -> str:
-    """Format the report's tables, each with a heading, its banner above it and its notes below it."""
-    return "\n".join(_format_table(table) for table in report.tables)
+    """Format the report's tables, each with a heading, and its notes and its command below it; a banner stands once."""
+    banners = list_new_banners(report.tables)
+    return "\n".join(_format_table(table, banner) for table, banner in zip(report.tables, banners, strict=True))
 
 
-def _format_table(table: Table) -> str:
+def _format_table(table: Table, banner: str | None) -> str:
     parts = [f"## {_escape(table.title)}", _format_grid(table.columns, table.rows)]
-    if table.banner:
-        parts.insert(0, "> [!WARNING]\n> " + _escape(table.banner).replace("\n", "\n> "))
-    if table.notes:
-        parts.append("\n".join(_format_note(note) for note in table.notes))
+    if banner:
+        parts.insert(0, "> [!WARNING]\n> " + _escape(banner).replace("\n", "\n> "))
+    if notes := [_format_note(note) for note in table.notes]:
+        parts.append("\n".join(notes))
+    if table.command:
+        parts.append(f"Reproduce: {_format_code(table.command)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -34,6 +37,12 @@ def _format_note(note: str) -> str:
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", output)), default=0))
     block = "\n".join(f"  {line}" for line in (fence, *output.split("\n"), fence))
     return f"- {_escape(first)}\n\n{block}"
+
+
+def _format_code(text: str) -> str:
+    """Format a text as code, between more backticks than it has in a row."""
+    marks = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return f"{marks} {text} {marks}" if "`" in text else f"`{text}`"
 
 
 def _format_grid(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> str:

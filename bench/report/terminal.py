@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
-from bench.report.column_widths import distribute_width
 from bench.report.exporters import Report
-from bench.report.tables.table import Table
+from bench.report.table_layout import Layout, lay_out
+from bench.report.tables.table import Table, list_new_banners
 
 FILE = "tables.txt"
 
 #: Width in characters of text that is written to a file.
 WIDTH = 120
 
-#: Characters that rich puts between two columns, and also the total left of the first and right of the last column.
-GAP = 3
+#: Characters of a table on a wide terminal: a longer row is hard to follow.
+MAX_WIDTH = 100
 
 
 def export(report: Report, width: int = WIDTH) -> str:
@@ -46,7 +45,7 @@ def print_missing(
         threads_note: see `bench.plan.plan.explain_threads`.
     """
     if banner:
-        console.print(Panel(Text(banner), style="yellow"))
+        print_banner(console, banner)
     for case, reason in skipped.items():
         console.print(f"Skipped: {case}: {reason}", style="yellow", markup=False)
     if threads_note:
@@ -59,13 +58,20 @@ def print_problem(console: Console, line: str) -> None:
 
 
 def print_tables(report: Report, console: Console) -> None:
-    """Print the report's tables on a console, in its width and its colours."""
-    for table in report.tables:
+    """Print the report's tables on a console, in its width and its colours; a banner stands once."""
+    for table, banner in zip(report.tables, list_new_banners(report.tables), strict=True):
+        if banner:
+            print_banner(console, banner)
         console.print(render_table(table))
 
 
+def print_banner(console: Console, banner: str) -> None:
+    """Print the banner of a run in a coloured box."""
+    console.print(Panel(Text(banner), style="yellow"))
+
+
 def render_table(table: Table) -> RenderableType:
-    """Make a table that rich can print; columns that do not fit the width follow below, with the first one repeated."""
+    """Make a table that rich can print, see `bench.report.table_layout`."""
     return _RenderedTable(table)
 
 
@@ -74,56 +80,21 @@ class _RenderedTable:
     table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if self.table.banner:
-            yield Panel(Text(self.table.banner), style="yellow", expand=False)
         yield Text(self.table.title, style="bold")
-        for numbers in _split_columns(self.table, options.max_width):
-            yield _build_grid(self.table, numbers, options.max_width)
+        for layout in lay_out(self.table, min(options.max_width, MAX_WIDTH)):
+            yield _build_grid(layout)
         for note in self.table.notes:
             yield Text(f"• {note}", style="yellow" if note.startswith("warning ") else "dim")
+        if self.table.command:
+            yield Text(f"Reproduce: {self.table.command}", style="dim")
         yield Text()
 
 
-def _split_columns(table: Table, width: int) -> Iterator[list[int]]:
-    """Split a table's column numbers into groups that fit the width side by side without a broken word."""
-    group, used = [0], _find_min_width(table, 0)
-    for number in range(1, len(table.columns)):
-        needed = _find_min_width(table, number) + GAP
-        if len(group) > 1 and used + needed > width - GAP:
-            yield group
-            group, used = [0], _find_min_width(table, 0)
-        group.append(number)
-        used += needed
-    yield group
-
-
-def _find_min_width(table: Table, number: int) -> int:
-    """Return the width of a column's longest word, or of its longest line if lines must not be wrapped."""
-    texts = [table.columns[number].name, *(row[number].text for row in table.rows)]
-    unbroken = number == 0 or any("\n" in text for text in texts[1:])
-    words = [part for text in texts for part in (text.splitlines() if unbroken else text.split())]
-    return max((cell_len(word) for word in words), default=0)
-
-
-def _distribute_width(table: Table, numbers: list[int], width: int) -> list[int]:
-    """Distribute the width among the given columns. Rich would break words in one while another has spare width."""
-    texts = [[table.columns[n].name, *(row[n].text for row in table.rows)] for n in numbers]
-    least = [_find_min_width(table, number) for number in numbers]
-    return distribute_width(texts, least, width - GAP * len(numbers))
-
-
-def _build_grid(table: Table, numbers: list[int], width: int) -> Grid:
-    lines = any("\n" in row[number].text for row in table.rows for number in numbers)
+def _build_grid(layout: Layout) -> Grid:
+    lines = any("\n" in cell.text for row in layout.table.rows for cell in row)
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_lines=lines)
-    for number, column_width in zip(numbers, _distribute_width(table, numbers, width), strict=True):
-        column = table.columns[number]
-        grid.add_column(
-            Text(column.name),
-            justify="right" if column.figures else "left",
-            width=column_width,
-            no_wrap=number == 0,
-            overflow="fold",
-        )
-    for row in table.rows:
-        grid.add_row(*(Text(row[n].text, style="bold green" if row[n].bold else "") for n in numbers))
+    for column, width in zip(layout.table.columns, layout.widths, strict=True):
+        grid.add_column(Text(column.name), justify="right" if column.figures else "left", width=width, overflow="fold")
+    for row in layout.table.rows:
+        grid.add_row(*(Text(cell.text, style="bold green" if cell.bold else "") for cell in row))
     return grid

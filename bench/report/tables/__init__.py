@@ -38,7 +38,7 @@ def build_tables(
         records: the records of one run.
         relative_to: the case that ratios are relative to: `backend/variant`, or a backend for its `default` variant.
         skipped: reasons by backend.
-        banner: a caution that is shown above every table.
+        banner: a caution that is shown above the first table.
 
     Raises:
         UserError: `relative_to` is neither a backend nor a case of the run.
@@ -64,4 +64,19 @@ def build_tables(
         made.append(slopes)
     if not_measured := build_absent_table(tasks, skipped):
         made.append(not_measured)
-    return [replace(table, banner=banner) for table in made]
+    command = format_command(records, relative_to)
+    return [replace(table, banner=banner, command=command) for table in made]
+
+
+def format_command(records: Sequence[Record], relative_to: str) -> str | None:
+    """Format the command line that measures these records again; None where the records do not have it.
+
+    Args:
+        records: of one run.
+        relative_to: of its tables; the command has it where the run had another one.
+    """
+    run = records[0].about.get("run") if records else None
+    if not isinstance(run, dict) or not run.get("command"):
+        return None
+    other = relative_to != run.get("relative_to", relative_to)
+    return f"bench {run['command']}{f' --relative-to {relative_to}' if other else ''}"

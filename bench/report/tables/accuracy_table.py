@@ -24,7 +24,7 @@ def build_accuracy_table(task: TaskLaunches) -> Table:
         title=f"Accuracy: {task.name}",
         columns=(
             Column("case", figures=False),
-            Column("train loss by epoch"),
+            Column("train loss, first … last epoch"),
             Column("test accuracy"),
             Column("seeds"),
             Column("fine-tune s"),
@@ -43,7 +43,7 @@ def _row(case: CaseLaunches) -> tuple[Cell, ...]:
     first = case.fine_tunes[0]
     return (
         Cell(case.label),
-        Cell(", ".join(f"{loss:.4f}" for loss in first.train_loss)),
+        Cell(" … ".join(f"{loss:.4f}" for loss in dict.fromkeys((first.train_loss[0], first.train_loss[-1])))),
         Cell(_accuracy(case)),
         Cell(str(len(group_by_seed(case)))),
         Cell(f"{statistics.median(tune.seconds for tune in case.fine_tunes):,.1f}"),

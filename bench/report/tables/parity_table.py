@@ -6,6 +6,9 @@ from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.records.record import Check
 from bench.report.tables.table import Cell, Column, Table
 
+#: Digits of a hash that the table shows.
+HASH_DIGITS = 12
+
 
 def build_parity_table(task: TaskLaunches) -> Table:
     """Build the table: one row per check with its tolerance and, per case, the largest difference over launches."""
@@ -51,7 +54,7 @@ def _difference(case: CaseLaunches, name: str) -> str:
 
 
 def _hash(case: CaseLaunches, name: str) -> str:
-    return str(getattr(case.proof, name)) if case.proof else "–"
+    return str(getattr(case.proof, name))[:HASH_DIGITS] if case.proof else "–"
 
 
 def _seconds(case: CaseLaunches) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -23,10 +24,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a title, notes below it and, if the whole run needs one, a caution above it: the banner."""
+    """A table with a title and notes below it.
+
+    Attributes:
+        banner: a caution about the whole run, which is shown above its first table.
+        command: the command line that makes the table again; None where it is not known.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     banner: str | None = None
+    command: str | None = None
+
+
+def list_new_banners(tables: Iterable[Table]) -> list[str | None]:
+    """List each table's banner; None where it has none, or the one of the table before it."""
+    banners = [table.banner for table in tables]
+    return [None if banner == before else banner for before, banner in zip([None, *banners], banners, strict=False)]

@@ -1,18 +1,35 @@
-"""The notes about warnings under a table: one for each warning and case."""
+"""The notes about warnings under a table: one for each warning, or for each of its different evidences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.analysis.launches import TaskLaunches
+from bench.analysis.launches import CaseLaunches, TaskLaunches
+from bench.records.record import MeasurementWarning
 
 
 def list_warning_notes(task: TaskLaunches) -> Iterator[str]:
-    """List each warning once per case, with the evidence of its first launch and the number of launches with it."""
-    for case in task.cases:
-        for name in dict.fromkeys(warning.name for record in case.records for warning in record.warnings):
-            raised = [(r.launch, warning) for r in case.records for warning in r.warnings if warning.name == name]
-            first, warning = raised[0]
-            evidence = ", ".join(other.evidence for launch, other in raised if launch == first)
-            where = f"{case.label}, {len({launch for launch, _ in raised})} of {len(case.records)} launches"
-            yield f"warning {name}, {where}: {evidence}; {warning.advice}"
+    """List each warning with the evidence of a case's first launch and the number of launches with it.
+
+    Cases with the same evidence, as of a state of the whole machine, share a note. The warning about the offline suite
+    is left out: it is the banner.
+    """
+    names = dict.fromkeys(warning.name for case in task.cases for record in case.records for warning in record.warnings)
+    for name in names:
+        if name == "offline-suite":
+            continue
+        notes: dict[tuple[str, str], list[CaseLaunches]] = {}
+        for case in task.cases:
+            if raised := [(r.launch, warning) for r in case.records for warning in r.warnings if warning.name == name]:
+                notes.setdefault(_describe(case, raised), []).append(case)
+        for (evidence, advice), cases in notes.items():
+            everywhere = len(cases) == len(task.cases) > 1
+            where = "all cases" if everywhere else ", ".join(case.label for case in cases)
+            yield f"warning {name}, {where}, {evidence}; {advice}"
+
+
+def _describe(case: CaseLaunches, raised: list[tuple[int, MeasurementWarning]]) -> tuple[str, str]:
+    """Describe how many launches of a case have a warning, with the first one's evidence; and give its advice."""
+    first, warning = raised[0]
+    evidence = ", ".join(other.evidence for launch, other in raised if launch == first)
+    return f"{len({launch for launch, _ in raised})} of {len(case.records)} launches: {evidence}", warning.advice

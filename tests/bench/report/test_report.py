@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -205,11 +206,31 @@ def test_the_terminal_keeps_to_its_width_and_loses_nothing(made, width):
     assert max(len(line) for line in text.splitlines()) <= width
     for table in made.tables:
         for row in table.rows:
-            # A case's name is whole on a line; other cells may be wrapped, but only between words.
-            assert row[0].text in text
+            # Cells may be wrapped, but only between words; a case's name has none.
             assert [word for cell in row for word in cell.text.split() if word not in text] == []
-    assert text.count("a caution") == len(made.tables)
-    assert "…" not in text
+    assert text.count("a caution") == 1
+
+
+@pytest.mark.parametrize("width", [100, 200])
+def test_every_table_is_unbroken_at_100_columns_and_no_wider(made, width):
+    plain = Report(records=[], tables=[replace(table, notes=(), banner=None) for table in made.tables])
+    text = terminal.export(plain, width)
+    assert text.count("──\n") == len(made.tables)
+    rows = [line for line in text.splitlines() if not any(line.startswith(table.title) for table in made.tables)]
+    assert max(len(line) for line in rows) <= 100
+
+
+def test_the_command_that_makes_a_table_again_stands_below_it(made):
+    about = {**ABOUT, "run": {"command": "run --suite quick", "relative_to": "pytorch"}}
+    records = [each.model_copy(update={"about": about}) for each in RECORDS]
+    for relative_to, command in (
+        ("pytorch", "bench run --suite quick"),
+        ("keras", "bench run --suite quick --relative-to keras"),
+    ):
+        again = Report(records, build_tables(records, relative_to))
+        assert exporters.export("markdown", again).count(f"\nReproduce: `{command}`\n") == len(again.tables)
+        assert terminal.export(again).count(f"\nReproduce: {command}\n") == len(again.tables)
+    assert "Reproduce" not in exporters.export("markdown", made)
 
 
 def test_brackets_in_a_cell_are_text_and_not_style():
