@@ -74,7 +74,7 @@ class Watcher(Protocol):
     """Receives the progress of a launch, for example to show it."""
 
     def on_event(self, case: str, message: Message) -> None:
-        """A worker sent a message, or died."""
+        """A worker was started (`spawned`), sent a message, or died."""
 
     def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """A worker finished a round; the throughput is by the conductor's clock."""
@@ -331,6 +331,7 @@ class _LaunchWorkers:
         self.alive.append(worker)
         outcome = self.outcomes[job.case]
         outcome.messages, outcome.variables, outcome.disobeyed = worker.messages, worker.variables, worker.disobeyed
+        self.watcher.on_event(job.case, {"event": "spawned"})
         return worker
 
     def _run_round(self, worker: WorkerProcess, kind: str, number: int, steps: int, expected_s: float) -> None:

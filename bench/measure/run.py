@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import backends
 from backends.task import Variant
@@ -16,7 +17,6 @@ from bench.analysis.warnings import MIN_LAUNCHES
 from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
-from bench.measure.progress import Progress
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
@@ -32,11 +32,18 @@ MIN_ROUNDS_TO_SPLIT = 4
 PROOF_IMAGES, PROOF_STEPS = 64, 50
 
 
+class RunWatcher(conductor.Watcher, Protocol):
+    """Receives the progress of a run, for example to show it."""
+
+    def start_launch(self, prepared: PreparedTask, launch: int, jobs: Sequence[Job]) -> None:
+        """A launch of a task is about to start its workers."""
+
+
 def measure_launches(
     plan: Plan,
     run: Path,
     about: dict[str, object],
-    progress: Progress,
+    watcher: RunWatcher,
     enough: Callable[[Sequence[Record]], bool] = lambda records: True,
     keep: Callable[[Record], object] | None = None,
 ) -> Iterator[list[Record]]:
@@ -49,7 +56,7 @@ def measure_launches(
         plan: what to measure, and the records that there are already.
         run: the run's folder.
         about: the run and its machine, as every record contains them.
-        progress: receives all progress.
+        watcher: receives all progress.
         enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
         keep: writes a record; by default into the run's folder.
 
@@ -65,7 +72,7 @@ def measure_launches(
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             with make_scratch_folder() as folder:
-                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, progress)
+                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher)
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
@@ -124,18 +131,20 @@ def _plan_next_launch(
     return NextLaunch(max(by_launch, default=0) + 1, tuple(seeds[:share]))
 
 
-def run_proofs(plan: Plan, progress: Progress, fine_tune: bool = True) -> Iterator[tuple[PreparedTask, list[Record]]]:
-    """Run the complete proof of sameness of every case, with or without its fine-tune, and without timed rounds."""
+def plan_proofs(plan: Plan) -> Plan:
+    """Plan the complete proof of sameness of every case, without timed rounds."""
+    effort = {"rounds": 0, "launches": 1, "proof_images": PROOF_IMAGES, "proof_steps": PROOF_STEPS}
+    return replace(plan, suite=plan.suite.model_copy(update={**effort, "most_minutes": None}))
+
+
+def run_proofs(plan: Plan, watcher: RunWatcher, fine_tune: bool = True) -> Iterator[tuple[PreparedTask, list[Record]]]:
+    """Run the proof of sameness of every case of a plan of `plan_proofs`, with or without its fine-tune."""
     for prepared in plan.tasks:
-        thorough = plan.suite.model_copy(
-            update={"rounds": 0, "launches": 1, "proof_images": PROOF_IMAGES, "proof_steps": PROOF_STEPS}
-        )
-        proof_plan = replace(plan, suite=thorough)
         only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())
         with make_scratch_folder() as folder:
-            measured = _run_launch(proof_plan, prepared, only, folder, {}, random.Random(), progress)
+            measured = _run_launch(plan, prepared, only, folder, {}, random.Random(), watcher)
             records = [
-                record_builder.build_record(*parts, run="", suite=thorough.name, position=0, about={})
+                record_builder.build_record(*parts, run="", suite=plan.suite.name, position=0, about={})
                 for parts in measured.cases
             ]
         if measured.stopped:
@@ -163,12 +172,12 @@ def _run_launch(
     folder: Path,
     proofs: dict[str, Proof],
     draw: random.Random,
-    progress: Progress,
+    watcher: RunWatcher,
 ) -> MeasuredLaunch:
     """Run a launch. New proofs are added to `proofs`."""
     started = datetime.now(UTC)
     jobs = _make_jobs(plan, prepared, launch, folder, proofs)
-    progress.start_launch(prepared, launch.number, jobs)
+    watcher.start_launch(prepared, launch.number, jobs)
     groups = [[job] for job in jobs] if plan.isolated else [jobs]
     outcomes: dict[str, tuple[conductor.WorkerOutcome[Job], Conditions | None]] = {}
     unfinished: set[str] = set()
@@ -176,7 +185,7 @@ def _run_launch(
     for group in groups:
         try:
             done = conductor.run_launch(
-                group, plan.suite.round_seconds, draw, progress, reverse_start=launch.number % 2 == 0
+                group, plan.suite.round_seconds, draw, watcher, reverse_start=launch.number % 2 == 0
             )
         except conductor.LaunchInterrupted as interrupted:
             done, stopped = interrupted.outcome, True

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
-from bench.measure.part_progress import PartProgress
+from bench.report.live.part_progress import PartProgress
 from bench.measure.progress import is_interactive
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch

@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
-from bench.measure.part_progress import PartProgress
+from bench.report.live.part_progress import PartProgress
 from bench.measure.progress import Progress, is_interactive
 from bench.measure.run import run_proofs
 from bench.plan import tuned_variants, variants

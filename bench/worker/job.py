@@ -44,6 +44,11 @@ class AnyJob(BaseModel):
     python: Path | None = Field(None, exclude=True)
     compiled: Path | None = Field(None, exclude=True)
 
+    @property
+    def label(self) -> str:
+        """The name of the case where people read it."""
+        return self.case
+
     def count_first_rounds(self, kind: str) -> int:
         """Rounds of a kind that are not `later` ones."""
         return self.rounds - (self.later if kind in COMPARED else 0)
@@ -87,6 +92,11 @@ class Job(AnyJob):
     rests: bool = False
     features: Path | None = None
     cache_limit: int = 0
+
+    @property
+    def label(self) -> str:
+        """See `AnyJob.label`: backend and variant, as everywhere in tables."""
+        return f"{self.backend}/{self.variant.name}"
 
     @property
     def step_group(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from backends.task import Variant
 from bench.analysis.statistics import log_ratios
-from bench.measure.silent_progress import SilentProgress
+from bench.report.live.silent_progress import SilentProgress
 from bench.plan.prepared_task import PreparedTask
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.crew_workers import CrewWorkers

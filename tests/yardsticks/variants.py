@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from backends.knobs import KNOBS
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
-from bench.measure.silent_progress import SilentProgress
+from bench.report.live.silent_progress import SilentProgress
 from bench.plan import tuned_variants, variants
 from bench.tune.crew_launch import CrewMeasurer, VariantMeasurer, compute_speedup
 from bench.tune.crew_workers import CrewWorkers

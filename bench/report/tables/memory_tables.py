@@ -130,10 +130,19 @@ def _format_phase(case: CaseLaunches, name: str) -> str:
     return f"{statistics.median(peaks) / MB:,.0f} ({statistics.median(lives) / MB:,.0f}){extra}"
 
 
+def find_host_peak(case: CaseLaunches) -> float | None:
+    """The host's peak in bytes, of the phase with the highest median over launches; None where nothing was measured."""
+    peaks = (_median(case, partial(_phase_peak, name=name)) for name in _phase_names(case))
+    return max((size for size in peaks if size is not None), default=None)
+
+
+def find_device_peak(case: CaseLaunches) -> float | None:
+    """The device's peak in bytes, as the framework counts it; None without a device of its own."""
+    return _median(case, lambda memory: memory.device_allocated)
+
+
 def _row(case: CaseLaunches) -> tuple[Cell, ...]:
-    peaks = {name: _median(case, partial(_phase_peak, name=name)) for name in _phase_names(case)}
-    peak = max((size for size in peaks.values() if size is not None), default=None)
-    imported = peaks.get("import")
+    peak, imported = find_host_peak(case), _median(case, partial(_phase_peak, name="import"))
     device = _format_device_size(case, lambda memory: memory.device_allocated)
     reserved = _median(case, lambda memory: memory.device_reserved)
     if reserved is not None:

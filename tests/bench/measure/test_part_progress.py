@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from bench.measure.part_progress import PartProgress
-from bench.measure.silent_progress import SilentProgress
+from bench.report.live.part_progress import PartProgress
+from bench.report.live.silent_progress import SilentProgress
 from bench.sweep.sweep_progress import SweepProgress
 
 EXTRACTION = {"event": "phase", "name": "extraction"}

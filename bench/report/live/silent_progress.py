@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.measure.part_progress import PartProgress
+from bench.report.live.part_progress import PartProgress
 from bench.worker.channel import Message
 
 
