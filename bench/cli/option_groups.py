@@ -350,6 +350,21 @@ class OutputOptions:
     )
 
 
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True)
+class ProgressOptions:
+    """What is printed, and for whom."""
+
+    quiet: Annotated[bool, Parameter(help="Print the result and where it is, and nothing else.")] = False
+    json: Annotated[
+        bool, Parameter(help="Write one JSON object a line to stdout for each event, for programs; and nothing else.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if self.quiet and self.json:
+            raise UserError("--quiet is for people and --json for programs: leave one of them out")
+
+
 #: The names in a request of options that have another name in a group.
 REQUEST_NAMES: Mapping[str, str] = {"task": "tasks", "backend": "backends", "variant": "variants", "knob": "knobs"}
 
@@ -367,6 +382,10 @@ def make_request(*groups: Any, **own: Any) -> "Request":
     return Request(**{name: value for name, value in values.items() if name in known}, **own)
 
 
+#: The options on which no figure depends.
+FREE_BESIDE_RESUME = ("--results", "--strict", "--wait", "--quiet", "--json")
+
+
 def refuse_options_beside_resume(_: App, __: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Refuse options beside `--resume` on which a figure depends: a resumed run keeps the options that it had.
 
@@ -374,6 +393,6 @@ def refuse_options_beside_resume(_: App, __: tuple[str, ...], arguments: Argumen
         UserError: there are some.
     """
     given = [argument.name for argument in arguments if argument.tokens]
-    others = [name for name in given if name not in ("--resume", "--results", "--strict", "--wait")]
+    others = [name for name in given if name not in (*FREE_BESIDE_RESUME, "--resume")]
     if "--resume" in given and others:
         raise UserError(f"--resume keeps the options that the run had: leave out {', '.join(others)}")

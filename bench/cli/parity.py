@@ -32,20 +32,20 @@ def prove(request: Request) -> int:
         UserError: the request has a mistake; nothing was run.
     """
     from bench.analysis.launches import group_by_task
-    from bench.measure.progress import Progress
-    from bench.measure.run import run_proofs
+    from bench.measure.run import plan_proofs, run_proofs
     from bench.plan.plan import make_plan
+    from bench.report.live.view_choice import open_view
     from bench.report.tables.parity_table import build_parity_table
     from bench.report.terminal import print_missing, render_table
 
     console = Console()
-    plan = make_plan(request)
+    plan = plan_proofs(make_plan(request))
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True
     proven = []
     stopped: KeyboardInterrupt | None = None
     try:
-        with Progress(console, plan) as progress:
+        with open_view(console, plan) as progress:
             for _, records in run_proofs(plan, progress):
                 proven.append(records)
     except KeyboardInterrupt as interrupt:  # what is proven is shown
@@ -56,7 +56,9 @@ def prove(request: Request) -> int:
         for record in records:
             all_proven = all_proven and record.failure is None and record.proof is not None and record.proof.comparable
             if record.failure:
-                console.print(f"{record.case} died: {record.failure.reason}", style="red", markup=False)
+                console.print(
+                    f"{record.backend}/{record.variant.name} died: {record.failure.reason}", style="red", markup=False
+                )
     if stopped:
         raise stopped
     return 0 if all_proven else 1

@@ -17,6 +17,7 @@ from bench.cli.option_groups import (
     CaseOptions,
     EffortOptions,
     OutputOptions,
+    ProgressOptions,
     Reference,
     Run,
     Seconds,
@@ -61,16 +62,24 @@ def run(
     effort: RunEffort = RunEffort(),
     relative_to: Annotated[str, Reference, Parameter(show_default=True)] = "pytorch",
     output: OutputOptions = OutputOptions(),
+    progress: ProgressOptions = ProgressOptions(),
 ) -> int:
     """Compare the frameworks on the same fine-tune.
 
     It proves that they train the same, measures them side by side, prints tables and stores everything in --results.
     """
     request = make_request(task, case, data, effort, output, relative_to=relative_to)
-    return run_comparison(request, strict=strict, wait=effort.wait, resume_run=resume)
+    return run_comparison(request, strict=strict, wait=effort.wait, resume_run=resume, progress=progress)
 
 
-def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: str | None) -> int:
+def run_comparison(
+    request: Request,
+    *,
+    strict: bool,
+    wait: bool,
+    resume_run: str | None,
+    progress: ProgressOptions = ProgressOptions(),
+) -> int:
     """Run a comparison, or what is left of an interrupted one.
 
     The exit status is 0; 1 if a worker died, or with `strict` if there is a warning; 130 after Ctrl-C.
@@ -79,9 +88,19 @@ def run_comparison(request: Request, *, strict: bool, wait: bool, resume_run: st
         UserError: the request has a mistake, or the run cannot be resumed; nothing was measured.
     """
     from bench.comparison.comparison_run import measure_comparison
+    from bench.report.live.json_events import JsonEvents
 
-    console = Console()
-    outcome = measure_comparison(request, console, command=sys.argv[1:], wait=wait, resume_run=resume_run)
+    console = Console(stderr=progress.json)
+    events = JsonEvents("run") if progress.json else None
+    outcome = measure_comparison(
+        request,
+        console,
+        command=sys.argv[1:],
+        wait=wait,
+        resume_run=resume_run,
+        quiet=progress.quiet,
+        events=events,
+    )
     return 130 if outcome.stopped else _choose_exit_status(console, outcome.records, strict)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,6 @@ from bench.errors import UserError
 from bench.machine.environment import describe_environment, make_fingerprint
 from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
-from bench.measure.progress import Progress
 from bench.measure.run import measure_launches
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
@@ -27,8 +27,12 @@ from bench.records.private_paths import shorten_all, shorten_command, shorten_so
 from bench.records.record import Record
 from bench.report import exporters
 from bench.report.exporters import Report
+from bench.report.live.json_events import JsonEvents
+from bench.report.live.json_view import describe_verdict
+from bench.report.live.view_choice import open_view
 from bench.report.tables import build_tables
 from bench.report.terminal import print_missing, print_problem, print_tables
+from bench.report.verdict import Verdict, build_verdict
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,14 @@ class ComparisonOutcome:
 
 
 def measure_comparison(
-    request: Request, console: Console, *, command: Sequence[str], wait: bool = False, resume_run: str | None = None
+    request: Request,
+    console: Console,
+    *,
+    command: Sequence[str],
+    wait: bool = False,
+    resume_run: str | None = None,
+    quiet: bool = False,
+    events: JsonEvents | None = None,
 ) -> ComparisonOutcome:
     """Measure a comparison, or what is left of an interrupted one; progress and tables are printed.
 
@@ -57,6 +68,8 @@ def measure_comparison(
         command: the command line behind `bench` that asks for this comparison, as its records contain it.
         wait: whether to wait for another measurement on this machine to end.
         resume_run: the name or folder of the run to finish.
+        quiet: whether only the verdict and the run's folder are printed.
+        events: gets what is to be said, in place of the console: that has problems only.
 
     Raises:
         UserError: the request has a mistake, or the run cannot be resumed; nothing was measured. Or a record could not
@@ -81,11 +94,16 @@ def measure_comparison(
             for problem in store.read_records(run)[1]:
                 console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
             about["run"] = plan.done[0].about["run"] if plan.done else _describe_run(plan, about, command)
-        return _measure(console, run, plan, about)
+        return _measure(console, run, plan, about, quiet, events)
 
 
-def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any]) -> ComparisonOutcome:
-    _print_plan(console, plan)
+def _measure(
+    console: Console, run: Path, plan: Plan, about: dict[str, Any], quiet: bool, events: JsonEvents | None
+) -> ComparisonOutcome:
+    notes = Console(quiet=True) if quiet or events else console
+    _print_plan(notes, plan)
+    if events:
+        events.emit("started", **_describe_start(run, plan))
     records: list[Record] = list(plan.done)
     stopped: KeyboardInterrupt | UserError | None = None
     began = time.monotonic()
@@ -95,9 +113,10 @@ def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any]) -> 
         return time_is_over or not _is_too_wide(plan, of_task)
 
     try:
-        with Progress(console, plan) as progress:
-            for launch in measure_launches(plan, run, about, progress, is_enough):
+        with open_view(notes, plan, events=events) as view:
+            for launch in measure_launches(plan, run, about, view, is_enough):
                 records += launch
+                view.finish_launch(records)
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
         stopped = error
     if records:
@@ -105,8 +124,13 @@ def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any]) -> 
         records = warnings.add_run_warnings(sorted(records, key=lambda record: (record.case, record.launch)))
         report = exporters.Report(records, build_tables(records, plan.relative_to, plan.skipped, plan.banner))
         _write_files(console, run, report)
-        print_tables(report, console)
-    print_missing(console, plan.banner, {})
+        print_tables(report, notes)
+        verdict = build_verdict(records, plan.relative_to, plan.banner)
+        if events:
+            _emit_end(events, run, verdict, records, stopped)
+        elif quiet:
+            console.print(verdict.text, markup=False, highlight=False, soft_wrap=True)
+    print_missing(notes, plan.banner, {})
     if stopped:
         done = f"{len(records)} finished launches are kept in {run}" if records else "nothing had finished"
         console.print(f"Stopped: {done}. Resume with:", style="red", markup=False, soft_wrap=True)
@@ -114,9 +138,50 @@ def _measure(console: Console, run: Path, plan: Plan, about: dict[str, Any]) -> 
         console.print(command, markup=False, highlight=False, soft_wrap=True)
         if isinstance(stopped, UserError):
             raise stopped
-    else:
+    elif not events:
         console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return ComparisonOutcome(run, tuple(records), stopped is not None)
+
+
+def _describe_start(run: Path, plan: Plan) -> dict[str, Any]:
+    """Describe what is to be measured, as fields of an event."""
+    return {
+        "path": str(run),
+        "suite": plan.suite.name,
+        "tasks": [
+            {
+                "task": prepared.task.name,
+                "cases": [f"{backend}/{variant.name}" for backend, variant in plan.cases(prepared)],
+                "launches": plan.suite.launches,
+                "fine_tunes": plan.seeds if prepared.fine_tune else 0,
+            }
+            for prepared in plan.tasks
+        ],
+        "relative_to": plan.relative_to,
+        "skipped": dict(plan.skipped),
+        "banner": plan.banner,
+        "launches_done": len(plan.done),
+    }
+
+
+def _emit_end(
+    events: JsonEvents,
+    run: Path,
+    verdict: Verdict,
+    records: Sequence[Record],
+    stopped: KeyboardInterrupt | UserError | None,
+) -> None:
+    """Write the last events of a run: the warnings that concern all of it, and its end."""
+    for record in records:
+        for warning in record.warnings:
+            events.emit_warning(f"{record.backend}/{record.variant.name}", warning)
+    events.emit(
+        "finished",
+        path=str(run),
+        stopped=stopped is not None,
+        resume=shlex.split(resume.format_command("run", run)) if stopped else None,
+        verdict=describe_verdict(verdict),
+    )
 
 
 def _write_files(console: Console, run: Path, report: Report) -> None:

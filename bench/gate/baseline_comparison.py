@@ -22,7 +22,6 @@ from bench.gate.gate_options import GateOptions
 from bench.gate.judgement import Judgement, judge_unpaired
 from bench.machine.environment import describe_environment
 from bench.measure import resume
-from bench.measure.progress import Progress
 from bench.measure.run import measure_launches
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
@@ -32,6 +31,7 @@ from bench.records.baseline import ALLOWABLE_DIFFERENCES, Baseline
 from bench.records.launch_figures import format_case_name
 from bench.records.private_paths import shorten_all
 from bench.records.record import Record
+from bench.report.live.view_choice import open_view
 
 
 def compare_with_baseline(
@@ -215,7 +215,7 @@ def _measure_until_decided(
             console.print(f"warning: {error}", highlight=False, markup=False, soft_wrap=True)
 
     console = Console(stderr=True)
-    with Progress(console, chosen) as progress:
+    with open_view(console, chosen) as progress:
         for launch in measure_launches(chosen, run, about, progress, enough, keep):
             records += launch
     return [

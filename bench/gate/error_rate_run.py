@@ -25,9 +25,9 @@ from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.machine.environment import PROJECT
 from bench.measure.machine_lock import hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
-from bench.report.live.silent_progress import SilentProgress
 from bench.plan.plan import make_plan
 from bench.plan.request import Request
+from bench.report.live.silent_progress import SilentProgress
 
 #: At most this many launch pairs of the revision with itself.
 MAX_PAIRS = 60

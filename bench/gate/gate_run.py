@@ -31,11 +31,11 @@ from bench.machine.environment import describe_environment, list_disobeyed_varia
 from bench.machine.variables import make_worker_variables
 from bench.measure.machine_lock import hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
-from bench.report.live.silent_progress import SilentProgress
 from bench.plan.plan import explain_threads, make_default_variant, make_plan
 from bench.plan.request import Request
 from bench.plan.suite import load
 from bench.records.private_paths import shorten_all, shorten_command, shorten_path, shorten_paths
+from bench.report.live.silent_progress import SilentProgress
 
 #: The facts about a comparison for the JSON file, and notes for people.
 GateResult = tuple[dict[str, object], list[str]]

@@ -21,7 +21,6 @@ from bench.machine.load import read_counters, summarise_conditions
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.machine_lock import hold_lock
-from bench.measure.progress import Progress
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
@@ -29,6 +28,7 @@ from bench.plan.request import Request
 from bench.records import store
 from bench.records.record import Record
 from bench.report.exporters import Report
+from bench.report.live.view_choice import open_view
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.warning_notes import list_warning_notes
 from bench.report.terminal import print_missing, print_tables
@@ -118,7 +118,7 @@ def _record_events(
 ) -> tuple[list[Event] | None, Record]:
     """Record the profiler's events, None if the worker died, which the progress has shown; and the launch's record."""
     one_launch = replace(plan, suite=plan.suite.model_copy(update={"launches": 1}))
-    with make_scratch_folder() as folder, Progress(console, one_launch, ()) as progress:
+    with make_scratch_folder() as folder, open_view(console, one_launch, ()) as progress:
         data = write_images(prepared.dataset, folder)
         job = make_case_job(prepared, backend, variant, data, folder, profile_steps=steps, cache_limit=plan.cache_limit)
         progress.start_launch(prepared, 1, [job])

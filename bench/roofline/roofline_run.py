@@ -15,10 +15,10 @@ from bench.machine.environment import describe_environment, read_first_cpu
 from bench.machine.gpu import find_device
 from bench.machine.system_reading import try_read
 from bench.measure.machine_lock import hold_lock
-from bench.measure.progress import Progress
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
+from bench.report.live.view_choice import open_view
 from bench.report.terminal import print_missing
 from bench.roofline import device_peaks, roofline_file, roofline_output
 from bench.roofline.achieved_rates import compute_roofline
@@ -87,7 +87,7 @@ def _measure_task(console: Console, plan: Plan, prepared: PreparedTask) -> roofl
     rates = [CaseMeasurement(backend, variant) for backend, variant in plan.cases(prepared)]
     stopped: KeyboardInterrupt | None = None
     try:
-        with Progress(console, plan, ROUND_KINDS) as progress:
+        with open_view(console, plan, ROUND_KINDS) as progress:
             measure_rates(
                 plan, prepared, rates, progress, lambda launch, jobs: progress.start_launch(prepared, launch, jobs)
             )

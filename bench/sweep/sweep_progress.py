@@ -10,7 +10,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
 from bench.report.live.part_progress import PartProgress
-from bench.measure.progress import is_interactive
+from bench.report.live.terminal_block import is_interactive
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import format_accuracy, format_field_name, format_value

@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.machine.environment import describe_environment
 from bench.measure.machine_lock import hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
-from bench.measure.silent_progress import SilentProgress
+from bench.report.live.silent_progress import SilentProgress
 from bench.plan import tuned_variants
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask

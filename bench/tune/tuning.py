@@ -19,15 +19,16 @@ from bench.errors import UserError
 from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
-from bench.report.live.part_progress import PartProgress
-from bench.measure.progress import Progress, is_interactive
-from bench.measure.run import run_proofs
+from bench.measure.run import plan_proofs, run_proofs
 from bench.plan import tuned_variants, variants
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 from bench.records.digest import compute_digest
+from bench.report.live.part_progress import PartProgress
+from bench.report.live.terminal_block import is_interactive
+from bench.report.live.view_choice import open_view
 from bench.report.terminal import print_missing
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.crew_workers import CrewWorkers
@@ -267,14 +268,9 @@ def _needs_compiler(backend: str, knob: str) -> bool:
 def _prove(console: Console, plan: Plan, prepared: PreparedTask, backend: str, result: SearchResult) -> str:
     """Run the proof of the result, without its fine-tune, and return the verdict."""
     best = build_variant(plan.default, result.knobs)
-    proof_plan = replace(
-        plan,
-        suite=plan.suite.model_copy(update={"launches": 1, "rounds": 0}),
-        tasks=(replace(prepared, fine_tune=False),),
-        backends=(backend,),
-        variants=(best,),
-    )
-    with Progress(console, proof_plan) as progress:
+    one_case = replace(plan, tasks=(replace(prepared, fine_tune=False),), backends=(backend,), variants=(best,))
+    proof_plan = plan_proofs(one_case)
+    with open_view(console, proof_plan) as progress:
         ((_, records),) = run_proofs(proof_plan, progress, fine_tune=False)
     proof = next((record.proof for record in records), None)
     if proof is None:

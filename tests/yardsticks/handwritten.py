@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from backends.task import Variant
 from bench.analysis.statistics import log_ratios
-from bench.report.live.silent_progress import SilentProgress
 from bench.plan.prepared_task import PreparedTask
+from bench.report.live.silent_progress import SilentProgress
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.crew_workers import CrewWorkers
 from tests.yardsticks import case, variants

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from backends.knobs import KNOBS
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
-from bench.report.live.silent_progress import SilentProgress
 from bench.plan import tuned_variants, variants
+from bench.report.live.silent_progress import SilentProgress
 from bench.tune.crew_launch import CrewMeasurer, VariantMeasurer, compute_speedup
 from bench.tune.crew_workers import CrewWorkers
 from tests.yardsticks import case

@@ -55,6 +55,8 @@ class Activities:
 
     def describe_now(self) -> str:
         """Describe what is computed now: `keras/default: pipeline round 2 of 4, 250 images/s`; empty if nothing is."""
+        if not self._active and self._last and all(one == "finished" for one in self._last.values()):
+            return "all cases save their results"
         return "; ".join(f"{self._labels.get(case, case)}: {activity}" for case, activity in self._active.items())
 
     def describe_cases(self) -> dict[str, str]:

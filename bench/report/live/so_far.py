@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.launches import CaseLaunches, TaskLaunches, group_by_task
+from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches, group_by_task
 from bench.analysis.statistics import Interval
 from bench.records.record import Record
-from bench.report.tables.accuracy_table import find_accuracy
+from bench.report.tables.accuracy_table import compute_accuracy
 from bench.report.tables.comparisons import Comparisons
 from bench.report.tables.memory_tables import find_device_peak, find_host_peak
 from bench.report.tables.throughput_table import KINDS
 
 #: The kind of rounds that are shown while a run measures: training with the framework's own input pipeline.
-SHOWN_KIND = "pipeline"
+SHOWN_KIND: Kind = "pipeline"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _sum_up_task(task: TaskLaunches, relative_to: str) -> TaskSoFar:
 
 
 def _sum_up_case(case: CaseLaunches, reference: CaseLaunches | None, comparisons: Comparisons) -> CaseSoFar:
-    throughput, accuracy = case.throughput(SHOWN_KIND), find_accuracy(case)
+    throughput, accuracy = case.throughput(SHOWN_KIND), compute_accuracy(case)
     ratio, note = None, ""
     if throughput is None:
         note = case.placeholder

@@ -84,9 +84,7 @@ class TimeLeft:
         if not any(one.position == position for one in self._finished):
             self._task_began = now
         self._labels = {job.case: job.label for job in jobs}
-        self._launch = LaunchClock(
-            position, {job.label: job for job in jobs}, prepared.task.epochs, now, self._clock
-        )
+        self._launch = LaunchClock(position, {job.label: job for job in jobs}, prepared.task.epochs, now, self._clock)
 
     def end_launch(self, launches_wanted: int = 0) -> None:
         """The launch is over.
@@ -221,7 +219,7 @@ class TimeLeft:
         case, name = stage
         found = []
         for clock in self._list_clocks(position):
-            if (stage in clock.done or name == END and clock is not self._launch) and stage in clock.seconds:
+            if (stage in clock.done or (name == END and clock is not self._launch)) and stage in clock.seconds:
                 tunes = len(clock.jobs[case].seeds) if name in (FINE_TUNE, EVALUATION) else 1
                 found.append(clock.seconds[stage] / max(1, tunes))
         return statistics.fmean(found[-LATEST:]) if found else None

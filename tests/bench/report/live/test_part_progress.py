@@ -57,22 +57,6 @@ def test_where_lines_stay_only_a_long_phase_has_some(clock):
     ]
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_the_progress_of_a_run_has_it_in_the_cases_row(terminal, clock):
-    from tests.bench.measure.test_progress import make_plan_of_embedded, progress
-
-    shown = progress(make_plan_of_embedded())
-    shown.console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
-    shown.interactive = terminal
-    shown.parts = PartProgress(clock)
-    shown.rows = {"a": {"phase": "", "rate": ""}}
-    shown.on_event("a", EXTRACTION)
-    clock.now += 40
-    shown.on_event("a", part(30_000))
-    assert shown.rows["a"]["phase"] == "extraction, 30,000 of 60,000 images, about 40 s left"
-    assert ("about 40 s left" in shown.console.file.getvalue()) is not terminal
-
-
 def test_a_sweep_without_a_terminal_has_a_line_now_and_then(clock):
     console = Console(file=io.StringIO(), width=100)
     grid = SimpleNamespace(combinations=(), fine_tunes=(), varied=())
