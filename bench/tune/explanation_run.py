@@ -14,7 +14,6 @@ from bench.errors import UserError
 from bench.machine.environment import describe_environment
 from bench.measure.machine_lock import hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
-from bench.report.live.silent_progress import SilentProgress
 from bench.plan import tuned_variants
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
@@ -22,6 +21,7 @@ from bench.plan.request import Request
 from bench.plan.tuned_variants import TunedVariant
 from bench.records import store
 from bench.records.private_paths import shorten_command
+from bench.report.live.silent_progress import SilentProgress
 from bench.report.terminal import print_missing
 from bench.tune import explanation_output, stored_explanation
 from bench.tune.crew_launch import CrewMeasurer, LaunchResult
