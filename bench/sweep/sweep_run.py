@@ -21,8 +21,11 @@ from bench.records import store
 from bench.records.private_paths import shorten_all, shorten_command
 from bench.report import exporters
 from bench.report.terminal import print_missing, print_problem, render_table
+from bench.report.terminal_plot import draw_line_plot
 from bench.sweep import sweep_frames, sweep_record
 from bench.sweep.grid import Grid, build_grid
+from bench.sweep.sweep_best import find_best
+from bench.sweep.sweep_figures import build_accuracy_plot
 from bench.sweep.sweep_launches import CacheSettings, SweepOutput, run_fine_tunes
 from bench.sweep.sweep_options import SweepOptions, read_options
 from bench.sweep.sweep_progress import SweepProgress
@@ -32,6 +35,8 @@ from bench.sweep.swept_fields import parse_axes
 
 #: The CSV files: a row for each epoch of each fine-tune, and a row for each fine-tune.
 EPOCHS_FILE, SUMMARY_FILE = "sweep.csv", "summary.csv"
+#: The widest plot: on a wider terminal, its points would be far apart.
+MAX_PLOT_WIDTH = 100
 
 
 def run_sweep(
@@ -193,6 +198,10 @@ def _write_and_print(
                 console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
     for task in dict.fromkeys(record.task.name for record in records):
         of_task = [record for record in records if record.task.name == task]
-        console.print(render_table(build_sweep_table(of_task, varied, target)))
+        best = find_best(of_task, varied, target)
+        console.print(render_table(build_sweep_table(of_task, varied, target, best.keys)))
         if "seed" in varied:
             console.print(render_table(build_seeds_table(of_task, varied, target)))
+        if plot := build_accuracy_plot(of_task, varied, target, best.keys):
+            console.print(draw_line_plot(plot, min(console.width, MAX_PLOT_WIDTH)))
+        console.print(" ".join(best.sentences), markup=False, highlight=False)

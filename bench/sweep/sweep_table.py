@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from statistics import median
 
 from bench.analysis.statistics import Interval, mean, wilson_interval
@@ -14,13 +14,19 @@ from bench.sweep.sweep_frames import describe_missed_target
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 
 
-def build_sweep_table(records: Sequence[SweepRecord], varied: Sequence[str], target: float | None) -> Table:
+def build_sweep_table(
+    records: Sequence[SweepRecord],
+    varied: Sequence[str],
+    target: float | None,
+    best: Collection[tuple[int, str]] = (),
+) -> Table:
     """Make the table of one task, with a row for each fine-tune in the order of the combinations.
 
     Args:
         records: of one task, at least one.
         varied: fields that have more than one value; each has a column.
         target: the test accuracy to reach; None without one.
+        best: the combination's number and the backend of each fine-tune to mark as the best.
     """
     several = len({record.features for record in records if record.features}) > 1
     extracted = any(record.extraction_s is not None for record in records)
@@ -30,7 +36,7 @@ def build_sweep_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
         *([Column("features", figures=False)] if several else []),
         Column("test accuracy"),
         *(
-            [Column(f"epochs to {_format_percent(target)}"), Column(f"s to {_format_percent(target)}")]
+            [Column(f"epochs to {format_percent(target)}"), Column(f"s to {format_percent(target)}")]
             if target is not None
             else []
         ),
@@ -39,9 +45,10 @@ def build_sweep_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
     ]
     rows = []
     for record in records:
+        is_best = (record.number, record.backend) in best
         rows.append(
             (
-                Cell(f"{record.number} {record.backend}"),
+                Cell(f"{'★ ' if is_best else ''}{record.number} {record.backend}", bold=is_best),
                 *(Cell(format_value(getattr(record.task, name))) for name in varied),
                 *([Cell(record.features or "–")] if several else []),
                 Cell(format_accuracy(record)),
@@ -66,9 +73,7 @@ def build_seeds_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
         varied: fields that have more than one value, among them the seed.
         target: the test accuracy to reach; None without one.
     """
-    groups: dict[tuple[str, str], list[SweepRecord]] = {}
-    for record in records:
-        groups.setdefault((record.task.model_copy(update={"seed": 0}).hash, record.backend), []).append(record)
+    groups = group_by_seeds(records)
     others = [name for name in varied if name != "seed"]
     columns = (
         Column("fine-tunes", figures=False),
@@ -76,7 +81,7 @@ def build_seeds_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
         Column("seeds"),
         Column("mean test accuracy"),
         *(
-            (Column(f"reached {_format_percent(target)}"), Column(f"s to {_format_percent(target)}"))
+            (Column(f"reached {format_percent(target)}"), Column(f"s to {format_percent(target)}"))
             if target is not None
             else ()
         ),
@@ -89,7 +94,7 @@ def build_seeds_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
             Cell(_format_mean_accuracy(group)),
             *(_make_seeds_target_cells(group, target) if target is not None else ()),
         )
-        for group in groups.values()
+        for group in groups
     )
     return Table(
         title=f"Over the seeds: {records[0].task.name}",
@@ -102,6 +107,14 @@ def build_seeds_table(records: Sequence[SweepRecord], varied: Sequence[str], tar
     )
 
 
+def group_by_seeds(records: Iterable[SweepRecord]) -> list[list[SweepRecord]]:
+    """Group the fine-tunes that differ only in their seed."""
+    groups: dict[tuple[str, str], list[SweepRecord]] = {}
+    for record in records:
+        groups.setdefault((record.task.model_copy(update={"seed": 0}).hash, record.backend), []).append(record)
+    return list(groups.values())
+
+
 def _count_finished(group: Sequence[SweepRecord]) -> str:
     done = sum(bool(record.epochs) for record in group)
     return str(done) if done == len(group) else f"{done} of {len(group)}"
@@ -110,7 +123,7 @@ def _count_finished(group: Sequence[SweepRecord]) -> str:
 def _format_mean_accuracy(group: Sequence[SweepRecord]) -> str:
     counts = [(record.epochs[-1].correct, record.test_images) for record in group if record.epochs]
     shares = [correct / images for correct, images in counts if correct is not None]
-    return _format_share(mean(shares)) if shares else format_accuracy(group[0])
+    return format_share(mean(shares)) if shares else format_accuracy(group[0])
 
 
 def _make_seeds_target_cells(group: Sequence[SweepRecord], target: float) -> tuple[Cell, Cell]:
@@ -132,6 +145,11 @@ def format_value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else "all" if value is None else str(value)
 
 
+def describe_values(record: SweepRecord, fields: Sequence[str]) -> str:
+    """Describe a fine-tune by the values of some fields, as in `learning rate 0.01, batch size 32`."""
+    return ", ".join(f"{format_field_name(name)} {format_value(getattr(record.task, name))}" for name in fields)
+
+
 def format_accuracy(record: SweepRecord) -> str:
     """Format the test accuracy after the last epoch, or say why there is none."""
     if not record.epochs:
@@ -139,10 +157,11 @@ def format_accuracy(record: SweepRecord) -> str:
     correct = record.epochs[-1].correct
     if correct is None:
         return "random weights: no accuracy"
-    return _format_share(wilson_interval(correct, record.test_images))
+    return format_share(wilson_interval(correct, record.test_images))
 
 
-def _format_share(shares: Interval) -> str:
+def format_share(shares: Interval) -> str:
+    """Format a share and its interval in per cent, as in `72.00 % [67.03–76.97]`."""
     head, bracket, rest = format_interval(shares, lambda share: f"{100 * share:.2f}").partition(" [")
     return f"{head} %{bracket}{rest}"
 
@@ -165,7 +184,7 @@ def _make_notes(records: Sequence[SweepRecord], target: float | None) -> Iterato
         "without building, the first step and evaluation on the test set"
     )
     if target is not None:
-        yield f"to {_format_percent(target)}: to the end of the first epoch after which the test accuracy was as high"
+        yield f"to {format_percent(target)}: to the end of the first epoch after which the test accuracy was as high"
     cached = [record for record in records if record.features == "cached"]
     if cached:
         count = "all" if len(cached) == len(records) else f"{len(cached)} of {len(records)}"
@@ -216,5 +235,6 @@ def _make_warning_notes(records: Sequence[SweepRecord]) -> Iterator[str]:
         yield f"warning {name}, {len(by_fine_tune)} of {len(records)}: {evidence}; {first[0].advice}"
 
 
-def _format_percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
+    """Format a share in per cent in its shortest form."""
     return f"{100 * (share or 0):g}%"
