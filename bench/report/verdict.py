@@ -59,6 +59,9 @@ class Verdict:
         lines = [one.text if len(self.tasks) == 1 else f"{one.task}: {one.text}" for one in self.tasks]
         return "\n".join([*lines, *([self.caution] if self.caution else [])])
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def build_verdict(records: Sequence[Record], relative_to: str = "pytorch", banner: str | None = None) -> Verdict:
     """Build the verdict from the decisions that the tables of the same records make.

@@ -1,0 +1,1 @@
+"""The Python API: `bench.load` and `bench.run`, and the results that both return."""
