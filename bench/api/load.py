@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.api.run_results import RunResults
 from bench.cache.home import expand_user
 from bench.errors import UserError
-from bench.records import store
+from bench.records import result_kinds, store
 from bench.report.run_report import read_report
 
 
@@ -33,21 +33,22 @@ def load(
         UserError: there is no such run, none of its records can be read, or `relative_to` is unknown; one line says
             what to do.
     """
-    folder = expand_user(Path(results))
     name = run if run is None else expand_user(Path(run))
-    if name is not None and not _is_run(name) and (_is_other(name) or _is_other(folder / name)):
-        raise UserError(f"{name} is not a run of bench run: read the CSV files in its folder")
-    found = store.find_run(folder, name)
+    found = _find_run(expand_user(Path(results)), name)
     report, problems = read_report(found, relative_to)
     for problem in problems:
         warnings.warn(f"{found.name}: {problem}", stacklevel=2)
     return RunResults(found, tuple(report.records), tuple(report.tables), tuple(problems), report.relative_to)
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / store.RECORDS).is_dir()
+def _find_run(results: Path, name: Path | None) -> Path:
+    """Find a run.
 
-
-def _is_other(folder: Path) -> bool:
-    """Whether a folder holds results of another command, as a sweep."""
-    return not _is_run(folder) and (folder / "environment.json").is_file()
+    Raises:
+        UserError: there is none, or it is the result of another command.
+    """
+    for folder in (name, results / name) if name else ():
+        kind = result_kinds.find_kind(folder)
+        if kind is not None and not (folder / store.RECORDS).is_dir():
+            raise UserError(f"{name} is the result of bench {kind}, and not a run: see it with bench show {folder}")
+    return store.find_run(results, name)

@@ -184,7 +184,10 @@ def format_arguments(given: Mapping[str, Any]) -> list[str]:
         elif value is True:
             arguments.append(option)
         else:
-            arguments += [option, f"{value / 2**20:g}MB" if name == "cache_limit" and isinstance(value, int) else str(value)]
+            arguments += [
+                option,
+                f"{value / 2**20:g}MB" if name == "cache_limit" and isinstance(value, int) else str(value),
+            ]
     return arguments
 
 

@@ -21,7 +21,11 @@ PAGES = {
             "backends.backbones",
         ),
     ),
-    "python": ("The Python interface", "How do I read and make runs from Python?", ("bench.api",)),
+    "python": (
+        "The Python interface",
+        "How do I read and make runs from Python?",
+        ("bench.api.load", "bench.api.run", "bench.api.run_results"),
+    ),
     "records": ("Records", "What is stored of a launch?", ("bench.records.record",)),
 }
 
