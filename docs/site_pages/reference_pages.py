@@ -24,7 +24,13 @@ PAGES = {
     "python": (
         "The Python interface",
         "How do I read and make runs from Python?",
-        ("bench.api.load", "bench.api.run", "bench.api.run_results"),
+        (
+            "bench.api.load",
+            "bench.api.run",
+            "bench.api.run_results",
+            "bench.report.verdict",
+            "bench.report.tables.table",
+        ),
     ),
     "records": ("Records", "What is stored of a launch?", ("bench.records.record",)),
 }

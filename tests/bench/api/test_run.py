@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.api.run import DEFAULTS, SEVERAL, format_arguments, make_request
+from bench.api.run_options import SEVERAL, format_arguments, make_request
 from bench.cli.app import app
 from bench.cli.run import run as run_command
 from bench.comparison import comparison_run
@@ -50,8 +50,10 @@ def test_it_takes_every_option_of_the_command():
 
 
 def test_its_defaults_are_those_of_the_command():
-    assert make_request(DEFAULTS) == Request()
-    assert format_arguments(DEFAULTS) == ["run"]
+    parameters = inspect.signature(bench.run).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.name != "unknown"}
+    assert make_request(defaults) == Request()
+    assert format_arguments(defaults, defaults) == ["run"]
 
 
 def test_a_call_asks_for_what_the_same_command_line_does(measured):

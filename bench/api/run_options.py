@@ -1,0 +1,132 @@
+"""The keywords of `bench.run`: checked, as a request, and as the command line that asks for the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from bench.cache.home import expand_user
+from bench.errors import UserError
+from bench.plan.amounts import parse_seconds, parse_share, parse_size
+from bench.plan.request import Request
+
+Names = str | Iterable[str]
+AnyPath = str | PathLike[str]
+#: Options of which several values may be given: the keyword, and the option of the command line.
+SEVERAL = {"task": "task", "backends": "backend", "variants": "variant", "knobs": "knob"}
+#: Fields of the task.
+FIELDS = (
+    "backbone",
+    "weights",
+    "trainable",
+    "batch_size",
+    "epochs",
+    "image_size",
+    "learning_rate",
+    "train_limit",
+    "seed",
+)
+#: The least value of whole numbers.
+LEAST = {"threads": 1, "launches": 1, "rounds": 2, "seeds": 1}
+#: What may be given beside `resume`.
+BESIDE_RESUME = ("resume", "results", "wait", "quiet")
+
+
+def make_request(given: Mapping[str, Any]) -> Request:
+    """Make the request of the keywords of a call.
+
+    Raises:
+        UserError: a value is not one that its option takes.
+    """
+    for name, least in LEAST.items():
+        value = given[name]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise UserError(f"{name}={value!r}: give a whole number, {least} or more")
+    lists = {name: list_names(name, given[name]) for name in SEVERAL}
+    return Request(
+        suite=given["suite"],
+        tasks=lists["task"],
+        backends=lists["backends"],
+        overrides={name: given[name] for name in FIELDS if given[name] is not None},
+        variants=lists["variants"],
+        knobs=lists["knobs"],
+        data_dir=_read_path("data_dir", given["data_dir"]),
+        checkpoint=_read_path("checkpoint", given["checkpoint"]),
+        device=given["device"],
+        threads=given["threads"],
+        launches=given["launches"],
+        rounds=given["rounds"],
+        until=None if given["until"] is None else parse_share(str(given["until"])),
+        max_time=None if given["max_time"] is None else parse_seconds(str(given["max_time"])),
+        seeds=given["seeds"],
+        cache_limit=given["cache_limit"] if isinstance(given["cache_limit"], int) else parse_size(given["cache_limit"]),
+        isolated=bool(given["isolated"]),
+        relative_to=given["relative_to"],
+        results=_read_path("results", given["results"]) or Request.results,
+    )
+
+
+def list_names(option: str, value: Names | Mapping[str, str]) -> tuple[str, ...]:
+    """List the names of an option that takes one or several; a mapping is `name=value` of each.
+
+    Raises:
+        UserError: a name is no text.
+    """
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={chosen}" for name, chosen in value.items())
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"{option}: {name!r} is no name: give a text, or a list of texts")
+    return tuple(dict.fromkeys(names))
+
+
+def format_arguments(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """Format the arguments of the command line that measures the same, behind `bench`.
+
+    Args:
+        given: the value of every keyword of `bench.run`.
+        defaults: the default of each.
+    """
+    arguments = ["run"]
+    for name, value in given.items():
+        if name == "quiet" or value is None or value is False or value == defaults[name]:
+            continue
+        option = f"--{SEVERAL.get(name, name).replace('_', '-')}"
+        if name in SEVERAL:
+            arguments += [part for one in list_names(name, value) for part in (option, one)]
+        elif value is True:
+            arguments.append(option)
+        else:
+            arguments += [
+                option,
+                f"{value / 2**20:g}MB" if name == "cache_limit" and isinstance(value, int) else str(value),
+            ]
+    return arguments
+
+
+def _read_path(option: str, value: AnyPath | None) -> Path | None:
+    if value is None:
+        return None
+    try:
+        text = fspath(value)
+    except TypeError:
+        raise UserError(f"{option}={value!r} is no path: give a text or a pathlib.Path") from None
+    if not text:
+        raise UserError(f"{option}: the path is empty: give one, or leave it out")
+    return expand_user(Path(text))
+
+
+def refuse_options_beside_resume(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse keywords beside `resume` on which a figure depends.
+
+    Raises:
+        UserError: there are some.
+    """
+    others: Sequence[str] = [
+        name for name, value in given.items() if name not in BESIDE_RESUME and value != defaults[name]
+    ]
+    if given["resume"] is not None and others:
+        raise UserError(f"resume keeps the options that the run had: leave out {', '.join(others)}")
