@@ -24,11 +24,12 @@ EXPORTERS = MappingProxyType(
         "markdown": "bench.report.markdown",
         "terminal": "bench.report.terminal",
         "benchmark-json": "bench.report.benchmark_json",
+        "html": "bench.report.html.run_file",
     }
 )
 
 #: The formats that every run's folder has, and its file with the machine and the software.
-RUN_FORMATS = ("csv", "markdown", "benchmark-json")
+RUN_FORMATS = ("csv", "markdown", "benchmark-json", "html")
 ENVIRONMENT_FILE = "environment.json"
 
 
@@ -83,18 +84,18 @@ def write_report(run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS
     Raises:
         UserError: an unknown format, a full disk, a folder that is not writable.
     """
-    texts = {run / exporter.FILE: exporter.export(report) for exporter in [load_exporter(name) for name in formats]}
+    files = [(run / exporter.FILE, exporter.export) for exporter in [load_exporter(name) for name in formats]]
     if report.records:
-        texts[run / ENVIRONMENT_FILE] = _format_environment(report.records[0].about, report.records)
+        files.append((run / ENVIRONMENT_FILE, lambda made: _format_environment(made.records[0].about, made.records)))
     problems = []
-    for path, text in texts.items():
+    for path, format_report in files:
         try:
-            write_text(path, text, finished_in=run)
+            write_text(path, format_report(report), finished_in=run)
         except UserError as problem:
             problems.append(problem)
     if problems:
         raise problems[0]
-    return list(texts)
+    return [path for path, _ in files]
 
 
 def write_environment(run: Path, about: Mapping[str, object], records: Iterable[Record]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from bench.analysis.launches import CaseLaunches, TaskLaunches
-from bench.analysis.statistics import Interval, wilson_interval
+from bench.analysis.launches import TaskLaunches
+from bench.analysis.statistics import Interval
 from bench.report.figures.figure import Line, LinePlot, Point
+from bench.report.tables.accuracy_table import compute_accuracy
+from bench.report.tables.cost_tables import compute_wall_seconds
 
 
 def build_loss_by_epoch(task: TaskLaunches) -> LinePlot | None:
@@ -33,7 +35,7 @@ def build_accuracy_by_epoch(task: TaskLaunches) -> LinePlot | None:
     lines = tuple(
         Line(case.label, (_to_point(task.task.epochs, accuracy),))
         for case in task.cases
-        if (accuracy := _compute_accuracy(case))
+        if (accuracy := compute_accuracy(case))
     )
     if not lines:
         return None
@@ -54,10 +56,9 @@ def build_accuracy_by_seconds(task: TaskLaunches) -> LinePlot | None:
     """Build the test accuracy over the seconds of the whole fine-tune: one point per fine-tune's case."""
     lines = []
     for case in task.cases:
-        accuracy = _compute_accuracy(case)
-        seconds = _list_seconds(case)
-        if accuracy and seconds:
-            lines.append(Line(case.label, (_to_point(sorted(seconds)[len(seconds) // 2], accuracy),)))
+        accuracy, seconds = compute_accuracy(case), compute_wall_seconds(case)
+        if accuracy and seconds is not None:
+            lines.append(Line(case.label, (_to_point(seconds, accuracy),)))
     if not lines:
         return None
     return LinePlot(
@@ -76,18 +77,3 @@ def build_accuracy_by_seconds(task: TaskLaunches) -> LinePlot | None:
 def _to_point(x: float, accuracy: Interval) -> Point:
     low, high = (None if end is None else 100 * end for end in (accuracy.low, accuracy.high))
     return Point(x, 100 * accuracy.estimate, low, high)
-
-
-def _compute_accuracy(case: CaseLaunches) -> Interval | None:
-    """The accuracy of the case's first fine-tune, with its binomial interval."""
-    tune = next((tune for tune in case.fine_tunes if tune.correct is not None and tune.test_images), None)
-    return wilson_interval(tune.correct or 0, tune.test_images) if tune else None
-
-
-def _list_seconds(case: CaseLaunches) -> list[float]:
-    return [
-        record.start_up.elapsed_s + tune.elapsed_s
-        for record in case.finished
-        if record.start_up
-        for tune in record.fine_tunes
-    ]

@@ -18,7 +18,7 @@ BACKEND_COLOURS: Mapping[str, str] = MappingProxyType(
 OTHER_COLOURS = ("#b2578f", "#9a7d0a", "#5f7f9e", "#8a6d5a", "#7a6fc0")
 
 #: The colours of the parts of a stacked bar, after Paul Tol's scheme `muted`; in their order in a figure.
-PART_COLOURS = ("#8a8f98", "#88ccee", "#44aa99", "#ddcc77", "#cc6677", "#6f7fd0", "#aa4499", "#b5b8a0", "#a87b51")
+PART_COLOURS = ("#8a8f98", "#88ccee", "#44aa99", "#ddcc77", "#cc6677", "#6f7fd0", "#cc85c0", "#b5b8a0", "#a87b51")
 
 #: Changes for the better and for the worse, and totals.
 BETTER, WORSE, TOTAL = "#00916a", "#d55e00", "#8a8f98"

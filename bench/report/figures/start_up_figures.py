@@ -50,8 +50,8 @@ def build_break_even_plot(task: TaskLaunches) -> LinePlot | None:
         for other in ends.values()
         if other[1] > one[1] and one[0] > other[0]
     ]
-    # Twice the last crossing, or as many steps as take as long as the longest start-up.
-    last = 2 * max(crossings) if crossings else max(starts) / min(steps)
+    # Twice the middle crossing, or as many steps as take as long as the longest start-up.
+    last = 2 * median(crossings) if crossings else max(starts) / min(steps)
     last = max(10.0, float(round(last)))
     return LinePlot(
         title="Break-even: seconds since the start, over training steps",

@@ -17,8 +17,10 @@ from bench.report.html.svg_element import make_element, make_marker, make_text
 HEIGHT, TOP, BOTTOM = 260, 14, 26
 #: Steps of the colours of a heat map, the classes `heat-0` to `heat-6`.
 HEAT_STEPS = 7
-#: Widths of the first line and of the last: lines that coincide can all be seen.
-WIDEST, NARROWEST = 7.0, 2.0
+#: Pixels: width of a line, and what is added for each later line that coincides with it, so that all can be seen.
+WIDTH, WIDER = 2.25, 2.5
+#: Lines coincide if no point is farther apart than this share of the axis.
+COINCIDING = 0.012
 #: Dashes that lines of one colour have in turn.
 DASHES = (None, "7 4", "2 4", "9 3 2 3")
 
@@ -26,7 +28,8 @@ DASHES = (None, "7 4", "2 4", "9 3 2 3")
 def draw_line_plot(plot: LinePlot) -> Markup:
     """Draw the lines over their axes, and a legend above."""
     points = [point for line in plot.lines for point in line.points]
-    x = fit_axis([point.x for point in points])
+    xs = [point.x for point in points]
+    x = fit_axis(xs if len(set(xs)) > 1 else [0.0, *xs])
     x = replace(x, whole=all(float(point.x).is_integer() for point in points))
     ends = [end for point in points for end in (point.y, point.low, point.high) if end is not None]
     y = fit_axis([*ends, *([plot.target] if plot.target is not None else [])])
@@ -41,7 +44,8 @@ def draw_line_plot(plot: LinePlot) -> Markup:
     drawn = []
     seen: dict[str, int] = {}
     for number, line in enumerate(plot.lines):
-        width = WIDEST - (WIDEST - NARROWEST) * number / max(1, len(plot.lines) - 1)
+        later = sum(_coincide(line, other, x, y) for other in plot.lines[number + 1 :])
+        width = WIDTH + WIDER * later
         colour = classes[line.case]
         dash = DASHES[seen.get(colour, 0) % len(DASHES)]
         seen[colour] = seen.get(colour, 0) + 1
@@ -111,8 +115,14 @@ def _draw_line(line: Line, x: Axis, y: Axis, colour: str, marker: str, dash: str
             ends = _place(y, point.low), _place(y, point.high)
             parts.append(make_element("line", x1=at, x2=at, y1=ends[0], y2=ends[1], class_="interval"))
         if len(places) <= 30:
-            parts.append(make_marker(marker, at, height, 2.5 + 0.7 * width, class_="mark"))
+            parts.append(make_marker(marker, at, height, 3.0 + 0.7 * width, class_="mark"))
     return make_element("g", make_element("title", line.label or line.case), *parts, class_=colour)
+
+
+def _coincide(one: Line, other: Line, x: Axis, y: Axis) -> bool:
+    pairs = zip(one.points, other.points, strict=False)
+    near = (abs(x.share(a.x) - x.share(b.x)) + abs(y.share(a.y) - y.share(b.y)) for a, b in pairs)
+    return len(one.points) == len(other.points) and all(distance <= COINCIDING for distance in near)
 
 
 def _place(axis: Axis, value: float) -> float:

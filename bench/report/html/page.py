@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from bench.report.figures.figure import Figure
@@ -118,7 +118,8 @@ class Page:
         sections: the rest, in its order.
         switches: the reader's choices.
         banner: a caution about the whole page.
-        closing: the line at the end, as of the command that made the page.
+        command: the command line that makes the page's figures; it stands under each table.
+        closing: the blocks at the end.
     """
 
     title: str
@@ -128,7 +129,8 @@ class Page:
     sections: tuple[Section, ...] = ()
     switches: tuple[Switch, ...] = ()
     banner: str = ""
-    closing: tuple[Block, ...] = field(default=())
+    command: str = ""
+    closing: tuple[Block, ...] = ()
 
 
 Block = Heading | Text | Command | Notice | Ticks | Folded | When | Table | Figure

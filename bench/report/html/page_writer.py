@@ -82,6 +82,8 @@ def _make_environment() -> Environment:
     )
     environment.globals.update(draw_figure=draw_figure, describe_figure=describe_figure)
     environment.tests["heatmap"] = lambda figure: isinstance(figure, HeatMap)
+    # A figure and its per cent sign stay on one line.
+    environment.filters["unbroken"] = lambda text: text.replace(" %", "\u00a0%")
     environment.filters["kind"] = lambda block: type(block).__name__
     return environment
 

@@ -70,7 +70,7 @@ def draw_stacked_bars(figure: StackedBars) -> Markup:
             start, end = axis.place(at), axis.place(at + value)
             title = make_element("title", f"{row.label or row.case}: {name} {value:,.2f} {figure.x_title}")
             box = make_element(
-                "rect", title, x=f"{start:.2f}%", width=f"{end - start:.2f}%", y=2, height=22, class_="part"
+                "rect", title, x=f"{start:.2f}%", width=f"{end - start:.2f}%", y=2, height=22, class_="piece"
             )
             marks.append(make_element("g", box, class_=choose_part_class(number)))
             if (share := (end - start) / 100) >= WIDE_PART:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from backends import REGISTRY
-from bench.analysis.launches import group_by_task
+from bench.analysis.launches import TaskLaunches, group_by_task
 from bench.errors import make_unknown_error
 from bench.records.record import Record
 from bench.report.tables.absent_table import build_absent_table
@@ -57,15 +57,16 @@ def build_tables(
         if task.division == "cached":
             made.append(build_cached_table(task, defaults.get(task.task.hash)))
         made += [make(task) for make in (build_cost_table, build_loading_table, build_parity_table)]
-    for key in dict.fromkeys((task.task.name, task.task.hash) for task in tasks):
-        if attribution := build_attribution_table(task for task in tasks if (task.task.name, task.task.hash) == key):
-            made.append(attribution)
-    if slopes := build_slope_table(tasks):
-        made.append(slopes)
-    if not_measured := build_absent_table(tasks, skipped):
-        made.append(not_measured)
     command = format_command(records, relative_to)
+    made += build_overall_tables(tasks, skipped)
     return [replace(table, banner=banner, command=command) for table in made]
+
+
+def build_overall_tables(tasks: Sequence[TaskLaunches], skipped: Mapping[str, str]) -> list[Table]:
+    """Build the tables that span several tasks or divisions, and last the table of what was not measured."""
+    keys = dict.fromkeys((task.task.name, task.task.hash) for task in tasks)
+    made = [build_attribution_table(t for t in tasks if (t.task.name, t.task.hash) == key) for key in keys]
+    return [table for table in (*made, build_slope_table(tasks), build_absent_table(tasks, skipped)) if table]
 
 
 def format_command(records: Sequence[Record], relative_to: str) -> str | None:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.records.record import MeasurementWarning
 
 
+@dataclass(frozen=True)
+class WarningNote:
+    """A warning of some cases that have the same evidence; `where` names them, or says that all have it."""
+
+    name: str
+    where: str
+    cases: tuple[str, ...]
+    evidence: str
+    advice: str
+
+
 def list_warning_notes(task: TaskLaunches) -> Iterator[str]:
+    """List the warnings of a task as notes of a table, see `group_warnings`."""
+    for note in group_warnings(task):
+        yield f"warning {note.name}, {note.where}, {note.evidence}; {note.advice}"
+
+
+def group_warnings(task: TaskLaunches) -> Iterator[WarningNote]:
     """List each warning with the evidence of a case's first launch and the number of launches with it.
 
     Cases with the same evidence, as of a state of the whole machine, share a note. The warning about the offline suite
@@ -24,8 +42,8 @@ def list_warning_notes(task: TaskLaunches) -> Iterator[str]:
                 notes.setdefault(_describe(case, raised), []).append(case)
         for (evidence, advice), cases in notes.items():
             everywhere = len(cases) == len(task.cases) > 1
-            where = "all cases" if everywhere else ", ".join(case.label for case in cases)
-            yield f"warning {name}, {where}, {evidence}; {advice}"
+            labels = tuple(case.label for case in cases)
+            yield WarningNote(name, "all cases" if everywhere else ", ".join(labels), labels, evidence, advice)
 
 
 def _describe(case: CaseLaunches, raised: list[tuple[int, MeasurementWarning]]) -> tuple[str, str]:

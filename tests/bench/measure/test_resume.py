@@ -121,7 +121,7 @@ def test_a_killed_run_is_resumed_and_no_finished_launch_is_measured_again(tmp_pa
 
     # From the records, every other file is restored unchanged.
     files = {p.name: p.read_text() for p in run.iterdir() if p.is_file() and p.name != "request.json"}
-    assert set(files) == {"environment.json", "results.csv", "tables.md", "benchmark.json"}
+    assert set(files) == {"environment.json", "results.csv", "tables.md", "benchmark.json", "report.html"}
     for name in files:
         (run / name).unlink()
     assert command_line("show", run.name, "--results", results).status == 0

@@ -87,6 +87,7 @@ def test_the_folder_has_all_files_and_no_unfinished_one(run):
         "results.csv",
         "environment.json",
         "tables.md",
+        "report.html",
         "records",
         "request.json",
     }

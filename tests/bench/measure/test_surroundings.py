@@ -53,7 +53,13 @@ def test_a_run_among_unusual_paths_keeps_its_figures_and_publishes_nothing_priva
     )
     names = [str(tmp_path), "jane", f'"{platform.node()}"', f'"{getpass.getuser()}"', "\x1b", "\\u001b"]
     files = [path for path in run.rglob("*") if path.is_file()]
-    assert {path.name for path in files} > {"environment.json", "tables.md", "results.csv", "benchmark.json"}
+    assert {path.name for path in files} > {
+        "environment.json",
+        "tables.md",
+        "results.csv",
+        "benchmark.json",
+        "report.html",
+    }
     for path in files:
         text = path.read_text(encoding="utf-8")
         assert [name for name in names if name in text] == [], path.name

@@ -42,6 +42,7 @@ def test_the_runs_folder_gets_one_file_a_format(made, tmp_path):
         "results.csv",
         "tables.md",
         "benchmark.json",
+        "report.html",
         "environment.json",
     ]
     assert all(p.stat().st_size for p in tmp_path.iterdir())
@@ -54,7 +55,7 @@ def test_a_file_that_cannot_be_written_does_not_keep_the_others_from_being_writt
     with pytest.raises(UserError, match=r"^cannot write .*/results.csv: Is a directory"):
         exporters.write_report(tmp_path, made)
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert written == {"tables.md", "benchmark.json", "environment.json"}
+    assert written == {"tables.md", "benchmark.json", "report.html", "environment.json"}
 
 
 def test_no_file_has_escape_sequences(made, monkeypatch, tmp_path):

@@ -1,0 +1,114 @@
+"""The environment of a run in its page: what differs between the cases first, then machine and software."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.analysis.launches import group_by_task
+from bench.records.record import Record
+from bench.report.html.page import Block, Folded, Text
+from bench.report.tables.table import Cell, Column, Table
+
+GIB = 2**30
+#: The longest value that is shown; a framework's build can be thousands of characters.
+LONGEST = 400
+#: The parts of the environment that are about the machine, by their key.
+MACHINE = ("cpu", "memory", "gpus", "system", "python", "variables")
+
+
+def read_about(about: Mapping[str, object], key: str) -> dict[str, Any]:
+    """A part of a run's environment; empty where it is not recorded."""
+    part = about.get(key)
+    return dict(part) if isinstance(part, dict) else {}
+
+
+def describe_machine(about: Mapping[str, object]) -> str:
+    """The machine in a line: CPU, usable cores, memory, GPUs. Empty where none of them is recorded."""
+    cpu, memory = read_about(about, "cpu"), read_about(about, "memory")
+    gpus = about.get("gpus")
+    parts = []
+    if cpu.get("model"):
+        parts.append(str(cpu["model"]))
+    if cores := cpu.get("cores_usable"):
+        parts.append(f"{cores} cores")
+    if isinstance(size := memory.get("limit") or memory.get("total"), int):
+        parts.append(f"{size / GIB:,.0f} GiB")
+    if isinstance(gpus, list):
+        names = [str(each.get("name", "GPU")) if isinstance(each, dict) else str(each) for each in gpus]
+        parts.append(", ".join(names) or "no GPU")
+    return ", ".join(parts)
+
+
+def describe_versions(about: Mapping[str, object], names: Sequence[str] = ("torch", "tensorflow", "keras")) -> str:
+    """The versions of the frameworks and of Python in a line."""
+    packages = read_about(about, "packages")
+    texts = [f"{name} {packages[name]}" for name in names if packages.get(name)]
+    python = read_about(about, "python").get("version")
+    return ", ".join([*([f"Python {python}"] if python else []), *texts])
+
+
+def describe_revision(about: Mapping[str, object]) -> str:
+    """The revision of this project that measured; `not recorded` outside a git checkout."""
+    git = read_about(about, "git")
+    if not git.get("revision"):
+        return "not recorded"
+    return f"{git['revision']}{', with uncommitted changes' if git.get('dirty') else ''}"
+
+
+def build_environment_blocks(records: Sequence[Record]) -> Iterator[Block]:
+    """Build the blocks: settings that differ between the cases, those that do not, machine, packages."""
+    ordered = [record for task in group_by_task(records) for case in task.cases for record in case.records]
+    cases = {f"{r.backend}/{r.variant.name}": r for r in ordered if r.resolved}
+    settings = {case: dict(_flatten(_list_settings(record))) for case, record in cases.items()}
+    names = list(dict.fromkeys(name for each in settings.values() for name in each))
+    values = {name: [each.get(name, "–") for each in settings.values()] for name in names}
+    differing = {name: each for name, each in values.items() if len(set(each)) > 1}
+    equal = {name: each[0] for name, each in values.items() if name not in differing}
+    if differing:
+        yield Table(
+            "What differs between the cases",
+            (Column("setting", figures=False), *(Column(case, figures=False) for case in settings)),
+            tuple((Cell(name), *(Cell(_cut(value)) for value in each)) for name, each in differing.items()),
+        )
+    elif len(cases) > 1:
+        yield Text("No recorded setting differs between the cases.")
+    if equal:
+        title = "What is the same in all cases" if len(cases) > 1 else "Settings"
+        yield Folded(f"{title}: {len(equal)} settings", (_make_table(title, "setting", equal),))
+    about = records[0].about if records else {}
+    machine = dict(_flatten({key: about[key] for key in MACHINE if key in about}))
+    if machine:
+        yield _make_table("Machine", "what", machine)
+    packages = {name: str(version) for name, version in read_about(about, "packages").items() if version}
+    if packages:
+        yield _make_table("Packages", "package", packages)
+
+
+def _list_settings(record: Record) -> dict[str, object]:
+    build = {f"build: {name}": value for name, value in record.framework.items()}
+    return {**record.resolved, "variables": record.variables, **build}
+
+
+def _flatten(content: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested values, each with its path as a name."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _flatten(value, f"{name}, {key}" if name else str(key))
+    elif isinstance(content, (list, tuple)):
+        if any(isinstance(each, dict) for each in content):
+            for number, each in enumerate(content):
+                yield from _flatten(each, f"{name} {number}")
+        else:
+            yield name, " ".join(map(str, content)) or "none"
+    else:
+        yield name, "–" if content is None else str(content)
+
+
+def _make_table(title: str, what: str, values: Mapping[str, str]) -> Table:
+    rows = tuple((Cell(name), Cell(_cut(value))) for name, value in values.items())
+    return Table(title, (Column(what, figures=False), Column("value", figures=False)), rows)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} characters)"
