@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -84,6 +84,7 @@ def write_report(run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS
     Raises:
         UserError: an unknown format, a full disk, a folder that is not writable.
     """
+    files: list[tuple[Path, Callable[[Report], str]]]
     files = [(run / exporter.FILE, exporter.export) for exporter in [load_exporter(name) for name in formats]]
     if report.records:
         files.append((run / ENVIRONMENT_FILE, lambda made: _format_environment(made.records[0].about, made.records)))
