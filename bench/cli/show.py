@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli import completers
-from bench.cli.option_groups import OutputOptions, Reference
+from bench.cli.option_groups import OPTIONS, OutputOptions, Reference
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,10 +28,55 @@ def show(
     /,
     *,
     relative_to: Annotated[str | None, Reference] = None,
+    html: Annotated[
+        list[Path] | None,
+        Parameter(
+            group=OPTIONS,
+            consume_multiple=(0, 1),
+            negative="",
+            help="Write the report of a run as a page instead of printing it; `report.html` in its folder by default.",
+        ),
+    ] = None,
     output: OutputOptions = OutputOptions(),
 ) -> int:
-    """Print a result again: of a run, sweep, gate, tune, explain or roofline."""
+    """Print a result again: of a run, sweep, gate, tune, explain or roofline; or write its report."""
+    if html is not None:
+        return write_run_page(run, relative_to, html[0] if html else None, output.results)
     return show_run(run, relative_to, output.results)
+
+
+def write_run_page(name: str | None, relative_to: str | None, file: Path | None, results: Path) -> int:
+    """Write the page of a run. The exit status is 0; 1 if a record could not be read.
+
+    Args:
+        name: of the run; the newest by default.
+        relative_to: the case that ratios are relative to at first; the run's own by default.
+        file: to write; by default the run's own report, which shows the run's own reference.
+        results: the folder of all runs.
+
+    Raises:
+        UserError: the run is unknown or is none, none of its records can be read, or the file cannot be written.
+    """
+    from bench.records import result_kinds, store
+    from bench.report.html import run_file
+    from bench.report.run_report import read_report
+
+    if file is not None and file.suffix not in (".html", ".htm"):
+        raise UserError(f"--html {file}: a page ends with .html; a run stands before the option: bench show RUN --html")
+    run = store.find_run(results, name, *result_kinds.KINDS)
+    kind = result_kinds.find_kind(run)
+    if kind != "run":
+        raise UserError(f"--html: the result of bench {kind} has no report: leave it out")
+    if file is None and relative_to is not None:
+        raise UserError("--relative-to: the run's own report has the run's reference: use --html FILE")
+    report, problems = read_report(run, relative_to)
+    console = Console()
+    for problem in problems:
+        console.print(problem, style="yellow", markup=False)
+    path = file or run / run_file.FILE
+    store.write_text(path, run_file.export(report))
+    console.print(f"Report: {path}", soft_wrap=True, markup=False, highlight=False)
+    return 1 if problems else 0
 
 
 def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
@@ -66,7 +111,7 @@ def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
     tables = build_tables(
         records, relative_to or default_reference, description.get("skipped", {}), description.get("banner")
     )
-    report = exporters.Report(records, tables)
+    report = exporters.Report(records, tables, relative_to or default_reference)
     if not problems and relative_to in (None, default_reference):
         _rewrite_files(console, run, report)
     print_tables(report, console)

@@ -122,7 +122,8 @@ def _measure(
     if records:
         # In the order of `store.read_records`.
         records = warnings.add_run_warnings(sorted(records, key=lambda record: (record.case, record.launch)))
-        report = exporters.Report(records, build_tables(records, plan.relative_to, plan.skipped, plan.banner))
+        tables = build_tables(records, plan.relative_to, plan.skipped, plan.banner)
+        report = exporters.Report(records, tables, plan.relative_to)
         _write_files(console, run, report)
         print_tables(report, notes)
         verdict = build_verdict(records, plan.relative_to, plan.banner)

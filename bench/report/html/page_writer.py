@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bench.records.store import write_text
 from bench.report.figures.figure import HeatMap
-from bench.report.html.case_classes import make_rules
+from bench.report.html.case_classes import CLASS_COLOURS
 from bench.report.html.drawings import describe_figure, draw_figure
 from bench.report.html.page import Page
 from bench.report.html.visible_text import make_visible
@@ -26,7 +26,8 @@ MOST_BYTES = 500_000
 def render_page(page: Page) -> str:
     """Render a page as HTML."""
     environment = _make_environment()
-    style = Markup(_read_source("style.css") + "\n" + make_rules() + "\n")
+    colours = environment.get_template("colours.css").render(colours=CLASS_COLOURS)
+    style = Markup(_read_source("style.css") + colours + "\n")
     script = Markup(_read_source("script.js"))
     defaults = {switch.name: switch.options[0][0] for switch in page.switches if switch.options}
     return environment.get_template("page.html").render(
