@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.report.figures.case_colours import (
+    BACKEND_COLOURS,
     BETTER,
     OTHER_COLOURS,
     PART_COLOURS,
@@ -13,7 +14,7 @@ from bench.report.figures.case_colours import (
 
 #: The colour of every class.
 CLASS_COLOURS = {
-    **{f"case-{name}": colour for name, colour in BACKENDCLASS_COLOURS.items()},
+    **{f"case-{name}": colour for name, colour in BACKEND_COLOURS.items()},
     **{f"case-other-{number}": colour for number, colour in enumerate(OTHER_COLOURS)},
     **{f"part-{number}": colour for number, colour in enumerate(PART_COLOURS)},
     "better": BETTER,
