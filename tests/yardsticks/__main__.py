@@ -169,7 +169,8 @@ def table(targets: list[Target]) -> Table:
     return shown
 
 
-def main() -> None:
+def make_parser() -> argparse.ArgumentParser:
+    """The options of this program."""
     parser = argparse.ArgumentParser(prog="python -m tests.yardsticks", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; repeatable")
     parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="where there is a choice; repeatable")
@@ -181,6 +182,11 @@ def main() -> None:
         "--data-dir", type=Path, help="real images for cached, bf16 and accuracy: the folder of CIFAR-10's batches"
     )
     parser.add_argument("--quick", action="store_true", help="one launch, few rounds: shows that it works, no more")
+    return parser
+
+
+def main() -> None:
+    parser = make_parser()
     options = parser.parse_args()
     if min(options.launches, options.rounds, options.comparisons) < 1:
         parser.error("--launches, --rounds and --comparisons have to be 1 or more")

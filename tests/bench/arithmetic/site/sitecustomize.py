@@ -1,8 +1,9 @@
 """With this folder in PYTHONPATH, all backends are arithmetic; those in `$MISSING` lack a package.
 
 If `$REAL` is set, backends are the real ones. If `$SHORT_WARMUP` is set, blocks of a warm-up are a tenth as long;
-rounds of `bench roofline` always are. With `$JUMPING_CLOCK` the wall clock jumps by days at every reading, forwards and
-backwards.
+rounds of `bench roofline` always are. `$SUITES` is a folder with other suites in place of the project's, and
+a gate then decides after few launch pairs. With `$JUMPING_CLOCK` the wall clock jumps by days at every reading,
+forwards and backwards.
 """
 
 import datetime
@@ -46,6 +47,13 @@ if "roofline" in sys.orig_argv:
     from bench.roofline import roofline_run
 
     roofline_run.ROUND_SECONDS /= 10
+
+if suites := os.environ.get("SUITES"):
+    from bench.gate import decision
+    from bench.plan import suite
+
+    suite.FOLDER = Path(suites)
+    decision.DECISION_POINTS = (2, 3)
 
 if os.environ.get("JUMPING_CLOCK"):
     import pandas  # noqa: F401 - its compiled parts take no other datetime

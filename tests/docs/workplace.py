@@ -1,0 +1,114 @@
+"""A place in which the commands of a page run: the project in a repository, data, a stored run, small suites."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from backends.backbones import BACKBONES
+from bench.data import cifar10
+from bench.plan import suite
+from bench.weights import random_weights
+from bench.weights.checkpoint_folder import MODEL, write_config, write_model
+from tests.bench.data.batches import BATCHES, python2_pickle
+from tests.bench.gate.repository import git
+from tests.bench.processes import SITE
+
+REFERENCE = "results/reference/20261126T164841Z-quick"
+ENVIRONMENT = Path(sys.prefix)
+IMAGES_OF_A_BATCH = 30
+#: What makes a suite small.
+SMALL = {"rounds": 2, "round_seconds": 0.02, "proof_images": 4, "proof_steps": 3}
+#: Launches of a suite, if one is too few: a gate needs several for its verdict.
+LAUNCHES = {"gate": 3}
+
+
+def write_suites(folder: Path) -> Path:
+    """Write the project's suites with little effort."""
+    folder.mkdir()
+    for path in suite.FOLDER.glob("*.toml"):
+        text = path.read_text(encoding="utf-8")
+        launches = LAUNCHES.get(path.stem, 1)
+        for name, value in {**SMALL, "launches": launches}.items():
+            text = re.sub(rf"^{name} = .*\n", "", text, flags=re.M)
+            text = text.replace("\n", f"\n{name} = {value}\n", 1)
+        (folder / path.name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def write_images(folder: Path) -> None:
+    """Write CIFAR-10's batches with a few random images each."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(BATCHES):
+        generator = np.random.default_rng(number)
+        rows = generator.integers(0, 256, (IMAGES_OF_A_BATCH, 3072), dtype=np.uint8)
+        labels = [int(label) for label in generator.integers(0, 10, IMAGES_OF_A_BATCH)]
+        (folder / name).write_bytes(python2_pickle({b"data": rows, b"labels": labels}))
+
+
+def write_home(home: Path) -> None:
+    """Write a home with images, and with drawn weights under the names of the published ones."""
+    write_images(home / "datasets" / cifar10.FOLDER)
+    for backbone in BACKBONES.values():
+        for name in backbone.weights:
+            folder = home / "checkpoints" / f"{backbone.name}-{name}"
+            folder.mkdir(parents=True)
+            write_model(folder / MODEL, random_weights.draw_weights(backbone, 0), "drawn")
+            write_config(folder, backbone)
+
+
+def link_environment(project: Path) -> None:
+    """Give a copy of the project the environment of these tests, as if nox had installed it."""
+    folder = project / ".venv"
+    folder.mkdir()
+    for path in ENVIRONMENT.iterdir():
+        if path.name != "installed-from":
+            (folder / path.name).symlink_to(path)
+    (folder / "installed-from").write_text(hashlib.sha256((project / "pyproject.toml").read_bytes()).hexdigest())
+
+
+def prepare(project: Path, pristine: Path) -> Path:
+    """Copy the project, with what its pages take for granted: a remote, a tag, a run, images and its environment."""
+    shutil.copytree(pristine, project)
+    git(project, "branch", "--force", "main")
+    git(project, "switch", "--quiet", "main")
+    git(project, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(project, "tag", "v1.2")
+    source = Path(__file__).parents[2] / REFERENCE
+    shutil.copytree(source, project / REFERENCE)
+    shutil.copytree(source, project / "results" / source.name)
+    write_images(project / "path/to/cifar-10-batches-py")
+    link_environment(project)
+    return project
+
+
+def run_commands(commands: Iterable[str], project: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run commands one after the other in a shell that ends at the first that fails."""
+    path = f"{ENVIRONMENT / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": f"{SITE}{os.pathsep}{project}",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "SHORT_WARMUP": "1",
+        **variables,
+    }
+    environment.pop("COLUMNS", None)
+    script = "set -ex\n" + "\n".join(commands)
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
