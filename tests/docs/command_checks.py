@@ -33,7 +33,7 @@ SESSIONS = tuple(re.findall(r"^@nox\.session.*\ndef (\w+)", (PROJECT / "noxfile.
 #: The command that a session gives its arguments to.
 COMMAND_OF_SESSION = {"bench": "run", "regress": "gate", "selftest": "selftest"}
 #: Programs of the system, whose options are not checked.
-OF_THE_SYSTEM = ("cat", "cd", "cp", "echo", "export", "git", "ls", "mkdir", "sed", "nohup")
+OF_THE_SYSTEM = ("cat", "cd", "cp", "echo", "export", "git", "ls", "mkdir", "sed", "nohup", "pytest-benchmark")
 
 
 def find_problem(words: Sequence[str]) -> str | None:
@@ -53,6 +53,8 @@ def find_problem(words: Sequence[str]) -> str | None:
             return find_problem_of_pip(arguments)
         case ["python" | ".venv/bin/python", "-m", "pytest", *arguments]:
             return find_missing_file(arguments)
+        case ["python" | ".venv/bin/python", "-m", "pip", "download", *arguments]:
+            return find_problem_of_pip(arguments)
         case ["python" | ".venv/bin/python", "-m", "http.server", *_]:
             return None
         case ["python" | ".venv/bin/python", file, *_] if file.endswith(".py"):
