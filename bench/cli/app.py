@@ -18,6 +18,7 @@ from cyclopts.exceptions import (
 
 from bench.cli.baseline import baseline
 from bench.cli.cache import cache
+from bench.cli.compare import compare
 from bench.cli.completion import completion
 from bench.cli.doctor import doctor
 from bench.cli.entry_point import main as main  # the name that scripts of earlier installations start
@@ -71,7 +72,7 @@ app = App(
 )
 #: The commands by group, in the order of the help page.
 COMMANDS = {
-    Group("Compare frameworks", sort_key=1): (run, parity, show, export, sweep, list_),
+    Group("Compare frameworks", sort_key=1): (run, parity, show, compare, export, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, cache, completion),

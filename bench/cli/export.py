@@ -59,6 +59,7 @@ def export_run(name: str, format_name: str, relative_to: str | None, output: Pat
     Raises:
         UserError: the run or the format is unknown, a package is missing, or the output cannot be written.
     """
+    from bench.cli.found_runs import find_single_run
     from bench.records import store
     from bench.report.export_formats import export_file, export_folder, find_format
     from bench.report.run_report import read_report
@@ -70,7 +71,7 @@ def export_run(name: str, format_name: str, relative_to: str | None, output: Pat
         raise UserError(f"the format {format_name} is no text: name a file with --output")
     if output is not None and not chosen.is_folder:
         store.check_writable(output)
-    report, problems = read_report(store.find_run(results, name), relative_to)
+    report, problems = read_report(find_single_run(name, results), relative_to)
     notes = Console(stderr=True)
     for problem in problems:
         notes.print(problem, style="yellow", markup=False, soft_wrap=True)

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
+from bench.analysis.mean_estimate import estimate_paired, estimate_unpaired
 from bench.analysis.metrics import MARGIN
-from bench.analysis.statistics import as_finite_array, compute_standard_error
+from bench.analysis.statistics import as_finite_array
 
 #: Decision points: numbers of launch pairs after which the gate may decide. Few gates reach the last two. Without
 #: them, at the measured spread of 3 %, 9 in 10 gates of an unchanged step passed; with them, 98 in 100.
@@ -89,9 +88,9 @@ def decide(
     if margin <= 0 or not 0 < alpha < 1 or cases < 1:
         raise ValueError(f"margin {margin}, alpha {alpha} and {cases} cases: all have to be above 0, alpha below 1")
     estimate = (
-        _estimate_paired(as_finite_array(ys))
+        estimate_paired(as_finite_array(ys))
         if base is None
-        else _estimate_unpaired(as_finite_array(ys), as_finite_array(base))
+        else estimate_unpaired(as_finite_array(ys), as_finite_array(base))
     )
     log_margin, verdict = math.log1p(margin), Verdict.OPEN
     if len(ys) + skipped in DECISION_POINTS:
@@ -133,38 +132,3 @@ def decide_sequentially(
             if decision.verdict is not Verdict.OPEN:
                 return decision
     return decide(ys, margin, cases, alpha, last, base, skipped)
-
-
-@dataclass(frozen=True)
-class _Estimate:
-    """A mean log-ratio with its standard error, and the degrees of freedom."""
-
-    mean: float
-    standard_error: float
-    degrees_of_freedom: float
-
-    def bound_distance(self, p: float) -> float:
-        """Distance of the one-sided bound at `p` from the mean; infinite without degrees of freedom: one launch."""
-        if not self.degrees_of_freedom:
-            return math.inf
-        # Not `scipy.stats.t.ppf`, which takes a hundred times as long: gates are simulated by the thousand.
-        from scipy import special
-
-        return -float(special.stdtrit(self.degrees_of_freedom, p)) * self.standard_error
-
-
-def _estimate_paired(ys: np.ndarray) -> _Estimate:
-    if ys.size < 2:
-        return _Estimate(float(ys.mean()), 0.0, 0)
-    return _Estimate(float(ys.mean()), compute_standard_error(ys), ys.size - 1)
-
-
-def _estimate_unpaired(head: np.ndarray, base: np.ndarray) -> _Estimate:
-    """Of two independent samples, with the degrees of freedom of Welch and Satterthwaite."""
-    mean = float(head.mean() - base.mean())
-    if min(head.size, base.size) < 2:
-        return _Estimate(mean, 0.0, 0)
-    squares = [compute_standard_error(sample) ** 2 for sample in (head, base)]
-    total = sum(squares)
-    parts = sum(square**2 / (sample.size - 1) for square, sample in zip(squares, (head, base), strict=True))
-    return _Estimate(mean, math.sqrt(total), total**2 / parts if parts else head.size + base.size - 2)

@@ -27,6 +27,7 @@ COMMANDS = {
     "analysis/metrics.py": ("gate",),
     "analysis/run_as_baseline.py": ("baseline save", "trend", "gate"),
     "analysis/warning_rules.py": (),  # see the test of warnings
+    "compare": ("compare",),
     "data": (*TRAINING, "gate-selftest", "doctor"),
     "gate": ("gate",),
     "gate/error_rate_run.py": ("gate-selftest",),
@@ -48,7 +49,10 @@ COMMANDS = {
     "weights/conversion.py": (*TRAINING, "gate-selftest"),
     "cli/baseline.py": ("baseline save",),
     "cli/option_groups.py": ("run", "sweep"),
-    **{f"cli/{name}.py": (name,) for name in ("explain", "export", "gate", "profile", "run", "show", "sweep")},
+    **{
+        f"cli/{name}.py": (name,)
+        for name in ("compare", "explain", "export", "gate", "profile", "run", "show", "sweep")
+    },
 }
 
 

@@ -1,0 +1,94 @@
+"""`bench compare`: show stored runs side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from bench.cli import completers
+from bench.cli.option_groups import OUTPUT, OutputOptions, Reference, UserPath
+from bench.errors import UserError
+
+
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True)
+class CompareOutput(OutputOptions):
+    """Where runs are, and where the comparison is written to."""
+
+    html: Annotated[UserPath | None, Parameter(help="File for the comparison as a page.")] = None
+    markdown: Annotated[UserPath | None, Parameter(help="File for its tables, as Markdown.")] = None
+
+
+def compare(
+    *runs: Annotated[
+        str,
+        Parameter(
+            completer=completers.list_runs,
+            help="Names or folders of two runs or more; the others are compared with the first.",
+        ),
+    ],
+    relative_to: Annotated[str | None, Reference] = None,
+    output: CompareOutput = CompareOutput(),
+) -> int:
+    """Show stored runs side by side: of other days, machines or versions, or a colleague's.
+
+    What differs between them comes first. Nothing is measured.
+    """
+    return compare_stored_runs(runs, relative_to, output.results, output.html, output.markdown)
+
+
+def compare_stored_runs(
+    names: tuple[str, ...], relative_to: str | None, results: Path, html: Path | None, markdown: Path | None
+) -> int:
+    """Compare runs, print the tables, and write the files. The exit status is 0; 1 if a record could not be read.
+
+    Args:
+        names: of the runs, or their folders.
+        relative_to: the case or backend that ratios within a run are relative to; that of the first run by default.
+        results: the folder of all runs.
+        html, markdown: files to write; None for none.
+
+    Raises:
+        UserError: fewer than two runs, an unknown one, one without a readable record, or a file that cannot be written.
+    """
+    from bench.cli.found_runs import find_runs
+    from bench.compare.comparison_sentences import describe_comparison
+    from bench.compare.comparison_tables import build_tables
+    from bench.compare.run_comparison import compare_runs
+    from bench.compare.stored_run import read_runs
+    from bench.records import store
+    from bench.report.exporters import Report, export
+    from bench.report.terminal import print_problem, render_table
+
+    for path in filter(None, (html, markdown)):
+        store.check_writable(path)
+    folders = find_runs(names, results)
+    if len(folders) < 2:
+        raise UserError("a comparison needs two runs or more: see bench list runs")
+    runs = read_runs(folders)
+    comparison = compare_runs(runs, relative_to)
+    console = Console()
+    for run in runs:
+        for problem in run.problems:
+            print_problem(console, f"{run.letter}: {problem}")
+    tables = build_tables(comparison)
+    for table in tables:
+        console.print(render_table(table))
+    sentences = describe_comparison(comparison)
+    for sentence in sentences:
+        console.print(sentence, markup=False, highlight=False)
+    if markdown:
+        text = "".join(f"{sentence}\n\n" for sentence in sentences) + export("markdown", Report([], tables))
+        store.write_text(markdown, text)
+        console.print(f"Written to {markdown}", markup=False, highlight=False, soft_wrap=True)
+    if html:
+        from bench.compare.comparison_page import build_page
+        from bench.report.html.page_writer import write_page
+
+        write_page(html, build_page(comparison))
+        console.print(f"Written to {html}", markup=False, highlight=False, soft_wrap=True)
+    return 1 if any(run.problems for run in runs) else 0

@@ -1,0 +1,106 @@
+"""The HTML page of a comparison of runs."""
+
+from __future__ import annotations
+
+from bench.compare.comparison_sentences import describe_comparison
+from bench.compare.comparison_tables import (
+    OTHER_MACHINES,
+    build_base_table,
+    build_differences_table,
+    build_left_out_table,
+    build_reference_table,
+    build_runs_table,
+    format_change,
+    format_over_base,
+)
+from bench.compare.run_comparison import RunComparison, TaskComparison
+from bench.report.figures.figure import ForestPlot, ForestRow
+from bench.report.html.page import Block, Heading, Page, Section, Switch, Text, When
+from bench.report.tables.throughput_table import KINDS, Kind
+
+KIND_SWITCH = Switch("kind", "rounds", tuple((kind, kind) for kind in KINDS))
+
+
+def build_page(comparison: RunComparison) -> Page:
+    """Build the page: the sentences, what differs, then the ratios."""
+    base = comparison.runs[0]
+    cautions = (
+        [f"Other machines: {OTHER_MACHINES}."]
+        if any(not run.is_same_machine(base) for run in comparison.runs[1:])
+        else []
+    )
+    against = [block for task in comparison.tasks for block in _list_blocks(task, against_base=True)]
+    within = [block for task in comparison.tasks for block in _list_blocks(task, against_base=False)]
+    differing = build_differences_table(comparison.runs)
+    sections = [Section("Run against run", tuple(against)), Section("Within each run", tuple(within))]
+    if comparison.left_out:
+        sections.append(Section("Not compared", (build_left_out_table(comparison.left_out),)))
+    return Page(
+        title=f"Runs compared: {', '.join(run.name for run in comparison.runs)}",
+        facts=f"{len(comparison.runs)} runs, the first is what the others are compared with",
+        verdict=describe_comparison(comparison),
+        opening=(
+            build_runs_table(comparison.runs),
+            differing,
+            *(Text(caution, "warning") for caution in cautions),
+        ),
+        sections=tuple(section for section in sections if section.blocks),
+        switches=(KIND_SWITCH,) if comparison.tasks else (),
+    )
+
+
+def _list_blocks(task: TaskComparison, against_base: bool) -> list[Block]:
+    """The blocks of a task: a plot and a table for each kind of rounds."""
+    blocks: list[Block] = [Heading(task.task.name)]
+    for kind in KINDS:
+        plot = _plot_base(task, kind) if against_base else _plot_changes(task, kind)
+        table = build_base_table(task, kind) if against_base else build_reference_table(task, kind)
+        blocks.append(When({"kind": kind}, (*([plot] if plot.rows else []), table)))
+    return blocks
+
+
+def _plot_base(task: TaskComparison, kind: Kind) -> ForestPlot:
+    base = task.runs[0]
+    rows = [row for row in task.list_rows(kind) if row.run is not base]
+    return ForestPlot(
+        title=f"Throughput, × that of {base.letter}",
+        how_to_read=(
+            f"The dot is how many times as fast as in {base.letter} a case trains, the line the 95 % interval over the "
+            f"launches of both runs; right of 1 is faster than in {base.letter}. A filled dot is a certain difference."
+        ),
+        x_title=f"{kind} throughput as a multiple of that in {base.letter}",
+        rows=tuple(
+            ForestRow(
+                case=row.case.label,
+                interval=row.over_base.interval if row.over_base else None,
+                text=format_over_base(row, base),
+                label=f"{row.case.label}, {row.run.letter} over {base.letter}",
+                certain=row.certain and row.run.is_same_machine(base),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _plot_changes(task: TaskComparison, kind: Kind) -> ForestPlot:
+    base = task.runs[0]
+    rows = [row for row in task.list_rows(kind) if row.run is not base and row.reference is not None]
+    name = next((row.reference.label for row in rows if row.reference), task.relative_to)
+    return ForestPlot(
+        title=f"Ratios to {name}, × those of {base.letter}",
+        how_to_read=(
+            f"The dot is a case's ratio to {name} in its own run, divided by that in {base.letter}: right of 1 it has "
+            f"gained on {name}. The line is the 95 % interval, and a filled dot is a certain difference."
+        ),
+        x_title=f"{kind} ratio to {name} as a multiple of that in {base.letter}",
+        rows=tuple(
+            ForestRow(
+                case=row.case.label,
+                interval=row.change.interval if row.change else None,
+                text=format_change(row, base),
+                label=f"{row.case.label}, {row.run.letter} over {base.letter}",
+                certain=row.change_certain,
+            )
+            for row in rows
+        ),
+    )
