@@ -88,19 +88,20 @@ def run_comparison(
         UserError: the request has a mistake, or the run cannot be resumed; nothing was measured.
     """
     from bench.comparison.comparison_run import measure_comparison
-    from bench.report.live.json_events import JsonEvents
+    from bench.report.live.json_events import JsonEvents, report_errors
 
     console = Console(stderr=progress.json)
     events = JsonEvents("run") if progress.json else None
-    outcome = measure_comparison(
-        request,
-        console,
-        command=sys.argv[1:],
-        wait=wait,
-        resume_run=resume_run,
-        quiet=progress.quiet,
-        events=events,
-    )
+    with report_errors(events):
+        outcome = measure_comparison(
+            request,
+            console,
+            command=sys.argv[1:],
+            wait=wait,
+            resume_run=resume_run,
+            quiet=progress.quiet,
+            events=events,
+        )
     return 130 if outcome.stopped else _choose_exit_status(console, outcome.records, strict)
 
 

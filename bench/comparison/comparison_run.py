@@ -32,7 +32,7 @@ from bench.report.live.json_view import describe_verdict
 from bench.report.live.view_choice import open_view
 from bench.report.tables import build_tables
 from bench.report.terminal import print_missing, print_problem, print_tables
-from bench.report.verdict import Verdict, build_verdict
+from bench.report.verdict import build_verdict
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,12 @@ def _measure(
         report = exporters.Report(records, tables, plan.relative_to)
         _write_files(console, run, report)
         print_tables(report, notes)
-        verdict = build_verdict(records, plan.relative_to, plan.banner)
-        if events:
-            _emit_end(events, run, verdict, records, stopped)
-        elif quiet:
+        if quiet:
+            verdict = build_verdict(records, plan.relative_to, plan.banner)
             console.print(verdict.text, markup=False, highlight=False, soft_wrap=True)
     print_missing(notes, plan.banner, {})
+    if events:
+        _emit_end(events, run, plan, records, stopped)
     if stopped:
         done = f"{len(records)} finished launches are kept in {run}" if records else "nothing had finished"
         console.print(f"Stopped: {done}. Resume with:", style="red", markup=False, soft_wrap=True)
@@ -168,7 +168,7 @@ def _describe_start(run: Path, plan: Plan) -> dict[str, Any]:
 def _emit_end(
     events: JsonEvents,
     run: Path,
-    verdict: Verdict,
+    plan: Plan,
     records: Sequence[Record],
     stopped: KeyboardInterrupt | UserError | None,
 ) -> None:
@@ -181,7 +181,7 @@ def _emit_end(
         path=str(run),
         stopped=stopped is not None,
         resume=shlex.split(resume.format_command("run", run)) if stopped else None,
-        verdict=describe_verdict(verdict),
+        verdict=describe_verdict(build_verdict(records, plan.relative_to, plan.banner)),
     )
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
 from bench.analysis.statistics import Interval
+from bench.errors import UserError
 from bench.records.record import MeasurementWarning
 
 #: Fields may be added to events without a new number.
@@ -40,6 +43,17 @@ class JsonEvents:
         if (case, warning.name) not in self._warned:
             self._warned.add((case, warning.name))
             self.emit("warning", case=case, **warning.model_dump(mode="json"))
+
+
+@contextmanager
+def report_errors(events: JsonEvents | None) -> Iterator[None]:
+    """Write an event about a mistake that ends a command, too; the line on stderr and the exit status stay."""
+    try:
+        yield
+    except UserError as error:
+        if events:
+            events.emit("error", message=str(error))
+        raise
 
 
 def describe_interval(interval: Interval | None) -> dict[str, float | None] | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 #: Seconds between two looks at what has changed.
 TICK_SECONDS = 1.0
-UP, DOWN, CLEAR_LINE_END, CLEAR_BELOW = "\x1b[{}A", "\x1b[{}B", "\x1b[K", "\x1b[J"
+UP, CLEAR_LINE_END, CLEAR_BELOW = "\x1b[{}A", "\x1b[K", "\x1b[J"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
@@ -74,7 +76,10 @@ class TerminalBlock:
         return text
 
     def _move_up(self) -> str:
-        return "\r" + (UP.format(len(self._lines)) if self._lines else "")
+        """Go to the block's first line. In a terminal that has become narrower, its lines are wrapped."""
+        columns = self.console.size.width
+        rows = sum(max(1, math.ceil(Text.from_ansi(line).cell_len / columns)) for line in self._lines)
+        return "\r" + (UP.format(rows) if rows else "")
 
     def _render_lines(self) -> list[str]:
         with self.console.capture() as captured:
