@@ -27,6 +27,7 @@ from bench.cli.export import export
 from bench.cli.gate import gate
 from bench.cli.gate_selftest import gate_selftest
 from bench.cli.list import list_
+from bench.cli.merge import merge
 from bench.cli.option_groups import OPTIONS, refuse_options_beside_resume
 from bench.cli.parity import parity
 from bench.cli.profile import profile
@@ -72,7 +73,7 @@ app = App(
 )
 #: The commands by group, in the order of the help page.
 COMMANDS = {
-    Group("Compare frameworks", sort_key=1): (run, parity, show, compare, export, sweep, list_),
+    Group("Compare frameworks", sort_key=1): (run, parity, show, compare, merge, export, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, cache, completion),

@@ -19,6 +19,8 @@ def describe_result(kind: ResultKind, folder: Path) -> tuple[str, ...]:
                 return folder.name, *_describe_tune(folder)
             case "explain":
                 return folder.name, *_describe_explanation(folder)
+            case "merge":
+                return folder.name, *_describe_merged(folder)
             case _:
                 return folder.name, *_describe_roofline(folder)
     except UserError:
@@ -66,6 +68,20 @@ def _describe_explanation(folder: Path) -> tuple[str, ...]:
         _join(f"{one.backend}/tuned" for one in found),
         str(max((one.launches for one in found), default=0)),
         f"explain, {'finished' if found else 'nothing yet'}" + _count_unreadable(problems),
+    )
+
+
+def _describe_merged(folder: Path) -> tuple[str, ...]:
+    from bench.compare.merged_runs import read_merged
+
+    runs = read_merged(folder)
+    machines = len({run.machine_key for run in runs})
+    return (
+        _join(task.task.name for run in runs for task in run.tasks),
+        _join(case.label.removesuffix("/default") for run in runs for task in run.tasks for case in task.cases),
+        "–",
+        f"merged: {len(runs)} runs of {machines} {'machine' if machines == 1 else 'machines'}"
+        + _count_unreadable([problem for run in runs for problem in run.problems]),
     )
 
 

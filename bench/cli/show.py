@@ -65,6 +65,8 @@ def write_run_page(name: str | None, relative_to: str | None, file: Path | None,
         raise UserError(f"--html {file}: a page ends with .html; a run stands before the option: bench show RUN --html")
     run = store.find_run(results, name, *result_kinds.KINDS)
     kind = result_kinds.find_kind(run)
+    if kind == "merge":
+        return _write_merged_page(run, relative_to, file)
     if kind != "run":
         raise UserError(f"--html: the result of bench {kind} has no report: leave it out")
     if file is None and relative_to is not None:
@@ -77,6 +79,24 @@ def write_run_page(name: str | None, relative_to: str | None, file: Path | None,
     store.write_text(path, run_file.export(report))
     console.print(f"Report: {path}", soft_wrap=True, markup=False, highlight=False)
     return 1 if problems else 0
+
+
+def _write_merged_page(folder: Path, relative_to: str | None, file: Path | None) -> int:
+    """Write the page of merged runs. The exit status is 0; 1 if a record could not be read.
+
+    Raises:
+        UserError: a reference, none of a run's records can be read, or the file cannot be written.
+    """
+    from bench.compare.merged_output import FILE, write_page
+    from bench.compare.merged_runs import read_merged
+
+    if relative_to is not None:
+        raise UserError("--relative-to: the report of merged runs has the runs' own references: leave it out")
+    runs = read_merged(folder)
+    path = file or folder / FILE
+    write_page(path, runs)
+    Console().print(f"Report: {path}", soft_wrap=True, markup=False, highlight=False)
+    return 1 if any(run.problems for run in runs) else 0
 
 
 def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
@@ -96,6 +116,10 @@ def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
     run = store.find_run(results, name, *result_kinds.KINDS)
     console = Console()
     kind = result_kinds.find_kind(run)
+    if kind == "merge":
+        from bench.compare.merged_output import show_merged
+
+        return show_merged(console, run, relative_to)
     if kind is not None and kind != "run":
         if relative_to:
             raise UserError(f"--relative-to: the result of bench {kind} has no reference to choose: leave it out")

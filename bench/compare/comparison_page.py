@@ -16,9 +16,11 @@ from bench.compare.comparison_tables import (
 from bench.compare.run_comparison import RunComparison, TaskComparison
 from bench.report.figures.figure import ForestPlot, ForestRow
 from bench.report.html.page import Block, Heading, Page, Section, Switch, Text, When
+from bench.report.html.run_page import KIND
 from bench.report.tables.throughput_table import KINDS, Kind
 
-KIND_SWITCH = Switch("kind", "rounds", tuple((kind, kind) for kind in KINDS))
+#: The switch of the kind of rounds, as the page of a run has it.
+KIND_SWITCH = Switch(KIND, "Training steps", (("pipeline", "with the input pipeline"), ("compute", "compute alone")))
 
 
 def build_page(comparison: RunComparison) -> Page:
@@ -55,7 +57,7 @@ def _list_blocks(task: TaskComparison, against_base: bool) -> list[Block]:
     for kind in KINDS:
         plot = _plot_base(task, kind) if against_base else _plot_changes(task, kind)
         table = build_base_table(task, kind) if against_base else build_reference_table(task, kind)
-        blocks.append(When({"kind": kind}, (*([plot] if plot.rows else []), table)))
+        blocks.append(When({KIND: kind}, (*([plot] if plot.rows else []), table)))
     return blocks
 
 

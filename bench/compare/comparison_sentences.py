@@ -39,6 +39,15 @@ def describe_comparison(comparison: RunComparison) -> tuple[str, ...]:
     return (*sentences, NOT_INTERLEAVED)
 
 
+def describe_ratios_by_run(runs: Sequence[StoredRun], relative_to: str | None = None) -> list[str]:
+    """Describe what each run concludes by itself, one line a run and task."""
+    return [
+        f"{run.letter}, {run.machine}: {f'{task.task}: ' if len(run.tasks) > 1 else ''}{task.sentences[0]}"
+        for run in runs
+        for task in build_verdict(run.records, relative_to or run.relative_to).tasks
+    ]
+
+
 def _describe_run(run: StoredRun, comparison: RunComparison) -> str:
     """The answer of a run by itself, for the tasks that are compared."""
     names = {(task.task.task.name, task.task.division) for task in comparison.tasks if run in task.runs}

@@ -28,6 +28,7 @@ COMMANDS = {
     "analysis/run_as_baseline.py": ("baseline save", "trend", "gate"),
     "analysis/warning_rules.py": (),  # see the test of warnings
     "compare": ("compare",),
+    "compare/merged_runs.py": ("merge",),
     "data": (*TRAINING, "gate-selftest", "doctor"),
     "gate": ("gate",),
     "gate/error_rate_run.py": ("gate-selftest",),
@@ -51,7 +52,7 @@ COMMANDS = {
     "cli/option_groups.py": ("run", "sweep"),
     **{
         f"cli/{name}.py": (name,)
-        for name in ("compare", "explain", "export", "gate", "profile", "run", "show", "sweep")
+        for name in ("compare", "explain", "export", "merge", "gate", "profile", "run", "show", "sweep")
     },
 }
 
