@@ -132,3 +132,42 @@ RUN_WARNINGS = frozenset(
         "weights-hash-differs",
     }
 )
+
+#: All warnings by how much they may change a conclusion, the most first: whether cases are the same experiment; what
+#: else the machine did; how exact the figures are; what is only to be known.
+IMPORTANCE = (
+    "image-order-differs",
+    "weights-hash-differs",
+    "other-precision",
+    "tf32-alone",
+    "onednn-alone",
+    "threads-differ",
+    "knob-without-effect",
+    "variable-not-obeyed",
+    "swapped",
+    "memory-near-limit",
+    "thermal-throttled",
+    "cgroup-throttled",
+    "busy-machine",
+    "gpu-shared",
+    "steal-time",
+    "on-battery",
+    "load-changed",
+    "frequency-changed",
+    "gpu-clock",
+    "few-launches",
+    "interval-too-wide",
+    "outlier-launch",
+    "drifting-launches",
+    "drifting-rounds",
+    "bimodal-rounds",
+    "warm-up-cap",
+    "governor",
+    "few-cores",
+    "resource-limit",
+    "no-host-peak",
+    "host-peak-not-by-phase",
+    "features-not-kept",
+    "features-remade",
+    "offline-suite",
+)

@@ -365,6 +365,14 @@ class ProgressOptions:
             raise UserError("--quiet is for people and --json for programs: leave one of them out")
 
 
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True)
+class ReportOptions(OutputOptions):
+    """Where runs are, and how much of one is printed."""
+
+    full: Annotated[bool, Parameter(help="Print all tables, not only one for each task.")] = False
+
+
 #: The names in a request of options that have another name in a group.
 REQUEST_NAMES: Mapping[str, str] = {"task": "tasks", "backend": "backends", "variant": "variants", "knob": "knobs"}
 

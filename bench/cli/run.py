@@ -16,9 +16,9 @@ from bench.cli.option_groups import (
     CachingDataOptions,
     CaseOptions,
     EffortOptions,
-    OutputOptions,
     ProgressOptions,
     Reference,
+    ReportOptions,
     Run,
     Seconds,
     Share,
@@ -61,15 +61,17 @@ def run(
     data: CachingDataOptions = CachingDataOptions(),
     effort: RunEffort = RunEffort(),
     relative_to: Annotated[str, Reference, Parameter(show_default=True)] = "pytorch",
-    output: OutputOptions = OutputOptions(),
+    output: ReportOptions = ReportOptions(),
     progress: ProgressOptions = ProgressOptions(),
 ) -> int:
     """Compare the frameworks on the same fine-tune.
 
-    It proves that they train the same, measures them side by side, prints tables and stores everything in --results.
+    It proves that they train the same, measures them side by side, prints a verdict and stores everything in --results.
     """
     request = make_request(task, case, data, effort, output, relative_to=relative_to)
-    return run_comparison(request, strict=strict, wait=effort.wait, resume_run=resume, progress=progress)
+    return run_comparison(
+        request, strict=strict, wait=effort.wait, resume_run=resume, progress=progress, full=output.full
+    )
 
 
 def run_comparison(
@@ -79,6 +81,7 @@ def run_comparison(
     wait: bool,
     resume_run: str | None,
     progress: ProgressOptions = ProgressOptions(),
+    full: bool = False,
 ) -> int:
     """Run a comparison, or what is left of an interrupted one.
 
@@ -100,6 +103,7 @@ def run_comparison(
             wait=wait,
             resume_run=resume_run,
             quiet=progress.quiet,
+            full=full,
             events=events,
         )
     return 130 if outcome.stopped else _choose_exit_status(console, outcome.records, strict)

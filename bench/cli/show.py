@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli import completers
-from bench.cli.option_groups import OPTIONS, OutputOptions, Reference
+from bench.cli.option_groups import OPTIONS, Reference, ReportOptions
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def show(
             help="Write the report of a run as a page instead of printing it; `report.html` in its folder by default.",
         ),
     ] = None,
-    output: OutputOptions = OutputOptions(),
+    output: ReportOptions = ReportOptions(),
 ) -> int:
     """Print a result again: of a run, sweep, gate, tune, explain or roofline; or write its report."""
     if html is not None:
         return write_run_page(run, relative_to, html[0] if html else None, output.results)
-    return show_run(run, relative_to, output.results)
+    return show_run(run, relative_to, output.results, output.full)
 
 
 def write_run_page(name: str | None, relative_to: str | None, file: Path | None, results: Path) -> int:
@@ -99,19 +99,18 @@ def _write_merged_page(folder: Path, relative_to: str | None, file: Path | None)
     return 1 if any(run.problems for run in runs) else 0
 
 
-def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
-    """Print the tables of a run or a sweep. The exit status is 0; 1 if a record could not be read.
+def show_run(name: str | None, relative_to: str | None, results: Path, full: bool = False) -> int:
+    """Print what a run or another command has found; of a run all tables with `full`.
 
-    The run's files are rewritten if every record could be read and `relative_to` is the run's own.
+    The exit status is 0; 1 if a record could not be read. The run's files are rewritten if every record could be read
+    and `relative_to` is the run's own.
 
     Raises:
         UserError: the run is unknown, or none of its records can be read.
     """
-    from bench.analysis import warnings
     from bench.records import result_kinds, store
-    from bench.report import exporters
-    from bench.report.tables import build_tables
-    from bench.report.terminal import print_tables
+    from bench.report.conclusion import print_conclusion, print_heading
+    from bench.report.run_report import find_own_reference, read_report
 
     run = store.find_run(results, name, *result_kinds.KINDS)
     console = Console()
@@ -124,21 +123,13 @@ def show_run(name: str | None, relative_to: str | None, results: Path) -> int:
         if relative_to:
             raise UserError(f"--relative-to: the result of bench {kind} has no reference to choose: leave it out")
         return _show_result(kind, console, run)
-    records, problems = store.read_records(run)
+    report, problems = read_report(run, relative_to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False)
-    if not records:
-        raise UserError(f"run {run} has no readable record: run the benchmark again")
-    records = warnings.add_run_warnings(records)
-    description: dict[str, Any] = dict(records[0].about.get("run") or {})  # type: ignore[call-overload]
-    default_reference = description.get("relative_to", "pytorch")
-    tables = build_tables(
-        records, relative_to or default_reference, description.get("skipped", {}), description.get("banner")
-    )
-    report = exporters.Report(records, tables, relative_to or default_reference)
-    if not problems and relative_to in (None, default_reference):
+    if not problems and relative_to in (None, find_own_reference(report.records)):
         _rewrite_files(console, run, report)
-    print_tables(report, console)
+    print_heading(console, report.records)
+    print_conclusion(console, run, report, full)
     return 1 if problems else 0
 
 

@@ -20,18 +20,20 @@ from bench.machine.environment import describe_environment, make_fingerprint
 from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
 from bench.measure.run import measure_launches
+from bench.measure.stop_signals import StopSignals
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
 from bench.records import store
 from bench.records.private_paths import shorten_all, shorten_command, shorten_source
 from bench.records.record import Record
 from bench.report import exporters
+from bench.report.conclusion import print_conclusion
 from bench.report.exporters import Report
 from bench.report.live.json_events import JsonEvents
 from bench.report.live.json_view import describe_verdict
 from bench.report.live.view_choice import open_view
 from bench.report.tables import build_tables
-from bench.report.terminal import print_missing, print_problem, print_tables
+from bench.report.terminal import print_missing, print_problem
 from bench.report.verdict import build_verdict
 
 
@@ -58,9 +60,10 @@ def measure_comparison(
     wait: bool = False,
     resume_run: str | None = None,
     quiet: bool = False,
+    full: bool = False,
     events: JsonEvents | None = None,
 ) -> ComparisonOutcome:
-    """Measure a comparison, or what is left of an interrupted one; progress and tables are printed.
+    """Measure a comparison, or what is left of an interrupted one; progress, verdict and tables are printed.
 
     Args:
         request: what to measure; of a run that is resumed, only its `results` count.
@@ -69,6 +72,7 @@ def measure_comparison(
         wait: whether to wait for another measurement on this machine to end.
         resume_run: the name or folder of the run to finish.
         quiet: whether only the verdict and the run's folder are printed.
+        full: whether all tables are printed, and not only one for each task.
         events: gets what is to be said, in place of the console: that has problems only.
 
     Raises:
@@ -94,13 +98,24 @@ def measure_comparison(
             for problem in store.read_records(run)[1]:
                 console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
             about["run"] = plan.done[0].about["run"] if plan.done else _describe_run(plan, about, command)
-        return _measure(console, run, plan, about, quiet, events)
+        with StopSignals() as signals:
+            return _measure(console, run, plan, about, _Output(quiet, full, events), signals)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What is printed of a comparison, see `measure_comparison`."""
+
+    quiet: bool
+    full: bool
+    events: JsonEvents | None
 
 
 def _measure(
-    console: Console, run: Path, plan: Plan, about: dict[str, Any], quiet: bool, events: JsonEvents | None
+    console: Console, run: Path, plan: Plan, about: dict[str, Any], output: _Output, signals: StopSignals
 ) -> ComparisonOutcome:
-    notes = Console(quiet=True) if quiet or events else console
+    events = output.events
+    notes = Console(quiet=True) if output.quiet or events else console
     _print_plan(notes, plan)
     if events:
         events.emit("started", **_describe_start(run, plan))
@@ -117,21 +132,17 @@ def _measure(
             for launch in measure_launches(plan, run, about, view, is_enough):
                 records += launch
                 view.finish_launch(records)
+        signals.begin_end()
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
+        signals.begin_end()
         stopped = error
+        records = _add_written_records(run, records)
     if records:
         # In the order of `store.read_records`.
         records = warnings.add_run_warnings(sorted(records, key=lambda record: (record.case, record.launch)))
-        tables = build_tables(records, plan.relative_to, plan.skipped, plan.banner)
-        report = exporters.Report(records, tables, plan.relative_to)
-        _write_files(console, run, report)
-        print_tables(report, notes)
-        if quiet:
-            verdict = build_verdict(records, plan.relative_to, plan.banner)
-            console.print(verdict.text, markup=False, highlight=False, soft_wrap=True)
-    print_missing(notes, plan.banner, {})
-    if events:
-        _emit_end(events, run, plan, records, stopped)
+        _conclude(console, run, plan, records, output)
+    if output.events:
+        _emit_end(output.events, run, plan, records, stopped is not None)
     if stopped:
         done = f"{len(records)} finished launches are kept in {run}" if records else "nothing had finished"
         console.print(f"Stopped: {done}. Resume with:", style="red", markup=False, soft_wrap=True)
@@ -142,6 +153,24 @@ def _measure(
     elif not events:
         console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return ComparisonOutcome(run, tuple(records), stopped is not None)
+
+
+def _add_written_records(run: Path, records: Sequence[Record]) -> list[Record]:
+    """Add the records that were written when a signal came before they were handed over."""
+    known = {(record.case, record.launch) for record in records}
+    return [*records, *(one for one in store.read_records(run)[0] if (one.case, one.launch) not in known)]
+
+
+def _conclude(console: Console, run: Path, plan: Plan, records: Sequence[Record], output: _Output) -> None:
+    """Write the files of a run, and print what it has found."""
+    tables = build_tables(records, plan.relative_to, plan.skipped, plan.banner)
+    report = exporters.Report(records, tables, plan.relative_to)
+    _write_files(console, run, report)
+    if output.quiet:
+        verdict = build_verdict(records, plan.relative_to, plan.banner)
+        console.print(verdict.text, markup=False, highlight=False, soft_wrap=True)
+    elif not output.events:
+        print_conclusion(console, run, report, output.full)
 
 
 def _describe_start(run: Path, plan: Plan) -> dict[str, Any]:
@@ -170,7 +199,7 @@ def _emit_end(
     run: Path,
     plan: Plan,
     records: Sequence[Record],
-    stopped: KeyboardInterrupt | UserError | None,
+    stopped: bool,
 ) -> None:
     """Write the last events of a run: the warnings that concern all of it, and its end."""
     for record in records:
@@ -179,7 +208,7 @@ def _emit_end(
     events.emit(
         "finished",
         path=str(run),
-        stopped=stopped is not None,
+        stopped=stopped,
         resume=shlex.split(resume.format_command("run", run)) if stopped else None,
         verdict=describe_verdict(build_verdict(records, plan.relative_to, plan.banner)),
     )

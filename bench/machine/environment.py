@@ -25,12 +25,12 @@ from bench.machine.git import TIMEOUT_SECONDS, run_git
 from bench.machine.system_reading import try_read
 from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
 from bench.records.private_paths import shorten_list, shorten_paths
+from bench.records.units import GIB
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 CORES_FOLDER = Path("/sys/devices/system/cpu")
-GIB = 2**30
 
 PACKAGES = (
     "torch",

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
 from bench.analysis.statistics import Interval
-from bench.report.tables.comparisons import Comparisons
+from bench.report.tables.comparisons import Comparisons, Decision, decide
 from bench.report.tables.throughput_table import KINDS
-
-Decision = Literal["certain", "not certain", "no difference", "too few launches"]
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,5 @@ def _decide_pairs(cases: Sequence[CaseLaunches], comparisons: Comparisons, kind:
         if oriented is None:
             continue
         certain = comparisons.is_certain(one, other, kind)
-        pairs.append(Pair(faster, slower, oriented, _decide(oriented, certain)))
+        pairs.append(Pair(faster, slower, oriented, decide(oriented, certain)))
     return pairs
-
-
-def _decide(ratio: Interval, certain: bool) -> Decision:
-    if ratio.low is None:
-        return "too few launches"
-    if not ratio.excludes(1):
-        return "no difference"
-    return "certain" if certain else "not certain"

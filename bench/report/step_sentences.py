@@ -7,9 +7,9 @@ from itertools import combinations
 from typing import Literal
 
 from bench.analysis.launches import CaseLaunches
-from bench.analysis.statistics import MIN_FREEDOM, Interval
+from bench.analysis.statistics import MIN_FREEDOM
 from bench.report.standings import Pair, Standings
-from bench.report.tables.number_format import TOO_FEW_LAUNCHES, format_interval, format_rate
+from bench.report.tables.number_format import TOO_FEW_LAUNCHES, find_bound, format_bound, format_rate, format_times
 
 #: What the training steps decide: `winner`: one case is certainly faster than all others; `shared lead`: several are,
 #: and no difference was found among them; `no difference`: found between any two cases; `not certain`: anything else;
@@ -51,13 +51,13 @@ def describe_steps(standings: Standings, outcome: Outcome, names: dict[str, str]
             yield from _describe_winner(standings, names, prefix)
         case "shared lead":
             together = join_texts([names[case.label] for case in leaders])
-            bound = _format_bound([pair for pair in standings.pairs if pair.decision == "no difference"])
+            bound = format_bound(*(pair.ratio for pair in standings.pairs if pair.decision == "no difference"))
             yield f"{prefix} {together} train fastest; no difference found between them (± {bound} %)."
             behind = [_compare_all(standings, leaders, case, names) for case in cases[len(leaders) :]]
             yield f"They train {join_texts(behind)}."
         case "no difference":
             yield f"{prefix} no difference in speed was found between {everyone}."
-            yield f"A difference of more than {_format_bound(standings.pairs)} % is excluded."
+            yield f"A difference of more than {format_bound(*(pair.ratio for pair in standings.pairs))} % is excluded."
         case "too few launches":
             yield f"{prefix} there are {TOO_FEW_LAUNCHES} which is faster; at least {MIN_FREEDOM + 1} are needed."
             if behind := [_compare_all(standings, cases[:1], case, names) for case in cases[1:]]:
@@ -82,12 +82,11 @@ def _describe_winner(standings: Standings, names: dict[str, str], prefix: str) -
     """Describe by how much a case is the fastest; where the others are alike, by the second's figure alone."""
     first, *others = standings.cases
     ties = [pair for pair in standings.pairs if pair.decision == "no difference"]
-    alike = len(others) > 1 and len(ties) == len(list(combinations(others, 2)))
-    if alike and _find_bound(ties) <= ALIKE:
-        yield (
-            f"{prefix} {names[first.label]} trains {_compare_all(standings, [first], others[0], names)}; no difference "
-            f"found between {join_texts([names[case.label] for case in others])} (± {_format_bound(ties)} %)."
-        )
+    all_alike = len(others) > 1 and len(ties) == len(list(combinations(others, 2)))
+    if all_alike and max(find_bound(pair.ratio) for pair in ties) <= ALIKE:
+        second = _compare_all(standings, [first], others[0], names)
+        alike, bound = join_texts([names[case.label] for case in others]), format_bound(*(pair.ratio for pair in ties))
+        yield f"{prefix} {names[first.label]} trains {second}; no difference found between {alike} (± {bound} %)."
         return
     behind = [_compare_all(standings, [first], case, names) for case in others]
     yield f"{prefix} {names[first.label]} trains {join_texts(behind)}."
@@ -111,7 +110,7 @@ def _describe_decided(standings: Standings, names: dict[str, str]) -> list[str]:
 
 def _list_unsure(pairs: Sequence[Pair], names: dict[str, str]) -> str:
     """List ratios to one case: `Keras was 2.35 [1.36–4.05] and TensorFlow 2.33 [1.32–4.10]`."""
-    first, *others = [(names[pair.faster.label], _format_times(pair.ratio)) for pair in pairs]
+    first, *others = [(names[pair.faster.label], format_times(pair.ratio)) for pair in pairs]
     return join_texts([f"{first[0]} was {first[1]}", *(f"{name} {times}" for name, times in others)])
 
 
@@ -119,36 +118,17 @@ def _describe_ties(standings: Standings, names: dict[str, str]) -> Iterator[str]
     for pair in standings.pairs:
         if pair.decision == "no difference":
             together = f"{names[pair.faster.label]} and {names[pair.slower.label]}"
-            yield f"No difference found between {together} (± {_format_bound([pair])} %)."
+            yield f"No difference found between {together} (± {format_bound(pair.ratio)} %)."
 
 
 def _compare_all(standings: Standings, fast: Sequence[CaseLaunches], slow: CaseLaunches, names: dict[str, str]) -> str:
     """Say how many times as fast some cases are: `2.35 [2.34–2.36] and 2.33 [2.28–2.38] times as fast as PyTorch`."""
     pairs = [pair for case in fast if (pair := standings.find_pair(case, slow))]
-    return f"{join_texts([_format_times(pair.ratio) for pair in pairs])} times as fast as {names[slow.label]}"
+    return f"{join_texts([format_times(pair.ratio) for pair in pairs])} times as fast as {names[slow.label]}"
 
 
 def _list_pairs(pairs: Iterable[Pair], names: dict[str, str]) -> str:
     return ", ".join(f"{names[pair.faster.label]}–{names[pair.slower.label]}" for pair in pairs)
-
-
-def _format_times(ratio: Interval) -> str:
-    """Format a ratio with as few digits as tell it from 1."""
-    low = ratio.estimate if ratio.low is None else ratio.low
-    digits = 3 if round(low, 2) <= 1 else 2 if ratio.estimate < 10 else 1
-    return format_interval(ratio, lambda value: f"{value:.{digits}f}")
-
-
-def _find_bound(pairs: Sequence[Pair]) -> float:
-    """Find the size above which the intervals of all these pairs exclude a difference."""
-    ends = [(pair.ratio.low or 0.0, pair.ratio.high or 0.0) for pair in pairs]
-    return max(max(high - 1, 1 - low) for low, high in ends)
-
-
-def _format_bound(pairs: Sequence[Pair]) -> str:
-    """Format `_find_bound` in per cent, as the throughput table does."""
-    percent = 100 * _find_bound(pairs)
-    return f"{percent:.2g}" if percent < 100 else f"{percent:,.0f}"
 
 
 def join_texts(texts: Sequence[str]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Literal
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
-from bench.analysis.statistics import adjust_by_holm, t_test_p
+from bench.analysis.statistics import Interval, adjust_by_holm, t_test_p
+
+Decision = Literal["certain", "not certain", "no difference", "too few launches"]
 
 #: A difference is certain if its p, after Holm's correction, is below this.
 SIGNIFICANT = 0.05
@@ -32,6 +35,20 @@ class Comparisons:
     def is_certain(self, one: CaseLaunches, other: CaseLaunches, kind: Kind) -> bool:
         """Return whether the difference between two cases is certain."""
         return self._adjusted.get((_key(one, other), kind), 1.0) < SIGNIFICANT
+
+
+def decide(ratio: Interval, certain: bool) -> Decision:
+    """Decide about two cases.
+
+    Args:
+        ratio: of their throughputs.
+        certain: whether the difference is certain, see `Comparisons.is_certain`.
+    """
+    if ratio.low is None:
+        return "too few launches"
+    if not ratio.excludes(1):
+        return "no difference"
+    return "certain" if certain else "not certain"
 
 
 def _key(one: CaseLaunches, other: CaseLaunches) -> frozenset[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from bench.analysis.launches import CaseLaunches, Kind
 from bench.analysis.statistics import Interval
+from bench.report.tables.comparisons import decide
 
 #: Stands where a verdict would need more launches.
 TOO_FEW_LAUNCHES = "not enough launches to tell"
@@ -35,13 +37,37 @@ def format_ratio(ratio: Interval, certain: bool) -> str:
         certain: whether the difference of the two cases is certain.
     """
     digits = 3 if ratio.estimate < 2 else 2 if ratio.estimate < 10 else 1
-    if ratio.low is None or ratio.high is None:
-        return f"{ratio.estimate:.{digits}f} ({TOO_FEW_LAUNCHES})"
-    if not ratio.excludes(1):
-        distance = 100 * max(ratio.high - 1, 1 - ratio.low)
-        return f"no difference found (± {f'{distance:.2g}' if distance < 100 else f'{distance:,.0f}'} %)"
-    text = f"{ratio.estimate:.{digits}f} [{ratio.low:.{digits}f}–{ratio.high:.{digits}f}]"
-    return text if certain else f"{text}, not certain"
+    text = format_interval(ratio, lambda value: f"{value:.{digits}f}")
+    match decide(ratio, certain):
+        case "too few launches":
+            return f"{text} ({TOO_FEW_LAUNCHES})"
+        case "no difference":
+            return f"no difference found (± {format_bound(ratio)} %)"
+        case "not certain":
+            return f"{text}, not certain"
+        case "certain":
+            return text
+
+
+def format_times(ratio: Interval) -> str:
+    """Format a ratio with its interval for sentences, in as few digits as tell it from 1: `1.16 [1.12–1.20]`."""
+    low, high = (ratio.estimate if end is None else end for end in (ratio.low, ratio.high))
+    digits = 3 if round(low, 2) <= 1 <= round(high, 2) else 2 if ratio.estimate < 10 else 1
+    return format_interval(ratio, lambda value: f"{value:.{digits}f}")
+
+
+def find_bound(ratio: Interval) -> float:
+    """Find the size above which an interval excludes a difference, whichever case is the faster one.
+
+    Infinite without an interval. It is the same for the ratio of two cases and for its inverse.
+    """
+    return math.inf if ratio.low is None or ratio.high is None else max(ratio.high, 1 / ratio.low) - 1
+
+
+def format_bound(*ratios: Interval) -> str:
+    """Format in per cent the size above which all these intervals exclude a difference."""
+    percent = 100 * max(map(find_bound, ratios))
+    return f"{percent:.2g}" if percent < 100 else f"{percent:,.0f}"
 
 
 def explain_unknown_lead(ratio: Interval) -> str | None:

@@ -18,7 +18,7 @@ def build_throughput_table(task: TaskLaunches, relative_to: str) -> Table:
     """Build the table: one row per case. The fastest is bold if it is certainly faster than all comparable ones."""
     reference = task.reference(relative_to)
     comparisons = Comparisons(task, KINDS)
-    best = {kind: _find_best(task, kind, comparisons) for kind in KINDS}
+    best = {kind: find_best(task, kind, comparisons) for kind in KINDS}
     columns = [Column("case", figures=False)]
     for kind in KINDS:
         ratio = Column(f"{kind} ratio to {reference.label if reference else relative_to}")
@@ -38,7 +38,7 @@ def build_throughput_table(task: TaskLaunches, relative_to: str) -> Table:
     )
 
 
-def _find_best(task: TaskLaunches, kind: Kind, comparisons: Comparisons) -> CaseLaunches | None:
+def find_best(task: TaskLaunches, kind: Kind, comparisons: Comparisons) -> CaseLaunches | None:
     """Find the fastest comparable case, if it is certainly faster than each of the others."""
     rates = [(case, case.throughput(kind)) for case in task.cases if case.why_not_comparable() is None]
     measured = [(rate.estimate, case) for case, rate in rates if rate]
@@ -85,7 +85,7 @@ def _notes(
     if any(rate.low is not None for rate in rates):
         yield (
             "[low–high]: 95 % interval; a ratio above 1 means faster; no difference found (± x %): the interval "
-            "contains 1 and ends at most x % from it; bold: certainly faster than every other comparable case"
+            "contains 1, and neither is more than x % faster; bold: certainly faster than every other comparable case"
         )
         if comparisons.count > 1:
             yield (

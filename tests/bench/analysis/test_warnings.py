@@ -148,3 +148,7 @@ def test_a_setting_of_the_variant_raises_no_warning():
 def test_every_rule_is_tested():
     assert set(OF_LAUNCH) | set(OF_RUN) == set(warning_rules.RULES)
     assert set(OF_RUN) == warning_rules.RUN_WARNINGS
+
+
+def test_the_importance_of_every_warning_is_known():
+    assert sorted(warning_rules.IMPORTANCE) == sorted(warning_rules.RULES)

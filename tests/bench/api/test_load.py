@@ -44,7 +44,7 @@ def test_it_has_the_verdict_the_tables_and_the_warnings_of_the_command_line(
     monkeypatch.setenv("COLUMNS", "200")
     run = bench.load(reference)
     assert str(run.verdict).startswith("At batch 32 Keras was 2.35 [1.36–4.05]")
-    assert run.tables[0].title in command_line("show", reference, "--results", tmp_path).out
+    assert run.tables[0].title in command_line("show", reference, "--full", "--results", tmp_path).out
     assert "few-launches" in {warning.name for warning in run.warnings}
     assert (run.name, run.problems, run.relative_to) == (REFERENCE.name, (), "pytorch")
     assert repr(run) == f"<run {REFERENCE.name}: 9 launches of keras/default, pytorch/default, tensorflow/default>"

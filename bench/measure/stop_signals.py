@@ -1,0 +1,48 @@
+"""Signals that stop a measurement: the first interrupts it, and none cuts off the end that shows what is finished."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+#: So many times Ctrl-C has to be pressed to cut off the end, too.
+PRESSES_TO_ABORT = 3
+
+
+class StopSignals:
+    """Handles the signals of Ctrl-C, of `kill` and of a terminal's end while it is entered.
+
+    The first one raises KeyboardInterrupt, if `begin_end` was not called before. Later ones are ignored: terminals and
+    service managers send several. Only the third Ctrl-C raises KeyboardInterrupt again. A signal that the process
+    ignores, as under `nohup`, stays ignored. In a thread other than the main one this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._is_ending = False
+        self._presses = 0
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in NUMBERS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def begin_end(self) -> None:
+        """Ignore all further signals: the measurement is over, and is being shown."""
+        self._is_ending = True
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self._presses += number == signal.SIGINT
+        if not self._is_ending or self._presses >= PRESSES_TO_ABORT:
+            self._is_ending = True
+            raise KeyboardInterrupt
