@@ -1,4 +1,4 @@
-"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `thorough`, `lint`, `docs` and others.
+"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `pages`, `thorough`, `lint`, `docs` and others.
 
 nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
 sessions ask nox for none (`python=False`) and share one, `.venv`, that is filled here.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "tests", "thorough"]
+nox.options.sessions = ["lint", "tests", "pages", "thorough"]
 
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -39,8 +41,43 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """Run the test suite: `nox -s tests -- -k parity`."""
-    session.run(python(session), "-m", "pytest", *session.posargs, external=True)
+    """Run the test suite without the tests of pages: `nox -s tests -- -k parity`."""
+    session.run(python(session), "-m", "pytest", "--ignore", "tests/pages", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def pages(session: nox.Session) -> None:
+    """Open the reports in a real Chromium; where there is none, it is installed if that is possible, or skipped."""
+    interpreter = python(session)
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        for command in (("apt-get", "update"), ("apt-get", "install", "--yes", "chromium", "chromium-driver")):
+            _try(session, *(command if os.name == "nt" or os.geteuid() == 0 else ("sudo", "-n", *command)))
+    # The checker of accessibility is a tool of this session alone; it is kept beside the environment.
+    folder = ENVIRONMENT / "axe-core"
+    checker = folder / "package/axe.min.js"
+    if not checker.is_file():
+        folder.mkdir(exist_ok=True)
+        _try(session, "npm", "pack", "--silent", "--pack-destination", str(folder), "axe-core@4.14.1")
+        for archive in folder.glob("*.tgz"):
+            with tarfile.open(archive) as opened:
+                opened.extract("package/axe.min.js", folder)
+    session.run(
+        interpreter,
+        "-m",
+        "pytest",
+        "tests/pages",
+        *session.posargs,
+        external=True,
+        env={"HEADTOHEAD_AXE": str(checker)},
+    )
+
+
+def _try(session: nox.Session, *command: str) -> None:
+    """Run a command that may be missing or fail: what needs it is skipped with the reason."""
+    if shutil.which(command[0]) is None:
+        session.warn(f"{command[0]} is not here")
+    else:
+        session.run(*command, external=True, success_codes=range(256), silent=True)
 
 
 @nox.session(python=False)
