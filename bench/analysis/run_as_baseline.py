@@ -45,29 +45,42 @@ def build_baseline(name: str, run: Path, request: Mapping[str, Any], branch: str
     Raises:
         UserError: a case of the run has too few launches, or its suite is of another version.
     """
-    records, _ = store.read_records(run)
+    return build_from_records(name, run.name, store.read_records(run)[0], request, branch, fewest)
+
+
+def build_from_records(
+    name: str, run: str, records: Sequence[Record], request: Mapping[str, Any], branch: str | None, fewest: int
+) -> Baseline:
+    """Build a baseline from records; see `build_baseline`.
+
+    Args:
+        name, request, branch, fewest: as there.
+        run: the run's name.
+        records: of the run.
+
+    Raises:
+        UserError: as there.
+    """
     by_case: dict[str, list[Record]] = {}
     for record in records:
         if record.failure is None and record.pipeline:
             by_case.setdefault(record.case, []).append(record)
     if not by_case:
-        raise UserError(f"run {run.name} has no finished launch: resume it, or choose another run")
+        raise UserError(f"run {run} has no finished launch: resume it, or choose another run")
     if (least := min(len(launches) for launches in by_case.values())) < fewest:
         raise UserError(
-            f"a baseline needs {fewest} launches of every case, and run {run.name} has a case with {least}: "
+            f"a baseline needs {fewest} launches of every case, and run {run} has a case with {least}: "
             f"measure with bench run --launches {fewest} or more, or bench run --suite standard"
         )
     about: Mapping[str, Any] = records[0].about
     git = about.get("git") or {}
     try:
         suite = Suite.model_validate(about["run"]["suite"])
-    except ValidationError:
-        raise UserError(
-            f"run {run.name} was measured with a suite that this version cannot read: measure again"
-        ) from None
+    except (ValidationError, KeyError, TypeError):
+        raise UserError(f"run {run} was measured with a suite that this version cannot read: measure again") from None
     return Baseline(
         name=name,
-        run=run.name,
+        run=run,
         measured=str(about.get("time")),
         branch=branch,
         revision=git.get("revision"),

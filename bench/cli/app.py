@@ -31,6 +31,7 @@ from bench.cli.merge import merge
 from bench.cli.option_groups import OPTIONS, refuse_options_beside_resume
 from bench.cli.parity import parity
 from bench.cli.profile import profile
+from bench.cli.publish import publish
 from bench.cli.roofline import roofline
 from bench.cli.run import run
 from bench.cli.selftest import selftest
@@ -75,7 +76,7 @@ app = App(
 COMMANDS = {
     Group("Compare frameworks", sort_key=1): (run, parity, show, compare, merge, export, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
-    Group("Keep training fast", sort_key=3): (gate, baseline, trend, gate_selftest),
+    Group("Keep training fast", sort_key=3): (gate, baseline, trend, publish, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, cache, completion),
 }
 #: The commands that measure the code of this suite. `bench gate` chooses the clone.

@@ -138,11 +138,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A line, drawn through its points; one point is a marker."""
+    """A line, drawn through its points; one point is a marker.
+
+    `breaks` are the places on the x axis where its level changes: there, a dashed line of its colour goes from top to
+    bottom.
+    """
 
     case: str
     points: tuple[Point, ...]
     label: str = ""
+    breaks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

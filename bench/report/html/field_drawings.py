@@ -110,6 +110,9 @@ def _draw_line(line: Line, x: Axis, y: Axis, colour: str, marker: str, dash: str
         make_element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_="line", stroke_dasharray=dash, stroke_width=width)
         for (x1, y1), (x2, y2) in pairwise(places)
     ]
+    for place in line.breaks:
+        at = x.at(place)
+        parts.append(make_element("line", x1=at, x2=at, y1=TOP, y2=TOP + HEIGHT, class_="break"))
     for point, (at, height) in zip(line.points, places, strict=True):
         if point.low is not None and point.high is not None:
             ends = _place(y, point.low), _place(y, point.high)

@@ -37,6 +37,14 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Links:
+    """Links to other pages of the same site: text and relative address; `label` is what they are together."""
+
+    label: str
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Notice:
     """A warning that concerns one case: its evidence, and what to do."""
 
@@ -120,6 +128,7 @@ class Page:
         banner: a caution about the whole page.
         command: the command line that makes the page's figures; it stands under each table.
         closing: the blocks at the end.
+        feed: the relative address of the site's feed; empty without one.
     """
 
     title: str
@@ -131,6 +140,7 @@ class Page:
     banner: str = ""
     command: str = ""
     closing: tuple[Block, ...] = ()
+    feed: str = ""
 
 
-Block = Heading | Text | Command | Notice | Ticks | Folded | When | Table | Figure
+Block = Heading | Text | Command | Links | Notice | Ticks | Folded | When | Table | Figure

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """The text of a cell, whose line breaks are kept; the best cell of a column is bold."""
+    """The text of a cell, whose line breaks are kept; the best cell of a column is bold.
+
+    `link` is the relative address of a page about the cell's subject, which pages use; empty without one.
+    """
 
     text: str
     bold: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True)

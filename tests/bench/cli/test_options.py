@@ -221,7 +221,7 @@ def test_another_backbone_has_weights_of_its_own(tmp_path):
 
 def test_the_backbones_are_listed(command_line):
     ended = command_line("list", "backbones")
-    assert re.search(r"resnet50 +\d+ +2048 +32 px +IMAGENET1K_V1", ended.out)
+    assert re.search(r"resnet50 +\d+ +2048 +32 px\s+IMAGENET1K_V1", ended.out)
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["baseline", "save"], ["cache", "list"]])

@@ -1,0 +1,1 @@
+"""Publishing: a static site over all runs and baselines of a results folder."""

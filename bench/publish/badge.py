@@ -1,0 +1,63 @@
+"""The badge: an image of a line, with what the newest run decides."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+import backends
+from bench.analysis.launches import group_by_task
+from bench.publish.site_content import PublishedRun
+from bench.report.html.svg_element import make_element
+from bench.report.standings import find_standings
+from bench.report.step_sentences import join_texts
+
+#: Pixels: height, width of a character in 11 px Verdana on average, and space beside a text.
+HEIGHT, CHARACTER, SPACE = 20, 6.6, 10
+#: The longest text of each half.
+MOST_CHARACTERS = 40
+LABEL_COLOUR, RESULT_COLOUR = "#474b52", "#1456a8"
+
+
+def describe_result(run: PublishedRun | None) -> tuple[str, str]:
+    """Describe the first task of a run: its name, and what is decided about it, in a few words."""
+    if run is None:
+        return "head-to-head", "no run yet"
+    verdict = run.verdict.tasks[0]
+    standings = find_standings(group_by_task(run.records)[0], run.report.relative_to)
+    if verdict.outcome in ("winner", "shared lead"):
+        leaders = [case.first.backend for case in standings.leaders]
+        cases = [case.label for case in standings.leaders]
+        names = cases if len(set(leaders)) < len(leaders) else [backends.get_title(name) for name in leaders]
+        return verdict.task, f"{join_texts(names)} fastest"
+    return verdict.task, {"no difference": "no difference found", "one case": "measured"}.get(
+        verdict.outcome, verdict.outcome
+    )
+
+
+def draw_badge(label: str, result: str) -> str:
+    """Draw the badge as SVG."""
+    texts = [_shorten(label), _shorten(result)]
+    widths = [round(len(text) * CHARACTER + 2 * SPACE) for text in texts]
+    parts = []
+    for text, width, left, colour in zip(texts, widths, (0, widths[0]), (LABEL_COLOUR, RESULT_COLOUR), strict=True):
+        parts.append(make_element("rect", x=left, y=0, width=width, height=HEIGHT, fill=colour))
+        parts.append(
+            make_element(
+                "text",
+                text,
+                x=left + width / 2,
+                y=14,
+                text_anchor="middle",
+                textLength=width - 2 * SPACE,
+                lengthAdjust="spacingAndGlyphs",
+            )
+        )
+    title = make_element("title", f"{texts[0]}: {texts[1]}")
+    words = make_element("g", *parts, fill="#ffffff", font_family="Verdana,DejaVu Sans,sans-serif", font_size=11)
+    size = {"width": sum(widths), "height": HEIGHT}
+    svg = make_element("svg", title, words, xmlns="http://www.w3.org/2000/svg", role="img", **size)
+    return str(Markup('<?xml version="1.0" encoding="UTF-8"?>\n') + svg) + "\n"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
