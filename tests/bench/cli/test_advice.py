@@ -39,6 +39,7 @@ COMMANDS = {
     "roofline/profile_run.py": ("profile",),
     "selftest": ("selftest",),
     "sweep": ("sweep",),
+    "publish": ("publish",),
     "trend": ("trend",),
     "tune": ("tune",),
     "tune/explanation.py": ("explain",),
