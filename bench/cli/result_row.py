@@ -89,7 +89,7 @@ def _describe_roofline(folder: Path) -> tuple[str, ...]:
     from bench.roofline import roofline_file
     from bench.roofline.roofline_tables import format_case
 
-    _, _, tasks = roofline_file.read(folder)
+    tasks = roofline_file.read(folder).tasks
     cases = [case for task in tasks for case in task.rooflines]
     died = sum(len(task.deaths) for task in tasks)
     bounds = _join(case.bound.name for case in cases if case.bound)

@@ -34,69 +34,53 @@ def show(
             group=OPTIONS,
             consume_multiple=(0, 1),
             negative="",
-            help="Write the report of a run as a page instead of printing it; `report.html` in its folder by default.",
+            help="Write the report as a page instead of printing it; `report.html` in its folder by default.",
         ),
     ] = None,
     output: ReportOptions = ReportOptions(),
 ) -> int:
     """Print a result again: of a run, sweep, gate, tune, explain or roofline; or write its report."""
     if html is not None:
-        return write_run_page(run, relative_to, html[0] if html else None, output.results)
+        return write_result_page(run, relative_to, html[0] if html else None, output.results)
     return show_run(run, relative_to, output.results, output.full)
 
 
-def write_run_page(name: str | None, relative_to: str | None, file: Path | None, results: Path) -> int:
-    """Write the page of a run. The exit status is 0; 1 if a record could not be read.
+def write_result_page(name: str | None, relative_to: str | None, file: Path | None, results: Path) -> int:
+    """Write the page of a result. The exit status is 0; 1 if a record could not be read.
 
     Args:
-        name: of the run; the newest by default.
-        relative_to: the case that ratios are relative to at first; the run's own by default.
-        file: to write; by default the run's own report, which shows the run's own reference.
-        results: the folder of all runs.
+        name: of the result; the newest by default.
+        relative_to: the case that the ratios of a run are relative to at first; the run's own by default.
+        file: to write; by default the result's own report, which shows a run's own reference.
+        results: the folder of all results.
 
     Raises:
-        UserError: the run is unknown or is none, none of its records can be read, or the file cannot be written.
+        UserError: the result is unknown, none of its records can be read, or the file cannot be written.
     """
+    from bench.cli.result_pages import read_page
     from bench.records import result_kinds, store
     from bench.report.html import run_file
+    from bench.report.html.page_writer import write_page
     from bench.report.run_report import read_report
 
     if file is not None and file.suffix not in (".html", ".htm"):
         raise UserError(f"--html {file}: a page ends with .html; a run stands before the option: bench show RUN --html")
-    run = store.find_run(results, name, *result_kinds.KINDS)
-    kind = result_kinds.find_kind(run)
-    if kind == "merge":
-        return _write_merged_page(run, relative_to, file)
-    if kind != "run":
-        raise UserError(f"--html: the result of bench {kind} has no report: leave it out")
-    if file is None and relative_to is not None:
-        raise UserError("--relative-to: the run's own report has the run's reference: use --html FILE")
-    report, problems = read_report(run, relative_to)
+    folder = store.find_run(results, name, *result_kinds.KINDS)
+    kind = result_kinds.find_kind(folder)
+    path = file or folder / run_file.FILE
+    if kind == "run":
+        if file is None and relative_to is not None:
+            raise UserError("--relative-to: the run's own report has the run's reference: use --html FILE")
+        report, problems = read_report(folder, relative_to)
+        store.write_text(path, run_file.export(report))
+    else:
+        page, problems = read_page(kind, folder, relative_to)
+        write_page(path, page)
     console = Console()
     for problem in problems:
         console.print(problem, style="yellow", markup=False)
-    path = file or run / run_file.FILE
-    store.write_text(path, run_file.export(report))
     console.print(f"Report: {path}", soft_wrap=True, markup=False, highlight=False)
     return 1 if problems else 0
-
-
-def _write_merged_page(folder: Path, relative_to: str | None, file: Path | None) -> int:
-    """Write the page of merged runs. The exit status is 0; 1 if a record could not be read.
-
-    Raises:
-        UserError: a reference, none of a run's records can be read, or the file cannot be written.
-    """
-    from bench.compare.merged_output import FILE, write_page
-    from bench.compare.merged_runs import read_merged
-
-    if relative_to is not None:
-        raise UserError("--relative-to: the report of merged runs has the runs' own references: leave it out")
-    runs = read_merged(folder)
-    path = file or folder / FILE
-    write_page(path, runs)
-    Console().print(f"Report: {path}", soft_wrap=True, markup=False, highlight=False)
-    return 1 if any(run.problems for run in runs) else 0
 
 
 def show_run(name: str | None, relative_to: str | None, results: Path, full: bool = False) -> int:

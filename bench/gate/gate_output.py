@@ -11,8 +11,11 @@ from rich.console import Console
 
 from bench.errors import UserError
 from bench.gate import gate_report, stored_gate
+from bench.gate.gate_page import build_gate_page
 from bench.gate.judgement import Judgement
 from bench.gate.stored_gate import StoredGate
+from bench.report.html.page import Page
+from bench.report.html.result_page import write_or_explain
 
 
 def keep(
@@ -54,7 +57,18 @@ def keep(
     except UserError as error:
         say(f"warning: {error}: the verdict stands")
         return
+    if problem := write_or_explain(folder, build_gate_page(gate)):
+        say(f"{problem}: the verdict stands")
     say(f"Results: {folder}")
+
+
+def read_page(folder: Path) -> tuple[Page, list[str]]:
+    """Read a gate and build its page; there are no lines about records.
+
+    Raises:
+        UserError: its file cannot be used.
+    """
+    return build_gate_page(stored_gate.read(folder)), []
 
 
 def show_gate(console: Console, folder: Path) -> int:
@@ -76,4 +90,6 @@ def show_gate(console: Console, folder: Path) -> int:
         print_line(note)
     if gate.stopped:
         print_line(f"It ended before all cases were judged: {gate.stopped}")
+    if problem := write_or_explain(folder, build_gate_page(gate)):
+        print_line(problem)
     return 0

@@ -69,8 +69,7 @@ def describe_change(name: str, decision: Decision) -> str:
 
 def format_lines(judgement: Judgement, margins: Mapping[str, float]) -> list[str]:
     """The verdict on a case, and a line for each failure, each metric that is worse or undecided, and each warning."""
-    launches, duration = _format_launches(judgement), _format_duration(judgement.seconds)
-    found = [f"{judgement.case}: {_format_headline(judgement)}, {launches}, {duration}"]
+    found = [describe_verdict(judgement)]
     found += [f"  {line}" for line in judgement.failures]
     for name, decision in judgement.decisions.items():
         if decision.verdict in (Verdict.SLOWER, Verdict.UNDECIDED):
@@ -78,6 +77,12 @@ def format_lines(judgement: Judgement, margins: Mapping[str, float]) -> list[str
                 f"  {name}: {decision.verdict}: {describe_change(name, decision)}, margin {100 * margins[name]:g} %"
             )
     return [*found, *(f"  {format_warning(warning)}" for warning in judgement.warnings)]
+
+
+def describe_verdict(judgement: Judgement) -> str:
+    """The verdict on a case in a line, with the launches and the time that it took."""
+    launches, duration = _format_launches(judgement), _format_duration(judgement.seconds)
+    return f"{judgement.case}: {_format_headline(judgement)}, {launches}, {duration}"
 
 
 def format_progress(judgement: Judgement) -> str:

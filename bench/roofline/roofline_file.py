@@ -81,6 +81,22 @@ class StoredTask:
     launches: int = 0
 
 
+@dataclass(frozen=True)
+class StoredRoofline:
+    """What a roofline's tables are made from again.
+
+    Attributes:
+        about: the environment, with the command in `run`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        peak: of the device, or why it is not known.
+    """
+
+    about: Mapping[str, Any]
+    device: str
+    peak: Peak | str
+    tasks: Sequence[StoredTask]
+
+
 def create_folder(results: Path, suite: str) -> Path:
     """Create the folder of a roofline, in which its file can be written.
 
@@ -113,8 +129,8 @@ def write(
     store.write_text(folder / FILE, text + "\n", finished_in=folder)
 
 
-def read(folder: Path) -> tuple[str, Peak | str, list[StoredTask]]:
-    """Read the device, its peak and the tasks of a roofline.
+def read(folder: Path) -> StoredRoofline:
+    """Read a roofline.
 
     Raises:
         UserError: the file is cut off, edited, or of another version.
@@ -122,7 +138,8 @@ def read(folder: Path) -> tuple[str, Peak | str, list[StoredTask]]:
     try:
         content = _parse((folder / FILE).read_bytes())
         peak = content["peak"]
-        return (
+        return StoredRoofline(
+            content["environment"],
             content["device"],
             peak if isinstance(peak, str) else Peak(**peak),
             [_read_task(task) for task in content["tasks"]],

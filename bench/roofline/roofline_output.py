@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.report.exporters import Report
+from bench.report.html.page import Page
+from bench.report.html.result_page import write_or_explain
 from bench.report.tables.table import Table
 from bench.report.terminal import print_tables
 from bench.roofline import roofline_file, roofline_tables
@@ -61,7 +63,25 @@ def show_roofline(console: Console, folder: Path) -> int:
     Raises:
         UserError: its file cannot be used.
     """
-    device, peak, tasks = roofline_file.read(folder)
-    for task in tasks:
-        print_task(console, task, peak, device)
+    stored = roofline_file.read(folder)
+    for task in stored.tasks:
+        print_task(console, task, stored.peak, stored.device)
+    write_page(console, folder)
     return 0
+
+
+def read_page(folder: Path) -> tuple[Page, list[str]]:
+    """Read a roofline and build its page; there are no lines about records.
+
+    Raises:
+        UserError: its file cannot be used.
+    """
+    from bench.roofline.roofline_page import build_roofline_page  # it imports this module
+
+    return build_roofline_page(roofline_file.read(folder)), []
+
+
+def write_page(console: Console, folder: Path) -> None:
+    """Write the page of a roofline; a line says so if it cannot be written."""
+    if problem := write_or_explain(folder, read_page(folder)[0]):
+        console.print(problem, style="yellow", markup=False, soft_wrap=True)

@@ -63,6 +63,7 @@ def show_roofline(wait: bool, request: Request) -> int:
     if problem:
         console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
     else:
+        roofline_output.write_page(console, folder)
         console.print(f"Results: {folder}", soft_wrap=True, markup=False, highlight=False)
     return 1 if any(measured.deaths for measured in done) else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from bench.analysis.statistics import wilson_interval
@@ -10,7 +11,7 @@ from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import describe_values, format_field_name, format_percent, format_value
 
 #: Most lines of a plot: with more, they cannot be told apart.
-MOST_LINES = 8
+MOST_LINES = 6
 BACKEND_FIELD = "backend"
 
 
@@ -30,7 +31,7 @@ def build_accuracy_plot(
         return None
     shown = _choose_lines(measured, target, best)
     left_out = len(measured) - len(shown)
-    which = f" Of {len(measured)} fine-tunes these {len(shown)} are the best, at least one of each backend."
+    which = f" Of {len(measured)} fine-tunes these are the best {len(shown)}, of each backend in turn."
     return LinePlot(
         title=f"Accuracy over time: {measured[0].task.name}",
         how_to_read="Each point is the state after an epoch. Further left is sooner, higher is better; the seconds are "
@@ -47,7 +48,7 @@ def build_accuracy_plot(
 def _choose_lines(
     measured: Sequence[SweepRecord], target: float | None, best: Collection[tuple[int, str]]
 ) -> list[SweepRecord]:
-    """Choose the lines: the best one first, then the best of each backend, then others, best first."""
+    """Choose the lines: the best of each backend, then the second best of each, and so on; the best one first."""
 
     def rank(record: SweepRecord) -> tuple[bool, float, float]:
         first = find_target_epoch(record, target) if target is not None else None
@@ -55,9 +56,13 @@ def _choose_lines(
         return (record.number, record.backend) not in best, seconds, -(record.epochs[-1].correct or 0)
 
     ranked = sorted(measured, key=rank)
-    of_backends = list({record.backend: record for record in reversed(ranked)}.values())
-    first = [record for record in ranked if record in of_backends]
-    return [*first, *(record for record in ranked if record not in first)][:MOST_LINES]
+    seen: Counter[str] = Counter()
+    places: list[tuple[int, int, SweepRecord]] = []
+    for record in ranked:
+        places.append((seen[record.backend], len(places), record))
+        seen[record.backend] += 1
+    in_turn = sorted(places, key=lambda place: place[:2])
+    return [record for _, _, record in in_turn[:MOST_LINES]]
 
 
 def _make_line(record: SweepRecord, varied: Sequence[str], is_best: bool) -> Line:

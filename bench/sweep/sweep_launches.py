@@ -258,14 +258,19 @@ class _SweepLaunch:
         now = read_state(gpu.index) if gpu else None
         around = summarise_conditions([(self.before, read_counters())], now, len(self.jobs))
         disobeyed = list_disobeyed_variables(os.environ, build_environment(self.jobs[backend]))
-        return warnings.find_fine_tune_warnings(
-            backend, self.grid.default, resolved, disobeyed, around, features_problem
-        )
+        # Whether features are cached is decided for each combination: no knob asks for it.
+        variant = self.grid.default.model_copy(update={"features": _find_features_in_force(resolved)})
+        return warnings.find_fine_tune_warnings(backend, variant, resolved, disobeyed, around, features_problem)
 
     def _explain_recomputed(self, backend: str, task: Task, tuned: dict[str, Any]) -> str | None:
         if self.settings.recompute:
             return None
         return explain_not_cached(backend, self.grid.default, task) or tuned.get("refused")
+
+
+def _find_features_in_force(resolved: Mapping[str, object]) -> object:
+    flags = resolved.get("flags")
+    return {**resolved, **(flags if isinstance(flags, dict) else {})}.get("features")
 
 
 def _find_work(job: SweepJob, number: int) -> CombinationJob | None:

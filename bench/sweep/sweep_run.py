@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from backends import REGISTRY
 from bench.errors import UserError
 from bench.machine.environment import describe_environment
 from bench.measure import resume
@@ -20,6 +21,8 @@ from bench.plan.request import Request
 from bench.records import store
 from bench.records.private_paths import shorten_all, shorten_command
 from bench.report import exporters
+from bench.report.html.page import Page
+from bench.report.html.result_page import write_or_explain
 from bench.report.terminal import print_missing, print_problem, render_table
 from bench.report.terminal_plot import draw_line_plot
 from bench.sweep import sweep_frames, sweep_record
@@ -28,6 +31,7 @@ from bench.sweep.sweep_best import find_best
 from bench.sweep.sweep_figures import build_accuracy_plot
 from bench.sweep.sweep_launches import CacheSettings, SweepOutput, run_fine_tunes
 from bench.sweep.sweep_options import SweepOptions, read_options
+from bench.sweep.sweep_page import build_sweep_page
 from bench.sweep.sweep_progress import SweepProgress
 from bench.sweep.sweep_record import SweepRecord
 from bench.sweep.sweep_table import build_seeds_table, build_sweep_table
@@ -158,24 +162,42 @@ def _print_plan(console: Console, grid: Grid, done: Sequence[SweepRecord]) -> No
 
 
 def show_sweep(console: Console, folder: Path) -> int:
-    """Print the tables of a sweep again from its records, and rewrite its CSV files.
+    """Print the tables of a sweep again from its records, and rewrite its files.
 
     The exit status is 0; 1 if a record could not be read, and then no file is written.
 
     Raises:
         UserError: none of its records can be read, or its options cannot be read.
     """
-    records, problems = sweep_record.read_records(folder)
+    records, problems, varied, target = _read_sweep(folder)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
+    _write_and_print(console, folder, varied, target, records, write=not problems)
+    return 1 if problems else 0
+
+
+def read_page(folder: Path) -> tuple[Page, list[str]]:
+    """Read a sweep and build its page; also return a line for each record that was left out.
+
+    Raises:
+        UserError: none of its records can be read, or its options cannot be read.
+    """
+    records, problems, varied, target = _read_sweep(folder)
+    return build_sweep_page(records, varied, target, resume.read_start_conditions(folder)), problems
+
+
+def _read_sweep(folder: Path) -> tuple[list[SweepRecord], list[str], list[str], float | None]:
+    """Read the records, lines about those that were left out, the fields with several values, and the target."""
+    records, problems = sweep_record.read_records(folder)
     if not records:
         raise UserError(
             f"sweep {folder} has no readable record: finish it with: {resume.format_command('sweep', folder)}"
         )
     options = read_options(folder, folder.parent)
     varied = [name for name in options.axes if len({getattr(record.task, name) for record in records}) > 1]
-    _write_and_print(console, folder, varied, options.target, records, write=not problems)
-    return 1 if problems else 0
+    ranks = {name: rank for rank, name in enumerate(REGISTRY)}
+    records.sort(key=lambda record: (record.number, ranks.get(record.backend, len(ranks))))
+    return records, problems, varied, options.target
 
 
 def _write_and_print(
@@ -196,6 +218,10 @@ def _write_and_print(
                 store.write_text(run / name, str(frame.to_csv(index=False, lineterminator="\n")), finished_in=run)
             except UserError as error:
                 console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+        if records:
+            page = build_sweep_page(records, varied, target, resume.read_start_conditions(run))
+            if problem := write_or_explain(run, page):
+                console.print(problem, style="yellow", markup=False, soft_wrap=True)
     for task in dict.fromkeys(record.task.name for record in records):
         of_task = [record for record in records if record.task.name == task]
         best = find_best(of_task, varied, target)

@@ -23,6 +23,18 @@ def advise(explanation: Explanation, steps_in_epoch: int) -> str:
     return f"What to do: {'; '.join(_list_advice(explanation, steps_in_epoch))}."
 
 
+def describe_whole(explanation: Explanation) -> str:
+    """Describe what all knobs together do, as a sentence."""
+    whole = explanation.effects[-1].over_default
+    if whole is None:
+        return "a worker died, so the speed of all knobs together is not known."
+    if whole.low is None:
+        return "too few launches finished to say how fast all knobs together are."
+    if not whole.excludes(1):
+        return f"all knobs together make no certain difference ({_format_gain(whole)} × the default)."
+    return f"all knobs together make {_format_gain(whole)} × the steps per second of the default."
+
+
 def _list_advice(explanation: Explanation, steps_in_epoch: int) -> Iterator[str]:
     effects = explanation.effects
     certain = [one for one in effects if one.over_without is not None and one.over_without.excludes(1)]

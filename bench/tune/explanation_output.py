@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from bench.analysis.warning_summary import format_warning
 from bench.errors import UserError
 from bench.plan.tuned_variants import TunedVariant
 from bench.records import store
+from bench.report.html.page import Page
+from bench.report.html.result_page import write_or_explain
 from bench.report.terminal import render_table
 from bench.tune import stored_explanation, waterfall_plot
 from bench.tune.explanation_advice import advise
+from bench.tune.explanation_page import build_explanation_page
 from bench.tune.explanation_tables import build_break_even_table, build_effect_table
 from bench.tune.stored_explanation import StoredExplanation
 
@@ -75,8 +78,28 @@ def keep(folder: Path, one: StoredExplanation, plot: Path | None) -> Iterator[st
 
 
 def finish(console: Console, folder: Path) -> None:
-    """Say where the results are."""
+    """Write the page, and say where the results are."""
+    found, _ = stored_explanation.read_all(folder)
+    if found:
+        _write_page(console, folder, found)
     console.print(f"Results: {folder}", soft_wrap=True, markup=False, highlight=False)
+
+
+def read_page(folder: Path) -> tuple[Page, list[str]]:
+    """Read the explanations of a folder and build their page; also return a line for each file that was left out.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+    found, problems = _read_some(folder)
+    return build_explanation_page(found), problems
+
+
+def _read_some(folder: Path) -> tuple[list[StoredExplanation], list[str]]:
+    found, problems = stored_explanation.read_all(folder)
+    if not found:
+        raise UserError(f"{folder} has no explanation that can be read: run bench explain again")
+    return found, problems
 
 
 def show_explanation(console: Console, folder: Path) -> int:
@@ -85,14 +108,18 @@ def show_explanation(console: Console, folder: Path) -> int:
     Raises:
         UserError: none of them can be read.
     """
-    found, problems = stored_explanation.read_all(folder)
+    found, problems = _read_some(folder)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
-    if not found:
-        raise UserError(f"{folder} has no explanation that can be read: run bench explain again")
     for one in found:
         print_explanation(console, one)
+    _write_page(console, folder, found)
     return 1 if problems else 0
+
+
+def _write_page(console: Console, folder: Path, found: Sequence[StoredExplanation]) -> None:
+    if problem := write_or_explain(folder, build_explanation_page(found)):
+        console.print(problem, style="yellow", soft_wrap=True, markup=False)
 
 
 def _describe_machine(about: Mapping[str, Any]) -> str:

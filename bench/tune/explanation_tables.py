@@ -72,5 +72,5 @@ def _make_break_even_cells(
 def _format_ratio(ratio: Interval | None) -> str:
     if ratio is None:
         return "died"
-    text = f"{ratio.estimate:.3f}"
-    return f"{text} ({TOO_FEW_LAUNCHES})" if ratio.low is None else f"{text} [{ratio.low:.3f}–{ratio.high:.3f}]"
+    text = f"{ratio.estimate:.2f}"
+    return f"{text} ({TOO_FEW_LAUNCHES})" if ratio.low is None else f"{text} [{ratio.low:.2f}–{ratio.high:.2f}]"

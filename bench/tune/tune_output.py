@@ -23,6 +23,8 @@ from bench.records import store
 from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.private_paths import shorten_command
 from bench.records.result_kinds import FOLDERS
+from bench.report.html.page import Page
+from bench.report.html.result_page import write_or_explain
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.terminal import render_table
 
@@ -55,12 +57,14 @@ class TuneOutput:
 
     Attributes:
         folder: of the results; None until there is one.
+        kept: how many are kept.
     """
 
     def __init__(self, console: Console, results: Path, about: Mapping[str, Any]) -> None:
         self.console, self.results = console, results
         self.about = {**about, "run": {"command": shorten_command(sys.argv[1:])}}
         self.folder: Path | None = None
+        self.kept = 0
 
     def add(self, tuned: TunedVariant, saved: str) -> None:
         """Print what was found for a case, with a line about where the variant is saved, and keep it."""
@@ -72,12 +76,15 @@ class TuneOutput:
                 self.folder = store.create_run(self.results, "tune", datetime.now(UTC), FOLDER)
             text = to_checksummed_json(KIND, one) + "\n"
             store.write_text(self.folder / FOLDER / f"{one.name}.json", text, finished_in=self.folder)
+            self.kept += 1
         except UserError as error:
             self.console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
 
     def finish(self) -> None:
-        """Say where the results are."""
+        """Write the page, and say where the results are."""
         if self.folder is not None:
+            if self.kept:
+                write_page(self.console, self.folder)
             self.console.print(f"Results: {self.folder}", soft_wrap=True, markup=False, highlight=False)
 
 
@@ -135,17 +142,41 @@ def read_all(folder: Path) -> tuple[list[StoredTune], list[str]]:
     return found, problems
 
 
+def read_page(folder: Path) -> tuple[Page, list[str]]:
+    """Read the results of a tune and build their page; also return a line for each file that was left out.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+    from bench.tune.tune_page import build_tune_page  # it imports this module
+
+    found, problems = _read_some(folder)
+    return build_tune_page([one.tuned for one in found], found[0].about), problems
+
+
 def show_tune(console: Console, folder: Path) -> int:
     """Print the results of a tune again. The exit status is 0; 1 if a file could not be read.
 
     Raises:
         UserError: none of them can be read.
     """
-    found, problems = read_all(folder)
+    found, problems = _read_some(folder)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
-    if not found:
-        raise UserError(f"{folder} has no result of a tune that can be read: run bench tune again")
     for one in found:
         print_tuned(console, one.tuned)
+    write_page(console, folder)
     return 1 if problems else 0
+
+
+def write_page(console: Console, folder: Path) -> None:
+    """Write the page of a tune; a line says so if it cannot be written."""
+    if problem := write_or_explain(folder, read_page(folder)[0]):
+        console.print(problem, style="yellow", markup=False, soft_wrap=True)
+
+
+def _read_some(folder: Path) -> tuple[list[StoredTune], list[str]]:
+    found, problems = read_all(folder)
+    if not found:
+        raise UserError(f"{folder} has no result of a tune that can be read: run bench tune again")
+    return found, problems

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analysis.launches import group_by_task
 from bench.records.record import Record
-from bench.report.html.page import Block, Folded, Text
+from bench.report.html.page import Block, Command, Folded, Heading, Text
 from bench.report.tables.table import Cell, Column, Table
 
 GIB = 2**30
@@ -56,6 +56,30 @@ def describe_revision(about: Mapping[str, object]) -> str:
     return f"{git['revision']}{', with uncommitted changes' if git.get('dirty') else ''}"
 
 
+def describe_facts(what: str, time: str, about: Mapping[str, object]) -> str:
+    """Describe in one line what a page is about, when and on what it was measured, and with which versions.
+
+    Args:
+        what: the run, or another result.
+        time: UTC, in ISO format.
+        about: the environment.
+    """
+    parts = (what, f"{time[:16].replace('T', ' ')} UTC", describe_machine(about), describe_versions(about))
+    return " · ".join(part for part in parts if part)
+
+
+def build_closing(about: Mapping[str, object], command: str | None) -> Iterator[Block]:
+    """Build the blocks that say how to make a result again: the command, the revision, the versions, the machine."""
+    yield Heading("Reproduce", 2)
+    if command:
+        yield Command(command, "Command")
+    yield Text(f"Revision: {describe_revision(about)}")
+    if versions := describe_versions(about):
+        yield Text(f"Versions: {versions}")
+    if machine := describe_machine(about):
+        yield Text(f"Machine: {machine}")
+
+
 def build_environment_blocks(records: Sequence[Record]) -> Iterator[Block]:
     """Build the blocks: settings that differ between the cases, those that do not, machine, packages."""
     ordered = [record for task in group_by_task(records) for case in task.cases for record in case.records]
@@ -76,7 +100,11 @@ def build_environment_blocks(records: Sequence[Record]) -> Iterator[Block]:
     if equal:
         title = "What is the same in all cases" if len(cases) > 1 else "Settings"
         yield Folded(f"{title}: {len(equal)} settings", (_make_table(title, "setting", equal),))
-    about = records[0].about if records else {}
+    yield from build_machine_blocks(records[0].about if records else {})
+
+
+def build_machine_blocks(about: Mapping[str, object]) -> Iterator[Block]:
+    """Build the blocks about the machine and its packages; none where nothing is recorded."""
     machine = dict(_flatten({key: about[key] for key in MACHINE if key in about}))
     if machine:
         yield _make_table("Machine", "what", machine)

@@ -27,12 +27,7 @@ DASHES = (None, "7 4", "2 4", "9 3 2 3")
 
 def draw_line_plot(plot: LinePlot) -> Markup:
     """Draw the lines over their axes, and a legend above."""
-    points = [point for line in plot.lines for point in line.points]
-    xs = [point.x for point in points]
-    x = fit_axis(xs if len(set(xs)) > 1 else [0.0, *xs])
-    x = replace(x, whole=all(float(point.x).is_integer() for point in points))
-    ends = [end for point in points for end in (point.y, point.low, point.high) if end is not None]
-    y = fit_axis([*ends, *([plot.target] if plot.target is not None else [])])
+    x, y = fit_axes(plot)
     cases = list(dict.fromkeys(line.case for line in plot.lines))
     classes, markers = choose_classes(cases), choose_markers(cases)
     grid, labels = [], []
@@ -44,8 +39,7 @@ def draw_line_plot(plot: LinePlot) -> Markup:
     drawn = []
     seen: dict[str, int] = {}
     for number, line in enumerate(plot.lines):
-        later = sum(_coincide(line, other, x, y) for other in plot.lines[number + 1 :])
-        width = WIDTH + WIDER * later
+        width = WIDTH + WIDER * count_coinciding(plot, number)
         colour = classes[line.case]
         dash = DASHES[seen.get(colour, 0) % len(DASHES)]
         seen[colour] = seen.get(colour, 0) + 1
@@ -75,6 +69,22 @@ def draw_line_plot(plot: LinePlot) -> Markup:
             make_element("div", plot.x_title, class_="x-title"),
         )
     )
+
+
+def fit_axes(plot: LinePlot) -> tuple[Axis, Axis]:
+    """The axes that have all points, their intervals and the target on them."""
+    points = [point for line in plot.lines for point in line.points]
+    xs = [point.x for point in points]
+    x = fit_axis(xs if len(set(xs)) > 1 else [0.0, *xs])
+    ends = [end for point in points for end in (point.y, point.low, point.high) if end is not None]
+    y = fit_axis([*ends, *([plot.target] if plot.target is not None else [])])
+    return replace(x, whole=all(float(point.x).is_integer() for point in points)), y
+
+
+def count_coinciding(plot: LinePlot, number: int) -> int:
+    """Count the later lines that coincide with the line of this number, which would hide it."""
+    x, y = fit_axes(plot)
+    return sum(_coincide(plot.lines[number], other, x, y) for other in plot.lines[number + 1 :])
 
 
 def draw_heat_map(plot: HeatMap) -> Markup:

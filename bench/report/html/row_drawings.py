@@ -22,7 +22,7 @@ WIDE_PART, WIDER_PART = 0.055, 0.16
 
 def draw_forest_plot(plot: ForestPlot) -> Markup:
     """Draw a row per estimate, and the line that they are compared with."""
-    axis = fit_axis(_list_ends(plot), logarithmic=plot.logarithmic)
+    axis = fit_axis(list_forest_ends(plot), logarithmic=plot.logarithmic)
     classes, markers = _choose_looks(row.case for row in plot.rows)
     rows = []
     for row in plot.rows:
@@ -46,9 +46,7 @@ def draw_forest_plot(plot: ForestPlot) -> Markup:
 
 def draw_dot_plot(plot: DotPlot) -> Markup:
     """Draw a row per case: a line of dots per group, and the interval of all of them below."""
-    values = [value for row in plot.rows for group in row.groups for value in group.values]
-    ends = [end for row in plot.rows if row.interval for end in _list_interval_ends(row.interval)]
-    axis = fit_axis([*values, *_keep_near(ends, values)])
+    axis = fit_axis(list_dot_ends(plot))
     classes, markers = _choose_looks(row.case for row in plot.rows)
     rows = [
         _make_row(row.label or row.case, row.text, classes[row.case], _draw_dots(row, axis, markers[row.case]))
@@ -150,7 +148,7 @@ def _draw_interval(axis: Axis, interval: Interval, y: float, width: float, class
     return make_element("g", *parts, class_=class_)
 
 
-def _list_ends(plot: ForestPlot) -> list[float]:
+def list_forest_ends(plot: ForestPlot) -> list[float]:
     """What the axis has to show: the line, the estimates, and the ends of intervals that are not far beyond them."""
     intervals = [row.interval for row in plot.rows if row.interval]
     near = [interval.estimate for interval in intervals]
@@ -161,6 +159,13 @@ def _list_ends(plot: ForestPlot) -> list[float]:
     # An interval of few launches can reach from a thousandth to a thousandfold: it would press all others together.
     low, high = min(near, default=1.0) / 8, max(near, default=1.0) * 8
     return [*near, *(min(max(end, low), high) for end in ends)]
+
+
+def list_dot_ends(plot: DotPlot) -> list[float]:
+    """What the axis has to show: all values, and the ends of intervals that are not far beyond them."""
+    values = [value for row in plot.rows for group in row.groups for value in group.values]
+    ends = [end for row in plot.rows if row.interval for end in _list_interval_ends(row.interval)]
+    return [*values, *_keep_near(ends, values)]
 
 
 def _keep_near(ends: Sequence[float], values: Sequence[float]) -> list[float]:

@@ -21,13 +21,12 @@ from bench.report.figures.ratio_figure import build_ratio_plot
 from bench.report.figures.start_up_figures import build_break_even_plot, build_start_up_bars
 from bench.report.figures.throughput_figure import MOST_DOTS, build_throughput_plot
 from bench.report.html.environment_blocks import (
+    build_closing,
     build_environment_blocks,
-    describe_machine,
-    describe_revision,
-    describe_versions,
+    describe_facts,
     read_about,
 )
-from bench.report.html.page import Block, Command, Folded, Heading, Notice, Page, Section, Switch, Text, When
+from bench.report.html.page import Block, Folded, Heading, Notice, Page, Section, Switch, When
 from bench.report.html.proof_blocks import build_ticks
 from bench.report.tables import build_overall_tables, format_command
 from bench.report.tables.accuracy_table import build_accuracy_table
@@ -91,7 +90,7 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
         opening=tuple(parts.list_blocks(parts.build_opening)),
         sections=tuple(_build_sections(records, parts, _read_skipped(run))),
         command=format_command(records, reference) or "",
-        closing=tuple(_build_closing(about, format_command(records, reference))),
+        closing=tuple(build_closing(about, format_command(records, reference))),
     )
 
 
@@ -231,23 +230,9 @@ def _drop_warnings(table: Table) -> Table:
 
 
 def _describe_run(record: Record) -> str:
-    about = record.about
-    time = str(about.get("time") or record.started)[:16].replace("T", " ")
-    parts = (f"Run {record.run}", f"{time} UTC", describe_machine(about), describe_versions(about))
-    return " · ".join(part for part in parts if part)
+    return describe_facts(f"Run {record.run}", str(record.about.get("time") or record.started), record.about)
 
 
 def _read_skipped(run: Mapping[str, Any]) -> dict[str, str]:
     skipped = run.get("skipped")
     return {str(name): str(reason) for name, reason in skipped.items()} if isinstance(skipped, dict) else {}
-
-
-def _build_closing(about: Mapping[str, object], command: str | None) -> Iterator[Block]:
-    yield Heading("Reproduce", 2)
-    if command:
-        yield Command(command, "Command")
-    yield Text(f"Revision: {describe_revision(about)}")
-    if versions := describe_versions(about):
-        yield Text(f"Versions: {versions}")
-    if machine := describe_machine(about):
-        yield Text(f"Machine: {machine}")

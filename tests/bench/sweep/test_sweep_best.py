@@ -93,13 +93,14 @@ def test_the_plot_has_the_best_of_each_backend_and_fits_80_columns():
     assert len(plot.lines) == MOST_LINES
     assert plot.lines[0].label == "★ 4 pytorch: learning rate 0.2, batch size 32"
     assert [line.label.partition(":")[0] for line in plot.lines[1:3]] == ["4 tensorflow", "4 keras"]
+    assert [line.case for line in plot.lines] == 2 * [f"{name}/default" for name in ("pytorch", "tensorflow", "keras")]
     assert plot.target == 75
-    assert f"these {MOST_LINES} are the best" in plot.how_to_read
+    assert f"these are the best {MOST_LINES}, of each backend in turn" in plot.how_to_read
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(draw_line_plot(plot, 80))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
-    assert sum(line.startswith((" a ", " b ", " h ")) for line in lines) == 3
+    assert sum(line.startswith((" a ", " b ", " f ")) for line in lines) == 3
     assert any("┄ target 75%" in line for line in lines)
 
 

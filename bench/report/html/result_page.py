@@ -1,0 +1,39 @@
+"""What the pages of all commands but `bench run` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.report.html import environment_blocks
+from bench.report.html.environment_blocks import build_machine_blocks, read_about
+from bench.report.html.page import Block, Page, Section, Text
+
+
+def format_command(about: Mapping[str, object]) -> str:
+    """Format the command line that made a result; empty where it is not recorded."""
+    command = read_about(about, "run").get("command")
+    return f"bench {command}" if command else ""
+
+
+def build_environment_section(about: Mapping[str, object]) -> Section:
+    """Build the section about machine and software."""
+    return Section("Environment", tuple(build_machine_blocks(about)) or (Text("It is not recorded."),))
+
+
+def build_closing(about: Mapping[str, object]) -> Iterator[Block]:
+    """Build the blocks that say how to make a result again."""
+    return environment_blocks.build_closing(about, format_command(about))
+
+
+def write_or_explain(folder: Path, page: Page) -> str | None:
+    """Write the page of a result into its folder; returns why that was not possible: the result stands."""
+    from bench.report.html.page_writer import write_page  # it imports the engine of templates
+    from bench.report.html.run_file import FILE
+
+    try:
+        write_page(folder / FILE, page)
+    except UserError as error:
+        return f"warning: {error}"
+    return None
