@@ -50,7 +50,11 @@ def draw_figure(figure: Figure) -> Markup:
 def describe_figure(figure: Figure) -> str:
     """Describe what a figure shows in text, for those who cannot see it."""
     match figure:
-        case ForestPlot() | DotPlot():
+        case ForestPlot():
+            notes = (f" ({row.note})" if row.note else "" for row in figure.rows)
+            rows = [f"{row.label or row.case}: {row.text}{note}" for row, note in zip(figure.rows, notes, strict=True)]
+            about = figure.x_title
+        case DotPlot():
             rows = [f"{row.label or row.case}: {row.text}" for row in figure.rows]
             about = figure.x_title
         case StackedBars():
