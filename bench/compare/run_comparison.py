@@ -17,6 +17,7 @@ from bench.analysis.mean_estimate import UnpairedRatio, compare_unpaired
 from bench.analysis.statistics import adjust_by_holm
 from bench.compare.differences import find_case_difference, find_task_difference
 from bench.compare.stored_run import StoredRun
+from bench.errors import make_unknown_error
 from bench.report.tables.comparisons import SIGNIFICANT
 from bench.report.tables.throughput_table import KINDS
 
@@ -74,8 +75,16 @@ def compare_runs(runs: Sequence[StoredRun], relative_to: str | None = None) -> R
     Args:
         runs: two or more.
         relative_to: what ratios within a run are relative to; by default as in the first run.
+
+    Raises:
+        UserError: none of the runs has a case of `relative_to`.
     """
     base, *others = runs
+    tasks = [task for run in runs for task in run.tasks]
+    if relative_to is not None and not any(task.reference(relative_to) for task in tasks):
+        cases = [case for task in tasks for case in task.cases]
+        names = dict.fromkeys((*(case.first.backend for case in cases), *(case.label for case in cases)))
+        raise make_unknown_error("backend or case", relative_to, names)
     reference_name = relative_to or base.relative_to
     compared, left_out = [], []
     for task in base.tasks:

@@ -12,7 +12,7 @@ from typing import Any
 from bench.analysis.launches import TaskLaunches, group_by_task
 from bench.analysis.warnings import add_run_warnings
 from bench.errors import UserError
-from bench.machine.environment import make_fingerprint
+from bench.machine.environment import read_fingerprint
 from bench.machine.machine_name import compute_machine_key, describe_machine
 from bench.machine.variables import find_conditions
 from bench.records import store
@@ -63,10 +63,8 @@ class StoredRun:
     @cached_property
     def fingerprint(self) -> Mapping[str, Mapping[str, Any]]:
         """What figures depend on, by kind: `machine`, `versions` and `variables`; empty where it is not known."""
-        if "cpu" not in self.about:
-            return {}
-        found = make_fingerprint(self.about)
-        return {**found, "variables": find_conditions(found["variables"])}
+        found = read_fingerprint(self.about)
+        return {**found, "variables": find_conditions(found["variables"])} if found else {}
 
     @property
     def machine(self) -> str:

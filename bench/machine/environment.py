@@ -128,6 +128,14 @@ def make_fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def read_fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fingerprint of a stored environment; empty if it lacks what a fingerprint needs."""
+    try:
+        return make_fingerprint(about)
+    except (LookupError, TypeError, AttributeError):
+        return {}
+
+
 def describe_cpu() -> dict[str, object]:
     """Describe the CPU: model, flags, cores and their limits. On Linux from /proc, because py-cpuinfo takes seconds."""
     described = read_first_cpu()

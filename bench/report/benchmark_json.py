@@ -18,6 +18,7 @@ import pytest_benchmark
 from bench.records.benchmark_entries import divide_by_steps, replace_rounds
 from bench.records.record import Record
 from bench.report.exporters import Report
+from bench.report.html.environment_blocks import read_about
 
 FILE = "benchmark.json"
 UNIT = "seconds per training step"
@@ -87,7 +88,7 @@ def _merge_extra_info(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _build_machine_info(environment: Mapping[str, Any]) -> dict[str, Any]:
     """Build what pytest-benchmark calls `machine_info`, without the host's name."""
-    system, python, cpu = (environment.get(key) or {} for key in ("system", "python", "cpu"))
+    system, python, cpu = (read_about(environment, key) for key in ("system", "python", "cpu"))
     return {
         "node": "",
         "processor": "",
@@ -109,7 +110,7 @@ def _build_machine_info(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build_commit_info(environment: Mapping[str, Any]) -> dict[str, Any]:
-    git = environment.get("git") or {}
+    git = read_about(environment, "git")
     return {
         "id": git.get("revision", "unversioned"),
         "time": git.get("time"),

@@ -22,11 +22,12 @@ import numpy as np
 from bench.analysis.launches import CaseLaunches, group_by_task
 from bench.analysis.statistics import ratio_interval
 from bench.errors import UserError
-from bench.machine.environment import make_fingerprint
+from bench.machine.environment import read_fingerprint
 from bench.machine.machine_name import make_file_name
 from bench.records import store
 from bench.report.exchange.case_figures import MEASURES, CaseFigure, list_figures
 from bench.report.exporters import Report
+from bench.report.html.environment_blocks import read_about
 
 #: The versions of asv's files.
 RESULTS_VERSION = 2
@@ -50,12 +51,11 @@ def write_folder(report: Report, folder: Path) -> list[Path]:
             these names.
     """
     about: Mapping[str, Any] = report.records[0].about
-    git = about.get("git") or {}
-    if "revision" not in git or "cpu" not in about:
+    git, fingerprint = read_about(about, "git"), read_fingerprint(about)
+    if "revision" not in git or not fingerprint:
         raise UserError(
             "the format asv needs the git revision of the harness, which this run has not recorded: choose another one"
         )
-    fingerprint = make_fingerprint(about)
     machine, versions = fingerprint["machine"], fingerprint["versions"]
     name = make_file_name(machine)
     environment = _name_environment(versions)

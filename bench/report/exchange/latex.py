@@ -6,7 +6,7 @@ import re
 
 from bench.records.plain_text import strip_escapes
 from bench.report.exporters import Report
-from bench.report.tables.table import Cell, Table
+from bench.report.tables.table import Cell, Table, list_new_banners
 
 FILE = "tables.tex"
 
@@ -44,10 +44,12 @@ SPECIAL = re.compile(f"[{re.escape(''.join(REPLACEMENTS))}]|-(?=-)")
 
 def export(report: Report) -> str:
     """Format the report's tables, each as a float of its own."""
-    return "\n\n".join([HEADER, *(_format_table(table) for table in report.tables)]) + "\n"
+    banners = list_new_banners(report.tables)
+    tables = [_format_table(table, banner) for table, banner in zip(report.tables, banners, strict=True)]
+    return "\n\n".join([HEADER, *tables]) + "\n"
 
 
-def _format_table(table: Table) -> str:
+def _format_table(table: Table, banner: str | None) -> str:
     alignment = "".join("r" if column.figures else "l" for column in table.columns)
     rows = [[escape(column.name) for column in table.columns]]
     rows += [[_format_cell(cell) for cell in row] for row in table.rows]
@@ -63,7 +65,8 @@ def _format_table(table: Table) -> str:
         *body,
         r"    \bottomrule",
         r"  \end{tabular}",
-        *(f"  \\par\\footnotesize {_format_note(note)}" for note in (*filter(None, [table.banner]), *table.notes)),
+        *(f"  \\par\\footnotesize {_format_note(note)}" for note in (*filter(None, [banner]), *table.notes)),
+        *([f"  \\par\\footnotesize Reproduce: \\texttt{{{escape(table.command)}}}"] if table.command else []),
         r"\end{table}",
     ]
     return "\n".join(lines)

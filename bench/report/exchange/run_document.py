@@ -6,20 +6,22 @@ docs/exporting.md describes every field; a test compares the two.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches, group_by_task
-from bench.machine.environment import make_fingerprint
+from bench.machine.environment import read_fingerprint
 from bench.machine.machine_name import compute_machine_key, describe_machine
 from bench.records.launch_rows import build_row
 from bench.records.record import Record
 from bench.report.exchange.case_figures import CaseFigure, list_figures
 from bench.report.exporters import Report
+from bench.report.html.environment_blocks import read_about
 from bench.report.tables.comparisons import Comparisons
 from bench.report.tables.throughput_table import KINDS
+from bench.report.verdict import build_verdict
 
 FILE = "run.json"
 SCHEMA = 1
@@ -125,6 +127,7 @@ class TaskFacts(_Frozen):
     overridden: tuple[str, ...] = Field(description="fields that options changed")
     fields: dict[str, Any] = Field(description="all fields of the task")
     reference: str | None = Field(description="label of the case that ratios are relative to")
+    verdict: tuple[str, ...] = Field(description="what the figures decide, in sentences; the first is the answer")
     cases: tuple[CaseFacts, ...] = Field(description="its cases")
 
 
@@ -148,7 +151,7 @@ def build_document(report: Report) -> RunDocument:
     """Build the document of a report."""
     first = report.records[0]
     about: Mapping[str, Any] = first.about
-    run, git = about.get("run") or {}, about.get("git") or {}
+    run, git = read_about(about, "run"), read_about(about, "git")
     return RunDocument(
         run=RunFacts(
             name=first.run,
@@ -159,23 +162,29 @@ def build_document(report: Report) -> RunDocument:
             modified=git.get("dirty"),
             relative_to=report.relative_to,
             banner=run.get("banner"),
-            skipped=run.get("skipped") or {},
+            skipped={str(case): str(reason) for case, reason in read_about(run, "skipped").items()},
         ),
         environment=_describe_environment(about),
-        tasks=tuple(_describe_task(task, report.relative_to) for task in group_by_task(report.records)),
+        tasks=tuple(_describe_tasks(report)),
         launches=tuple(_build_row(record) for record in report.records),
     )
 
 
 def _describe_environment(about: Mapping[str, Any]) -> MachineFacts | None:
-    if "cpu" not in about:
+    fingerprint = read_fingerprint(about)
+    if not fingerprint:
         return None
-    fingerprint = make_fingerprint(about)
     machine = fingerprint["machine"]
     return MachineFacts(description=describe_machine(machine), key=compute_machine_key(machine), **fingerprint)
 
 
-def _describe_task(task: TaskLaunches, relative_to: str) -> TaskFacts:
+def _describe_tasks(report: Report) -> Iterator[TaskFacts]:
+    verdicts = build_verdict(report.records, report.relative_to).tasks
+    for task, verdict in zip(group_by_task(report.records), verdicts, strict=True):
+        yield _describe_task(task, report.relative_to, verdict.sentences)
+
+
+def _describe_task(task: TaskLaunches, relative_to: str, verdict: tuple[str, ...]) -> TaskFacts:
     first, reference, comparisons = task.cases[0].first, task.reference(relative_to), Comparisons(task, KINDS)
     return TaskFacts(
         name=task.task.name,
@@ -184,6 +193,7 @@ def _describe_task(task: TaskLaunches, relative_to: str) -> TaskFacts:
         overridden=first.overridden,
         fields=task.task.model_dump(mode="json"),
         reference=reference.label if reference else None,
+        verdict=verdict,
         cases=tuple(_describe_case(case, reference, comparisons) for case in task.cases),
     )
 

@@ -98,6 +98,8 @@ def complete(environment, tmp_path):
         ("bench run --data-dir el", ["elsewhere"]),
         ("bench run --checkpoint=el", ["elsewhere"]),
         ("bench show ", ["20260102T000000Z-full", "20260101T000000Z-quick"]),
+        ("bench compare 20260101T000000Z-quick ", ["20260102T000000Z-full", "20260101T000000Z-quick"]),
+        ("bench export 20260101T000000Z-quick par", ["parquet"]),
         ("bench run --resume 20260101", ["20260101T000000Z-quick"]),
         ("bench gate --baseline ", ["main-results"]),
         ("bench gate --results elsewhere --baseline ", ["main-elsewhere"]),

@@ -16,7 +16,7 @@ def make_records(
 ) -> list[Record]:
     """Make `count` launches of each backend, with its milliseconds per step."""
     return [
-        one.model_copy(update={"about": dict(described or about())})
+        one.model_copy(update={"about": dict(about() if described is None else described)})
         for backend, each in step_ms.items()
         for one in launches(backend, count, step_ms=each, **fields)
     ]

@@ -190,6 +190,21 @@ def test_a_case_of_one_run_is_named(compare):
     ]
 
 
+def test_ratios_may_be_relative_to_another_case_that_a_run_has(compare):
+    comparison = compare(make_records(STEPS), make_records(STEPS), relative_to="keras")
+    assert find_row(comparison, "keras/default").reference is None
+    assert find_row(comparison, "pytorch/default").change is not None
+    with pytest.raises(UserError, match="unknown backend or case 'kears': did you mean 'keras'"):
+        compare_runs(comparison.runs, "kears")
+
+
+@pytest.mark.parametrize("damaged", [{}, {"cpu": 3}, {**about(), "run": [], "git": "x", "packages": None}])
+def test_a_description_of_another_shape_is_one_that_is_not_known(compare, damaged):
+    comparison = compare(make_records(STEPS), make_records(STEPS, described=damaged))
+    assert "What else A and B differ in is not known." in describe_comparison(comparison)
+    assert "machine not known" in render_page(build_page(comparison))
+
+
 def test_a_case_that_died_has_no_ratio(compare):
     dead = [died(one, "build", "killed", []) for one in launches("keras", 4)]
     comparison = compare(make_records(STEPS), [*make_records({"pytorch": 5.0}), *dead])

@@ -142,6 +142,15 @@ def test_a_case_that_is_not_comparable_has_its_reason_and_no_ratio():
     assert document.environment is None  # nothing is known of the machine, and that is no error
 
 
+@pytest.mark.parametrize("damaged", [{}, {"cpu": 3}, {**about(), "run": [], "git": "x", "packages": None}])
+def test_a_description_of_another_shape_is_left_out(damaged):
+    records = [one.model_copy(update={"about": damaged}) for one in RECORDS]
+    document = RunDocument.model_validate_json(export("json", Report(records, [])))
+    assert (document.environment, document.run.revision, document.run.skipped) == (None, None, {})
+    for name in FILES:
+        assert export(name, Report(records, build_tables(records)))
+
+
 def test_each_step_of_a_figure_is_the_reciprocal_of_its_throughput(made):
     figures = {figure.measure: figure.value.estimate for figure in list_figures(group_by_task(RECORDS)[0].cases[0])}
     batch = RECORDS[0].task.batch_size
