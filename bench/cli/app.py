@@ -30,6 +30,7 @@ from bench.cli.list import list_
 from bench.cli.merge import merge
 from bench.cli.option_groups import OPTIONS, refuse_options_beside_resume
 from bench.cli.parity import parity
+from bench.cli.plot import plot
 from bench.cli.profile import profile
 from bench.cli.publish import publish
 from bench.cli.roofline import roofline
@@ -74,7 +75,7 @@ app = App(
 )
 #: The commands by group, in the order of the help page.
 COMMANDS = {
-    Group("Compare frameworks", sort_key=1): (run, parity, show, compare, merge, export, sweep, list_),
+    Group("Compare frameworks", sort_key=1): (run, parity, show, plot, compare, merge, export, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, publish, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, cache, completion),

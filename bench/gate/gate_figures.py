@@ -9,13 +9,15 @@ from bench.analysis.metrics import METRICS
 from bench.analysis.statistics import Interval
 from bench.gate.decision import CONFIDENCE, Decision, Verdict
 from bench.gate.gate_report import describe_change
-from bench.gate.judgement import WORST_FIRST, Judgement, trace_decisions
+from bench.gate.judgement import Judgement, trace_decisions
 from bench.report.figures.figure import ForestPlot, ForestRow, Line, LinePlot, Point
 
 #: The first number of launches whose interval is drawn: that of two reaches over everything.
 FIRST_DRAWN = 3
 #: Ends of intervals are drawn up to so many times the margin, or the last interval, from 0.
 FARTHEST = 4.0
+#: A metric that is still open when its case is decided comes last: nothing follows from it.
+METRICS_WORST_FIRST = (Verdict.SLOWER, Verdict.UNDECIDED, Verdict.FASTER, Verdict.PASS, Verdict.OPEN)
 #: The verdicts that are certain: their markers are filled.
 CERTAIN = (Verdict.SLOWER, Verdict.FASTER)
 
@@ -28,7 +30,12 @@ def get_colour_case(judgement: Judgement) -> str:
 def list_worst_first(judgements: Sequence[Judgement]) -> list[tuple[Judgement, str, Decision]]:
     """List the decisions on all metrics of all cases, the worst first: by verdict, then by the size of the change."""
     found = [(one, name, decision) for one in judgements for name, decision in one.decisions.items()]
-    return sorted(found, key=lambda each: (WORST_FIRST.index(each[2].verdict), -each[2].change))
+    return sorted(found, key=lambda each: (METRICS_WORST_FIRST.index(each[2].verdict), -each[2].change))
+
+
+def describe_metric_verdict(decision: Decision) -> str:
+    """Describe the verdict on a metric in a few words."""
+    return "no verdict" if decision.verdict is Verdict.OPEN else decision.verdict.value
 
 
 def build_change_plot(judgements: Sequence[Judgement], margins: Mapping[str, float]) -> ForestPlot | None:
@@ -43,7 +50,7 @@ def build_change_plot(judgements: Sequence[Judgement], margins: Mapping[str, flo
         ForestRow(
             case=get_colour_case(one),
             interval=_to_interval(decision),
-            text=f"{decision.verdict.value}: {describe_change(name, decision)}",
+            text=f"{describe_metric_verdict(decision)}: {describe_change(name, decision)}",
             label=f"{name}, {one.case}" if several else name,
             certain=decision.verdict in CERTAIN,
             note=f"margin {100 * margins[name]:g} %, {decision.launches} {_name_launches(one)}",
@@ -83,10 +90,9 @@ def build_closing_plot(judgement: Judgement, metric: str, margin: float) -> Line
     decision = judgement.decisions[metric]
     launches = _name_launches(judgement)
     return LinePlot(
-        title=f"{judgement.case}: {metric}",
-        how_to_read=f"The change and its {100 * CONFIDENCE:.0f} % interval after each of the {launches}: it closes in. "
-        f"Below 0 is {METRICS[metric].better}. The verdict, {decision.verdict.value}, was reached at "
-        f"{decision.launches}; what came later was measured for other metrics.",
+        title=f"How the interval closed in: {judgement.case}, {metric}",
+        how_to_read=f"The change and its {100 * CONFIDENCE:.0f} % interval after so many {launches}; below 0 is "
+        f"{METRICS[metric].better}. {_describe_end(decision, launches)}",
         x_title=launches,
         y_title="change",
         y_unit=" %",
@@ -94,6 +100,12 @@ def build_closing_plot(judgement: Judgement, metric: str, margin: float) -> Line
         target=100 * margin,
         target_label=f"margin {100 * margin:g} %",
     )
+
+
+def _describe_end(decision: Decision, launches: str) -> str:
+    if decision.verdict is Verdict.OPEN:
+        return "The case was decided before there was a verdict on this metric."
+    return f"The verdict was reached after {decision.launches} {launches}; later ones were measured for other metrics."
 
 
 def _to_interval(decision: Decision) -> Interval:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from bench.gate.decision import DECISION_POINTS, Decision, Verdict
-from bench.gate.gate_figures import build_change_plot, build_closing_plot, list_worst_first
-from bench.gate.gate_report import VERDICT_TEXTS, describe_change, describe_verdict
+from bench.gate.gate_figures import build_change_plot, build_closing_plot, describe_metric_verdict, list_worst_first
+from bench.gate.gate_report import describe_change, describe_verdict
 from bench.gate.judgement import WORST_FIRST, Judgement
 from bench.gate.stored_gate import StoredGate
 from bench.records.launch_figures import LaunchFigures
@@ -18,6 +18,11 @@ from bench.report.tables.table import Cell, Column, Table
 
 #: The verdicts that the reader has to do something about.
 NOT_PASSED = (Verdict.SLOWER, Verdict.UNDECIDED, Verdict.OPEN)
+#: The verdicts whose metrics are folded, with what is said about them.
+FOLDED = {
+    Verdict.PASS: "no change that matters",
+    Verdict.OPEN: "no verdict, because the case was decided without it",
+}
 #: Digits of seconds and bytes in the table of all launches.
 DIGITS = 6
 
@@ -47,8 +52,9 @@ def build_gate_page(gate: StoredGate) -> Page:
 def _list_sentences(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[str]:
     """The answer, then a sentence for each case that did not pass, and the number of those that did."""
     verdicts = {one.verdict for one in ordered}
-    if Verdict.SLOWER in verdicts:
-        yield f"Worse than {gate.against}."
+    count = sum(one.verdict is Verdict.SLOWER for one in ordered)
+    if count:
+        yield f"Worse than {gate.against}{f' in {count} of {len(ordered)} cases' if len(ordered) > 1 else ''}."
     elif verdicts & set(NOT_PASSED):
         yield f"Undecided: it is not certain whether anything is worse than in {gate.against}."
     else:
@@ -68,18 +74,18 @@ def _build_changes(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[B
         for line in one.failures:
             yield Notice(one.case, "failed", line)
     found = list_worst_first(ordered)
-    changed = [each for each in found if each[2].verdict is not Verdict.PASS]
+    changed = [each for each in found if each[2].verdict not in FOLDED]
     if not changed and not any(one.failures for one in ordered):
         yield Text("No metric of any case has changed by as much as its margin.")
     for each in changed:
         yield from _build_metric(gate, *each)
     for note in gate.notes:
         yield Text(note, "quiet")
-    unchanged = [each for each in found if each[2].verdict is Verdict.PASS]
-    if unchanged:
-        blocks = tuple(block for each in unchanged for block in _build_metric(gate, *each))
-        many = "metrics have" if len(unchanged) > 1 else "metric has"
-        yield Folded(f"{len(unchanged)} {many} no change that matters", blocks)
+    for verdict, what in FOLDED.items():
+        folded = [each for each in found if each[2].verdict is verdict]
+        if folded:
+            blocks = tuple(block for each in folded for block in _build_metric(gate, *each))
+            yield Folded(f"{len(folded)} metric{'s' if len(folded) > 1 else ''}: {what}", blocks)
 
 
 def _build_metric(gate: StoredGate, one: Judgement, name: str, decision: Decision) -> Iterator[Block]:
@@ -87,7 +93,7 @@ def _build_metric(gate: StoredGate, one: Judgement, name: str, decision: Decisio
     margin = gate.margins[name]
     launches = "launch pairs" if one.paired else "launches"
     yield Text(
-        f"{VERDICT_TEXTS[decision.verdict]}: {describe_change(name, decision)}, margin {100 * margin:g} %, after "
+        f"{describe_metric_verdict(decision)}: {describe_change(name, decision)}, margin {100 * margin:g} %, after "
         f"{decision.launches} {launches}."
     )
     plot = build_closing_plot(one, name, margin)
@@ -100,7 +106,7 @@ def _build_figures(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[B
             Cell(one.case),
             Cell(name),
             Cell(describe_change(name, decision)),
-            Cell(decision.verdict.value, bold=decision.verdict in NOT_PASSED),
+            Cell(describe_metric_verdict(decision), bold=decision.verdict is Verdict.SLOWER),
             Cell(f"{100 * gate.margins[name]:g} %"),
             Cell(str(decision.launches)),
         )

@@ -113,11 +113,11 @@ def _build_maps(
     cell = " Each cell is the best of its fine-tunes." if several else ""
 
     def get_accuracy(record: SweepRecord) -> float | None:
-        return 100 * (record.epochs[-1].correct or 0) / record.test_images
+        return round(100 * (record.epochs[-1].correct or 0) / record.test_images, 1)
 
     def get_seconds(record: SweepRecord) -> float | None:
         found = find_target_epoch(record, target or 0.0)
-        return found[1].train_s if found else None
+        return round(found[1].train_s, 2) if found else None
 
     yield _build_map(
         f"Accuracy: {of}",

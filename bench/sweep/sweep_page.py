@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.report.html.environment_blocks import describe_facts
-from bench.report.html.page import Block, Page, Section, Text
+from bench.report.html.page import Block, Notice, Page, Section, Text
 from bench.report.html.result_page import build_closing, build_environment_section, format_command
 from bench.report.tables.table import Cell, Column, Table
 from bench.sweep.sweep_best import SweepBest, find_best
 from bench.sweep.sweep_figures import build_accuracy_plot, build_heat_maps
 from bench.sweep.sweep_record import SweepRecord
-from bench.sweep.sweep_table import build_seeds_table, build_sweep_table, format_percent
+from bench.sweep.sweep_table import build_seeds_table, build_sweep_table, format_percent, sum_up_warnings
 
 
 def build_sweep_page(
@@ -40,7 +40,7 @@ def build_sweep_page(
         title=f"Sweep of {', '.join(tasks)}",
         facts=describe_facts(f"Sweep of {', '.join(tasks)}{goal}", records[0].started, about),
         verdict=tuple(sentences),
-        opening=tuple(plot for plot in plots if plot),
+        opening=(*(plot for plot in plots if plot), *_list_notices(tasks)),
         sections=(
             Section("Two fields", tuple(_build_maps(tasks, varied, target, bests))),
             Section("All fine-tunes", tuple(_build_tables(tasks, varied, target, bests))),
@@ -50,6 +50,12 @@ def build_sweep_page(
         command=format_command(about),
         closing=tuple(build_closing(about)),
     )
+
+
+def _list_notices(tasks: Mapping[str, Sequence[SweepRecord]]) -> Iterator[Notice]:
+    for task, of_task in tasks.items():
+        for name, where, evidence, advice in sum_up_warnings(of_task):
+            yield Notice(f"{task}, {where} fine-tunes", name, evidence, advice)
 
 
 def _build_maps(

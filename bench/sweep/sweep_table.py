@@ -224,7 +224,12 @@ def _find_reasons(record: SweepRecord) -> Iterator[tuple[str, str]]:
 
 
 def _make_warning_notes(records: Sequence[SweepRecord]) -> Iterator[str]:
-    """A note for each warning, with the evidence of the first fine-tune that has it."""
+    for name, where, evidence, advice in sum_up_warnings(records):
+        yield f"warning {name}, {where}: {evidence}; {advice}"
+
+
+def sum_up_warnings(records: Sequence[SweepRecord]) -> Iterator[tuple[str, str, str, str]]:
+    """Sum up the warnings: the name, how many fine-tunes have it, the evidence of the first one, and what to do."""
     found: dict[str, dict[tuple[int, str], list[MeasurementWarning]]] = {}
     for record in records:
         for warning in record.warnings:
@@ -232,7 +237,7 @@ def _make_warning_notes(records: Sequence[SweepRecord]) -> Iterator[str]:
     for name, by_fine_tune in found.items():
         first = next(iter(by_fine_tune.values()))
         evidence = ", ".join(warning.evidence for warning in first)
-        yield f"warning {name}, {len(by_fine_tune)} of {len(records)}: {evidence}; {first[0].advice}"
+        yield name, f"{len(by_fine_tune)} of {len(records)}", evidence, first[0].advice
 
 
 def format_percent(share: float | None) -> str:

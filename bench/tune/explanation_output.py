@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -14,12 +13,14 @@ from bench.plan.tuned_variants import TunedVariant
 from bench.records import store
 from bench.report.html.page import Page
 from bench.report.html.result_page import write_or_explain
+from bench.report.plots.plot_file import FORMATS, write_plot
 from bench.report.terminal import render_table
-from bench.tune import stored_explanation, waterfall_plot
+from bench.tune import stored_explanation
 from bench.tune.explanation_advice import advise
 from bench.tune.explanation_page import build_explanation_page
 from bench.tune.explanation_tables import build_break_even_table, build_effect_table
 from bench.tune.stored_explanation import StoredExplanation
+from bench.tune.tune_figures import build_knob_waterfall
 
 PrintLine = Callable[[str], object]
 
@@ -37,8 +38,8 @@ def check_plot_file(output: Path | None, tuned: TunedVariant, several: bool) -> 
     """
     if output is None:
         return None
-    if output.suffix not in waterfall_plot.FORMATS:
-        raise UserError(f"--output {output}: end it in {', '.join(waterfall_plot.FORMATS)}")
+    if output.suffix not in FORMATS:
+        raise UserError(f"--output {output}: end it in {', '.join(FORMATS)}")
     file = output.with_stem(f"{output.stem}-{tuned.backend}-{tuned.task}") if several else output
     store.make_folder(file.parent)
     store.check_writable(file)
@@ -69,12 +70,10 @@ def keep(folder: Path, one: StoredExplanation, plot: Path | None) -> Iterator[st
         stored_explanation.write(folder, one)
     except UserError as error:
         yield f"warning: {error}"
-    file = plot or folder / f"{one.name}.png"
-    title = f"{one.title}: from default to tuned\n{_describe_machine(one.about)}"
     try:
-        waterfall_plot.draw(one.explanation, title, file)
-    except OSError as error:
-        yield f"warning: cannot write {file}: {error.strerror}: run bench explain again with another --output"
+        write_plot(build_knob_waterfall(one), plot or folder / f"{one.name}.png", build_explanation_page([one]).facts)
+    except UserError as error:
+        yield f"warning: {error}: bench plot draws it again from what is stored"
 
 
 def finish(console: Console, folder: Path) -> None:
@@ -120,9 +119,3 @@ def show_explanation(console: Console, folder: Path) -> int:
 def _write_page(console: Console, folder: Path, found: Sequence[StoredExplanation]) -> None:
     if problem := write_or_explain(folder, build_explanation_page(found)):
         console.print(problem, style="yellow", soft_wrap=True, markup=False)
-
-
-def _describe_machine(about: Mapping[str, Any]) -> str:
-    cpu = about.get("cpu") or {}
-    graphics = ", ".join(str(device.get("name")) for device in about.get("gpus") or []) or "no GPU"
-    return f"{cpu.get('model')}, {cpu.get('cores_usable')} cores, {graphics}"

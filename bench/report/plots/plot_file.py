@@ -32,6 +32,8 @@ FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 160
 #: Inches: the width of a plot, the height of a line of small text, and the space above the axes.
 WIDTH, SMALL_LINE, HEAD = 9.0, 0.17, 0.5
+#: Inches: the height of a line of a row's text.
+TEXT_LINE = 0.16
 #: Characters of small text in a line.
 LINE_LENGTH = 150
 #: Characters of a title.
@@ -126,9 +128,12 @@ def make_name(number: int, figure: Figure) -> str:
 def _choose_height(figure: Figure) -> float:
     """The height of the axes in inches."""
     match figure:
-        case ForestPlot() | StackedBars() | Waterfall():
-            rows = len(figure.steps) if isinstance(figure, Waterfall) else len(figure.rows)
-            return 0.9 + 0.36 * max(1, rows) + (0.5 if isinstance(figure, StackedBars) else 0)
+        case Waterfall():
+            return _choose_rows_height([(step.label, step.text) for step in figure.steps])
+        case ForestPlot():
+            return _choose_rows_height([(row.label or row.case, row.text) for row in figure.rows])
+        case StackedBars():
+            return 0.5 + _choose_rows_height([(row.label or row.case, row.text) for row in figure.rows])
         case DotPlot():
             return 0.9 + sum(0.25 + 0.13 * max(1, len(row.groups)) for row in figure.rows)
         case GroupedBars():
@@ -137,6 +142,13 @@ def _choose_height(figure: Figure) -> float:
             return 1.2 + 0.42 * len(figure.rows)
         case LinePlot():
             return 3.4 + 0.2 * len(figure.lines)
+
+
+def _choose_rows_height(rows: Sequence[tuple[str, str]]) -> float:
+    """The height of equally high rows with these names and figures, which may have several lines."""
+    texts = [text for name, text in rows for text in (row_plots.wrap_name(name), row_plots.wrap_text(text))]
+    lines = max((text.count("\n") + 1 for text in texts), default=1)
+    return 0.9 + max(0.36, 0.06 + TEXT_LINE * lines) * max(1, len(rows))
 
 
 def _draw(axes: Axes, figure: Figure) -> None:

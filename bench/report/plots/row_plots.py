@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ SHAPES = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "cross"
 INK, GRID = "#222222", "#d9dce1"
 #: Share of the axis from which a part of a bar has its figure within it.
 WIDE_PART = 0.07
+#: Characters in a line of a row's name, and of its figure.
+NAME_LENGTH, TEXT_LENGTH = 32, 36
 
 
 def draw_forest_plot(axes: Axes, plot: ForestPlot) -> None:
@@ -132,18 +135,35 @@ def draw_interval(axes: Axes, scale: Axis, interval: Interval, y: float, colour:
             axes.plot(end, y, "|", color=colour, markersize=8, markeredgewidth=1.3)
 
 
+def wrap_name(name: str) -> str:
+    """The name of a row in lines that leave space for the marks."""
+    return "\n".join(textwrap.wrap(make_visible(name), NAME_LENGTH)) or " "
+
+
+def wrap_text(text: str) -> str:
+    """The figure of a row as text, in lines that leave space for the marks."""
+    return "\n".join(textwrap.wrap(make_visible(text), TEXT_LENGTH))
+
+
 def label_rows(axes: Axes, names: Sequence[str], texts: Sequence[str], places: Sequence[float] | None = None) -> None:
     """Put the names of rows at the left, their figures at the right, and the first row at the top."""
     at = list(places) if places is not None else [float(number) for number in range(len(names))]
-    axes.set_yticks(at, [make_visible(name) for name in names])
+    axes.set_yticks(at, [wrap_name(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     for place, text in zip(at, texts, strict=True):
         axes.annotate(
-            make_visible(text), (1.0, place), (6, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", fontsize=8.5, color=INK, annotation_clip=False,
-        )  # fmt: skip
+            wrap_text(text),
+            (1.0, place),
+            (6, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+            annotation_clip=False,
+        )
 
 
 def set_x_axis(axes: Axes, scale: Axis, title: str) -> None:
