@@ -75,21 +75,22 @@ def build_from_records(
     about: Mapping[str, Any] = records[0].about
     git = about.get("git") or {}
     try:
-        suite = Suite.model_validate(about["run"]["suite"])
-    except (ValidationError, KeyError, TypeError):
-        raise UserError(f"run {run} was measured with a suite that this version cannot read: measure again") from None
-    return Baseline(
-        name=name,
-        run=run,
-        measured=str(about.get("time")),
-        branch=branch,
-        revision=git.get("revision"),
-        dirty=git.get("dirty"),
-        suite=suite.model_dump(mode="json"),
-        request={key: value for key, value in request.items() if key not in OMITTED_OPTIONS},
-        fingerprint=make_fingerprint(about),
-        cases=tuple(_build_case(launches) for launches in by_case.values()),
-    )
+        return Baseline(
+            name=name,
+            run=run,
+            measured=str(about.get("time")),
+            branch=branch,
+            revision=git.get("revision"),
+            dirty=git.get("dirty"),
+            suite=Suite.model_validate(about["run"]["suite"]).model_dump(mode="json"),
+            request={key: value for key, value in request.items() if key not in OMITTED_OPTIONS},
+            fingerprint=make_fingerprint(about),
+            cases=tuple(_build_case(launches) for launches in by_case.values()),
+        )
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"run {run} was measured with a suite or an environment that this version cannot read: measure again"
+        ) from None
 
 
 def find_machine_differences(baseline: Baseline, about: Mapping[str, Any]) -> list[Difference]:

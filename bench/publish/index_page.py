@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.publish.history_pages import FoundChange, History
 from bench.publish.site_content import PublishedRun, SiteContent
@@ -13,11 +13,14 @@ from bench.report.tables.table import Cell, Column, Table
 MOST_CHANGES = 3
 
 
-def build_index_page(content: SiteContent, histories: Sequence[History], changes: Sequence[FoundChange]) -> Page:
+def build_index_page(
+    content: SiteContent, pages: Mapping[str, str], histories: Sequence[History], changes: Sequence[FoundChange]
+) -> Page:
     """Build the first page of a site.
 
     Args:
         content: what the site is about.
+        pages: the addresses of runs' pages, by the run's name; a run whose page could not be made has none.
         histories: those that have a page.
         changes: the permanent changes, newest first.
     """
@@ -26,8 +29,8 @@ def build_index_page(content: SiteContent, histories: Sequence[History], changes
         title="Head-to-Head: all runs",
         facts=_count(content),
         verdict=tuple(_describe_newest(newest)) if newest else ("There is no run yet.",),
-        opening=tuple(_build_opening(content, newest, changes)),
-        sections=tuple(_build_sections(content, histories)),
+        opening=tuple(_build_opening(content, pages, changes)),
+        sections=tuple(_build_sections(content, pages, histories)),
         closing=(Links("Files of this site", (("Feed", "feed.xml"), ("Badge", "badge.svg"))),),
         feed="feed.xml",
     )
@@ -44,26 +47,27 @@ def _describe_newest(run: PublishedRun) -> list[str]:
     return [f"{one.task}: {one.sentences[0]}" if several else one.text for one in run.verdict.tasks]
 
 
-def _build_opening(content: SiteContent, newest: PublishedRun | None, changes: Sequence[FoundChange]) -> list[Block]:
+def _build_opening(content: SiteContent, pages: Mapping[str, str], changes: Sequence[FoundChange]) -> list[Block]:
     blocks: list[Block] = []
-    if newest:
-        blocks.append(Links("The newest run", ((f"The report of the newest run, {newest.name}", newest.page),)))
+    newest = content.runs[0].name if content.runs else ""
+    if newest in pages:
+        blocks.append(Links("The newest run", ((f"The report of the newest run, {newest}", pages[newest]),)))
     for one in changes[:MOST_CHANGES]:
         since = f"{one.of.metric} of {one.of.task}, since {one.change.after.time[:10]}"
         blocks.append(Notice(one.of.backend_and_variant, one.size, f"{since}, commits {one.change.commits}."))
     if content.runs:
-        blocks.append(_build_run_table(content.runs))
+        blocks.append(_build_run_table(content.runs, pages))
     return blocks
 
 
-def _build_run_table(runs: Sequence[PublishedRun]) -> Table:
+def _build_run_table(runs: Sequence[PublishedRun], pages: Mapping[str, str]) -> Table:
     columns = ("run", "measured", "task", "cases", "launches", "commit", "verdict")
     return Table(
         "Runs, the newest first",
         tuple(Column(name, name == "launches") for name in columns),
         tuple(
             (
-                Cell(run.name, link=run.page),
+                Cell(run.name, link=pages.get(run.name, "")),
                 Cell(run.measured[:16].replace("T", " ")),
                 Cell(", ".join(run.state.tasks)),
                 Cell(", ".join(case.removesuffix("/default") for case in run.state.cases)),
@@ -90,7 +94,7 @@ def _get_revision(run: PublishedRun) -> str:
     return str(revision)[:7] if revision else "unknown"
 
 
-def _build_sections(content: SiteContent, histories: Sequence[History]) -> list[Section]:
+def _build_sections(content: SiteContent, pages: Mapping[str, str], histories: Sequence[History]) -> list[Section]:
     sections = []
     if histories:
         rows = tuple(
@@ -108,7 +112,7 @@ def _build_sections(content: SiteContent, histories: Sequence[History]) -> list[
     if content.others:
         sections.append(Section("Other results", (_build_other_table(content),)))
     if content.baselines:
-        sections.append(Section("Baselines", (_build_baseline_table(content),)))
+        sections.append(Section("Baselines", (_build_baseline_table(content, pages),)))
     if content.left_out:
         lines = tuple(Text(line, "warning") for line in content.left_out)
         sections.append(Section("Left out", (Text("This could not be read, and is not part of any figure."), *lines)))
@@ -120,8 +124,7 @@ def _build_other_table(content: SiteContent) -> Table:
     return Table("Results of other commands", (Column("result", False), Column("command", False)), rows)
 
 
-def _build_baseline_table(content: SiteContent) -> Table:
-    pages = {run.name: run.page for run in content.runs}
+def _build_baseline_table(content: SiteContent, pages: Mapping[str, str]) -> Table:
     rows = tuple(
         (
             Cell(name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def publish_site(results: Path, folder: Path, url: str | None, console: Console)
     shown = [run for run in content.runs if run.name in pages]
     site.write("feed.xml", format_feed(site.identity, shown, changes, histories, address))
     site.write("badge.svg", draw_badge(*describe_result(shown[0] if shown else None)))
-    site.write(INDEX, render_page(build_index_page(content, histories, changes)))
+    index = build_index_page(replace(content, left_out=tuple(problems)), pages, histories, changes)
+    site.write(INDEX, render_page(index))
     removed = site.finish()
     for problem in problems:
         console.print(f"warning: {problem}", style="yellow", markup=False, soft_wrap=True)

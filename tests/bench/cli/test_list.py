@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from bench.cli import list as list_module
 from bench.plan import suite
-from bench.plan.request import Request
 from bench.records import store
-from bench.records.record import Record
 from tests.bench.example_records import died, launches, record
 from tests.bench.processes import PROJECT
+from tests.bench.stored_runs import write_run
 
 REFERENCE = PROJECT / "results/reference"
-
-
-def write_run(results: Path, name: str, records: list[Record], **about: object) -> Path:
-    """Write a run whose suite has four launches, with its options."""
-    run = results / name
-    (run / store.RECORDS).mkdir(parents=True)
-    of_suite = suite.load("quick").model_copy(update={"launches": 4}).model_dump(mode="json")
-    for one in records:
-        described = {"suite": of_suite, "relative_to": "pytorch", **about}
-        store.write_record(run, one.model_copy(update={"run": name, "about": {"run": described}}))
-    fields = asdict(Request()) | {"results": ".."}
-    (run / "request.json").write_text(json.dumps(fields))
-    return run
 
 
 @pytest.fixture
