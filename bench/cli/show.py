@@ -39,7 +39,7 @@ def show(
     ] = None,
     output: ReportOptions = ReportOptions(),
 ) -> int:
-    """Print a result again: of a run, sweep, gate, tune, explain or roofline; or write its report."""
+    """Print a result again: of a run, sweep, gate, tune, explain, roofline or merge; or write its report."""
     if html is not None:
         return write_result_page(run, relative_to, html[0] if html else None, output.results)
     return show_run(run, relative_to, output.results, output.full)

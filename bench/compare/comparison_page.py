@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from bench.analysis.statistics import Interval
 from bench.compare.comparison_sentences import describe_comparison
 from bench.compare.comparison_tables import (
     OTHER_MACHINES,
@@ -12,8 +15,9 @@ from bench.compare.comparison_tables import (
     build_runs_table,
     format_change,
     format_over_base,
+    format_ratio_within,
 )
-from bench.compare.run_comparison import RunComparison, TaskComparison
+from bench.compare.run_comparison import CaseRow, RunComparison, TaskComparison
 from bench.report.figures.figure import ForestPlot, ForestRow
 from bench.report.html.page import Block, Heading, Page, Section, Switch, Text, When
 from bench.report.html.run_page import KIND
@@ -31,8 +35,8 @@ def build_page(comparison: RunComparison) -> Page:
         if any(not run.is_same_machine(base) for run in comparison.runs[1:])
         else []
     )
-    against = [block for task in comparison.tasks for block in _list_blocks(task, against_base=True)]
-    within = [block for task in comparison.tasks for block in _list_blocks(task, against_base=False)]
+    against = [block for task in comparison.tasks for block in _list_base_blocks(task)]
+    within = [block for task in comparison.tasks for block in _list_reference_blocks(task)]
     differing = build_differences_table(comparison.runs)
     sections = [Section("Run against run", tuple(against)), Section("Within each run", tuple(within))]
     if comparison.left_out:
@@ -51,14 +55,47 @@ def build_page(comparison: RunComparison) -> Page:
     )
 
 
-def _list_blocks(task: TaskComparison, against_base: bool) -> list[Block]:
-    """The blocks of a task: a plot and a table for each kind of rounds."""
-    blocks: list[Block] = [Heading(task.task.name)]
+def _list_base_blocks(task: TaskComparison) -> Iterator[Block]:
+    """A task run against run: a plot and a table for each kind of rounds."""
+    yield Heading(task.task.name)
     for kind in KINDS:
-        plot = _plot_base(task, kind) if against_base else _plot_changes(task, kind)
-        table = build_base_table(task, kind) if against_base else build_reference_table(task, kind)
-        blocks.append(When({KIND: kind}, (*([plot] if plot.rows else []), table)))
-    return blocks
+        yield When({KIND: kind}, (_plot_base(task, kind), build_base_table(task, kind)))
+
+
+def _list_reference_blocks(task: TaskComparison) -> Iterator[Block]:
+    """The ratios of a task within each run, and how they differ."""
+    yield Heading(task.task.name)
+    for kind in KINDS:
+        plots = (plot_ratios_by_run(task, kind), _plot_changes(task, kind))
+        yield When({KIND: kind}, (*(plot for plot in plots if plot.rows), build_reference_table(task, kind)))
+
+
+def plot_ratios_by_run(task: TaskComparison, kind: Kind) -> ForestPlot:
+    """Plot the ratios of all runs to the reference of each, one row per case and run."""
+    rows = [row for row in task.list_rows(kind) if row.reference is not None]
+    name = next((row.reference.label for row in rows if row.reference), task.relative_to)
+    return ForestPlot(
+        title=f"Throughput, × {name} of the same run",
+        how_to_read=(
+            f"The dot is how many times as fast as {name} a case trains in its run, the line its 95 % interval; right "
+            "of 1 is faster. Within a run cases were interleaved, so the rows of different machines may be compared."
+        ),
+        x_title=f"{kind} throughput as a multiple of {name} in the same run",
+        rows=tuple(
+            ForestRow(
+                case=row.case.label,
+                interval=None if row.case.why_not_comparable(row.reference) else _find_ratio(row),
+                text=format_ratio_within(row),
+                label=f"{row.case.label}, {row.run.letter}",
+                certain=row.certain_within,
+            )
+            for row in rows
+        ),
+    )
+
+
+def _find_ratio(row: CaseRow) -> Interval | None:
+    return row.case.ratio_to(row.reference, row.kind) if row.reference else None
 
 
 def _plot_base(task: TaskComparison, kind: Kind) -> ForestPlot:

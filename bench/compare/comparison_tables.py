@@ -9,7 +9,6 @@ from bench.analysis.statistics import Interval
 from bench.compare.differences import Difference, list_differences
 from bench.compare.run_comparison import CaseRow, RunComparison, TaskComparison
 from bench.compare.stored_run import StoredRun
-from bench.report.tables.comparisons import Comparisons
 from bench.report.tables.number_format import format_interval, format_rate, format_ratio
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.throughput_table import KINDS
@@ -151,10 +150,7 @@ def format_ratio_within(row: CaseRow) -> str:
     if reason := row.case.why_not_comparable(row.reference):
         return f"not comparable: {reason}"
     ratio = row.case.ratio_to(row.reference, row.kind)
-    if ratio is None:
-        return "no common launch"
-    task = next(one for one in row.run.tasks if row.case in one.cases)
-    return format_ratio(ratio, Comparisons(task, KINDS).is_certain(row.case, row.reference, row.kind))
+    return "no common launch" if ratio is None else format_ratio(ratio, row.certain_within)
 
 
 def format_change(row: CaseRow, base: StoredRun) -> str:

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.analysis.launches import TaskLaunches
-from bench.compare.comparison_page import KIND_SWITCH
+from bench.compare.comparison_page import KIND_SWITCH, plot_ratios_by_run
 from bench.compare.comparison_sentences import describe_ratios_by_run
 from bench.compare.merged_runs import read_merged
+from bench.compare.run_comparison import compare_runs
 from bench.compare.stored_run import StoredRun
 from bench.records import store
 from bench.report.exporters import Report
@@ -66,9 +67,20 @@ def build_merged_page(runs: Sequence[StoredRun]) -> page.Page:
         title=f"{names} on {len(runs)} machines",
         facts="; ".join(format_heading(run) for run in runs),
         verdict=(*describe_ratios_by_run(runs), APART),
+        opening=tuple(_list_opening(runs)),
         sections=tuple(page.Section(f"{run.letter}: {run.machine}", tuple(_list_blocks(run))) for run in runs),
         switches=(KIND_SWITCH,),
     )
+
+
+def _list_opening(runs: Sequence[StoredRun]) -> Iterator[page.Block]:
+    """The ratios of all machines side by side, for each task and kind of rounds."""
+    if len(runs) < 2:
+        return
+    for task in compare_runs(runs).tasks:
+        yield page.Heading(task.task.name)
+        for kind in KINDS:
+            yield page.When({KIND: kind}, (plot_ratios_by_run(task, kind),))
 
 
 def format_heading(run: StoredRun) -> str:

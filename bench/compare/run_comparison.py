@@ -18,7 +18,7 @@ from bench.analysis.statistics import adjust_by_holm
 from bench.compare.differences import find_case_difference, find_task_difference
 from bench.compare.stored_run import StoredRun
 from bench.errors import make_unknown_error
-from bench.report.tables.comparisons import SIGNIFICANT
+from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
 from bench.report.tables.throughput_table import KINDS
 
 
@@ -29,6 +29,7 @@ class CaseRow:
     Attributes:
         case: of this run.
         reference: what its ratio is relative to within the run; None for the reference itself, or without one.
+        certain_within: whether that ratio is certain, as the run's own table decides.
         over_base: its throughput over the base's; None for the base itself, and where `reason` is set.
         change: its ratio to the reference over the base's ratio; None where one of the two has none.
         reason: why the case is not compared with the base.
@@ -39,6 +40,7 @@ class CaseRow:
     case: CaseLaunches
     kind: Kind
     reference: CaseLaunches | None = None
+    certain_within: bool = False
     over_base: UnpairedRatio | None = None
     change: UnpairedRatio | None = None
     reason: str | None = None
@@ -155,7 +157,9 @@ def _compare_task(
 
 def _make_row(run: StoredRun, task: TaskLaunches, case: CaseLaunches, kind: Kind, relative_to: str) -> CaseRow:
     reference = task.reference(relative_to)
-    return CaseRow(run, case, kind, None if case is reference else reference)
+    if reference is None or case is reference:
+        return CaseRow(run, case, kind)
+    return CaseRow(run, case, kind, reference, Comparisons(task, KINDS).is_certain(case, reference, kind))
 
 
 def _compare_case(base: CaseRow, row: CaseRow) -> CaseRow:

@@ -53,6 +53,7 @@ def test_each_machine_keeps_its_records_tables_and_report(results, capsys):
         assert {path.name for path in copy.iterdir()} >= {"results.csv", "tables.md", "benchmark.json", "report.html"}
     page = (merged / "report.html").read_text()
     assert page.index("A: AMD EPYC, 2 cores, 24 GiB") < page.index("B: Xeon, 16 cores, 24 GiB")
+    assert page.index("keras/default, A") < page.index("keras/default, B")  # the ratios of all machines in one plot
 
 
 def test_show_has_the_tables_of_each_machine_under_its_heading(results, capsys, monkeypatch):
