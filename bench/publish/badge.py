@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-import backends
-from bench.analysis.launches import group_by_task
+from bench.publish.outcomes import describe_outcomes
 from bench.publish.site_content import PublishedRun
 from bench.report.html.svg_element import make_element
-from bench.report.standings import find_standings
-from bench.report.step_sentences import join_texts
 
 #: Pixels: height, width of a character in 11 px Verdana on average, and space beside a text.
 HEIGHT, CHARACTER, SPACE = 20, 6.6, 10
@@ -20,18 +17,7 @@ LABEL_COLOUR, RESULT_COLOUR = "#474b52", "#1456a8"
 
 def describe_result(run: PublishedRun | None) -> tuple[str, str]:
     """Describe the first task of a run: its name, and what is decided about it, in a few words."""
-    if run is None:
-        return "head-to-head", "no run yet"
-    verdict = run.verdict.tasks[0]
-    standings = find_standings(group_by_task(run.records)[0], run.report.relative_to)
-    if verdict.outcome in ("winner", "shared lead"):
-        leaders = [case.first.backend for case in standings.leaders]
-        cases = [case.label for case in standings.leaders]
-        names = cases if len(set(leaders)) < len(leaders) else [backends.get_title(name) for name in leaders]
-        return verdict.task, f"{join_texts(names)} fastest"
-    return verdict.task, {"no difference": "no difference found", "one case": "measured"}.get(
-        verdict.outcome, verdict.outcome
-    )
+    return describe_outcomes(run)[0] if run else ("head-to-head", "no run yet")
 
 
 def draw_badge(label: str, result: str) -> str:

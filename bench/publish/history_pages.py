@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from backends import REGISTRY
 from bench.analysis.metrics import METRICS
 from bench.analysis.series import FEWEST_POINTS, LevelChange, Series, find_changes
 from bench.publish.page_names import make_page_name
@@ -73,9 +75,10 @@ class FoundChange:
 
 
 def group_series(all_series: Sequence[Series]) -> list[History]:
-    """Group series by task and machine."""
+    """Group series by task and machine, with the cases in the order of the registry of backends."""
     groups: dict[tuple[str, str, str], list[Series]] = {}
-    for one in all_series:
+    ranks = {name: rank for rank, name in enumerate(REGISTRY)}
+    for one in sorted(all_series, key=lambda one: ranks.get(one.case.partition("/")[0], len(ranks))):
         groups.setdefault((one.task, one.task_hash, one.key), []).append(one)
     return [History(tuple(group)) for group in groups.values()]
 
@@ -83,7 +86,7 @@ def group_series(all_series: Sequence[Series]) -> list[History]:
 def list_changes(all_series: Sequence[Series]) -> list[FoundChange]:
     """List all permanent changes, the newest first."""
     found = [FoundChange(one, change) for one in all_series for change in find_changes(one)]
-    return sorted(found, key=lambda one: one.change.after.time, reverse=True)
+    return sorted(found, key=lambda one: (one.change.after.time, one.change.before.run), reverse=True)
 
 
 def build_history_page(history: History, pages: Mapping[str, str]) -> Page:
@@ -95,6 +98,7 @@ def build_history_page(history: History, pages: Mapping[str, str]) -> Page:
     """
     changes = list_changes(history.series)
     longest = max(len(one.points) for one in history.series)
+    answers = [one.sentence for one in changes[:1]]
     if changes:
         answer = f"{len(changes)} permanent {'change' if len(changes) == 1 else 'changes'} in {longest} runs."
     elif longest < FEWEST_POINTS:
@@ -105,24 +109,24 @@ def build_history_page(history: History, pages: Mapping[str, str]) -> Page:
     return Page(
         title=f"History of {history.title}",
         facts=f"{len(history.runs)} runs, task {history.series[0].task_hash}, machine {history.series[0].key}",
-        verdict=(answer,),
-        opening=(*(block for one in changes for block in _describe_change(one, pages)),),
+        verdict=(*answers, answer),
+        opening=tuple(_describe_changes(changes, pages)),
         sections=tuple(Section(metric, tuple(_build_metric(history, metric, pages))) for metric in metrics),
         closing=(Links("Site", (("All runs", "../index.html"),)),),
         feed="../feed.xml",
     )
 
 
-def _describe_change(one: FoundChange, pages: Mapping[str, str]) -> list[Block]:
-    before, after = one.change.before, one.change.after
-    evidence = f"{one.of.metric}, since {after.time[:10]}: from run {before.run} to run {after.run}."
-    blocks: list[Block] = [Notice(one.of.backend_and_variant, one.size, evidence)]
-    if ".." in one.change.commits and "unknown" not in one.change.commits:
-        blocks.append(Command(f"git log {one.change.commits}", "The commits between"))
-    links = [(run, f"../{pages[run]}") for run in (before.run, after.run) if run in pages]
-    if links:
-        blocks.append(Links("The runs before and after the change", tuple(links)))
-    return blocks
+def _describe_changes(changes: Sequence[FoundChange], pages: Mapping[str, str]) -> Iterator[Block]:
+    """Describe the changes, and below those between the same two runs their commits and the runs' pages."""
+    for (before, after), between in groupby(changes, lambda one: (one.change.before.run, one.change.after.run)):
+        for one in between:
+            evidence = f"{one.of.metric}, since {one.change.after.time[:10]}: from run {before} to run {after}."
+            yield Notice(one.of.backend_and_variant, one.size, evidence)
+        if ".." in one.change.commits and "unknown" not in one.change.commits:
+            yield Command(f"git log {one.change.commits}", "The commits between")
+        if links := [(run, f"../{pages[run]}") for run in (before, after) if run in pages]:
+            yield Links("The runs before and after the change", tuple(links))
 
 
 def _build_metric(history: History, metric: str, pages: Mapping[str, str]) -> list[Block]:

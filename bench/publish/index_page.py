@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.publish.history_pages import FoundChange, History
+from bench.publish.outcomes import describe_outcomes
 from bench.publish.site_content import PublishedRun, SiteContent
 from bench.report.html.page import Block, Links, Notice, Page, Section, Text
 from bench.report.tables.table import Cell, Column, Table
@@ -43,8 +44,9 @@ def _count(content: SiteContent) -> str:
 
 
 def _describe_newest(run: PublishedRun) -> list[str]:
-    several = len(run.verdict.tasks) > 1
-    return [f"{one.task}: {one.sentences[0]}" if several else one.text for one in run.verdict.tasks]
+    """The verdict of one task in all its sentences; of several tasks, the answer of each."""
+    tasks = run.verdict.tasks
+    return list(tasks[0].sentences) if len(tasks) == 1 else [f"{one.task}: {one.sentences[0]}" for one in tasks]
 
 
 def _build_opening(content: SiteContent, pages: Mapping[str, str], changes: Sequence[FoundChange]) -> list[Block]:
@@ -61,7 +63,7 @@ def _build_opening(content: SiteContent, pages: Mapping[str, str], changes: Sequ
 
 
 def _build_run_table(runs: Sequence[PublishedRun], pages: Mapping[str, str]) -> Table:
-    columns = ("run", "measured", "task", "cases", "launches", "commit", "verdict")
+    columns = ("run", "measured", "task", "cases", "launches", "commit", "outcome")
     return Table(
         "Runs, the newest first",
         tuple(Column(name, name == "launches") for name in columns),
@@ -73,7 +75,7 @@ def _build_run_table(runs: Sequence[PublishedRun], pages: Mapping[str, str]) -> 
                 Cell(", ".join(case.removesuffix("/default") for case in run.state.cases)),
                 Cell(_format_launches(run)),
                 Cell(_get_revision(run)),
-                Cell("\n".join(one.sentences[0] for one in run.verdict.tasks)),
+                Cell("\n".join(text for _, text in describe_outcomes(run))),
             )
             for run in runs
         ),
