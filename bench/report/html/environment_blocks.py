@@ -11,6 +11,8 @@ from bench.report.html.page import Block, Command, Folded, Heading, Text
 from bench.report.tables.table import Cell, Column, Table
 
 GIB = 2**30
+#: What the names of settings begin with that say how a framework was built.
+BUILD = "build: "
 #: The longest value that is shown; a framework's build can be thousands of characters.
 LONGEST = 400
 #: The parts of the environment that are about the machine, by their key.
@@ -85,7 +87,8 @@ def build_environment_blocks(records: Sequence[Record]) -> Iterator[Block]:
     ordered = [record for task in group_by_task(records) for case in task.cases for record in case.records]
     cases = {f"{r.backend}/{r.variant.name}": r for r in ordered if r.resolved}
     settings = {case: dict(_flatten(_list_settings(record))) for case, record in cases.items()}
-    names = list(dict.fromkeys(name for each in settings.values() for name in each))
+    # How a framework was built is long, and seldom the reason of a difference.
+    names = sorted({name: 0 for each in settings.values() for name in each}, key=lambda name: name.startswith(BUILD))
     values = {name: [each.get(name, "–") for each in settings.values()] for name in names}
     differing = {name: each for name, each in values.items() if len(set(each)) > 1}
     equal = {name: each[0] for name, each in values.items() if name not in differing}
@@ -105,7 +108,8 @@ def build_environment_blocks(records: Sequence[Record]) -> Iterator[Block]:
 
 def build_machine_blocks(about: Mapping[str, object]) -> Iterator[Block]:
     """Build the blocks about the machine and its packages; none where nothing is recorded."""
-    machine = dict(_flatten({key: about[key] for key in MACHINE if key in about}))
+    sizes = {k: f"{v / GIB:,.1f} GiB" if isinstance(v, int) else v for k, v in read_about(about, "memory").items()}
+    machine = dict(_flatten({key: sizes if key == "memory" else about[key] for key in MACHINE if key in about}))
     if machine:
         yield _make_table("Machine", "what", machine)
     packages = {name: str(version) for name, version in read_about(about, "packages").items() if version}
@@ -114,7 +118,7 @@ def build_machine_blocks(about: Mapping[str, object]) -> Iterator[Block]:
 
 
 def _list_settings(record: Record) -> dict[str, object]:
-    build = {f"build: {name}": value for name, value in record.framework.items()}
+    build = {f"{BUILD}{name}": value for name, value in record.framework.items()}
     return {**record.resolved, "variables": record.variables, **build}
 
 

@@ -122,6 +122,7 @@ class Page:
         title: what it is about, as the tab of a browser shows it.
         facts: one line: what was measured, when, on what, with which versions.
         verdict: sentences, the answer first.
+        answers: how many of the sentences are the answer, as one for each task.
         opening: the blocks of the first screen.
         sections: the rest, in its order.
         switches: the reader's choices.
@@ -139,6 +140,7 @@ class Page:
     switches: tuple[Switch, ...] = ()
     banner: str = ""
     command: str = ""
+    answers: int = 1
     closing: tuple[Block, ...] = ()
     feed: str = ""
 

@@ -26,7 +26,7 @@ from bench.report.html.environment_blocks import (
     describe_facts,
     read_about,
 )
-from bench.report.html.page import Block, Folded, Heading, Notice, Page, Section, Switch, When
+from bench.report.html.page import Block, Folded, Heading, Notice, Page, Section, Switch, Text, When
 from bench.report.html.proof_blocks import build_ticks
 from bench.report.tables import build_overall_tables, format_command
 from bench.report.tables.accuracy_table import build_accuracy_table
@@ -38,7 +38,7 @@ from bench.report.tables.start_up_table import build_start_up_table
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.throughput_table import KINDS, build_throughput_table
 from bench.report.tables.warning_notes import WarningNote, group_warnings
-from bench.report.verdict import build_verdict
+from bench.report.verdict import TaskVerdict, build_verdict
 
 #: The names of the page's switches.
 KIND, REFERENCE = "kind", "reference"
@@ -72,19 +72,16 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
     banner = str(run["banner"]) if run.get("banner") else None
     tasks = group_by_task(records)
     references = _list_references(tasks, reference) if detail.references else [reference]
-    parts = _Parts(tasks, references, detail.dots // max(1, 2 * len(tasks)))
     verdict = build_verdict(records, reference, banner)
-    named = len(tasks) > 1
-    sentences = [
-        f"{one.task}{'' if one.division == 'default' else f', {one.division}'}: {text}" if named and not n else text
-        for one in verdict.tasks
-        for n, text in enumerate(one.sentences)
-    ]
+    parts = _Parts(tasks, verdict.tasks, references, detail.dots // max(1, 2 * len(tasks)))
+    # Of several tasks the answers stand together, and the rest at each task.
+    answers = verdict.tasks[0].sentences if len(tasks) == 1 else [_name_answer(one) for one in verdict.tasks]
     names = ", ".join(dict.fromkeys(task.task.name for task in tasks))
     return Page(
         title=f"{names}: which framework trains faster?",
         facts=_describe_run(records[0]),
-        verdict=(*sentences, *([verdict.caution] if verdict.caution else [])),
+        verdict=(*answers, *([verdict.caution] if verdict.caution else [])),
+        answers=len(tasks),
         banner=banner or "",
         switches=_make_switches(references),
         opening=tuple(parts.list_blocks(parts.build_opening)),
@@ -99,6 +96,7 @@ class _Parts:
     """The blocks of a task, by part of the page."""
 
     tasks: Sequence[TaskLaunches]
+    verdicts: Sequence[TaskVerdict]
     references: Sequence[str]
     dots: int
 
@@ -113,7 +111,11 @@ class _Parts:
     def build_opening(self, task: TaskLaunches) -> Iterator[Block]:
         notes = list(group_warnings(task))
         notices = [Notice(note.where, note.name, f"{note.evidence}.", note.advice) for note in notes]
-        for kind in KINDS:
+        if len(self.tasks) > 1:
+            (verdict,) = (one for one, of in zip(self.verdicts, self.tasks, strict=True) if of is task)
+            yield Text(" ".join(verdict.sentences[1:]))
+        # A case alone has no ratio.
+        for kind in KINDS if len(task.cases) > 1 else ():
             for reference in self.references:
                 plot = _add_warnings(build_ratio_plot(task, reference, kind), notes)
                 yield When({KIND: kind, REFERENCE: reference}, (plot,))
@@ -195,6 +197,12 @@ def _format_value(value: object) -> str:
     if isinstance(value, float):
         return "–" if value != value else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return str(value)
+
+
+def _name_answer(verdict: TaskVerdict) -> str:
+    """The answer of a task with the task's name, and its division where that is not the default's."""
+    division = "" if verdict.division == "default" else f", {verdict.division}"
+    return f"{verdict.task}{division}: {verdict.sentences[0]}"
 
 
 def _list_references(tasks: Sequence[TaskLaunches], first: str) -> list[str]:
