@@ -52,6 +52,12 @@ class Browser:
         """Run the body of a function in the page."""
         return self.driver.execute_script(script, *arguments)
 
+    def wait(self, script: str) -> None:
+        """Wait until the body of a function gives what is true."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 10).until(lambda _: self.run(script))
+
     def send(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Send a command of the DevTools protocol."""
         return dict(self.driver.execute_cdp_cmd(command, parameters) or {})

@@ -62,6 +62,7 @@ def test_tabs_follow_mouse_and_keys_and_the_address_brings_them_back(browser, re
     browser.press(KEYS["end"], KEYS["right"])
     assert browser.run(SHOWN) == ["part-1"]
     browser.driver.back()
+    browser.wait("return document.querySelector('#part-8').checkVisibility()")
     assert browser.run(SHOWN) == ["part-8"]
     browser.open(reference_page, "part=3")
     assert browser.run(SHOWN) == ["part-3"]
@@ -148,7 +149,7 @@ def test_a_table_is_sorted_by_keyboard_and_the_order_is_in_the_address(browser, 
 def test_a_table_is_copied_as_markdown(browser, reference_page):
     browser.open(reference_page, "part=2")
     browser.run("document.querySelector('#part-2 [data-markdown]').click()")
-    time.sleep(0.3)
+    browser.wait("return document.querySelector('.said').textContent")
     copied = browser.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])").splitlines()
     assert copied[0].startswith("| case | wall s |")
     assert copied[1].startswith("| --- | ---: |")

@@ -25,6 +25,7 @@
     const text = new URLSearchParams(state).toString();
     // An empty address would scroll to the top.
     location.hash = text || "part=1";
+    show();
   }
 
   function show() {
