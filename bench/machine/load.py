@@ -81,7 +81,7 @@ def summarise_conditions(
         return None if seconds is None or not total or total < 0 else seconds / total
 
     busy, ours = sum_over("busy"), sum_over("ours")
-    available, limit = _read_memory()
+    available, limit = read_memory()
     frequency = try_read(lambda: psutil.cpu_freq())
     battery = try_read(lambda: psutil.sensors_battery())
     return Conditions(
@@ -123,7 +123,7 @@ def _read_swapped_bytes() -> int:
     return swap.sin + swap.sout
 
 
-def _read_memory() -> tuple[int | None, int | None]:
+def read_memory() -> tuple[int | None, int | None]:
     """The memory that is available, and all that this process may use, in bytes; None if it is not known."""
     machine = try_read(psutil.virtual_memory)
     group_limit, used = environment.read_memory_limit(), environment.read_memory_used()

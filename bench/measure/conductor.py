@@ -43,7 +43,7 @@ AJob = TypeVar("AJob", bound=AnyJob)
 
 @dataclass(frozen=True)
 class LaunchLimits:
-    """The limits of a launch. With them a search saves time, because it does not need a result of every case.
+    """The limits of a launch. With them a launch takes less time.
 
     Attributes:
         parallel_builds: most workers that are built at the same time; if more than 1, their jobs must have `rests`.
@@ -88,6 +88,8 @@ class WorkerOutcome(Generic[AJob]):
         messages: its last message of each event, by the event's name, or by "event kind" if the message has a kind.
         failure: how it died; None if it did not.
         nvml_device: device memory in bytes that NVML saw appear while it started; None without a GPU.
+        started_alone: whether all other workers waited until it was built: only then does its start show what a start
+            takes.
         variables, disobeyed: see `WorkerProcess`.
     """
 
@@ -95,6 +97,7 @@ class WorkerOutcome(Generic[AJob]):
     messages: dict[str, Message] = field(default_factory=dict)
     failure: Failure | None = None
     nvml_device: int | None = None
+    started_alone: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     disobeyed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -227,11 +230,11 @@ class _LaunchWorkers:
             if not started or not limits.is_too_late():
                 building.append(self._spawn(job))
                 started.append(building[-1])
+                self.outcomes[job.case].started_alone = False
         while building:
             await_one()
-        for worker in started:
-            if worker in self.alive:
-                self.resume(worker, limits.start_silence)
+        for worker in self.list_resting_at("built"):
+            self.resume(worker, limits.start_silence)
 
     def end_slow(self, first: str, max_slowdown: float) -> None:
         """End the workers whose step takes more than `max_slowdown` times as long as the case `first`'s."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.analysis import warnings
 from bench.measure.conductor import WorkerOutcome
-from bench.parity.sameness_proof import prove
+from bench.parity.sameness_proof import add_fine_tune, prove
 from bench.plan.prepared_task import PreparedTask
 from bench.records.benchmark_entries import divide_by_steps, merge_entries
 from bench.records.private_paths import shorten_all
@@ -40,6 +40,17 @@ def build_proof(
         evidence, reference_evidence, prepared.task, fine_tunes, variant.precision, variant.features == "cached"
     )
     return verdict.model_copy(update={"seconds": outcome.messages["proven"]["seconds"]})
+
+
+def extend_proof(
+    proof: Proof, outcome: WorkerOutcome[Job], reference: WorkerOutcome[Job] | None, prepared: PreparedTask
+) -> Proof:
+    """Add the checks of a later launch's fine-tune to a proof; without a fine-tune it stays as it is."""
+    fine_tune = _load_fine_tune(outcome)
+    if fine_tune is None:
+        return proof
+    other = _load_fine_tune(reference) if reference and reference is not outcome else None
+    return add_fine_tune(proof, fine_tune, other, prepared.task, outcome.job.variant.precision)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,8 @@ def build_record(
         resolved=built.get("resolved", {}),
         variables=outcome.variables,
         disobeyed=outcome.disobeyed,
-        start_up=StartUp(**(OLD_WORKER_DEFAULTS | built["start_up"])) if built else None,
+        started_alone=outcome.started_alone,
+        start_up=StartUp(**(OLD_WORKER_DEFAULTS | built["start_up"])) if built and outcome.started_alone else None,
         features=CachedFeatures(**shorten_all(built["features"])) if built.get("features") else None,
         memory=_build_memory(outcome),
         pipeline=measured["pipeline"],

@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.scratch_folder import make_scratch_folder
+from bench.measure.start_plan import choose_limits
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -72,7 +73,7 @@ def measure_launches(
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             with make_scratch_folder() as folder:
-                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher)
+                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher, records)
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
@@ -113,7 +114,7 @@ def _plan_next_launch(
     """The launch to be made next; None if everything is done, or if `spent` seconds exceed the suite's time limit.
 
     Only complete launches count, because ratios need all cases of a launch. The number of an interrupted launch is not
-    used again.
+    used again. The first launch has no fine-tunes if others follow, so that there are ratios after a minute.
     """
     cases = {format_case_id(prepared, backend, variant) for backend, variant in plan.cases(prepared)}
     by_launch: dict[int, set[str]] = {}
@@ -127,6 +128,8 @@ def _plan_next_launch(
     seeds = [seed for seed in all_seeds if seed not in fine_tuned]
     if not missing and not seeds and enough(records):
         return None
+    if not complete and missing > 1:
+        return NextLaunch(max(by_launch, default=0) + 1, ())
     share = -(-len(seeds) // max(1, missing))
     return NextLaunch(max(by_launch, default=0) + 1, tuple(seeds[:share]))
 
@@ -173,10 +176,18 @@ def _run_launch(
     proofs: dict[str, Proof],
     draw: random.Random,
     watcher: RunWatcher,
+    records: Sequence[Record] = (),
 ) -> MeasuredLaunch:
-    """Run a launch. New proofs are added to `proofs`."""
+    """Run a launch. New proofs are added to `proofs`.
+
+    Args:
+        records: of the task's earlier launches.
+    """
     started = datetime.now(UTC)
     jobs = _make_jobs(plan, prepared, launch, folder, proofs)
+    limits = choose_limits(records, 1 if plan.isolated else len(jobs))
+    if limits.parallel_builds > 1:
+        jobs = [job.model_copy(update={"rests": True}) for job in jobs]
     watcher.start_launch(prepared, launch.number, jobs)
     groups = [[job] for job in jobs] if plan.isolated else [jobs]
     outcomes: dict[str, tuple[conductor.WorkerOutcome[Job], Conditions | None]] = {}
@@ -185,7 +196,7 @@ def _run_launch(
     for group in groups:
         try:
             done = conductor.run_launch(
-                group, plan.suite.round_seconds, draw, watcher, reverse_start=launch.number % 2 == 0
+                group, plan.suite.round_seconds, draw, watcher, reverse_start=launch.number % 2 == 0, limits=limits
             )
         except conductor.LaunchInterrupted as interrupted:
             done, stopped = interrupted.outcome, True
@@ -202,6 +213,8 @@ def _run_launch(
     for case, (outcome, conditions) in outcomes.items():
         if outcome.job.proof_steps and (verdict := record_builder.build_proof(outcome, reference, prepared)):
             proofs[case] = verdict
+        elif case in proofs:
+            proofs[case] = record_builder.extend_proof(proofs[case], outcome, reference, prepared)
         if (outcome.job.backend, outcome.job.variant) in measured and case not in unfinished:
             case_launch = record_builder.CaseLaunch(outcome, prepared, conditions, launch.number, started)
             case_launches.append((case_launch, _attribute_proof(proofs.get(case), outcome)))
@@ -218,11 +231,12 @@ def _attribute_proof(proof: Proof | None, outcome: conductor.WorkerOutcome[Job])
 def _make_jobs(
     plan: Plan, prepared: PreparedTask, launch: NextLaunch, folder: Path, proofs: Mapping[str, Proof]
 ) -> list[Job]:
-    """Make the jobs of a launch. The proof is part of the first launch only."""
+    """Make the jobs of a launch. Each case is proven in its first launch only, beside the reference."""
     data = write_images(prepared.dataset, folder)
     measured = plan.cases(prepared)
-    proving = any(format_case_id(prepared, backend, variant) not in proofs for backend, variant in measured)
     reference = (REFERENCE[0], plan.default)
+    unproven = {case for case in measured if format_case_id(prepared, *case) not in proofs}
+    proving = unproven and {*unproven, reference}
     extra = (
         [reference]
         if proving and reference not in measured and not backends.find_missing_packages(reference[0])
@@ -239,7 +253,7 @@ def _make_jobs(
                 data,
                 folder,
                 proof_images=plan.suite.proof_images,
-                proof_steps=plan.suite.proof_steps if proving else 0,
+                proof_steps=plan.suite.proof_steps if (backend, variant) in proving else 0,
                 rounds=plan.suite.rounds if is_measured else 0,
                 later=_count_later_rounds(plan.suite.rounds) if is_measured else 0,
                 kinds=_choose_round_kinds(variant, launch),

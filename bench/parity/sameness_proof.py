@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from backends.task import Task
 from bench.parity.checks import (
     Arrays,
@@ -13,7 +15,9 @@ from bench.parity.checks import (
     make_check,
 )
 from bench.parity.tolerances import FORWARD, PIPELINE, REDUCED_PRECISION, REFERENCE
-from bench.records.record import Proof
+from bench.records.record import Check, Proof
+
+Status = Literal["proven", "reference", "failed", "unproven"]
 
 
 def prove(
@@ -49,20 +53,16 @@ def prove(
     if reference is not None and reference is not mine:
         checks += compare_with_reference(mine, reference, task, precision)
     if outcome is not None:
-        checks += check_frozen_tensors(outcome[0], task, "frozen after fine-tune")
-        if reference is not None and reference is not mine and outcome[1] is not None:
-            checks += compare_outcomes(outcome[0], outcome[1], task, precision)
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        first = failed[0]
-        status, reason = "failed", f"{first.name}: {first.difference:.2g} > {first.tolerance:.2g} ({first.detail})"
-    elif mine is reference:
+        theirs = outcome[1] if reference is not None and reference is not mine else None
+        checks += _check_fine_tune(outcome[0], theirs, task, precision)
+    status: Status
+    if mine is reference:
         status, reason = "reference", ""
     elif reference is None:
         status, reason = "unproven", f"no {REFERENCE[0]} reference to compare with"
     else:
         status, reason = "proven", ""
-    return Proof(
+    proof = Proof(
         status=status,
         reason=reason,
         checks=tuple(checks),
@@ -70,3 +70,31 @@ def prove(
         order_hash=str(mine["order_hash"]),
         seconds=0.0,
     )
+    return _fail_by_checks(proof)
+
+
+def add_fine_tune(proof: Proof, mine: Arrays, reference: Arrays | None, task: Task, precision: str = "fp32") -> Proof:
+    """Add the checks of a whole fine-tune to a proof that was made without one.
+
+    Args:
+        mine, reference: the contents of two files `fine_tune.npz`; None for the reference itself, or without one.
+        task, precision: as in `prove`.
+    """
+    found = _check_fine_tune(mine, reference, task, precision)
+    names = {check.name for check in found}
+    kept = (check for check in proof.checks if check.name not in names)
+    return _fail_by_checks(proof.model_copy(update={"checks": (*kept, *found)}))
+
+
+def _check_fine_tune(mine: Arrays, reference: Arrays | None, task: Task, precision: str) -> list[Check]:
+    checks = check_frozen_tensors(mine, task, "frozen after fine-tune")
+    return checks + (compare_outcomes(mine, reference, task, precision) if reference is not None else [])
+
+
+def _fail_by_checks(proof: Proof) -> Proof:
+    """The proof as it is if all its checks passed; else it is `failed`, because of the first one that did not."""
+    first = next((check for check in proof.checks if not check.passed), None)
+    if first is None:
+        return proof
+    reason = f"{first.name}: {first.difference:.2g} > {first.tolerance:.2g} ({first.detail})"
+    return proof.model_copy(update={"status": "failed", "reason": reason})

@@ -228,7 +228,8 @@ class Record(_Frozen):
     of `environment.json` (command, skipped backends, machine, packages), `position` the task's place in the run,
     `framework` how the framework was built, `resolved` the settings that the worker really used, `variables` its
     environment variables that figures depend on, and `disobeyed` the user's variables that it did not have as they are:
-    the value outside, and its own (see `bench.machine.variable_table`).
+    the value outside, and its own (see `bench.machine.variable_table`). `started_alone` is False if other workers were
+    built at the same time: then there is no `start_up`, because its seconds would be those of all of them.
     """
 
     schema_version: int = SCHEMA
@@ -250,6 +251,7 @@ class Record(_Frozen):
     resolved: dict[str, object]
     variables: dict[str, str] = {}
     disobeyed: dict[str, tuple[str, str]] = {}
+    started_alone: bool = True
     start_up: StartUp | None
     features: CachedFeatures | None = None
     memory: Memory | None

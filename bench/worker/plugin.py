@@ -82,6 +82,7 @@ class CaseSession:
         send_built = baton.give_back if job.rests else baton.send
         send_built(
             "built",
+            can_rest=True,
             start_up={
                 "process_s": process_s,
                 "import_s": spent["import"],

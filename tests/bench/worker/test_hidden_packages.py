@@ -1,0 +1,73 @@
+"""What a worker does not import, and how its process ends: in fresh interpreters."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+import backends
+from bench.worker.hidden_packages import HIDDEN_PACKAGES
+
+LOAD = """
+import sys
+from bench.worker.hidden_packages import HIDDEN_PACKAGES, hide_packages
+hide_packages()
+import backends
+backends.load(sys.argv[1])
+print(sorted({name.partition(".")[0] for name, module in sys.modules.items() if module} & set(HIDDEN_PACKAGES)))
+"""
+END = """
+import atexit, sys
+from bench.worker.__main__ import end_process
+
+class TakesLong:
+    def __del__(self):
+        print("taken apart", file=sys.__stderr__)
+
+kept = TakesLong()
+atexit.register(print, "at the end")
+print("not flushed yet", end=" ")
+end_process(3)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", list(backends.REGISTRY))
+def test_a_framework_is_imported_without_them(backend):
+    if backends.find_missing_packages(backend):
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run([sys.executable, "-c", LOAD, backend], capture_output=True, text=True)
+    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr
+
+
+def list_required(distribution: str, found: set[str]) -> set[str]:
+    """Add the names of all distributions that one requires, without its extras."""
+    try:
+        requirements = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        return found
+    for requirement in requirements:
+        name = re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
+        if "extra ==" not in requirement and name not in found:
+            found.add(name)
+            list_required(name, found)
+    return found
+
+
+def test_no_framework_requires_them():
+    """Only then has a user of the framework alone none of them."""
+    required: set[str] = set()
+    for name in ("torch", "torchvision", "timm", "tensorflow", "keras", "keras-hub"):
+        list_required(name, required)
+    hidden = {"scikit-learn" if name == "sklearn" else name.lower().replace("_", "-") for name in HIDDEN_PACKAGES}
+    assert not hidden & required
+    assert "numpy" in required or not required
+
+
+def test_a_process_ends_with_its_status_and_output_but_takes_nothing_apart():
+    done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "not flushed yet at the end\n", "")
