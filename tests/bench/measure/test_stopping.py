@@ -24,7 +24,7 @@ def test_ctrl_c_stops_everything_and_counts_finished_launches(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path, launches=3, rounds=2)
     with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as bench:
-        bench.until(lambda: len(list_records(results)) == 3 and "launch 2 of 3" in bench.stdout)
+        bench.until(lambda: len(list_records(results)) == 3)
         bench.until(lambda: bench.workers())
         workers = bench.workers()
         os.killpg(bench.process.pid, signal.SIGINT)
