@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -21,6 +20,7 @@ class CompareOutput(OutputOptions):
 
     html: Annotated[UserPath | None, Parameter(help="File for the comparison as a page.")] = None
     markdown: Annotated[UserPath | None, Parameter(help="File for its tables, as Markdown.")] = None
+    full: Annotated[bool, Parameter(help="Print the tables of compute rounds, too.")] = False
 
 
 def compare(
@@ -38,19 +38,16 @@ def compare(
 
     What differs between them comes first. Nothing is measured.
     """
-    return compare_stored_runs(runs, relative_to, output.results, output.html, output.markdown)
+    return compare_stored_runs(runs, relative_to, output)
 
 
-def compare_stored_runs(
-    names: tuple[str, ...], relative_to: str | None, results: Path, html: Path | None, markdown: Path | None
-) -> int:
+def compare_stored_runs(names: tuple[str, ...], relative_to: str | None, output: CompareOutput) -> int:
     """Compare runs, print the tables, and write the files. The exit status is 0; 1 if a record could not be read.
 
     Args:
         names: of the runs, or their folders.
         relative_to: the case or backend that ratios within a run are relative to; that of the first run by default.
-        results: the folder of all runs.
-        html, markdown: files to write; None for none.
+        output: the folder of all runs, the files to write, and whether to print all tables.
 
     Raises:
         UserError: fewer than two runs, an unknown one, one without a readable record, or a file that cannot be written.
@@ -62,11 +59,12 @@ def compare_stored_runs(
     from bench.compare.stored_run import read_runs
     from bench.records import store
     from bench.report.exporters import Report, export
+    from bench.report.tables.throughput_table import KINDS
     from bench.report.terminal import print_problem, render_table
 
-    for path in filter(None, (html, markdown)):
+    for path in filter(None, (output.html, output.markdown)):
         store.check_writable(path)
-    folders = find_runs(names, results)
+    folders = find_runs(names, output.results)
     if len(folders) < 2:
         raise UserError("a comparison needs two runs or more: see bench list runs")
     runs = read_runs(folders)
@@ -75,20 +73,19 @@ def compare_stored_runs(
     for run in runs:
         for problem in run.problems:
             print_problem(console, f"{run.letter}: {problem}")
-    tables = build_tables(comparison)
-    for table in tables:
+    for table in build_tables(comparison, KINDS if output.full else KINDS[:1]):
         console.print(render_table(table))
     sentences = describe_comparison(comparison)
     for sentence in sentences:
         console.print(sentence, markup=False, highlight=False)
-    if markdown:
-        text = "".join(f"{sentence}\n\n" for sentence in sentences) + export("markdown", Report([], tables))
-        store.write_text(markdown, text)
-        console.print(f"Written to {markdown}", markup=False, highlight=False, soft_wrap=True)
-    if html:
+    if output.markdown:
+        tables = export("markdown", Report([], build_tables(comparison)))
+        store.write_text(output.markdown, "".join(f"{sentence}\n\n" for sentence in sentences) + tables)
+    if output.html:
         from bench.compare.comparison_page import build_page
         from bench.report.html.page_writer import write_page
 
-        write_page(html, build_page(comparison))
-        console.print(f"Written to {html}", markup=False, highlight=False, soft_wrap=True)
+        write_page(output.html, build_page(comparison))
+    for path in filter(None, (output.markdown, output.html)):
+        console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
     return 1 if any(run.problems for run in runs) else 0

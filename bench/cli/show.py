@@ -102,7 +102,7 @@ def show_run(name: str | None, relative_to: str | None, results: Path, full: boo
     if kind == "merge":
         from bench.compare.merged_output import show_merged
 
-        return show_merged(console, run, relative_to)
+        return show_merged(console, run, relative_to, full)
     if kind is not None and kind != "run":
         if relative_to:
             raise UserError(f"--relative-to: the result of bench {kind} has no reference to choose: leave it out")

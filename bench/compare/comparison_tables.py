@@ -16,11 +16,11 @@ from bench.report.tables.throughput_table import KINDS
 OTHER_MACHINES = "images/s of different machines differ for the machines' sake, too; compare the ratios within each run"
 
 
-def build_tables(comparison: RunComparison) -> list[Table]:
-    """Build all tables, what differs first."""
+def build_tables(comparison: RunComparison, kinds: Sequence[Kind] = KINDS) -> list[Table]:
+    """Build the tables of these kinds of rounds, what differs first."""
     tables = [build_runs_table(comparison.runs), build_differences_table(comparison.runs)]
     for task in comparison.tasks:
-        for kind in KINDS:
+        for kind in kinds:
             tables += [build_base_table(task, kind), build_reference_table(task, kind)]
     if comparison.left_out:
         tables.append(build_left_out_table(comparison.left_out))

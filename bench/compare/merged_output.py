@@ -15,6 +15,7 @@ from bench.compare.merged_runs import read_merged
 from bench.compare.run_comparison import compare_runs
 from bench.compare.stored_run import StoredRun
 from bench.records import store
+from bench.report.conclusion import print_conclusion
 from bench.report.exporters import Report
 from bench.report.figures.ratio_figure import build_ratio_plot
 from bench.report.html import page
@@ -23,15 +24,17 @@ from bench.report.html.proof_blocks import build_ticks
 from bench.report.html.run_page import KIND
 from bench.report.run_report import read_report
 from bench.report.tables.throughput_table import KINDS
-from bench.report.terminal import print_problem, print_tables
+from bench.report.terminal import print_problem
 from bench.report.verdict import build_verdict
 
 FILE = "report.html"
 APART = "The figures of one machine are in no interval of another: compare the ratios, not the images/s."
 
 
-def show_merged(console: Console, folder: Path, relative_to: str | None = None) -> int:
-    """Print the tables and the verdict of each machine under its heading. The exit status is 1 if a record is unusable.
+def show_merged(console: Console, folder: Path, relative_to: str | None = None, full: bool = False) -> int:
+    """Print what each machine has found under its heading, with all tables if `full`.
+
+    The exit status is 0; 1 if a record could not be read.
 
     Raises:
         UserError: the folder has no run, or none of a run's records can be read.
@@ -42,9 +45,7 @@ def show_merged(console: Console, folder: Path, relative_to: str | None = None) 
         for problem in run.problems:
             print_problem(console, problem)
         report, _ = read_report(run.folder, relative_to)
-        print_tables(report, console)
-        for line in _describe(run, report):
-            console.print(line, markup=False, highlight=False)
+        print_conclusion(console, run.folder, report, full)
         console.print()
     for line in (*describe_ratios_by_run(runs, relative_to), APART):
         console.print(line, markup=False, highlight=False)

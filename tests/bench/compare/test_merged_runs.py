@@ -61,10 +61,14 @@ def test_show_has_the_tables_of_each_machine_under_its_heading(results, capsys, 
     merge(capsys, results, FIRST, results.parent / "mail" / SECOND)
     status, out, _ = run(capsys, "show", results / "merged", "--results", results)
     assert status == 0
-    parts = ("A: AMD EPYC", "802 [", "B: Xeon", "2,672 [", "A, AMD EPYC", "B, Xeon", "in no interval of another")
+    parts = ("A: AMD EPYC", " 802 ", "B: Xeon", " 2,672 ", "A, AMD EPYC", "B, Xeon", "in no interval of another")
     places = [out.index(part) for part in parts]
     assert places == sorted(places)
-    assert max(map(len, out.splitlines())) <= 80
+    wide = [line for line in out.splitlines() if len(line) > 80]
+    assert all(line.startswith(("All tables: ", "Report: ")) for line in wide)  # they have paths
+    _, full, _ = run(capsys, "show", results / "merged", "--results", results, "--full")
+    assert full.count("\nMemory: ") == 2
+    assert "\nMemory: " not in out
 
 
 def test_a_merged_folder_is_in_the_list_and_can_be_compared_and_merged_again(results, capsys):

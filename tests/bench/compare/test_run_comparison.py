@@ -269,6 +269,10 @@ def test_the_command_prints_what_differs_first_and_ends_with_what_it_means(tmp_p
     assert "<!doctype html>" in html.read_text().lower()
     assert "| pytorch/default" in markdown.read_text()
     assert markdown.read_text().startswith("B against A, other machine: ")
+    assert "Run against run, compute" not in out
+    _, full, _ = run_compare(capsys, FIRST, colleague, "--results", tmp_path, "--full")
+    assert "Run against run, compute" in full
+    assert "Run against run, compute" in markdown.read_text()
 
 
 @pytest.mark.parametrize(
