@@ -53,7 +53,7 @@ COMMANDS = {
     "cli/option_groups.py": ("run", "sweep"),
     **{
         f"cli/{name}.py": (name,)
-        for name in ("compare", "explain", "export", "merge", "gate", "profile", "run", "show", "sweep")
+        for name in ("compare", "explain", "export", "merge", "gate", "plot", "profile", "run", "show", "sweep")
     },
 }
 

@@ -1,0 +1,144 @@
+"""The pages of sweeps, gates, tunes, explanations and rooflines in a real browser."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bench.cli.result_pages import read_page
+from bench.report.html.page_writer import MOST_BYTES, render_page
+from tests.pages.example_results import MAKERS, make_explanation, make_gate, make_sweep, make_tune
+from tests.pages.test_accessibility import RUN, checker  # noqa: F401 - a fixture
+from tests.pages.test_hostile_names import HOSTILE, UNSEEN
+from tests.pages.test_layout_of_pages import BAD_TEXTS, SMALL
+
+KINDS = tuple(MAKERS)
+OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
+TABS = "return [...document.querySelectorAll('[role=tab]')].map((tab) => tab.id)"
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, Path]:
+    """The reports as `bench show --html` makes them, by command."""
+    found = {}
+    for kind, make in MAKERS.items():
+        folder = make(tmp_path_factory.mktemp(kind))
+        page, problems = read_page(kind, folder)
+        assert problems == []
+        found[kind] = folder / "report.html"
+        found[kind].write_text(render_page(page), encoding="utf-8")
+    return found
+
+
+def walk(browser, page: Path) -> None:
+    """Open a page and each of its parts."""
+    browser.open(page)
+    browser.run(OPEN_ALL)
+    for tab in browser.run(TABS):
+        browser.run("document.getElementById(arguments[0]).click()", tab)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_has_no_error_and_requests_nothing(browser, pages, kind):
+    walk(browser, pages[kind])
+    assert browser.list_problems() == []
+    assert set(browser.list_requests()) == {pages[kind].as_uri()}
+    assert pages[kind].stat().st_size < MOST_BYTES
+    assert browser.run("return document.querySelectorAll('.opening figure').length") >= 1
+    assert browser.run("return document.querySelector('h1').innerText")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [360, 1280, 3840])
+def test_nothing_is_cut_off_overlaps_or_is_tiny(browser, pages, kind, width):
+    browser.resize(width)
+    browser.open(pages[kind])
+    browser.run(OPEN_ALL)
+    for tab in browser.run(TABS):
+        browser.run("document.getElementById(arguments[0]).click()", tab)
+        assert browser.run("return document.scrollingElement.scrollWidth") <= width, tab
+        assert browser.run(BAD_TEXTS) == [], tab
+        assert browser.run(SMALL) == [], tab
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_rule_of_accessibility_is_violated(browser, pages, checker, kind, scheme):  # noqa: F811
+    browser.prefer(scheme)
+    browser.open(pages[kind])
+    browser.run(checker)
+    browser.run("document.querySelectorAll('.part').forEach((part) => { part.hidden = false; })")
+    browser.run(OPEN_ALL)
+    assert browser.driver.execute_async_script(RUN) == []
+
+
+def read_verdict(browser) -> str:
+    return browser.run("return document.querySelector('.verdict').innerText").removeprefix("The answer").strip()
+
+
+def test_a_gates_page_begins_with_what_got_worse_and_folds_what_did_not(browser, pages):
+    browser.open(pages["gate"])
+    assert read_verdict(browser).startswith("Worse than origin/main in 1 of 2 cases.")
+    rows = browser.run("return [...document.querySelectorAll('.opening .row .name')].map((each) => each.innerText)")
+    assert rows[:2] == ["pipeline, pytorch/default cifar10-resnet18", "compute, pytorch/default cifar10-resnet18"]
+    folded = browser.run("return [...document.querySelectorAll('details > summary')].map((each) => each.innerText)")
+    assert any(text.endswith("metrics: no change that matters") for text in folded)
+    shown = browser.run(
+        "return [...document.querySelectorAll('.part figcaption')].filter((one) => one.checkVisibility())"
+        ".map((one) => one.innerText)"
+    )
+    assert shown
+    assert all("pytorch/default" in title for title in shown), "what did not change is not shown"
+
+
+def test_a_sweeps_page_shows_the_target_and_the_best_cell(browser, pages):
+    browser.open(pages["sweep"])
+    assert read_verdict(browser).startswith("Best of 12 fine-tunes: ")
+    assert browser.run("return document.querySelectorAll('.opening .target').length") == 1
+    best = browser.run("return [...document.querySelectorAll('td.best')].map((one) => one.textContent)")
+    assert best
+    assert all(text.startswith("★") for text in best)
+    assert "9 % of the CPU" in browser.run("return document.querySelector('.opening .notice').innerText")
+
+
+def test_a_waterfall_ends_where_tuned_begins(browser, pages):
+    browser.open(pages["explain"])
+    bars = browser.run(
+        "return [...document.querySelectorAll('.opening .row')].map((row) => {"
+        "const bar = row.querySelector('rect').getBoundingClientRect();"
+        "return [row.querySelector('.name').innerText, bar.left, bar.right]; })"
+    )
+    names = [name for name, *_ in bars]
+    assert names == ["default", "precision bf16", "execution compiled", "layout nhwc", "folding conv_bn", "tuned"]
+    for (_, _, right), (_, left, _) in pairwise(bars[:4]):
+        assert left == pytest.approx(right, abs=1)
+    assert bars[4][1] == pytest.approx(bars[5][2], abs=1), "the last knob makes it slower: its bar ends at its left"
+
+
+def test_hostile_names_stay_text(browser, tmp_path):
+    name = f"{HOSTILE}{UNSEEN}"
+    folders = {
+        "gate": make_gate(tmp_path / "a", against=name, note=name),
+        "sweep": make_sweep(tmp_path / "b", model=name),
+        "tune": make_tune(tmp_path / "c", note=name),
+        "explain": make_explanation(tmp_path / "d", {"precision": "bf16", "layout": "nhwc"}, dead=("nhwc",)),
+    }
+    for kind, folder in folders.items():
+        page, _ = read_page(kind, folder)
+        path = folder / "a <b>.html"
+        path.write_text(render_page(page), encoding="utf-8")
+        walk(browser, path)
+        assert browser.run("return window.planted") is None
+        assert browser.run("return document.scripts.length") == 1
+        assert browser.list_problems() == []
+        if kind != "explain":
+            assert browser.run("return document.body.textContent.includes(arguments[0])", HOSTILE), kind
+            assert not set("\u202e\u200b\x1b") & set(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_is_printed(browser, pages, kind):
+    browser.open(pages[kind])
+    assert browser.print_to_pdf().startswith(b"%PDF")
