@@ -18,7 +18,8 @@ KIND: Kind = "pipeline"
 
 NOT_INTERLEAVED = (
     "Nothing was interleaved: the runs were measured one after the other, and no interval contains what changed on a "
-    "machine in between. bench gate --against compares two revisions side by side."
+    "machine in between, which can be more than what is found here. bench gate --against compares two revisions side "
+    "by side."
 )
 #: The most differences that a sentence names.
 MOST_DIFFERENCES = 4
@@ -96,7 +97,7 @@ def _group(rows: Sequence[CaseRow]) -> Iterator[str]:
         text = format_ratio(row.over_base.interval, row.certain)
         if row.certain:
             word = "faster" if row.over_base.interval.estimate > 1 else "slower"
-            groups.setdefault(f"certainly {word}", []).append(f"{row.case.label} {text} times as fast")
+            groups.setdefault(word, []).append(f"{row.case.label} {text} times as fast")
         elif row.over_base.interval.low is None:
             groups.setdefault(TOO_FEW_LAUNCHES, []).append(row.case.label)
         elif row.over_base.interval.excludes(1):
@@ -104,7 +105,7 @@ def _group(rows: Sequence[CaseRow]) -> Iterator[str]:
         else:
             reach = text[text.index("(") : -1].lstrip("(")
             groups.setdefault("no difference found", []).append(f"{row.case.label} ({reach})")
-    order = ("certainly slower", "certainly faster", "not certain", "no difference found", TOO_FEW_LAUNCHES)
+    order = ("slower", "faster", "not certain", "no difference found", TOO_FEW_LAUNCHES)
     for name in (*order, *(name for name in groups if name not in order)):
         if name in groups:
             yield f"{name}: {', '.join(groups[name])}"

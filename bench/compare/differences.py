@@ -10,10 +10,13 @@ from backends.task import Task
 from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.compare.stored_run import StoredRun
 from bench.plan.variants import get_knob_settings
+from bench.report.html.environment_blocks import read_about
 
 #: Singular names of the kinds of a fingerprint.
 KIND_NAMES = {"machine": "machine", "versions": "version", "variables": "variable"}
 NOT_SET = "–"
+#: The most flags of a CPU that are named.
+MOST_FLAGS = 4
 #: Settings that a worker resolved which are no difference of their own: the version is one already.
 OMITTED_SETTINGS = ("framework", "versions", "flags")
 
@@ -29,7 +32,13 @@ class Difference:
 
 def list_differences(runs: Sequence[StoredRun]) -> list[Difference]:
     """List what differs between runs: machine first, then versions, variables, the harness, the run and its cases."""
-    found = [*_list_fingerprint(runs), *_list_harness(runs), *_list_effort(runs), *_list_settings(runs)]
+    found = [
+        *_list_fingerprint(runs),
+        *_list_system(runs),
+        *_list_harness(runs),
+        *_list_effort(runs),
+        *_list_settings(runs),
+    ]
     return [one for one in found if len(set(one.values)) > 1]
 
 
@@ -65,12 +74,34 @@ def _list_fingerprint(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     for kind, name_of_kind in KIND_NAMES.items():
         parts = [run.fingerprint.get(kind, {}) for run in runs]
         for name in dict.fromkeys(name for part in parts for name in part):
-            yield Difference(name_of_kind, name, tuple(_format(part.get(name)) for part in parts))
+            values = tuple(_format(part.get(name)) for part in parts)
+            if name == "CPU flags" and len(set(values)) > 1:
+                values = _list_own_flags(runs)
+            yield Difference(name_of_kind, name, values)
+
+
+def _list_own_flags(runs: Sequence[StoredRun]) -> tuple[str, ...]:
+    """The flags of each run's CPU that not all of them have: a fingerprint has only their checksum."""
+    known = [set(run.about["cpu"]["flags"]) if run.fingerprint else set() for run in runs]
+    shared = set.intersection(*known)
+    own = [sorted(flags - shared) for flags in known]
+    return tuple(
+        NOT_SET
+        if not flags
+        else ", ".join(flags[:MOST_FLAGS]) + (f" and {len(flags) - MOST_FLAGS} more" if len(flags) > MOST_FLAGS else "")
+        for flags in own
+    )
+
+
+def _list_system(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    """What a machine may change without becoming another one."""
+    for part, name in (("system", "kernel"), ("cpu", "microcode")):
+        found = [read_about(run.about, part).get(name) for run in runs]
+        yield Difference("machine", name, tuple(_format(value) for value in found))
 
 
 def _list_harness(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    states = [run.about.get("git") for run in runs]
-    known = [state if isinstance(state, Mapping) else {} for state in states]
+    known = [read_about(run.about, "git") for run in runs]
     revisions = tuple(
         f"{str(state.get('revision') or NOT_SET)[:8]}{', modified' if state.get('dirty') else ''}" for state in known
     )
