@@ -17,6 +17,7 @@ from bench.publish.history_pages import History, build_history_page, group_serie
 from bench.publish.index_page import build_index_page
 from bench.publish.site_content import PublishedRun, read_content
 from bench.publish.site_folder import INDEX, SiteFolder, open_site
+from bench.records.private_paths import shorten_paths
 from bench.report.html.page import Links
 from bench.report.html.page_writer import render_page
 from bench.report.html.run_file import format_run
@@ -56,7 +57,7 @@ def publish_site(results: Path, folder: Path, url: str | None, console: Console)
     shown = [run for run in content.runs if run.name in pages]
     site.write("feed.xml", format_feed(site.identity, shown, changes, histories, address))
     site.write("badge.svg", draw_badge(*describe_result(shown[0] if shown else None)))
-    index = build_index_page(replace(content, left_out=tuple(problems)), pages, histories, changes)
+    index = build_index_page(replace(content, left_out=tuple(map(shorten_paths, problems))), pages, histories, changes)
     site.write(INDEX, render_page(index))
     removed = site.finish()
     for problem in problems:

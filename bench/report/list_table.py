@@ -12,6 +12,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from bench.report.column_widths import distribute_width, find_longest_word
+from bench.report.html.visible_text import make_visible
 
 #: Blanks between two columns, and those before a text that stands below its row.
 GAP, INDENT = 2, 4
@@ -45,7 +46,7 @@ class ListTable:
 
     def _fit(self, count: int, width: int) -> list[int] | None:
         """The widths of the first columns if they fit side by side without a broken word; None if they do not."""
-        columns = [[self.columns[n], *(str(row[n]) for row in self.rows)] for n in range(count)]
+        columns = [[self.columns[n], *(make_visible(str(row[n])) for row in self.rows)] for n in range(count)]
         first = find_longest_word(columns[0]) if self.wrap_first else max(map(cell_len, columns[0]))
         least = [first, *map(find_longest_word, columns[1:])]
         if count == len(self.columns):
@@ -81,7 +82,7 @@ class ListTable:
 
 
 def _to_text(cell: str | Text, style: str = "") -> Text:
-    """A cell as text in which nothing is markup, and of which a word longer than its line is folded."""
-    text = cell.copy() if isinstance(cell, Text) else Text(cell, style=style)
+    """A cell as text in which nothing is markup or hidden, and of which a word longer than its line is folded."""
+    text = cell.copy() if isinstance(cell, Text) else Text(make_visible(cell), style=style)
     text.overflow = "fold"
     return text

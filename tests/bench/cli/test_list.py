@@ -118,7 +118,10 @@ def test_the_name_of_a_task_is_no_markup(list_runs, tmp_path):
     strange = record("pytorch")
     strange = strange.model_copy(update={"task": strange.task.model_copy(update={"name": "[red]<script>"})})
     write_run(tmp_path, "20260101T000000Z-[bold]", [strange])
-    assert "20260101T000000Z-[bold] [red]<script> pytorch" in list_runs()[1]
+    write_run(tmp_path, "20260102T000000Z-\x1b[31m\u202e", [strange])
+    first, second = list_runs()[1:]
+    assert first.startswith("20260101T000000Z-[bold] [red]<script> pytorch")
+    assert second.startswith("20260102T000000Z-⟨U+001B⟩[31m⟨U+202E⟩ [red]<script>"), "no name commands the terminal"
 
 
 @pytest.mark.parametrize("what", sorted(set(list_module.LISTS) - {"runs", "tuned"}))

@@ -195,6 +195,7 @@ def test_a_run_that_cannot_be_read_is_a_warning_and_the_others_have_their_pages(
     assert list_files(tmp_path / "site/runs") == {"20260102T000000Z-quick.html", "20260103T000000Z-quick.html"}
     index = (tmp_path / "site/index.html").read_text(encoding="utf-8")
     assert "Left out" in index
+    assert str(tmp_path) not in index, "a published page names no folder of the machine"
     assert reason in index
 
 
