@@ -136,7 +136,6 @@ def _measure(
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
         signals.begin_end()
         stopped = error
-        records = _add_written_records(run, records)
     if records:
         # In the order of `store.read_records`.
         records = warnings.add_run_warnings(sorted(records, key=lambda record: (record.case, record.launch)))
@@ -153,12 +152,6 @@ def _measure(
     elif not events:
         console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return ComparisonOutcome(run, tuple(records), stopped is not None)
-
-
-def _add_written_records(run: Path, records: Sequence[Record]) -> list[Record]:
-    """Add the records that were written when a signal came before they were handed over."""
-    known = {(record.case, record.launch) for record in records}
-    return [*records, *(one for one in store.read_records(run)[0] if (one.case, one.launch) not in known)]
 
 
 def _conclude(console: Console, run: Path, plan: Plan, records: Sequence[Record], output: _Output) -> None:

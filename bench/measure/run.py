@@ -19,6 +19,7 @@ from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.start_plan import choose_limits
+from bench.measure.stop_signals import SignalDeferral
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -72,23 +73,23 @@ def measure_launches(
         records = [record for record in plan.done if record.position == position]
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
-            with make_scratch_folder() as folder:
-                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher, records)
+            problem = None
+            with SignalDeferral() as deferral, make_scratch_folder() as folder:
+                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher, deferral, records)
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
                     )
                     for parts in measured.cases
                 ]
-            problem = None
-            for record in new_records:
-                try:
-                    write(record)
-                except UserError as error:
-                    problem = error
+                for record in new_records:
+                    try:
+                        write(record)
+                    except UserError as error:
+                        problem = error
             records += new_records
             yield new_records
-            if measured.stopped:
+            if measured.stopped or deferral.came:
                 raise KeyboardInterrupt
             if problem:
                 raise problem
@@ -144,13 +145,13 @@ def run_proofs(plan: Plan, watcher: RunWatcher, fine_tune: bool = True) -> Itera
     """Run the proof of sameness of every case of a plan of `plan_proofs`, with or without its fine-tune."""
     for prepared in plan.tasks:
         only = NextLaunch(1, (prepared.task.seed,) if fine_tune else ())
-        with make_scratch_folder() as folder:
-            measured = _run_launch(plan, prepared, only, folder, {}, random.Random(), watcher)
+        with SignalDeferral() as deferral, make_scratch_folder() as folder:
+            measured = _run_launch(plan, prepared, only, folder, {}, random.Random(), watcher, deferral)
             records = [
                 record_builder.build_record(*parts, run="", suite=plan.suite.name, position=0, about={})
                 for parts in measured.cases
             ]
-        if measured.stopped:
+        if measured.stopped or deferral.came:
             raise KeyboardInterrupt
         yield prepared, records
 
@@ -176,9 +177,10 @@ def _run_launch(
     proofs: dict[str, Proof],
     draw: random.Random,
     watcher: RunWatcher,
+    deferral: SignalDeferral,
     records: Sequence[Record] = (),
 ) -> MeasuredLaunch:
-    """Run a launch. New proofs are added to `proofs`.
+    """Run a launch, which signals may interrupt while its workers run. New proofs are added to `proofs`.
 
     Args:
         records: of the task's earlier launches.
@@ -194,14 +196,19 @@ def _run_launch(
     unfinished: set[str] = set()
     stopped = False
     for group in groups:
+        done = None
         try:
-            done = conductor.run_launch(
-                group, plan.suite.round_seconds, draw, watcher, reverse_start=launch.number % 2 == 0, limits=limits
-            )
+            with deferral.lifted():
+                done = conductor.run_launch(
+                    group, plan.suite.round_seconds, draw, watcher, reverse_start=launch.number % 2 == 0, limits=limits
+                )
         except conductor.LaunchInterrupted as interrupted:
             done, stopped = interrupted.outcome, True
             unfinished = {job.case for job in group} - interrupted.finished
-        outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
+        except KeyboardInterrupt:  # before the first worker was started, or after the last one had ended
+            stopped = True
+        if done:
+            outcomes |= {outcome.job.case: (outcome, done.conditions) for outcome in done.outcomes}
         if stopped:
             break
     reference_case = format_case_id(prepared, REFERENCE[0], plan.default)

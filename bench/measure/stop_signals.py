@@ -4,13 +4,71 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
 NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 #: So many times Ctrl-C has to be pressed to cut off the end, too.
 PRESSES_TO_ABORT = 3
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class _Handlers:
+    """Handles the signals that are not ignored by a function, in the main thread, until it is removed."""
+
+    def __init__(self, handle: Handler) -> None:
+        self._handle = handle
+        self._before: dict[int, Handler | int | None] = {}
+
+    def install(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in NUMBERS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+
+    def remove(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+class SignalDeferral:
+    """Notes the stopping signals that come while it is entered, instead of interrupting what has to be completed.
+
+    Attributes:
+        came: whether one has come. Whoever enters a deferral has to look at it afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._handlers = _Handlers(self._note)
+
+    def __enter__(self) -> Self:
+        self._handlers.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handlers.remove()
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let signals interrupt for a while; one that has come before does so at once.
+
+        Raises:
+            KeyboardInterrupt: a signal has come.
+        """
+        if self.came:
+            raise KeyboardInterrupt
+        self._handlers.remove()
+        try:
+            yield
+        finally:
+            self._handlers.install()
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
 
 
 class StopSignals:
@@ -24,18 +82,14 @@ class StopSignals:
     def __init__(self) -> None:
         self._is_ending = False
         self._presses = 0
-        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+        self._handlers = _Handlers(self._handle)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in NUMBERS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._handle)
+        self._handlers.install()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handlers.remove()
 
     def begin_end(self) -> None:
         """Ignore all further signals: the measurement is over, and is being shown."""

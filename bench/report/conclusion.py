@@ -15,6 +15,7 @@ from bench.report.exporters import Report
 from bench.report.next_steps import list_next_steps
 from bench.report.run_heading import build_heading, find_banner
 from bench.report.run_warnings import list_run_warnings
+from bench.report.tables import absent_table
 from bench.report.tables.summary_table import build_summary_table
 from bench.report.tables.table import Table
 from bench.report.terminal import MAX_WIDTH, print_banner, print_tables, render_table
@@ -27,8 +28,8 @@ MOST_WARNINGS = 2
 def print_conclusion(console: Console, run: Path, report: Report, full: bool) -> None:
     """Print the verdict of a run, what it rests on, and what to do next.
 
-    It rests on a table for each task and the most important warnings, or with `full` on all tables, which have all
-    warnings. The banner is not among them: it was printed before.
+    It rests on a table for each task, what was not measured and the most important warnings, or with `full` on all
+    tables, which have all warnings. The banner is not among them: it was printed before.
 
     Args:
         console: that it is printed on.
@@ -43,6 +44,9 @@ def print_conclusion(console: Console, run: Path, report: Report, full: bool) ->
     else:
         tasks = group_by_task(report.records)
         _print_summaries(console, [build_summary_table(task, report.relative_to) for task in tasks])
+        for table in report.tables:
+            if table.title == absent_table.TITLE:
+                console.print(render_table(replace(table, command=None)))
         _print_warnings(console, report.records)
     print_next_steps(console, list_next_steps(run, report.records, full))
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -52,7 +53,9 @@ class Bench:
     """`python -m bench ...` in a separate process session, whose output is read line by line as it appears."""
 
     def __init__(self, *arguments: object, cwd: Path, **planted: str) -> None:
-        environment = arithmetic({**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"})
+        handle, self._events = tempfile.mkstemp(prefix="events")
+        os.close(handle)
+        environment = arithmetic({**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "EVENTS": self._events})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench", *map(str, arguments)],
             cwd=cwd,
@@ -80,6 +83,11 @@ class Bench:
     @property
     def stderr(self) -> str:
         return "".join(self.err)
+
+    @property
+    def events(self) -> str:
+        """What the workers of a run have been doing, see `tests.bench.run_events`."""
+        return Path(self._events).read_text()
 
     def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         """Wait until a condition is true, and fail if the process ends before that."""
@@ -110,6 +118,7 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         with_children = [self.process.pid, *[p.pid for p in self.workers()]] if self.process.poll() is None else []
+        Path(self._events).unlink()
         for pid in with_children:
             if psutil.pid_exists(pid):
                 psutil.Process(pid).kill()

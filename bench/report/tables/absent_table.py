@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from bench.analysis.launches import TaskLaunches
 from bench.report.tables.table import Cell, Column, Table
 
+TITLE = "Not measured"
+
 
 def build_absent_table(tasks: Iterable[TaskLaunches], skipped: Mapping[str, str]) -> Table | None:
     """Build the table of skipped backends and failed launches; None if there are none.
@@ -33,7 +35,7 @@ def build_absent_table(tasks: Iterable[TaskLaunches], skipped: Mapping[str, str]
     if not rows:
         return None
     return Table(
-        title="Not measured",
+        title=TITLE,
         columns=tuple(Column(name, figures=False) for name in ("case", "task", "what happened", "why")),
         rows=tuple(rows),
         notes=tuple(notes),

@@ -150,7 +150,7 @@ def test_a_full_disk_is_reported_in_one_line_and_complete_files_stay(tiny_disk, 
     suite = suite_file(tmp_path, launches=2)
     command = ("run", "--suite", suite, "--backend", "pytorch", "--results", disk)
     with Bench(*command, cwd=tmp_path) as bench:
-        bench.until(lambda: "launch 1 of 2" in bench.stdout)
+        bench.until(lambda: "launch 1 of 2" in bench.events)
         (disk / "ballast").write_bytes(b"x" * 2**12)
         with pytest.raises(OSError, match="No space"), (disk / "more").open("wb") as file:
             file.write(b"x" * 2**20)

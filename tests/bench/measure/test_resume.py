@@ -92,7 +92,7 @@ def test_a_killed_run_is_resumed_and_no_finished_launch_is_measured_again(tmp_pa
     suite = suite_file(tmp_path, launches=2)
     options = ("--suite", suite, "--backend", "pytorch", "--backend", "keras")
     with Bench("run", *options, "--results", results, cwd=tmp_path) as bench:
-        bench.until(lambda: "launch 2 of 2" in bench.stdout and len(bench.workers()) > 2)
+        bench.until(lambda: "launch 2 of 2" in bench.events and len(bench.workers()) > 2)
         workers = bench.workers()
         bench.process.send_signal(signal.SIGKILL)
         bench.end(10)

@@ -43,7 +43,7 @@ class Run:
         (folder / "keras.json").write_text(json.dumps(KERAS_CONFIGURATION))
         real = {"REAL": "yes", "SHORT_WARMUP": "yes", "KERAS_HOME": str(folder), "KERAS_BACKEND": "jax"}
         with Bench("run", "--suite", suite, "--results", self.results, cwd=folder, **real) as bench:
-            bench.until(lambda: bench.stdout.count("pipeline rounds") == 3, 300)
+            bench.until(lambda: bench.events.count("pipeline rounds") == 3, 300)
             bench.process.send_signal(signal.SIGSTOP)  # the worker with the baton ends its round, and then all wait
             tree = [psutil.Process(bench.process.pid), *bench.workers()]
             self.processes = len(tree)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from bench.analysis.warnings import add_run_warnings
 from bench.cache import features
 from bench.records import store
+from bench.report.verdict import build_verdict
 from tests.bench.processes import Bench, living, suite_file, wait_until
 
 pytestmark = pytest.mark.slow
@@ -20,24 +24,67 @@ def list_records(results) -> list:
     return list(results.glob("*/records/*.json"))
 
 
-def test_ctrl_c_stops_everything_and_counts_finished_launches(tmp_path):
+#: What is written of a run, whatever ended it.
+FILES = {"results.csv", "tables.md", "benchmark.json", "environment.json", "report.html"}
+
+
+def check_end(bench: Bench, results: Path, finished: int) -> None:
+    """Check that a stopped run ended with its verdict, its table, its report and the command that resumes it."""
+    assert bench.stderr == ""
+    (run,) = results.iterdir()
+    found, problems = store.read_records(run)
+    assert (len(found), problems) == (finished, [])
+    assert {path.name for path in run.iterdir()} >= FILES
+    text, report = bench.stdout, (run / "report.html").read_text()
+    verdict = build_verdict(add_run_warnings(found)).tasks[0].sentences[0]
+    assert verdict in " ".join(text.split())
+    assert verdict in html.unescape(report)
+    table = text.index("\ncifar10-resnet18: batch 4, 32 px, digits, random weights\n")
+    assert all(text.index(f"\n {name}/default ") > table for name in ("pytorch", "tensorflow", "keras"))
+    assert text.index("All tables:") > table
+    end = " ".join(text[text.index("All tables:") :].split())
+    assert f"Stopped: {finished} finished launches are kept in {run}. Resume with: bench run --resume {run.name}" in end
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_in_a_launch_ends_with_what_is_finished(tmp_path, name):
     results = tmp_path / "results"
-    suite = suite_file(tmp_path, launches=3, rounds=2)
+    suite = suite_file(tmp_path, launches=3)
     with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as bench:
-        bench.until(lambda: len(list_records(results)) == 3)
-        bench.until(lambda: bench.workers())
+        bench.until(lambda: "launch 2 of 3" in bench.events and bench.workers())
         workers = bench.workers()
-        os.killpg(bench.process.pid, signal.SIGINT)
+        for _ in range(2):  # terminals and service managers send several
+            os.killpg(bench.process.pid, getattr(signal, name))
         assert bench.end(30) == 130
     assert workers
     assert wait_until(lambda: not living(workers), 5)
-    assert "Traceback" not in bench.stdout + bench.stderr
-    run = next(results.iterdir())
-    assert f"Stopped: 3 finished launches are kept in {run}." in bench.stdout.replace("\n", "")
-    found, problems = store.read_records(run)
-    assert (len(found), problems) == (3, [])
+    check_end(bench, results, 3)
+    found, _ = store.read_records(next(results.iterdir()))
     assert {record.launch for record in found} == {1}
-    assert {p.name for p in run.iterdir()} >= {"results.csv", "tables.md", "benchmark.json", "environment.json"}
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_between_two_launches_loses_nothing_of_the_first(tmp_path, name):
+    results = tmp_path / "results"
+    suite = suite_file(tmp_path, launches=3)
+    with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path) as bench:
+        bench.until(lambda: list_records(results))  # the first of three records of a launch that is over
+        bench.process.send_signal(getattr(signal, name))
+        assert bench.end(30) == 130
+    check_end(bench, results, 3)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_end_is_shown_cuts_nothing_off(tmp_path, name):
+    results = tmp_path / "results"
+    with Bench("run", "--suite", suite_file(tmp_path), "--results", results, cwd=tmp_path) as bench:
+        bench.until(lambda: list(results.glob("*/results.csv")))  # the first file that is written at the end
+        bench.process.send_signal(getattr(signal, name))
+        assert bench.end(30) == 0
+    assert bench.stderr == ""
+    assert {path.name for path in next(results.iterdir()).iterdir()} >= FILES
+    assert "Faster settings:" in bench.stdout or "All tables:" in bench.stdout
+    assert "Stopped" not in bench.stdout
 
 
 def test_a_termination_keeps_the_cases_of_a_launch_that_had_finished(tmp_path):
@@ -46,7 +93,7 @@ def test_a_termination_keeps_the_cases_of_a_launch_that_had_finished(tmp_path):
     backends = ("--backend", "pytorch", "--backend", "keras")
     command = ("run", "--suite", suite, *backends, "--results", results)
     with Bench(*command, cwd=tmp_path, PLANTED_KERAS="hang in fine-tune") as bench:
-        bench.until(lambda: re.search(r"keras-\S+: fine-tune\n", bench.stdout))
+        bench.until(lambda: re.search(r"keras/default: fine-tune\n", bench.events))
         workers = bench.workers()
         bench.process.terminate()
         assert bench.end(30) == 130
@@ -64,7 +111,7 @@ def test_a_termination_before_any_launch_has_finished_says_so_and_keeps_what_was
     features.clear()
     command = ("run", "--suite", suite, "--knob", "features=cached", "--variant", "default", "--results", results)
     with Bench(*command, cwd=tmp_path) as bench:
-        bench.until(lambda: re.search(r"-cached-\S+: first step", bench.stdout))
+        bench.until(lambda: re.search(r"/cached: first step", bench.events))
         workers = bench.workers()
         bench.process.terminate()
         assert bench.end(30) == 130
@@ -78,7 +125,7 @@ def test_a_termination_before_any_launch_has_finished_says_so_and_keeps_what_was
 def test_workers_end_when_their_conductor_is_killed(tmp_path):
     suite = suite_file(tmp_path, rounds=400)
     with Bench("run", "--suite", suite, "--results", tmp_path / "r", cwd=tmp_path) as bench:
-        bench.until(lambda: bench.stdout.count("pipeline rounds") == 3)
+        bench.until(lambda: bench.events.count("pipeline rounds") == 3)
         workers = bench.workers()
         assert len(workers) >= 6, "three workers, and the processes that represent their data loaders"
         bench.process.kill()
@@ -90,7 +137,7 @@ def test_a_busy_worker_ends_with_its_conductor(tmp_path):
     suite = suite_file(tmp_path, rounds=4)
     command = ("run", "--suite", suite, "--backend", "pytorch", "--results", tmp_path / "r")
     with Bench(*command, cwd=tmp_path, PLANTED_PYTORCH="hang in round") as bench:
-        bench.until(lambda: "pipeline rounds" in bench.stdout)
+        bench.until(lambda: "pipeline rounds" in bench.events)
         time.sleep(1)  # by now it hangs, and reads no message
         workers = bench.workers()
         assert len(workers) >= 2
@@ -106,7 +153,7 @@ def test_a_dead_worker_loses_only_its_own_figures(tmp_path):
     with Bench("run", "--suite", suite, "--results", results, cwd=tmp_path, **planted) as bench:
         assert bench.end() == 1
     text = " ".join(bench.stdout.split())
-    assert "tensorflow-default-cifar10-resnet18" in text
+    assert "tensorflow/default" in text
     assert "killed by SIGKILL: by someone, or by the kernel because memory ran out" in text
     assert "the last words" in text
     found, problems = store.read_records(next(results.iterdir()))

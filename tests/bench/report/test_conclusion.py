@@ -174,7 +174,9 @@ def test_the_heading_says_which_run_it_is():
 
 
 def test_a_run_in_which_every_case_died_has_an_end_too():
-    dead = died(record("keras"), "import", "ImportError: libcudart.so.13", [])
+    dead = died(record("keras"), "import", "ImportError: libcudart.so.13", ["the last words"])
     text = conclude([dead])
     assert "no speed was measured" in text
+    assert "Not measured" in text
     assert "failed in import" in text
+    assert "the last words" in text

@@ -3,7 +3,7 @@
 If `$REAL` is set, backends are the real ones. If `$SHORT_WARMUP` is set, blocks of a warm-up are a tenth as long;
 rounds of `bench roofline` always are. `$SUITES` is a folder with other suites in place of the project's, and
 a gate then decides after few launch pairs. With `$JUMPING_CLOCK` the wall clock jumps by days at every reading,
-forwards and backwards.
+forwards and backwards. `bench run` writes what its workers are doing into the file `$EVENTS`, a line an event.
 """
 
 import datetime
@@ -54,6 +54,11 @@ if suites := os.environ.get("SUITES"):
 
     suite.FOLDER = Path(suites)
     decision.DECISION_POINTS = (2, 3)
+
+if os.environ.get("EVENTS") and {"-m", "bench", "run"} <= set(sys.orig_argv):
+    from tests.bench import run_events
+
+    run_events.write_events(Path(os.environ["EVENTS"]))
 
 if os.environ.get("JUMPING_CLOCK"):
     import pandas  # noqa: F401 - its compiled parts take no other datetime
