@@ -14,6 +14,7 @@ import pytest
 from tests.bench.gate.conftest import pristine  # noqa: F401 - a fixture
 from tests.bench.gate.repository import git, make_repository
 from tests.docs.shell_commands import DOCUMENTS, PROJECT, list_commands
+from tests.docs.test_quoted_output import PROGRAMS
 from tests.docs.workplace import prepare, run_commands, write_home, write_suites
 
 README = PROJECT / "README.md"
@@ -23,6 +24,8 @@ THE_TESTS_THEMSELVES = (
     "python -m pip install nox && python -m nox -s tests",
     '.venv/bin/python -m pytest -m "not slow"',
 )
+#: Commands that test_quoted_output.py runs.
+QUOTED = tuple(f"python docs/lessons/{program}" for program in PROGRAMS)
 #: A page whose commands are for another project.
 OF_ANOTHER_PROJECT = "gate-your-own-step.md"
 
@@ -30,7 +33,7 @@ OF_ANOTHER_PROJECT = "gate-your-own-step.md"
 def list_run(document: Path) -> list[str]:
     """The commands of a page that are run here."""
     commands = [command.text for command in list_commands(document) if command.reason is None]
-    return [command for command in commands if not command.startswith(THE_TESTS_THEMSELVES)]
+    return [command for command in commands if not command.startswith(THE_TESTS_THEMSELVES + QUOTED)]
 
 
 PAGES = [document for document in DOCUMENTS if list_run(document)]
