@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
@@ -30,6 +31,8 @@ from bench.cli.option_groups import (
 )
 from bench.plan import amounts
 
+#: The value of --json for events on stdout, in place of a file.
+EVENTS_ON_STDOUT = Path("-")
 COMPARE_WITH = Group("Compare with", sort_key=0)
 
 
@@ -126,7 +129,14 @@ class GateEffort(WaitOption):
 class GateOutput(OutputOptions):
     """Where figures and verdicts are written."""
 
-    json: Annotated[UserPath | None, Parameter(help="File for the figures, as JSON.")] = None
+    json: Annotated[
+        UserPath | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="File for the figures, as JSON; with `-`, one JSON object a line for each event, on stdout.",
+        ),
+    ] = None
+    quiet: Annotated[bool, Parameter(help="Print the verdicts and where they are, and nothing else.")] = False
     markdown: Annotated[UserPath | None, Parameter(help="File for a table to post in a pull request, as Markdown.")] = (
         None
     )
@@ -170,8 +180,10 @@ def gate(
     Exit status: 0 not slower, 1 slower or failed, 2 cannot be compared, 3 undecided.
     """
     from bench.gate.gate_options import GateOptions
+    from bench.gate.gate_progress import GateProgress
     from bench.gate.gate_report import ReportFiles
     from bench.gate.gate_run import run_gate
+    from bench.report.live.json_events import JsonEvents, report_errors
 
     options = GateOptions(
         against=against.against,
@@ -189,5 +201,14 @@ def gate(
         results=output.results,
     )
     gate_request = make_request(task, case, data, output)
-    files = ReportFiles(output.json, output.markdown, output.junit)
-    return run_gate(options, gate_request, undecided=decision.undecided, files=files, wait=effort.wait)
+    events = JsonEvents("gate") if output.json == EVENTS_ON_STDOUT else None
+    files = ReportFiles(None if events else output.json, output.markdown, output.junit)
+    with report_errors(events):
+        return run_gate(
+            options,
+            gate_request,
+            undecided=decision.undecided,
+            files=files,
+            wait=effort.wait,
+            progress=GateProgress(output.quiet, events),
+        )

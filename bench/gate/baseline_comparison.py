@@ -19,6 +19,7 @@ from bench.errors import UserError, make_unknown_error
 from bench.gate import gate_report
 from bench.gate.decision import DECISION_POINTS, Verdict
 from bench.gate.gate_options import GateOptions
+from bench.gate.gate_progress import GateProgress
 from bench.gate.judgement import Judgement, judge_unpaired
 from bench.machine.environment import describe_environment
 from bench.measure import resume
@@ -39,7 +40,7 @@ def compare_with_baseline(
     margins: Mapping[str, float],
     request: Request,
     judgements: list[Judgement],
-    say: gate_report.PrintLine,
+    progress: GateProgress,
 ) -> tuple[dict[str, object], list[str]]:
     """Measure and judge; return the facts about the comparison for the JSON file, and notes for people.
 
@@ -48,7 +49,7 @@ def compare_with_baseline(
         margins: by metric.
         request: its backends and tasks select cases of the baseline; its paths, device and threads are used.
         judgements: the verdicts are added to it.
-        say: called with each line of progress.
+        progress: who is told of it.
 
     Raises:
         UserError: the two cannot be compared; the message names each difference.
@@ -59,7 +60,7 @@ def compare_with_baseline(
     base = baseline.find(options.results, options.baseline or "")
     now, cases = _select_cases(base, request)
     chosen = make_plan(now)
-    about: dict[str, Any] = describe_environment(chosen.default.threads, say)
+    about: dict[str, Any] = describe_environment(chosen.default.threads, progress.say)
     notes = _accept_differences(
         options, [*run_as_baseline.find_machine_differences(base, about), *_find_other_experiments(chosen, cases)]
     )
@@ -70,9 +71,9 @@ def compare_with_baseline(
     run = store.create_run(options.results, f"{chosen.suite.name}-gate", datetime.now(UTC))
     resume.write_request(run, replace(now, suite=chosen.suite.name))
     try:
-        judgements += _measure_until_decided(options, margins, chosen, cases, run, about)
+        judgements += _measure_until_decided(options, margins, chosen, cases, run, about, progress)
     finally:
-        say(f"The launches are kept in {run}")
+        progress.warn(f"The launches are kept in {run}")
     details: dict[str, object] = {
         "baseline": base.name,
         "run": base.run,
@@ -171,6 +172,7 @@ def _measure_until_decided(
     cases: Mapping[str, baseline.BaselineCase],
     run: Path,
     about: dict[str, Any],
+    progress: GateProgress,
 ) -> list[Judgement]:
     """Measure launches until every case has a verdict or `--max-time` is over, and judge them.
 
@@ -185,9 +187,8 @@ def _measure_until_decided(
         by_case: dict[str, list[Record]] = {}
         for record in of_task:
             if record.failure:
-                raise UserError(
-                    f"cannot compare: {record.case} died in {record.failure.phase}: {record.failure.reason}"
-                )
+                case = format_case_name(record.backend, record.variant, record.task)
+                raise UserError(f"cannot compare: {case} died in {record.failure.phase}: {record.failure.reason}")
             by_case.setdefault(format_case_name(record.backend, record.variant, record.task), []).append(record)
         found = []
         for name, own in by_case.items():
@@ -205,21 +206,26 @@ def _measure_until_decided(
         time_is_over = options.max_time is not None and time.monotonic() - start > options.max_time
         found = judge(of_task, last=False)
         for one in found:
-            console.print(gate_report.format_progress(one), highlight=False, markup=False, soft_wrap=True)
+            view.print_line(gate_report.format_progress(one))
+            progress.note_pair(one)
         return time_is_over or all(one.verdict is not Verdict.OPEN for one in found)
 
     def keep(record: Record) -> None:
         try:
             store.write_record(run, record)
         except UserError as error:
-            console.print(f"warning: {error}", highlight=False, markup=False, soft_wrap=True)
+            view.print_line(f"warning: {error}")
 
-    console = Console(stderr=True)
-    with open_view(console, chosen) as progress:
-        for launch in measure_launches(chosen, run, about, progress, enough, keep):
+    for name in cases:
+        progress.start_case(name, "the working tree", f"baseline {options.baseline}")
+    with open_view(Console(stderr=True, quiet=progress.quiet), chosen) as view:
+        for launch in measure_launches(chosen, run, about, view, enough, keep):
             records += launch
-    return [
+    judged = [
         one
         for position in range(len(chosen.tasks))
         for one in judge([record for record in records if record.position == position], last=True)
     ]
+    for one in judged:
+        progress.note_verdict(one)
+    return judged

@@ -23,6 +23,7 @@ from bench.gate.baseline_comparison import compare_with_baseline
 from bench.gate.clone import refuse_foreign_suite, run_in_clone
 from bench.gate.decision import DECISION_POINTS, Verdict
 from bench.gate.gate_options import GateOptions
+from bench.gate.gate_progress import GateProgress
 from bench.gate.judgement import Judgement, LaunchPair, judge_pairs
 from bench.gate.launch_pairs import GatedCase, TargetTest, TrainingCase, measure_pairs
 from bench.gate.located_test import LocatedTest, locate_test
@@ -44,7 +45,13 @@ EXIT_STATUSES = {Verdict.PASS: 0, Verdict.FASTER: 0, Verdict.SLOWER: 1, Verdict.
 
 
 def run_gate(
-    options: GateOptions, request: Request, *, undecided: str | None, files: gate_report.ReportFiles, wait: bool
+    options: GateOptions,
+    request: Request,
+    *,
+    undecided: str | None,
+    files: gate_report.ReportFiles,
+    wait: bool,
+    progress: GateProgress = GateProgress(),  # noqa: B008
 ) -> int:
     """Run a gate, and print the verdict on each case with its figures.
 
@@ -57,11 +64,12 @@ def run_gate(
         undecided: `pass`, `fail`, or None for exit status 3.
         files: the files to write.
         wait: wait for another measurement on this machine to end.
+        progress: who is told of it.
 
     Raises:
         UserError: the two cannot be compared: the options have a mistake, or a worker died.
     """
-    console, progress = Console(), Console(stderr=True)
+    console, say = progress.verdicts, progress.say
     options.check()
     for requirement in options.packages:
         base_environment.check_version(requirement)
@@ -79,9 +87,6 @@ def run_gate(
         raise UserError(f"--baseline sets the fields of its tasks: leave out {', '.join(fields)}")
     margins = resolve_margins(options.margin)
 
-    def say(line: str) -> None:
-        progress.print(line, highlight=False, markup=False, soft_wrap=True)
-
     if not options.target:
         run_in_clone(options, say)
     gate_report.check_writable(files)
@@ -89,7 +94,7 @@ def run_gate(
         say(threads_note)
 
     def lock_machine() -> AbstractContextManager[None]:
-        return hold_lock("bench gate", wait, say)
+        return hold_lock("bench gate", wait, progress.warn)
 
     judgements: list[Judgement] = []
     started = datetime.now(UTC)
@@ -99,34 +104,39 @@ def run_gate(
             about = {**describe_environment(), "run": {"command": shorten_command(sys.argv[1:])}}
             launches = comparison.details.get("launches")
             folder = options.results / str(launches) if launches else None
-            gate_output.keep(options.results, folder, started, about, comparison, judgements, stopped, say)
+            gate_output.keep(options.results, folder, started, about, comparison, judgements, stopped, progress.warn)
 
     try:
         if options.baseline:
             with lock_machine():
-                details, notes = compare_with_baseline(options, margins, request, judgements, say)
+                details, notes = compare_with_baseline(options, margins, request, judgements, progress)
         else:
-            details, notes = _compare_side_by_side(options, margins, request, judgements, lock_machine, say)
+            details, notes = _compare_side_by_side(options, margins, request, judgements, lock_machine, progress)
     except (KeyboardInterrupt, UserError) as error:  # the verdicts that are reached are shown and kept
-        _print_verdicts(console, judgements, margins)
+        _print_verdicts(console, judgements, margins, progress.quiet)
         comparison = gate_report.Comparison(_describe_base(options), {}, margins, options.alpha)
         keep_result(comparison, str(error) or "stopped")
+        progress.finish(comparison, judgements, str(error) or "stopped")
         raise
-    _print_verdicts(console, judgements, margins)
+    _print_verdicts(console, judgements, margins, progress.quiet)
     if judgements and not options.target and not options.baseline:  # a baseline's launches have it as a warning
         notes = [*notes, *_list_variable_notes(request)]
-    for note in notes:
+    for note in () if progress.quiet else notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     comparison = gate_report.Comparison(_describe_base(options), details, margins, options.alpha, notes)
     for problem in gate_report.write_files(files, comparison, judgements):
-        say(problem)
+        progress.warn(problem)
     keep_result(comparison)
+    progress.finish(comparison, judgements, None)
     return choose_exit_status([judgement.verdict for judgement in judgements], undecided)
 
 
-def _print_verdicts(console: Console, judgements: Sequence[Judgement], margins: Mapping[str, float]) -> None:
+def _print_verdicts(
+    console: Console, judgements: Sequence[Judgement], margins: Mapping[str, float], brief: bool
+) -> None:
     for judgement in judgements:
-        for line in gate_report.format_lines(judgement, margins):
+        lines = gate_report.format_lines(judgement, margins)
+        for line in lines[:1] if brief else lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -149,7 +159,7 @@ def _compare_side_by_side(
     request: Request,
     judgements: list[Judgement],
     lock_machine: Callable[[], AbstractContextManager[None]],
-    say: gate_report.PrintLine,
+    progress: GateProgress,
 ) -> GateResult:
     """Measure base and head in the same launches, and add each verdict to `judgements`. With `skip_unchanged`, nothing
     is measured or locked if the two have the same files."""
@@ -165,12 +175,13 @@ def _compare_side_by_side(
             return {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}, [passed]
         with lock_machine():
             arms = {
-                arm: replace(tree, repository=top) for arm, tree in _make_arms(options, commit, scratch, say).items()
+                arm: replace(tree, repository=top)
+                for arm, tree in _make_arms(options, commit, scratch, progress.say).items()
             }
             cases = list(_list_cases(options, test, top, arms, request))
             for source in arms.values():
                 source_trees.compile_byte_code(source, *(["."] if options.target else []))
-            notes = _judge_cases(cases, arms, options, margins, judgements, say)
+            notes = _judge_cases(cases, arms, options, margins, judgements, progress)
     details: dict[str, object] = {"commit": commit, "trees": {"base": trees[0], "head": trees[1]}}
     return {**details, "packages": shorten_all(list(options.packages))}, notes
 
@@ -247,16 +258,20 @@ def _judge_cases(
     options: GateOptions,
     margins: dict[str, float],
     judgements: list[Judgement],
-    say: gate_report.PrintLine,
+    progress: GateProgress,
 ) -> list[str]:
     """Judge the cases one after the other, add each verdict to `judgements`, and return notes for people."""
     end = None if options.max_time is None else time.monotonic() + options.max_time
-    notes = []
+    notes, say = [], progress.say
     for position, case in enumerate(cases):
-        say(f"{case.name}: {arms[HEAD].name} against {arms[BASE].name}")
+        progress.start_case(case.name, arms[HEAD].name, arms[BASE].name)
         left = None if end is None else max(0.0, end - time.monotonic()) / (len(cases) - position)
         pairs = measure_pairs(case, arms, SilentProgress(say))
-        judgements.append(measure_until_verdict(pairs, case.name, margins, len(cases), options.alpha, left, say))
+        verdict = measure_until_verdict(
+            pairs, case.name, margins, len(cases), options.alpha, left, say, progress.note_pair
+        )
+        judgements.append(verdict)
+        progress.note_verdict(verdict)
         if judgements[-1].verdict is Verdict.SLOWER and isinstance(case, TrainingCase):
             say(f"{case.name}: measuring which part of a step became slower")
             notes += slower_part.find_slower_part(case, arms, SilentProgress(say))
@@ -271,6 +286,7 @@ def measure_until_verdict(
     alpha: float,
     budget: float | None,
     say: gate_report.PrintLine,
+    note_pair: Callable[[Judgement], object] = lambda judgement: None,
 ) -> Judgement:
     """Take launch pairs until there is a verdict, or the time is over.
 
@@ -282,6 +298,7 @@ def measure_until_verdict(
         alpha: see `bench.gate.decision.decide`.
         budget: seconds; None for no limit.
         say: called with each line of progress.
+        note_pair: called with the judgement after each pair.
 
     Raises:
         UserError: the budget is too small for the first decision point, or there is nothing to compare.
@@ -301,6 +318,7 @@ def measure_until_verdict(
         if not judgement.decisions and not judgement.failures:
             raise UserError(f"cannot compare: base and head have no metric of {name} in common")
         say(gate_report.format_progress(judgement))
+        note_pair(judgement)
         if judgement.verdict is not Verdict.OPEN:
             break
     return replace(judgement, seconds=time.monotonic() - began)

@@ -62,7 +62,7 @@ class LineView(RunView):
             self.print_line(f"  {self.title}: {ratios or 'no figures yet'}{end}")
 
     def print_line(self, line: str, style: str = "") -> None:
-        """Print a line that is not wrapped: a log has its own width."""
+        """See `RunView.print_line`; it is not wrapped, because a log has its own width."""
         self.console.print(Text(line, style=style), soft_wrap=True, highlight=False)
 
 

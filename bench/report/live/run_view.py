@@ -68,6 +68,9 @@ class RunView:
         self.so_far = sum_up(records, self.plan.relative_to)
         self.time_left.end_launch(self._count_launches_wanted(records))
 
+    def print_line(self, line: str) -> None:
+        """Print a line that stays."""
+
     @property
     def current(self) -> list[TaskSoFar]:
         """The results so far of the task that is measured now, by division."""

@@ -72,6 +72,10 @@ class TerminalView(RunView):
         self.verdict = build_verdict(records, self.plan.relative_to, self.plan.banner)
         self.block.draw()
 
+    def print_line(self, line: str) -> None:
+        """See `RunView.print_line`."""
+        self.block.print(Text(line))
+
     def render(self) -> RenderableType:
         """The picture, at most as high as the terminal."""
         name = self.prepared.task.name if self.prepared else ""

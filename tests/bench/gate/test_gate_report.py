@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from bench.analysis.metrics import resolve_margins
 from bench.errors import UserError
 from bench.gate import baseline_comparison, gate_report, gate_run, stored_gate
 from bench.gate.gate_options import GateOptions
+from bench.gate.gate_progress import GateProgress
 from bench.gate.gate_report import Comparison, ReportFiles
 from bench.gate.judgement import judge_pairs, trace_decisions
 from bench.plan.request import Request
@@ -161,11 +161,10 @@ def test_the_name_of_a_baselines_file_has_no_folder():
 
 
 def test_a_gate_against_a_baseline_goes_on_without_its_records(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(baseline_comparison, "open_view", lambda *_: nullcontext())
     monkeypatch.setattr(baseline_comparison, "measure_launches", lambda *values: values[-1](record()) or [])
     chosen = SimpleNamespace(suite=SimpleNamespace(model_dump=lambda mode: {}), skipped={}, tasks=())
     gone = tmp_path / "gone"
-    assert baseline_comparison._measure_until_decided(OPTIONS, MARGINS, chosen, {}, gone, {}) == []
+    assert baseline_comparison._measure_until_decided(OPTIONS, MARGINS, chosen, {}, gone, {}, GateProgress()) == []
     assert capsys.readouterr().err.startswith(f"warning: cannot write {gone}/records/")
 
 

@@ -31,7 +31,7 @@ class RecordedRun:
     def seconds(self) -> float:
         return self.events[-1][0]
 
-    def replay(self, every: float = 1.0) -> Iterator[TimeEstimate]:
+    def replay(self, every: float = 3.0) -> Iterator[TimeEstimate]:
         """Replay the run into a `TimeLeft`; yields its estimate after each event, and every so many seconds."""
         now = 0.0
         time_left = TimeLeft(self.plan, clock=lambda: now)
