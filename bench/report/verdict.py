@@ -12,6 +12,7 @@ from bench.report.standings import Standings, find_standings
 from bench.report.step_sentences import Outcome, choose_outcome, describe_steps, join_texts
 from bench.report.tables.accuracy_table import compare_accuracies, compute_accuracy
 from bench.report.tables.cost_tables import compute_wall_seconds
+from bench.report.tables.number_format import format_seconds
 
 #: How a division begins its first sentence.
 PREFIXES = {
@@ -137,7 +138,7 @@ def _describe_fine_tune(
     seconds = {case.label: wall for case in cases if (wall := compute_wall_seconds(case)) is not None}
     if not seconds:
         return
-    texts = {label: _format_seconds(wall) for label, wall in seconds.items()}
+    texts = {label: format_seconds(wall) for label, wall in seconds.items()}
     hits = [one.features.hit for case in cases for one in case.finished if one.fine_tunes and one.features]
     source = " with the extraction" if hits and not any(hits) else " with features from the cache" if hits else ""
     yield f"Whole fine-tune{source}: {', '.join(f'{names[label]} {text}' for label, text in texts.items())} s."
@@ -147,10 +148,6 @@ def _describe_fine_tune(
         counts = {len(case.fine_tunes) for case in cases if case.label in seconds}
         count = "one fine-tune each" if counts == {1} else "few fine-tunes"
         yield f"There {names[first]} was first, though its steps are slower ({count}: not certain)."
-
-
-def _format_seconds(seconds: float) -> str:
-    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:,.0f}"
 
 
 def _describe_absent(task: TaskLaunches, standings: Standings, names: dict[str, str]) -> Iterator[str]:

@@ -75,3 +75,8 @@ def explain_unknown_lead(ratio: Interval) -> str | None:
     if ratio.low is None:
         return TOO_FEW_LAUNCHES
     return None if ratio.excludes(1) else "no difference in speed found"
+
+
+def format_seconds(seconds: float) -> str:
+    """Format seconds without decimals from 10 on."""
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:,.0f}"

@@ -11,7 +11,7 @@ from bench.report.tables.accuracy_table import compute_accuracy
 from bench.report.tables.comparisons import Comparisons, Decision, decide
 from bench.report.tables.cost_tables import compute_wall_seconds
 from bench.report.tables.memory_tables import find_device_peak, find_host_peak
-from bench.report.tables.number_format import format_bound, format_times
+from bench.report.tables.number_format import format_bound, format_seconds, format_times
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.throughput_table import KINDS, find_best
 
@@ -49,7 +49,9 @@ def build_summary_table(task: TaskLaunches, relative_to: str) -> Table:
             _format(accuracy.estimate if accuracy else None, ".1f", 0.01)
             for accuracy in map(compute_accuracy, task.cases)
         ],
-        "wall s": [_format(compute_wall_seconds(case), ",.0f") for case in task.cases],
+        "wall s": [
+            "–" if (wall := compute_wall_seconds(case)) is None else format_seconds(wall) for case in task.cases
+        ],
     }
     shown = {name: texts for name, texts in columns.items() if name == "images/s" or set(texts) - {"–", "1"}}
     bold = {case.label for case in task.cases if case is best}

@@ -132,6 +132,8 @@ def test_a_report_that_exists_is_named(tmp_path):
 def test_tuning_is_proposed_for_what_was_measured(command, tune):
     made = record().model_copy(update={"about": {"run": {"command": command}}})
     assert list_next_steps(RUN, [made], full=True)["Faster settings"] == tune
+    hidden = made.model_copy(update={"about": {"run": {"command": "run --data-dir …/images"}}})
+    assert "Faster settings" not in list_next_steps(RUN, [hidden], full=True)
     tuned = record(variant="tuned").model_copy(update={"about": made.about})
     assert "Faster settings" not in list_next_steps(RUN, [made, tuned], full=True)
 
