@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from backends import REGISTRY
 from backends.task import Task
@@ -20,6 +20,8 @@ class CaseLaunches:
     """All launches of one case; its figures come from the launches that finished."""
 
     records: tuple[Record, ...]
+    #: Figures that were computed already: a page needs each of them many times.
+    _known: dict[tuple[object, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def first(self) -> Record:
@@ -54,8 +56,11 @@ class CaseLaunches:
 
     def throughput(self, kind: Kind) -> Interval | None:
         """Compute the images per second."""
-        seconds = self.seconds_per_image(kind)
-        return throughput(1, list(seconds.values())) if seconds else None
+        if (kind,) not in self._known:
+            seconds = self.seconds_per_image(kind)
+            self._known[kind,] = throughput(1, list(seconds.values())) if seconds else None
+        known: Interval | None = self._known[kind,]
+        return known
 
     def ratio_to(self, other: CaseLaunches, kind: Kind) -> Interval | None:
         """Compute this case's throughput over the other's from the launches that both have; None without any."""
@@ -64,11 +69,14 @@ class CaseLaunches:
 
     def log_ratios(self, other: CaseLaunches, kind: Kind) -> list[float]:
         """Compute ln(other's time / own time) of each launch that both have; above 0, this case is faster."""
-        mine, theirs = self.seconds_per_image(kind), other.seconds_per_image(kind)
-        shared = sorted(mine.keys() & theirs.keys())
-        if not shared:
-            return []
-        return log_ratios([theirs[launch] for launch in shared], [mine[launch] for launch in shared])
+        key = (kind, id(other))
+        if key not in self._known:
+            mine, theirs = self.seconds_per_image(kind), other.seconds_per_image(kind)
+            shared = sorted(mine.keys() & theirs.keys())
+            ratios = log_ratios([theirs[n] for n in shared], [mine[n] for n in shared]) if shared else []
+            # The other case is kept, so that no later one can have its identity.
+            self._known[key] = (other, ratios)
+        return list(self._known[key][1])
 
     @property
     def proofs(self) -> tuple[Proof, ...]:

@@ -48,7 +48,7 @@ def _build_row(case: CaseLaunches, kind: Kind, share: float) -> DotRow:
 
 def _thin(values: list[float], share: float) -> tuple[float, ...]:
     """Keep a share of the values, evenly over their ranks, with the smallest and the largest."""
-    count = max(2, int(share * len(values)))
+    count = max(2, int(share * len(values))) if share else 0
     if share >= 1 or count >= len(values):
         return tuple(values)
     ranked = sorted(values)

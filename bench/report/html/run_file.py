@@ -14,7 +14,13 @@ from bench.report.html.run_page import Detail, build_run_page
 FILE = "report.html"
 
 #: What a page shows, from everything to the least: the first that is not too large is taken.
-DETAILS = (Detail(), Detail(dots=1000), Detail(dots=1000, references=False), Detail(dots=200, references=False))
+DETAILS = (
+    Detail(),
+    Detail(dots=1000),
+    Detail(dots=1000, launches=False),
+    Detail(dots=1000, references=False, launches=False),
+    Detail(dots=0, references=False, launches=False),
+)
 
 
 def export(report: Report) -> str:

@@ -52,10 +52,17 @@ Build = Callable[[TaskLaunches], Iterable[Block | None]]
 
 @dataclass(frozen=True)
 class Detail:
-    """How much a page shows: dots in all its figures together, and whether the reference can be chosen."""
+    """How much a page shows.
+
+    Attributes:
+        dots: in all its figures together.
+        references: whether the reference can be chosen.
+        launches: whether it has a table of all launches.
+    """
 
     dots: int = MOST_DOTS
     references: bool = True
+    launches: bool = True
 
 
 def build_run_page(records: Sequence[Record], relative_to: str | None = None, detail: Detail = Detail()) -> Page:
@@ -85,7 +92,7 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
         banner=banner or "",
         switches=_make_switches(references),
         opening=tuple(parts.list_blocks(parts.build_opening)),
-        sections=tuple(_build_sections(records, parts, _read_skipped(run))),
+        sections=tuple(_build_sections(records, parts, _read_skipped(run), detail.launches)),
         command=format_command(records, reference) or "",
         closing=tuple(build_closing(about, format_command(records, reference))),
     )
@@ -101,9 +108,12 @@ class _Parts:
     dots: int
 
     def list_blocks(self, build: Build) -> Iterator[Block]:
-        """The blocks of all tasks, each task under its name where there are several."""
+        """The blocks of all tasks, each task under its name where there are several; a note of a table stands once."""
+        said: set[str] = set()
         for task in self.tasks:
-            blocks = [block for block in build(task) if block is not None]
+            made = [block for block in build(task) if block is not None]
+            blocks = [_drop_notes(block, said) for block in made]
+            said |= {note for block in made for table in _list_tables(block) for note in table.notes}
             if len(self.tasks) > 1 and blocks:
                 yield Heading(task.name)
             yield from blocks
@@ -163,7 +173,9 @@ class _Parts:
             yield When({REFERENCE: reference}, (build(reference),))
 
 
-def _build_sections(records: Sequence[Record], parts: _Parts, skipped: Mapping[str, str]) -> Iterator[Section]:
+def _build_sections(
+    records: Sequence[Record], parts: _Parts, skipped: Mapping[str, str], launches: bool
+) -> Iterator[Section]:
     for title, build in (
         ("Throughput", parts.build_throughput),
         ("Whole fine-tune", parts.build_fine_tune),
@@ -174,8 +186,9 @@ def _build_sections(records: Sequence[Record], parts: _Parts, skipped: Mapping[s
     ):
         yield Section(title, tuple(parts.list_blocks(build)))
     yield Section("Environment", tuple(build_environment_blocks(records)))
-    launches = _build_launch_table(records)
-    yield Section("More tables", (*build_overall_tables(parts.tasks, skipped), launches))
+    left_out = Text("Each launch as a row would make this report too large: results.csv, beside it, has them.", "quiet")
+    last = _build_launch_table(records) if launches else left_out
+    yield Section("More tables", (*build_overall_tables(parts.tasks, skipped), last))
 
 
 def _build_launch_table(records: Sequence[Record]) -> Table:
@@ -230,6 +243,20 @@ def _add_warnings(plot: ForestPlot, notes: Sequence[WarningNote]) -> ForestPlot:
         names = [note.name for note in notes if row.case in note.cases and note.where != "all cases"]
         rows.append(replace(row, note=f"⚠ {', '.join(names)}: see below" if names else row.note))
     return replace(plot, rows=tuple(rows))
+
+
+def _list_tables(block: Block) -> list[Table]:
+    inner = block.blocks if isinstance(block, When) else (block,)
+    return [each for each in inner if isinstance(each, Table)]
+
+
+def _drop_notes(block: Block, said: set[str]) -> Block:
+    """The block without the notes of tables that an earlier task has, too."""
+    if isinstance(block, When):
+        return replace(block, blocks=tuple(_drop_notes(each, said) for each in block.blocks))
+    if isinstance(block, Table):
+        return replace(block, notes=tuple(note for note in block.notes if note not in said))
+    return block
 
 
 def _drop_warnings(table: Table) -> Table:

@@ -12,14 +12,14 @@ from bench.report.html.visible_text import make_visible
 
 def make_element(name: str, *children: str | Markup, **attributes: object) -> Markup:
     """Make an element; `class_` is the attribute `class`, `text_anchor` is `text-anchor`, None leaves one out."""
-    parts = [
-        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), make_visible(_format(value)))
-        for key, value in attributes.items()
-        if value is not None
-    ]
-    inner = Markup("").join(child if isinstance(child, Markup) else escape(make_visible(child)) for child in children)
-    opening = Markup("<{}{}").format(Markup(name), Markup("").join(parts))
-    return opening + Markup("/>") if not children else opening + Markup(">{}</{}>").format(inner, Markup(name))
+    parts = [f"<{name}"]
+    for key, value in attributes.items():
+        if value is not None:
+            parts.append(f' {key.rstrip("_").replace("_", "-")}="{escape(make_visible(_format(value)))}"')
+    if not children:
+        return Markup("".join([*parts, "/>"]))
+    inner = (child if isinstance(child, Markup) else escape(make_visible(child)) for child in children)
+    return Markup("".join([*parts, ">", *inner, f"</{name}>"]))
 
 
 def make_text(text: str, x: str, y: float, **attributes: object) -> Markup:

@@ -215,6 +215,22 @@ def test_the_report_of_the_largest_run_is_small_enough_and_says_what_it_leaves_o
     assert re.search(r"[\d,]+ of 5,760 rounds are not drawn", text)
 
 
+def test_a_report_that_would_be_too_large_has_less_in_it_and_says_so():
+    other = TASK.model_copy(update={"name": "other", "batch_size": 8})
+    records = [
+        each
+        for task in (TASK, other)
+        for variant in "abcd"
+        for backend in ("pytorch", "keras")
+        for each in launches(backend, 12, variant=variant, task=task)
+    ]
+    text = format_run(records)
+    assert len(text.encode()) <= MOST_BYTES
+    assert "Each launch as a row would make this report too large" in text
+    assert 'data-switch="reference"' not in text
+    assert 'data-switch="reference"' in format_run(records[:96])
+
+
 @pytest.mark.parametrize(
     "records",
     [
