@@ -13,6 +13,9 @@ from bench.gate import gate_report
 from bench.gate.judgement import Judgement
 from bench.report.live.json_events import JsonEvents
 
+#: The interval of so many launches says nothing, see docs/statistics.md.
+MOST_WITHOUT_INTERVAL = 2
+
 
 @dataclass(frozen=True)
 class GateProgress:
@@ -72,7 +75,11 @@ def describe_judgement(judgement: Judgement) -> dict[str, Any]:
         "paired": judgement.paired,
         "failures": list(judgement.failures),
         "metrics": {
-            name: {"verdict": one.verdict.value, "change": one.change, "interval": [one.low, one.high]}
+            name: {
+                "verdict": one.verdict.value,
+                "change": one.change,
+                "interval": [one.low, one.high] if one.launches > MOST_WITHOUT_INTERVAL else None,
+            }
             for name, one in judgement.decisions.items()
         },
     }

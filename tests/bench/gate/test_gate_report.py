@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -18,8 +19,10 @@ from bench.gate.gate_progress import GateProgress
 from bench.gate.gate_report import Comparison, ReportFiles
 from bench.gate.judgement import judge_pairs, trace_decisions
 from bench.plan.request import Request
+from bench.report.live.json_events import JsonEvents
 from tests.bench.example_records import record
 from tests.bench.gate.test_gate import make_pair
+from tests.bench.report.live.documented_events import read_documented_fields
 
 MARGINS = resolve_margins(())
 SLOWER = judge_pairs([make_pair(2.0)] * 6, MARGINS, 1, 0.01, last=True)
@@ -124,6 +127,41 @@ def test_a_gate_is_kept_and_shown_again_as_it_was(files, judged, capsys, command
     refused = command_line("show", folder)
     assert refused.status == 2
     assert "it is cut off or not JSON: run the gate again" in refused.err
+
+
+def test_a_quiet_gate_prints_the_verdict_and_where_it_is(files, judged, capsys):
+    gate_run.run_gate(OPTIONS, Request(), undecided=None, files=files, wait=False, progress=GateProgress(quiet=True))
+    printed = capsys.readouterr()
+    (verdict,) = printed.out.splitlines()
+    assert "100.0 % slower" in verdict
+    (path,) = printed.err.splitlines()
+    assert path.startswith("Results: results/")
+
+
+def test_the_events_of_a_gate_have_the_documented_fields(files, judged, capsys):
+    stream = io.StringIO()
+    progress = GateProgress(events=JsonEvents("gate", stream))
+    progress.start_case("step", "the working tree", "base")
+    progress.note_pair(judge_pairs([make_pair(2.0)], MARGINS, 1, 0.01))
+    gate_run.run_gate(OPTIONS, Request(), undecided=None, files=files, wait=False, progress=progress)
+    progress.note_verdict(SLOWER)
+    printed = capsys.readouterr()
+    assert printed.out == "", "stdout is for events"
+    assert "100.0 % slower" in printed.err
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["event"] for event in events] == ["case-started", "pair-finished", "finished", "verdict"]
+    documented = read_documented_fields("gate")
+    for event in events:
+        assert event.keys() == documented[event["event"]], event["event"]
+    assert events[1]["metrics"]["step"]["interval"] is None, "one pair has no interval"
+    assert events[2]["report"]["cases"][0]["verdict"] == "slower"
+
+
+def test_events_of_a_gate_are_written_to_stdout_in_place_of_a_file(command_line):
+    ended = command_line("gate", "--json", "-", "--against", "HEAD", "--baseline", "main")
+    assert ended.status == 2
+    assert json.loads(ended.out)["event"] == "error"
+    assert not Path("-").exists()
 
 
 def test_results_that_cannot_be_written_cost_no_verdict(files, judged, capsys):

@@ -22,10 +22,14 @@ FOLDER = Path(__file__).with_name("run_logs")
 
 @dataclass
 class RecordedRun:
-    """A recorded run: its plan, and its events."""
+    """A recorded run: its plan, its events, and the share from which on the time left has to be right.
+
+    That is a third; later only where the load of the machine has changed, which nothing can foresee.
+    """
 
     plan: Any
     events: list[list[Any]]
+    right_from: float
 
     @property
     def seconds(self) -> float:
@@ -67,4 +71,4 @@ def read_run(name: str) -> RecordedRun:
         for one in head["tasks"]
     ]
     plan = make_plan(tasks, head["tasks"][0]["cases"], seeds=head["seeds"], **head["suite"], description="")
-    return RecordedRun(plan, events)
+    return RecordedRun(plan, events, head["right_from"])

@@ -12,6 +12,7 @@ import pytest
 
 from bench.report.live.json_events import SCHEMA
 from tests.bench.processes import Bench, suite_file
+from tests.bench.report.live.documented_events import read_documented_fields
 from tests.bench.report.live.screen import BenchOnTerminal
 
 HASH = re.compile(r"\b[0-9a-f]{12}\b")
@@ -116,18 +117,9 @@ def test_json_has_one_object_a_line_with_the_documented_fields(tmp_path):
     assert [case["case"] for case in results["cases"]] == ["pytorch/default", "tensorflow/default", "keras/default"]
     assert results["cases"][1]["ratio"]["estimate"] > 0
     assert events[-1]["verdict"]["text"].startswith("At batch 4 ")
-    documented = read_documented_fields()
+    documented = read_documented_fields("run")
     for event in events:
         assert event.keys() == documented[event["event"]], event["event"]
-
-
-def read_documented_fields() -> dict[str, set[str]]:
-    """The fields of each event, by the page that promises them."""
-    page = Path(__file__).parents[4] / "docs/json-events.md"
-    sections = re.split(r"^### `([a-z-]+)`.*$", page.read_text(encoding="utf-8"), flags=re.M)
-    common = set(re.findall(r"^\| `(\w+)` \|", sections[0], re.M))
-    found = zip(sections[1::2], sections[2::2], strict=True)
-    return {name: common | set(re.findall(r"^\| `(\w+)` \|", text, re.M)) for name, text in found}
 
 
 def test_quiet_and_json_exclude_each_other(command_line):
@@ -143,4 +135,4 @@ def test_a_mistake_is_an_event_too(command_line, tmp_path):
     event = json.loads(line)
     assert event["event"] == "error"
     assert event["message"] in ended.err
-    assert event.keys() == read_documented_fields()["error"]
+    assert event.keys() == read_documented_fields("run")["error"]
