@@ -33,6 +33,8 @@ OF_ANOTHER_PROJECT = "gate-your-own-step.md"
 def list_run(document: Path) -> list[str]:
     """The commands of a page that are run here."""
     commands = [command.text for command in list_commands(document) if command.reason is None]
+    if document != README:  # what the first page has, too, is run with the real frameworks
+        commands = [command for command in commands if command not in list_run(README)]
     return [command for command in commands if not command.startswith(THE_TESTS_THEMSELVES + QUOTED)]
 
 

@@ -26,7 +26,22 @@ REFERENCE = "results/reference/20261126T164841Z-quick"
 ENVIRONMENT = Path(sys.prefix)
 IMAGES_OF_A_BATCH = 30
 #: Limits of time, which commands would use up on figures that mean nothing.
-SHORTER = {r"(bench run .*--max-time )\S+": r"\g<1>5s", r"(bench tune .*--budget )\S+": r"\g<1>20s"}
+SHORTER = {
+    r"(bench run .*--max-time )\S+": r"\g<1>5s",
+    r"(bench run .*--launches )\S+": r"\g<1>2",
+    r"(bench tune .*--budget )\S+": r"\g<1>20s",
+}
+#: What stands for a run in the folder of results, and for other values that a reader chooses.
+STANDS_FOR = {
+    "RUN": "20261126T164841Z-quick",
+    "OTHER": "20261127T080000Z-quick",
+    "THIRD": "20261127T090000Z-quick",
+    "FORMAT": "csv",
+    "FILE": "file",
+    "FOLDER": "results/merged",
+}
+#: Places of runs outside the folder of results.
+PLACES_OF_RUNS = ("path/to/a/colleagues/run", "path/to/run/of/machine/B", "path/to/run/of/machine/C")
 #: A command that ends with the status of a verdict, without its comment.
 GATE = re.compile(r"^(?:bench gate|nox -s regress) [^#]*[^# ]")
 #: What makes a suite small.
@@ -88,7 +103,11 @@ def prepare(project: Path, pristine: Path) -> Path:
     git(project, "tag", "v1.2")
     source = Path(__file__).parents[2] / REFERENCE
     shutil.copytree(source, project / REFERENCE)
-    shutil.copytree(source, project / "results" / source.name)
+    for place in ("RUN", "OTHER", "THIRD"):
+        shutil.copytree(source, project / "results" / STANDS_FOR[place])
+    for path in PLACES_OF_RUNS:
+        shutil.copytree(source, project / path)
+    shutil.copytree(project / "results", project / "shared/results")
     write_images(project / "path/to/cifar-10-batches-py")
     link_environment(project)
     return project
@@ -106,6 +125,8 @@ def run_commands(commands: Iterable[str], project: Path, **variables: str) -> su
         **variables,
     }
     environment.pop("COLUMNS", None)
+    for word, value in STANDS_FOR.items():
+        commands = [re.sub(rf"(?<![\w-]){word}(?![\w-])", value, command) for command in commands]
     for limit, shorter in SHORTER.items():
         commands = [re.sub(limit, shorter, command) for command in commands]
     script = "\n".join(["set -ex", *(GATE.sub(r"\g<0> || ends_with_verdict", one) for one in commands)])
