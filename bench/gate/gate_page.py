@@ -32,7 +32,9 @@ def build_gate_page(gate: StoredGate) -> Page:
     ordered = sorted(gate.cases, key=lambda one: WORST_FIRST.index(one.verdict))
     plot = build_change_plot(ordered, gate.margins)
     notices = tuple(
-        Notice(one.case, warning.name, warning.evidence, warning.advice) for one in ordered for warning in one.warnings
+        Notice(one.case, warning.name, f"{warning.evidence}.", warning.advice)
+        for one in ordered
+        for warning in one.warnings
     )
     return Page(
         title=f"Gate against {gate.against}",
@@ -72,7 +74,7 @@ def _build_changes(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[B
     """A block for each metric that is worse or undecided, then what is better, and what is unchanged folded."""
     for one in ordered:
         for line in one.failures:
-            yield Notice(one.case, "failed", line)
+            yield Notice(one.case, "failed", f"{line}.")
     found = list_worst_first(ordered)
     changed = [each for each in found if each[2].verdict not in FOLDED]
     if not changed and not any(one.failures for one in ordered):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.report.html.environment_blocks import describe_facts
 from bench.report.html.page import Block, Notice, Page, Section, Text
@@ -10,6 +10,9 @@ from bench.report.html.result_page import build_closing, build_environment_secti
 from bench.roofline.roofline_figure import build_share_bars
 from bench.roofline.roofline_file import StoredRoofline, StoredTask
 from bench.roofline.roofline_output import build_tables
+
+#: What separates the two parts of a sentence of `bench.roofline.roofline_advice.advise`.
+DO = ". What to do: "
 
 
 def build_roofline_page(stored: StoredRoofline) -> Page:
@@ -19,8 +22,7 @@ def build_roofline_page(stored: StoredRoofline) -> Page:
     return Page(
         title=f"Roofline of {names or 'nothing'}",
         facts=describe_facts(f"Roofline of {names or 'nothing'}", str(stored.about.get("time", "")), stored.about),
-        verdict=tuple(sentence for task in stored.tasks for sentence in task.advice)
-        or ("Nothing was measured that has a bound.",),
+        verdict=tuple(_list_sentences(stored.tasks)) or ("Nothing was measured that has a bound.",),
         opening=(*(one for one in bars if one), *_list_deaths(stored.tasks)),
         sections=(
             *(_build_section(task, stored) for task in stored.tasks if task.rooflines),
@@ -31,9 +33,20 @@ def build_roofline_page(stored: StoredRoofline) -> Page:
     )
 
 
+def _list_sentences(tasks: Sequence[StoredTask]) -> Iterator[str]:
+    """What bounds each case, and then what to do."""
+    advice = [sentence.partition(DO) for task in tasks for sentence in task.advice]
+    yield from (f"{bound}." for bound, _, _ in advice)
+    for bound, _, what in advice:
+        case = bound.partition(" ")[0]
+        yield f"{f'{case}, what to do' if len(advice) > 1 else 'What to do'}: {what}"
+
+
 def _list_deaths(tasks: Sequence[StoredTask]) -> tuple[Notice, ...]:
     return tuple(
-        Notice(f"{backend}/{variant}", "died", reason) for task in tasks for backend, variant, reason in task.deaths
+        Notice(f"{backend}/{variant}", "died", f"{reason}.")
+        for task in tasks
+        for backend, variant, reason in task.deaths
     )
 
 

@@ -55,7 +55,7 @@ def build_sweep_page(
 def _list_notices(tasks: Mapping[str, Sequence[SweepRecord]]) -> Iterator[Notice]:
     for task, of_task in tasks.items():
         for name, where, evidence, advice in sum_up_warnings(of_task):
-            yield Notice(f"{task}, {where} fine-tunes", name, evidence, advice)
+            yield Notice(f"{task}, {where} fine-tunes", name, f"{evidence}.", advice)
 
 
 def _build_maps(

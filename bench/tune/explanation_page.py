@@ -18,7 +18,7 @@ def build_explanation_page(explained: Sequence[StoredExplanation]) -> Page:
     first = explained[0]
     cases = ", ".join(dict.fromkeys(f"{one.backend}/tuned" for one in explained))
     notices = tuple(
-        Notice(f"{one.backend}/tuned", warning.name, warning.evidence, warning.advice)
+        Notice(f"{one.backend}/tuned", warning.name, f"{warning.evidence}.", warning.advice)
         for one in explained
         for warning in one.explanation.warnings
     )

@@ -19,9 +19,10 @@ def build_tune_page(tuned: Sequence[TunedVariant], about: Mapping[str, object]) 
         tuned: what was found, at least one case.
         about: the environment, with the command in `run`.
     """
+    tuned = sorted(tuned, key=lambda one: -(one.speedup or 0.0))  # the answer first: what gained most
     tasks = ", ".join(dict.fromkeys(one.task for one in tuned))
     notices = tuple(
-        Notice(f"{one.backend}, {one.task}", warning.name, warning.evidence, warning.advice)
+        Notice(f"{one.backend}, {one.task}", warning.name, f"{warning.evidence}.", warning.advice)
         for one in tuned
         for warning in one.warnings
     )
