@@ -52,6 +52,7 @@ class Activities:
         rate = f", {images_per_second:,.0f} images/s" if kind in KINDS else ""  # a kernel's rounds have no images
         self._active = {}  # in rounds, only one worker computes at a time
         self._set_active(case, f"{kind} round {number} of {of}{rate}")
+        self._last[case] = f"{kind} round {number} of {of}"
 
     def describe_now(self) -> str:
         """Describe what is computed now: `keras/default: pipeline round 2 of 4, 250 images/s`; empty if nothing is."""

@@ -20,7 +20,7 @@ from bench.report.live.durations import format_duration
 from bench.report.live.run_view import RunView
 from bench.report.live.so_far import CaseSoFar, format_ratio_so_far
 from bench.report.live.terminal_block import TICK_SECONDS, TerminalBlock
-from bench.report.verdict import build_verdict
+from bench.report.verdict import Verdict, build_verdict
 from bench.worker.channel import Message
 from bench.worker.job import Job
 
@@ -45,7 +45,7 @@ class TerminalView(RunView):
         super().__init__(plan, kinds, clock)
         self.console = console
         self.block = TerminalBlock(console, self.render, tick)
-        self.verdicts: dict[int, str] = {}
+        self.verdict: Verdict | None = None
 
     def __enter__(self) -> TerminalView:
         self.block.__enter__()
@@ -83,7 +83,8 @@ class TerminalView(RunView):
         cases = [case for task in self.current for case in task.cases]
         activity = Text(f"now: {self.activities.describe_now() or '–'}", no_wrap=True, overflow="ellipsis", style="dim")
         if not cases:
-            return Group(head, self._render_time(), "", self._render_activities())
+            count = len(self.activities.describe_cases())
+            return Group(head, self._render_time(), "", self._render_activities(), self._render_verdict(count))
         return Group(
             head, self._render_time(), activity, "", self._render_results(cases), self._render_verdict(len(cases))
         )
@@ -124,14 +125,18 @@ class TerminalView(RunView):
         return table
 
     def _render_verdict(self, rows: int) -> RenderableType:
-        """The verdict on the task, first what was found, in the lines that the terminal has left for it."""
+        """The verdict on the task, and the answer on those before it, in the lines that the terminal has for them."""
+        if self.verdict is None:
+            return ""
         names = {(task.task, task.division) for task in self.current}
-        verdicts = [one for one in self.verdict.tasks if (one.task, one.division) in names]
-        text = Text(f"so far: {' '.join(sentence for one in verdicts for sentence in one.sentences)}")
+        here = [one for one in self.verdict.tasks if (one.task, one.division) in names]
+        texts = [f"so far: {' '.join(one.text for one in here)}"] if here else []
+        texts += [f"{one.task}: {one.sentences[0]}" for one in self.verdict.tasks if one not in here]
+        lines = [line for text in texts for line in Text(text).wrap(self.console, self.console.size.width)]
         room = max(MIN_VERDICT_LINES, self.console.size.height - FRAME_LINES - rows)
-        lines = text.wrap(self.console, self.console.size.width)
         if len(lines) > room:
-            lines[room - 1].append(" …") if lines[room - 1].cell_len < self.console.size.width - 1 else None
+            lines[room - 1].truncate(self.console.size.width - 2)
+            lines[room - 1].append(" …")
         return Group("", *lines[:room])
 
 

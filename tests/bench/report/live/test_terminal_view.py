@@ -8,11 +8,12 @@ import re
 import pytest
 from rich.console import Console
 
+from bench.plan.task_table import TASKS
 from bench.report.live.run_view import RunView
 from bench.report.live.terminal_block import TerminalBlock
 from bench.report.live.terminal_view import TerminalView
 from tests.bench.example_records import launches
-from tests.bench.report.live.plans import BACKENDS, make_jobs, make_plan
+from tests.bench.report.live.plans import BACKENDS, make_jobs, make_plan, make_prepared
 from tests.bench.report.live.screen import Screen
 
 SEVEN = (
@@ -105,12 +106,25 @@ def test_before_the_first_launch_is_over_it_says_what_each_case_does():
     ]
 
 
+def test_the_answer_on_a_task_stays_while_the_next_is_measured():
+    plan = make_plan([make_prepared(TASKS["cifar10-resnet18"]), make_prepared(TASKS["embedded"])])
+    view = make_view(plan)
+    with view:
+        run_one_launch(view, [f"{backend}/default" for backend in BACKENDS], 5)
+        view.start_launch(plan.tasks[1], 1, make_jobs(plan))
+        lines = read_screen(view).shown
+    assert lines[0].startswith("embedded, launch 1")
+    assert any(line.startswith("cifar10-resnet18: At batch 4 ") for line in lines)
+    assert not any(line.startswith("so far:") for line in lines)
+
+
 def test_no_rate_stands_beside_another_phase():
     view = RunView(make_plan())
     jobs = make_jobs(view.plan)
     view.start_launch(view.plan.tasks[0], 1, jobs)
     view.on_round(jobs[0].case, "pipeline", 3, 4, 338.2)
     assert view.activities.describe_now() == "pytorch/default: pipeline round 3 of 4, 338 images/s"
+    assert view.activities.describe_cases()["pytorch/default"] == "pipeline round 3 of 4"
     view.on_event(jobs[0].case, {"event": "phase", "name": "compute warm-up"})
     assert view.activities.describe_now() == "pytorch/default: compute warm-up"
     assert "images/s" not in str(view.activities.describe_cases())
