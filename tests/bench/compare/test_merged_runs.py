@@ -11,7 +11,7 @@ from bench.compare import merged_runs
 from bench.compare.stored_run import read_runs
 from bench.records import store
 from bench.report.run_report import read_report
-from tests.bench.compare.stored_runs import make_records, write_run
+from tests.bench.compare.example_runs import make_records, write_run
 from tests.bench.example_records import TASK, about
 
 FIRST, SECOND = "20260101T000000Z-quick", "20260102T000000Z-quick"

@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.report.html.page_writer import MOST_BYTES, render_page
 from bench.report.tables.throughput_table import build_throughput_table
 from bench.sweep import sweep_record
-from tests.bench.compare.stored_runs import make_records, write_run
+from tests.bench.compare.example_runs import make_records, write_run
 from tests.bench.example_records import BROKEN, TASK, about, died, launches
 
 FIRST, SECOND = "20260101T000000Z-quick", "20260102T000000Z-quick"
