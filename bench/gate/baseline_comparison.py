@@ -219,7 +219,7 @@ def _measure_until_decided(
     for name in cases:
         progress.start_case(name, "the working tree", f"baseline {options.baseline}")
     with open_view(Console(stderr=True, quiet=progress.quiet), chosen) as view:
-        for launch in measure_launches(chosen, run, about, view, enough, keep):
+        for launch in measure_launches(chosen, run, about, view, enough, keep, DECISION_POINTS[-1]):
             records += launch
     judged = [
         one

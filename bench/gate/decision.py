@@ -10,6 +10,7 @@ together keep to alpha (simulated in tests/bench/gate/test_decision.py, with the
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,7 +81,7 @@ def decide(
         alpha: at most this share of gates without a change may end `slower`, all cases together.
         last: no launch will follow, so an open verdict becomes undecided.
         base: ln(time of the base) of each launch, if these were not paired with the head's.
-        skipped: number of earlier launches without this figure; they count for the decision points.
+        skipped: number of launches without this figure; they count for the decision points.
 
     Raises:
         ValueError: no launch, a y that is not finite, or a margin, alpha or number of cases that is not above 0.
@@ -120,15 +121,23 @@ def decide_sequentially(
     alpha: float = ALPHA,
     last: bool = False,
     base: Sequence[float] | None = None,
-    skipped: int = 0,
+    numbers: Sequence[int] | None = None,
+    total: int | None = None,
 ) -> Decision:
     """Decide at the first decision point that gives a verdict. Later launches, made for other metrics, do not count.
 
-    Arguments and errors as `decide`.
+    Arguments and errors as `decide`, and:
+
+    Args:
+        numbers: the number of each y's launch, from 1, in order; by default each launch has this figure.
+        total: number of launches so far, with and without this figure; by default the last of `numbers`.
     """
+    numbers = numbers or range(1, len(ys) + 1)
+    total = total or numbers[-1]
     for point in DECISION_POINTS:
-        if 0 < point - skipped <= len(ys):
-            decision = decide(ys[: point - skipped], margin, cases, alpha, base=base, skipped=skipped)
+        count = bisect_right(numbers, point)
+        if count and point <= total:
+            decision = decide(ys[:count], margin, cases, alpha, base=base, skipped=point - count)
             if decision.verdict is not Verdict.OPEN:
                 return decision
-    return decide(ys, margin, cases, alpha, last, base, skipped)
+    return decide(ys, margin, cases, alpha, last, base, total - len(ys))

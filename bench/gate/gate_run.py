@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from bench.gate.clone import refuse_foreign_suite, run_in_clone
 from bench.gate.decision import DECISION_POINTS, Verdict
 from bench.gate.gate_options import GateOptions
 from bench.gate.gate_progress import GateProgress
-from bench.gate.judgement import Judgement, LaunchPair, judge_pairs
+from bench.gate.judgement import Judgement, LaunchPair, judge_pairs, needs_start_up
 from bench.gate.launch_pairs import GatedCase, TargetTest, TrainingCase, measure_pairs
 from bench.gate.located_test import LocatedTest, locate_test
 from bench.gate.source_trees import BASE, HEAD, SourceTree
@@ -266,7 +267,8 @@ def _judge_cases(
     for position, case in enumerate(cases):
         progress.start_case(case.name, arms[HEAD].name, arms[BASE].name)
         left = None if end is None else max(0.0, end - time.monotonic()) / (len(cases) - position)
-        pairs = measure_pairs(case, arms, SilentProgress(say))
+        needs_start = partial(needs_start_up, margins=margins, cases=len(cases), alpha=options.alpha)
+        pairs = measure_pairs(case, arms, SilentProgress(say), needs_start)
         verdict = measure_until_verdict(
             pairs, case.name, margins, len(cases), options.alpha, left, say, progress.note_pair
         )

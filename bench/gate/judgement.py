@@ -10,10 +10,12 @@ from bench.analysis.metrics import METRICS, compute_log_ratio, log_level
 from bench.analysis.statistics import wilson_interval
 from bench.analysis.warning_summary import sum_up_warnings
 from bench.analysis.warnings import find_machine_warnings
-from bench.gate.decision import Decision, Verdict, decide, decide_sequentially
+from bench.gate.decision import ALPHA, DECISION_POINTS, Decision, Verdict, decide, decide_sequentially
 from bench.records.launch_figures import LaunchFigures
 from bench.records.record import Conditions, MeasurementWarning, Proof
 
+#: The metric of a start, which only pairs have whose arms were built one after the other; and how many first pairs are.
+START_UP_METRIC, START_UP_PAIRS = "first-step", 4
 #: The verdict of a case is the first of these that any of its metrics has.
 WORST_FIRST = (Verdict.SLOWER, Verdict.OPEN, Verdict.UNDECIDED, Verdict.FASTER, Verdict.PASS)
 
@@ -26,6 +28,7 @@ class LaunchPair:
         proof: whether both compute the same; None if this pair did not prove it.
         seconds: how long the pair took.
         conditions: what else the machine did meanwhile; None if it is not known.
+        alone: whether each arm was built while the other waited: only then it has the figures of a start.
     """
 
     base: LaunchFigures
@@ -33,6 +36,7 @@ class LaunchPair:
     proof: Proof | None
     seconds: float
     conditions: Conditions | None = None
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,9 @@ def judge_pairs(
         alpha: as in `bench.gate.decision.decide`.
         last: no pair will follow.
     """
-    measured = {
-        name: ys
-        for name in METRICS
-        if (
-            ys := [
-                compute_log_ratio(name, p.base, p.head)
-                for p in pairs
-                if name in p.base.values and name in p.head.values
-            ]
-        )
-    }
-    sharing_alpha = cases * len(measured)
-    decisions = {
-        name: decide_sequentially(ys, margins[name], sharing_alpha, alpha, last, skipped=len(pairs) - len(ys))
-        for name, ys in measured.items()
-    }
+    names = list_metrics(pairs)
+    sharing_alpha = cases * len(names)
+    decisions = {name: _decide_metric(name, pairs, margins[name], sharing_alpha, alpha, last) for name in names}
     proofs = [pair.proof.reason for pair in pairs if pair.proof and pair.proof.status == "failed"]
     failures = [f"parity with the base failed: {reason}" for reason in proofs]
     failures += [line for pair in pairs for line in _find_accuracy_losses(pair.base, pair.head)]
@@ -108,6 +99,44 @@ def judge_pairs(
         base=tuple(pair.base for pair in pairs),
         head=tuple(pair.head for pair in pairs),
     )
+
+
+def needs_start_up(
+    pairs: Sequence[LaunchPair], margins: Mapping[str, float], cases: int = 1, alpha: float = ALPHA
+) -> bool:
+    """Whether the next pair needs the figures of a start, so that its arms have to be built one after the other.
+
+    The first `START_UP_PAIRS` do, and after the first decision point all until the metric of the start has a verdict.
+
+    Args:
+        pairs: all so far.
+        margins, cases, alpha: as in `judge_pairs`.
+    """
+    if len(pairs) < START_UP_PAIRS:
+        return True
+    names = list_metrics(pairs)
+    if len(pairs) < DECISION_POINTS[0] or START_UP_METRIC not in names:
+        return False
+    margin = margins[START_UP_METRIC]
+    decision = _decide_metric(START_UP_METRIC, pairs, margin, cases * len(names), alpha, last=False)
+    return decision.verdict is Verdict.OPEN
+
+
+def list_metrics(pairs: Sequence[LaunchPair]) -> list[str]:
+    """List the metrics that both arms of a pair have, in at least one pair."""
+    return [name for name in METRICS if any(_has_metric(name, pair) for pair in pairs)]
+
+
+def _has_metric(name: str, pair: LaunchPair) -> bool:
+    return name in pair.base.values and name in pair.head.values
+
+
+def _decide_metric(
+    name: str, pairs: Sequence[LaunchPair], margin: float, sharing_alpha: int, alpha: float, last: bool
+) -> Decision:
+    measured = {number: pair for number, pair in enumerate(pairs, start=1) if _has_metric(name, pair)}
+    ys = [compute_log_ratio(name, pair.base, pair.head) for pair in measured.values()]
+    return decide_sequentially(ys, margin, sharing_alpha, alpha, last, numbers=list(measured), total=len(pairs))
 
 
 def judge_unpaired(
@@ -127,7 +156,14 @@ def judge_unpaired(
     sharing_alpha = cases * len(measured)
     decisions = {
         name: decide_sequentially(
-            head_logs, margins[name], sharing_alpha, alpha, last, base_logs, skipped=len(head) - len(head_logs)
+            head_logs,
+            margins[name],
+            sharing_alpha,
+            alpha,
+            last,
+            base_logs,
+            numbers=[number for number, figures in enumerate(head, start=1) if name in figures.values],
+            total=len(head),
         )
         for name, (head_logs, base_logs) in measured.items()
     }

@@ -6,7 +6,7 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +14,15 @@ from typing import Any, Protocol
 
 from backends.task import Variant
 from bench.errors import UserError
-from bench.gate.judgement import LaunchPair
+from bench.gate.judgement import START_UP_PAIRS, LaunchPair
 from bench.gate.missing_file import explain_missing_file
 from bench.gate.source_folders import list_distributions, list_renamed_packages, list_source_folders
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
-from bench.measure.conductor import AJob, Watcher, WorkerOutcome
+from bench.measure.conductor import AJob, LaunchLimits, Watcher, WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
+from bench.measure.start_plan import count_parallel_builds
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records import launch_figures
@@ -46,7 +47,7 @@ class GatedCase(Protocol[AJob]):
     def round_seconds(self) -> float:
         """The approximate duration of a round."""
 
-    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool) -> AJob:
+    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool, rests: bool = False) -> AJob:
         """Make the job of an arm for one launch.
 
         Args:
@@ -54,6 +55,7 @@ class GatedCase(Protocol[AJob]):
             source: the arm's files and interpreter.
             folder: the folder of the launch; the arm has a folder of its name in it.
             first: whether it is the first launch, which also does what is done once.
+            rests: whether the worker rests after its build, so that both can be built side by side.
         """
 
     def extract_figures(self, outcome: WorkerOutcome[AJob]) -> LaunchFigures:
@@ -63,7 +65,12 @@ class GatedCase(Protocol[AJob]):
         """Compare what both arms compute; None if the launch did not prove it."""
 
 
-def measure_pairs(case: GatedCase[Any], arms: Mapping[str, SourceTree], watcher: Watcher) -> Iterator[LaunchPair]:
+def measure_pairs(
+    case: GatedCase[Any],
+    arms: Mapping[str, SourceTree],
+    watcher: Watcher,
+    needs_start: Callable[[Sequence[LaunchPair]], bool] = lambda pairs: len(pairs) < START_UP_PAIRS,
+) -> Iterator[LaunchPair]:
     """Measure launch pairs of one case, one for each item that the caller takes; the iterator never ends.
 
     The arm that starts first alternates by pair, the arm that comes first alternates by round, and the environment
@@ -73,26 +80,45 @@ def measure_pairs(case: GatedCase[Any], arms: Mapping[str, SourceTree], watcher:
         case: the case to measure.
         arms: the sources, by `BASE` and `HEAD`.
         watcher: gets the events of the workers.
+        needs_start: whether the pair after those so far needs the figures of a start; the arms of other pairs are built
+            side by side, if both can be and memory allows it.
 
     Raises:
         UserError: a worker died, so there is nothing to compare.
     """
     draw = random.Random()
+    done: list[LaunchPair] = []
+    can_rest, peak = False, 0
     for number in itertools.count(1):
         start = time.monotonic()
+        builds = count_parallel_builds(len(arms), peak) if can_rest and not needs_start(done) else 1
         with make_scratch_folder(arms[HEAD].root.parent) as folder:
             jobs: list[AnyJob] = []
             for arm, source in arms.items():
                 (folder / arm).mkdir()
-                jobs.append(case.make_job(arm, source, folder, first=number == 1))
-            launched = conductor.run_launch(jobs, case.round_seconds, draw, watcher, reverse_start=number % 2 == 0)
+                jobs.append(case.make_job(arm, source, folder, first=number == 1, rests=builds > 1))
+            limits = LaunchLimits(parallel_builds=builds)
+            launched = conductor.run_launch(
+                jobs, case.round_seconds, draw, watcher, reverse_start=number % 2 == 0, limits=limits
+            )
             outcomes = dict(zip(arms, launched.outcomes, strict=True))
             for arm, outcome in outcomes.items():
                 _refuse_failed_launch(case.name, arms[arm], outcome)
             base, head = outcomes[BASE], outcomes[HEAD]
             proof = case.build_proof(base, head) if number == 1 else None
             figures = case.extract_figures(base), case.extract_figures(head)
-        yield LaunchPair(*figures, proof, time.monotonic() - start, launched.conditions)
+        # A worker of an older revision does not say that it can rest after its build.
+        can_rest = all(outcome.messages.get("built", {}).get("can_rest") for outcome in launched.outcomes)
+        peak = max(peak, *map(find_peak, launched.outcomes))
+        seconds = time.monotonic() - start
+        done.append(LaunchPair(*figures, proof, seconds, launched.conditions, alone=builds == 1))
+        yield done[-1]
+
+
+def find_peak(outcome: WorkerOutcome[Any]) -> int:
+    """The largest memory of a worker in any phase, in bytes; 0 where the system does not report it."""
+    phases = outcome.messages.get("memory", {}).get("host", ())
+    return max((phase["peak"] + phase.get("children", 0) for phase in phases if phase["peak"]), default=0)
 
 
 @dataclass(frozen=True)
@@ -116,7 +142,7 @@ class TrainingCase:
         """See `Suite.round_seconds`."""
         return self.plan.suite.round_seconds
 
-    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool) -> Job:
+    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool, rests: bool = False) -> Job:
         """See `GatedCase.make_job`."""
         data = folder / "data.safetensors"
         return Job(
@@ -132,6 +158,7 @@ class TrainingCase:
             proof_steps=self.plan.suite.proof_steps if first else 0,
             rounds=self.plan.suite.rounds,
             kinds=COMPARED,
+            rests=rests,
             seeds=(self.prepared.task.seed,) if first and self.prepared.fine_tune else (),
             descriptor=-1,
             root=source.root,
@@ -171,7 +198,7 @@ class TargetTest:
     rounds: int
     round_seconds: float
 
-    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool) -> TargetJob:
+    def make_job(self, arm: str, source: SourceTree, folder: Path, first: bool, rests: bool = False) -> TargetJob:
         """See `GatedCase.make_job`."""
         return TargetJob(
             case=arm,
@@ -179,6 +206,7 @@ class TargetTest:
             scratch=source.root.parent,
             folder=folder / arm,
             rounds=self.rounds,
+            rests=rests,
             descriptor=-1,
             root=source.root,
             python=source.python,
@@ -205,7 +233,7 @@ class TargetTest:
             raise UserError(f"cannot compare: {self.name} times nothing: {cause}")
         phases = [Phase(**phase) for phase in outcome.messages["memory"]["host"]]
         single = {
-            "first-step": outcome.messages["first-step"]["seconds"],
+            "first-step": outcome.messages["first-step"]["seconds"] if outcome.started_alone else None,
             "host-memory": max((phase.peak + phase.children for phase in phases if phase.peak), default=None),
             "device-memory": outcome.nvml_device,
         }

@@ -17,8 +17,9 @@ from bench.analysis.warnings import MIN_LAUNCHES
 from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
+from bench.measure.conductor import DEFAULT_LIMITS, LaunchLimits
 from bench.measure.scratch_folder import make_scratch_folder
-from bench.measure.start_plan import choose_limits
+from bench.measure.start_plan import START_UP_LAUNCHES, choose_limits
 from bench.measure.stop_signals import SignalDeferral
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
@@ -48,6 +49,7 @@ def measure_launches(
     watcher: RunWatcher,
     enough: Callable[[Sequence[Record]], bool] = lambda records: True,
     keep: Callable[[Record], object] | None = None,
+    start_up_launches: int = START_UP_LAUNCHES,
 ) -> Iterator[list[Record]]:
     """Measure everything that is not done yet; yield each launch's records as soon as they are written.
 
@@ -61,6 +63,7 @@ def measure_launches(
         watcher: receives all progress.
         enough: whether a task's records suffice once it has the suite's launches; otherwise launches are added.
         keep: writes a record; by default into the run's folder.
+        start_up_launches: launches in which the workers start one after the other.
 
     Raises:
         KeyboardInterrupt: a signal ended a launch, and its records were yielded.
@@ -74,8 +77,10 @@ def measure_launches(
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             problem = None
+            workers = 1 if plan.isolated else len(plan.cases(prepared))
+            limits = choose_limits(records, workers, start_up_launches)
             with SignalDeferral() as deferral, make_scratch_folder() as folder:
-                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher, deferral, records)
+                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher, deferral, limits)
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
@@ -178,16 +183,11 @@ def _run_launch(
     draw: random.Random,
     watcher: RunWatcher,
     deferral: SignalDeferral,
-    records: Sequence[Record] = (),
+    limits: LaunchLimits = DEFAULT_LIMITS,
 ) -> MeasuredLaunch:
-    """Run a launch, which signals may interrupt while its workers run. New proofs are added to `proofs`.
-
-    Args:
-        records: of the task's earlier launches.
-    """
+    """Run a launch, which signals may interrupt while its workers run. New proofs are added to `proofs`."""
     started = datetime.now(UTC)
     jobs = _make_jobs(plan, prepared, launch, folder, proofs)
-    limits = choose_limits(records, 1 if plan.isolated else len(jobs))
     if limits.parallel_builds > 1:
         jobs = [job.model_copy(update={"rests": True}) for job in jobs]
     watcher.start_launch(prepared, launch.number, jobs)

@@ -24,15 +24,16 @@ MAX_BUILDS_PER_CORE = 2
 MEMORY_SHARE = 0.8
 
 
-def choose_limits(records: Sequence[Record], jobs: int) -> LaunchLimits:
+def choose_limits(records: Sequence[Record], jobs: int, start_up_launches: int = START_UP_LAUNCHES) -> LaunchLimits:
     """Choose the limits of a task's next launch from the records of its earlier ones.
 
     Args:
         records: of the same task.
         jobs: number of workers of the launch.
+        start_up_launches: launches in which the workers start one after the other.
     """
     alone = {record.launch for record in records if record.started_alone and record.start_up}
-    if len(alone) < START_UP_LAUNCHES:
+    if len(alone) < start_up_launches:
         return DEFAULT_LIMITS
     peaks = [peak for record in records if record.memory and (peak := find_host_peak(record.memory))]
     return LaunchLimits(parallel_builds=count_parallel_builds(jobs, max(peaks, default=None)))

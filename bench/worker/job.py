@@ -22,6 +22,7 @@ class AnyJob(BaseModel):
         rounds: timed rounds of each kind; 0 measures none.
         later: how many of them run later, after the first rounds of all kinds; only for the kinds in `COMPARED`.
         kinds: of rounds that are measured, see `KINDS`.
+        rests: give the baton back after the build, before the warm-up: several workers can then build side by side.
         descriptor: file descriptor of the worker's end of the channel.
         spawned: when the worker was started, in seconds of the monotonic clock, which all processes of a machine share.
         root, python: folder of the worker's sources, and its interpreter; None for the conductor's. They are not
@@ -38,6 +39,7 @@ class AnyJob(BaseModel):
     rounds: int
     later: int = 0
     kinds: tuple[str, ...]
+    rests: bool = False
     descriptor: int
     spawned: float = 0.0
     root: Path | None = Field(None, exclude=True)
@@ -74,7 +76,6 @@ class Job(AnyJob):
         seeds: of the complete fine-tunes that run after the rounds.
         plant: the fault that the self-test plants in it.
         profile_steps: training steps under the framework's profiler; 0 makes no profile.
-        rests: give the baton back after the build, before the warm-up: several workers can then build side by side.
         features, cache_limit: file of the cached features, and the bytes that all of them may take; see
             `bench.cache.features`.
     """
@@ -89,7 +90,6 @@ class Job(AnyJob):
     kinds: tuple[str, ...] = KINDS
     plant: PlantedFault | None = None
     profile_steps: int = 0
-    rests: bool = False
     features: Path | None = None
     cache_limit: int = 0
 

@@ -206,6 +206,7 @@ class InterleavedBenchmark(BenchmarkFixture):
 
     def _measure(self, calls: _Calls) -> None:
         first_step = self._time_first_call(calls)
+        self._rest()
         warmup = self._warm_up(calls)
         self._baton.give_back("calibrated", kind=KIND, **warmup._asdict())
         message = self._baton.take()
@@ -220,6 +221,14 @@ class InterleavedBenchmark(BenchmarkFixture):
     def _time_first_call(self, calls: _Calls) -> float:
         self._baton.send("phase", name="first step")
         return calls.time_one()
+
+    def _rest(self) -> None:
+        """Say that the test has made its first call, and let other workers warm up if they were started meanwhile."""
+        if not self._job.rests:
+            self._baton.send("built", can_rest=True)
+            return
+        self._baton.give_back("built", can_rest=True)
+        self._baton.take()
 
     def _warm_up(self, calls: _Calls) -> Warmup:
         self._baton.send("phase", name=f"{KIND} warm-up")

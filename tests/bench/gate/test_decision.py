@@ -86,8 +86,17 @@ def test_without_pairs_the_error_rates_hold_too():
 def test_a_figure_that_the_first_pair_lacks_has_the_same_decision_points():
     ys = [0.04, 0.05, 0.06, 0.05, 0.04]
     assert decide(ys, skipped=1).verdict is Verdict.SLOWER
-    assert decide_sequentially([*ys, 0.0], skipped=1).launches == 5, "the sixth came after the decision point"
+    assert decide_sequentially([*ys, 0.0], numbers=range(2, 8)).launches == 5, "the sixth came after the decision point"
     assert decide_sequentially(ys).verdict is Verdict.OPEN
+
+
+def test_a_figure_that_only_some_pairs_have_is_decided_from_them_at_the_usual_points():
+    ys = [0.3, 0.31, 0.3, 0.32]
+    assert decide_sequentially(ys, total=5).verdict is Verdict.OPEN
+    found = decide_sequentially(ys, cases=4, total=7)
+    assert (found.verdict, found.launches) == (Verdict.SLOWER, 4)
+    late = decide_sequentially([*ys, -9.0, -9.0], numbers=[1, 2, 3, 4, 7, 8], cases=4, total=9)
+    assert late == found, "the later ones were measured for other metrics"
 
 
 def test_what_is_open_at_the_end_is_undecided():
