@@ -16,6 +16,9 @@ def gate_selftest(
         make_number_parameter(0.01, float),
         Parameter(group=EFFORT, help="Time limit in hours; none by default."),
     ] = None,
+    only_unchanged: Annotated[
+        bool, Parameter(group=EFFORT, help="Compare the revision with itself only, in all of the time.")
+    ] = False,
     data: DataOptions = DataOptions(),
     effort: WaitOption = WaitOption(),
 ) -> int:
@@ -25,4 +28,4 @@ def gate_selftest(
     """
     from bench.gate.error_rate_run import measure_error_rates
 
-    return measure_error_rates(hours, effort.wait, data.data_dir, data.checkpoint)
+    return measure_error_rates(hours, effort.wait, data.data_dir, data.checkpoint, only_unchanged)

@@ -27,6 +27,7 @@ from tests.yardsticks import (
     handwritten,
     harness_cost,
     head,
+    launch_time,
     measuring_phase,
     storage,
     variants,
@@ -152,9 +153,21 @@ PARTS = {
     "head": head.targets,
     "bf16": bf16.targets,
     "accuracy": accuracy.targets,
+    "launch-time": launch_time.targets,
 }
 #: Measured only where they are asked for.
-LONG = ("errors", "variants", "handwritten", "cached", "extraction", "head", "bf16", "accuracy", "exhaustive")
+LONG = (
+    "errors",
+    "variants",
+    "handwritten",
+    "cached",
+    "extraction",
+    "head",
+    "bf16",
+    "accuracy",
+    "exhaustive",
+    "launch-time",
+)
 
 
 def table(targets: list[Target]) -> Table:
@@ -179,8 +192,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--comparisons", type=int, default=40, help="in errors (%(default)s)")
     parser.add_argument("--images", type=int, help=f"for training, in cached ({IMAGES:,})")
     parser.add_argument(
-        "--data-dir", type=Path, help="real images for cached, bf16 and accuracy: the folder of CIFAR-10's batches"
+        "--data-dir",
+        type=Path,
+        help="real images for cached, bf16, accuracy and launch-time: the folder of CIFAR-10's batches",
     )
+    parser.add_argument("--against", help="in launch-time: the folder of another clone, or a revision, to compare with")
     parser.add_argument("--quick", action="store_true", help="one launch, few rounds: shows that it works, no more")
     return parser
 
@@ -203,6 +219,7 @@ def main() -> None:
             data_dir=options.data_dir,
             quick=options.quick,
             console=Console(stderr=True),
+            against=options.against,
         )
         targets = [target for name in options.only or _usual() for target in PARTS[name](extent)]
     terminal = Console()

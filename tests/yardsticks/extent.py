@@ -20,6 +20,7 @@ class Extent:
         images: for training in `cached`; a fifth as many are for the test.
         data_dir: holds CIFAR-10's batches; None where random images have to do.
         quick: only show that it works.
+        against: in `launch-time`, the folder or the revision that is measured beside this one; None for this one alone.
     """
 
     launches: int
@@ -31,6 +32,7 @@ class Extent:
     data_dir: Path | None
     quick: bool
     console: Console
+    against: str | None = None
 
     def say(self, line: str) -> None:
         """Progress, on stderr."""

@@ -199,7 +199,7 @@ def test_the_name_of_a_baselines_file_has_no_folder():
 
 
 def test_a_gate_against_a_baseline_goes_on_without_its_records(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(baseline_comparison, "measure_launches", lambda *values: values[-1](record()) or [])
+    monkeypatch.setattr(baseline_comparison, "measure_launches", lambda *values: values[5](record()) or [])
     chosen = SimpleNamespace(suite=SimpleNamespace(model_dump=lambda mode: {}), skipped={}, tasks=())
     gone = tmp_path / "gone"
     assert baseline_comparison._measure_until_decided(OPTIONS, MARGINS, chosen, {}, gone, {}, GateProgress()) == []
