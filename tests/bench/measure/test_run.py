@@ -19,6 +19,7 @@ from bench.analysis.costs import split_wall_time
 from bench.measure import conductor
 from bench.measure import run as run_module
 from bench.measure.case_job import format_case_id
+from bench.measure.stop_signals import SignalDeferral
 from bench.plan import suite as suite_module
 from bench.plan.prepared_task import PreparedTask, override_task
 from bench.plan.task_table import TASKS
@@ -249,7 +250,9 @@ class Planned:
     def run(self) -> tuple[list[str], bool]:
         """The backends whose cases are kept, and whether the launch was stopped."""
         watcher = SimpleNamespace(start_launch=lambda *_: None)
-        done = run_module._run_launch(self.plan, self.prepared, run_module.NextLaunch(1, ()), None, {}, None, watcher)
+        launch = run_module.NextLaunch(1, ())
+        with SignalDeferral() as deferral:
+            done = run_module._run_launch(self.plan, self.prepared, launch, None, {}, None, watcher, deferral)
         return [case.outcome.job.backend for case, _ in done.cases], done.stopped
 
 
