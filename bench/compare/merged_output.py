@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,13 +16,14 @@ from bench.compare.merged_runs import read_merged
 from bench.compare.run_comparison import compare_runs
 from bench.compare.stored_run import StoredRun
 from bench.records import store
-from bench.report.conclusion import print_conclusion
+from bench.report.conclusion import print_conclusion, print_heading
 from bench.report.exporters import Report
 from bench.report.figures.ratio_figure import build_ratio_plot
 from bench.report.html import page
 from bench.report.html.page_writer import render_page
 from bench.report.html.proof_blocks import build_ticks
 from bench.report.html.run_page import KIND
+from bench.report.run_heading import find_banner
 from bench.report.run_report import read_report
 from bench.report.tables.throughput_table import KINDS
 from bench.report.terminal import print_problem
@@ -41,7 +43,8 @@ def show_merged(console: Console, folder: Path, relative_to: str | None = None, 
     """
     runs = read_merged(folder)
     for run in runs:
-        console.print(Text(format_heading(run), style="bold reverse"))
+        console.print(Text(f"{run.letter}: {run.machine}", style="bold reverse"))
+        print_heading(console, run.records)
         for problem in run.problems:
             print_problem(console, problem)
         report, _ = read_report(run.folder, relative_to)
@@ -90,15 +93,18 @@ def format_heading(run: StoredRun) -> str:
 
 
 def _describe(run: StoredRun, report: Report) -> list[str]:
-    return build_verdict(run.records, report.relative_to).text.splitlines()
+    return build_verdict(run.records, report.relative_to, find_banner(run.records)).text.splitlines()
 
 
 def _list_blocks(run: StoredRun) -> Iterator[page.Block]:
     report, _ = read_report(run.folder)
+    if banner := find_banner(run.records):
+        yield page.Text(banner, "warning")
     yield from (page.Text(line) for line in _describe(run, report))
     for task in run.tasks:
         yield from _list_plots(task, report.relative_to)
-    yield from report.tables
+    # A screen reader lists tables by their titles.
+    yield from (replace(table, title=f"{run.letter}: {table.title}", banner=None) for table in report.tables)
 
 
 def _list_plots(task: TaskLaunches, relative_to: str) -> Iterator[page.Block]:

@@ -71,6 +71,17 @@ def test_show_has_the_tables_of_each_machine_under_its_heading(results, capsys, 
     assert "\nMemory: " not in out
 
 
+def test_a_caution_about_one_machine_stands_in_its_part(results, capsys):
+    described = {**OTHER, "run": {**about()["run"], "banner": "random weights replace the real ones"}}
+    cautious = write_run(results.parent / "offline", SECOND, make_records(STEPS, described=described))
+    merge(capsys, results, FIRST, cautious)
+    _, out, _ = run(capsys, "show", results / "merged", "--results", results)
+    assert out.count("random weights replace the real ones") == 1
+    assert out.index("random weights replace") > out.index("B: Xeon")
+    page = (results / "merged" / "report.html").read_text()
+    assert page.count("random weights replace the real ones") == 1
+
+
 def test_a_merged_folder_is_in_the_list_and_can_be_compared_and_merged_again(results, capsys):
     mail = results.parent / "mail" / SECOND
     assert run(capsys, "merge", FIRST, mail, "--results", results)[0] == 0
