@@ -30,6 +30,7 @@ MODULES = (
     "measure/worker_death.py",
     "measure/worker_process.py",
     "records/store.py",
+    "report/exchange/parquet.py",
     "roofline/roofline_file.py",
     "tune/explanation_output.py",
     "tune/tune_output.py",
