@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -60,11 +60,15 @@ def load_exporter(name: str) -> Exporter:
     """Import the exporter of the format called `name`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or a package that it needs is not installed.
     """
     if name not in EXPORTERS:
         raise make_unknown_error("format", name, EXPORTERS)
-    return cast(Exporter, importlib.import_module(EXPORTERS[name]))
+    try:
+        return cast(Exporter, importlib.import_module(EXPORTERS[name]))
+    except ModuleNotFoundError as error:
+        install = f"pip install {error.name}, or install this project again"
+        raise UserError(f"the format {name} needs {error.name}, which is not installed: {install}") from None
 
 
 def export(name: str, report: Report) -> str:
@@ -82,21 +86,25 @@ def write_report(run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS
     All files are attempted: one that cannot be written does not keep the others from being written.
 
     Raises:
-        UserError: an unknown format, a full disk, a folder that is not writable.
+        UserError: an unknown format, a missing package, a full disk, a folder that is not writable.
     """
-    files: list[tuple[Path, Callable[[Report], str]]]
-    files = [(run / exporter.FILE, exporter.export) for exporter in [load_exporter(name) for name in formats]]
-    if report.records:
-        files.append((run / ENVIRONMENT_FILE, lambda made: _format_environment(made.records[0].about, made.records)))
-    problems = []
-    for path, format_report in files:
+    written, problems = [], []
+    for name in formats:
         try:
-            write_text(path, format_report(report), finished_in=run)
+            exporter = load_exporter(name)
+            write_text(run / exporter.FILE, exporter.export(report), finished_in=run)
+            written.append(run / exporter.FILE)
+        except UserError as problem:
+            problems.append(problem)
+    if report.records:
+        try:
+            write_environment(run, report.records[0].about, report.records)
+            written.append(run / ENVIRONMENT_FILE)
         except UserError as problem:
             problems.append(problem)
     if problems:
         raise problems[0]
-    return [path for path, _ in files]
+    return written
 
 
 def write_environment(run: Path, about: Mapping[str, object], records: Iterable[Record]) -> None:

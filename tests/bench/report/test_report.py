@@ -58,6 +58,21 @@ def test_a_file_that_cannot_be_written_does_not_keep_the_others_from_being_writt
     assert written == {"tables.md", "benchmark.json", "report.html", "environment.json"}
 
 
+def test_a_missing_package_keeps_no_other_file_from_being_written(made, monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.startswith(("bench.report.html", "jinja2"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    line = "^the format html needs jinja2, which is not installed: pip install jinja2, or install this project again$"
+    with pytest.raises(UserError, match=line):
+        exporters.write_report(tmp_path, made)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "results.csv",
+        "tables.md",
+        "benchmark.json",
+        "environment.json",
+    }
+
+
 def test_no_file_has_escape_sequences(made, monkeypatch, tmp_path):
     monkeypatch.setenv("FORCE_COLOR", "1")
     for path in exporters.write_report(tmp_path, made, exporters.EXPORTERS):
