@@ -15,6 +15,7 @@ from bench.cli.option_groups import (
     CachingDataOptions,
     Names,
     OutputOptions,
+    ProgressOptions,
     Run,
     TaskChoice,
     WaitOption,
@@ -90,20 +91,26 @@ def sweep(
     data: CachingDataOptions = CachingDataOptions(),
     effort: WaitOption = WaitOption(),
     output: OutputOptions = OutputOptions(),
+    progress: ProgressOptions = ProgressOptions(),
 ) -> int:
     """Fine-tune with all combinations of some settings.
 
     Give a list of values for each, as --batch-size 4,32. It shows the accuracy after each epoch.
     Features are computed once and kept, if the proof shows that cached features give the same fine-tune.
     """
+    from bench.report.live.json_events import JsonEvents, report_errors
     from bench.sweep.sweep_run import run_sweep
 
-    return run_sweep(
-        make_request(task, case, data, output),
-        values={field.name: getattr(swept, field.name) for field in fields(swept) if field.name != "set_"},
-        settings=swept.set_,
-        target=target,
-        recompute=recompute,
-        wait=effort.wait,
-        resume_run=resume,
-    )
+    events = JsonEvents("sweep") if progress.json else None
+    with report_errors(events):
+        return run_sweep(
+            make_request(task, case, data, output),
+            values={field.name: getattr(swept, field.name) for field in fields(swept) if field.name != "set_"},
+            settings=swept.set_,
+            target=target,
+            recompute=recompute,
+            wait=effort.wait,
+            resume_run=resume,
+            quiet=progress.quiet,
+            events=events,
+        )

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
+from bench.report.live.json_events import JsonEvents
 from bench.report.live.part_progress import PartProgress
 from bench.report.live.terminal_block import is_interactive
 from bench.sweep.grid import Combination, Grid
@@ -20,8 +21,10 @@ from bench.worker.channel import Message
 class SweepProgress:
     """Shows live progress on a terminal; elsewhere prints a line for each finished fine-tune."""
 
-    def __init__(self, console: Console, grid: Grid, done: int, target: float | None) -> None:
-        self.console, self.grid, self.target = console, grid, target
+    def __init__(
+        self, console: Console, grid: Grid, done: int, target: float | None, events: JsonEvents | None = None
+    ) -> None:
+        self.console, self.grid, self.target, self.events = console, grid, target, events
         #: The combination that each backend is at.
         self.current: dict[str, str] = {}
         self.parts = PartProgress()
@@ -36,7 +39,7 @@ class SweepProgress:
             console=console,
             transient=True,
             speed_estimate_period=600,
-            disable=not is_interactive(console),
+            disable=console.quiet or not is_interactive(console),
         )
         self.all: TaskID = self.live.add_task("fine-tunes", total=len(grid.fine_tunes), completed=done, now="")
 
@@ -69,11 +72,25 @@ class SweepProgress:
     def finished(self, record: SweepRecord) -> None:
         """Count a finished fine-tune, and print a line about it."""
         self.live.advance(self.all)
+        if self.events:
+            self.events.emit("fine-tune-finished", **self._describe(record))
         combination = format_combination(self.combinations[record.number], self.grid.varied)
         line = f"  {record.backend}, {combination}: {format_accuracy(record)}"
         self.live.console.print(
             line + _format_time_to_target(record, self.target), markup=False, highlight=False, soft_wrap=True
         )
+
+    def _describe(self, record: SweepRecord) -> dict[str, object]:
+        last = record.epochs[-1] if record.epochs else None
+        return {
+            "backend": record.backend,
+            "task": record.task.name,
+            "values": {name: getattr(record.task, name) for name in self.grid.varied},
+            "accuracy": last.correct / record.test_images if last and last.correct is not None else None,
+            "epochs": len(record.epochs),
+            "seconds": record.elapsed_s,
+            "failure": record.failure.reason if record.failure else None,
+        }
 
     def _show_current(self, backend: str, activity: str) -> None:
         self.live.update(self.all, now=f"{backend}, {self.current.get(backend, '')}: {activity}")

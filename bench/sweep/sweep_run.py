@@ -23,6 +23,7 @@ from bench.records.private_paths import shorten_all, shorten_command
 from bench.report import exporters
 from bench.report.html.page import Page
 from bench.report.html.result_page import write_or_explain
+from bench.report.live.json_events import JsonEvents
 from bench.report.terminal import print_missing, print_problem, render_table
 from bench.report.terminal_plot import draw_line_plot
 from bench.sweep import sweep_frames, sweep_record
@@ -52,6 +53,8 @@ def run_sweep(
     recompute: bool,
     wait: bool,
     resume_run: str | None,
+    quiet: bool = False,
+    events: JsonEvents | None = None,
 ) -> int:
     """Run a sweep, or what is left of an interrupted one.
 
@@ -65,11 +68,14 @@ def run_sweep(
         recompute: never train on cached features.
         wait: wait for another measurement on this machine to end.
         resume_run: the name or folder of the sweep to resume.
+        quiet: whether only the best of the sweep and its folder are printed.
+        events: gets what is to be said; problems are printed on stderr.
 
     Raises:
         UserError: the options have a mistake, or the sweep cannot be resumed; nothing was measured.
     """
-    console = Console()
+    console = Console(stderr=events is not None)
+    notes = Console(quiet=True) if quiet or events else console
     if resume_run is None:
         options = SweepOptions(request, parse_axes(values, settings), target, recompute)
     with hold_lock("bench sweep", wait, console.print):
@@ -92,7 +98,7 @@ def run_sweep(
             grid = build_grid(replace(options, request=resume.keep_threads(options.request, before)))
             store.check_writable(run / sweep_record.FOLDER / "record")
             done = _load_finished(console, run, grid, before)
-        return _run_grid(console, run, grid, options, done)
+        return _run_grid(console, notes, events, run, grid, options, done)
 
 
 def _load_finished(console: Console, run: Path, grid: Grid, before: Mapping[str, Any]) -> list[SweepRecord]:
@@ -121,8 +127,25 @@ def _load_finished(console: Console, run: Path, grid: Grid, before: Mapping[str,
     return [record for record in records if record.failure is None]
 
 
-def _run_grid(console: Console, run: Path, grid: Grid, options: SweepOptions, done: list[SweepRecord]) -> int:
-    _print_plan(console, grid, done)
+def _run_grid(
+    console: Console,
+    notes: Console,
+    events: JsonEvents | None,
+    run: Path,
+    grid: Grid,
+    options: SweepOptions,
+    done: list[SweepRecord],
+) -> int:
+    _print_plan(notes, grid, done)
+    if events:
+        events.emit(
+            "started",
+            path=str(run),
+            combinations=len(grid.combinations),
+            backends=list(grid.backends),
+            fine_tunes=len(grid.fine_tunes),
+            fine_tunes_done=len(done),
+        )
     records = {(record.number, record.backend): record for record in done}
     stopped: KeyboardInterrupt | UserError | None = None
 
@@ -132,13 +155,18 @@ def _run_grid(console: Console, run: Path, grid: Grid, options: SweepOptions, do
         progress.finished(record)
 
     try:
-        with SweepProgress(console, grid, len(done), options.target) as progress:
+        with SweepProgress(notes, grid, len(done), options.target, events) as progress:
             settings = CacheSettings(options.recompute, options.request.cache_limit)
             run_fine_tunes(grid, settings, SweepOutput(set(records), write_record, progress.event))
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the sweep
         stopped = error
     in_order = [records[one.number, backend] for one, backend in grid.fine_tunes if (one.number, backend) in records]
-    _write_and_print(console, run, grid.varied, options.target, in_order)
+    _write_and_print(console, notes, run, grid.varied, options.target, in_order)
+    answers = _list_answers(in_order, grid.varied, options.target)
+    if events:
+        events.emit("finished", path=str(run), stopped=stopped is not None, answers=answers)
+    elif notes.quiet:
+        console.print("\n".join(answers), markup=False, highlight=False, soft_wrap=True)
     if stopped:
         finished = f"{len(in_order)} of {len(grid.fine_tunes)} fine-tunes are finished and kept in {run}"
         console.print(f"Stopped: {finished}. Resume with:", style="red", markup=False, soft_wrap=True)
@@ -146,8 +174,16 @@ def _run_grid(console: Console, run: Path, grid: Grid, options: SweepOptions, do
         if isinstance(stopped, UserError):
             raise stopped
         return 130
-    console.print(f"Results: {run}", soft_wrap=True, markup=False)
+    if not events:
+        console.print(f"Results: {run}", soft_wrap=True, markup=False)
     return 1 if any(record.failure for record in in_order) else 0
+
+
+def _list_answers(records: Sequence[SweepRecord], varied: Sequence[str], target: float | None) -> list[str]:
+    """What the sweep has found, a line for each task."""
+    tasks = dict.fromkeys(record.task.name for record in records)
+    of_tasks = ([record for record in records if record.task.name == task] for task in tasks)
+    return [" ".join(find_best(of_task, varied, target).sentences) for of_task in of_tasks]
 
 
 def _print_plan(console: Console, grid: Grid, done: Sequence[SweepRecord]) -> None:
@@ -172,7 +208,7 @@ def show_sweep(console: Console, folder: Path) -> int:
     records, problems, varied, target = _read_sweep(folder)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
-    _write_and_print(console, folder, varied, target, records, write=not problems)
+    _write_and_print(console, console, folder, varied, target, records, write=not problems)
     return 1 if problems else 0
 
 
@@ -202,6 +238,7 @@ def _read_sweep(folder: Path) -> tuple[list[SweepRecord], list[str], list[str], 
 
 def _write_and_print(
     console: Console,
+    notes: Console,
     run: Path,
     varied: Sequence[str],
     target: float | None,
@@ -225,9 +262,9 @@ def _write_and_print(
     for task in dict.fromkeys(record.task.name for record in records):
         of_task = [record for record in records if record.task.name == task]
         best = find_best(of_task, varied, target)
-        console.print(render_table(build_sweep_table(of_task, varied, target, best.keys)))
+        notes.print(render_table(build_sweep_table(of_task, varied, target, best.keys)))
         if "seed" in varied:
-            console.print(render_table(build_seeds_table(of_task, varied, target)))
+            notes.print(render_table(build_seeds_table(of_task, varied, target)))
         if plot := build_accuracy_plot(of_task, varied, target, best.keys):
-            console.print(draw_line_plot(plot, min(console.width, MAX_PLOT_WIDTH)))
-        console.print(" ".join(best.sentences), markup=False, highlight=False)
+            notes.print(draw_line_plot(plot, min(console.width, MAX_PLOT_WIDTH)))
+        notes.print(" ".join(best.sentences), markup=False, highlight=False)

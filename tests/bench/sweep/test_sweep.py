@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pandas as pd
@@ -22,6 +23,7 @@ from bench.sweep.swept_fields import FIELDS, parse_axes
 from bench.weights import random_weights
 from bench.weights.checkpoint_folder import MODEL, write_config, write_model
 from tests.bench.processes import Bench, living, wait_until
+from tests.bench.report.live.documented_events import read_documented_fields
 
 SMALL = {"weights": ["random"], "dataset": ["digits"], "train_limit": ["64"], "epochs": ["1"]}
 
@@ -328,6 +330,25 @@ def test_features_are_cached_if_the_proof_passes_and_recomputed_otherwise(tmp_pa
     moving = summary[summary.batch_norm == "batch_stats"]
     assert set(moving.features) == {"recomputed"}
     assert moving.recomputed_because.str.contains("batch norm is 'batch_stats'").all()
+
+
+@pytest.mark.slow
+def test_quiet_prints_the_answer_and_json_the_documented_events(tmp_path, command):
+    with Bench(*command, "--backend", "pytorch", "--recompute", "--quiet", cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    answer, path = bench.stdout.splitlines()
+    assert answer
+    assert path.startswith("Results: ")
+    with Bench(*command, "--backend", "pytorch", "--recompute", "--json", cwd=tmp_path) as bench:
+        assert bench.end() == 0
+    events = [json.loads(line) for line in bench.stdout.splitlines()]
+    documented = read_documented_fields("sweep")
+    for event in events:
+        assert event.keys() == documented[event["event"]], event["event"]
+    first, *tuned, last = events
+    assert [first["event"], last["event"]] == ["started", "finished"]
+    assert len(tuned) == first["fine_tunes"] > 1
+    assert last["answers"]
 
 
 @pytest.mark.slow
