@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.status import Status
+from rich.text import Text
 
 from backends.knob_table import KNOBS
 from backends.knobs import NEEDS, get_default
@@ -26,8 +26,8 @@ from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
 from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 from bench.records.digest import compute_digest
-from bench.report.live.part_progress import PartProgress
-from bench.report.live.terminal_block import is_interactive
+from bench.report.live.activities import Activities
+from bench.report.live.terminal_block import TerminalBlock, is_interactive
 from bench.report.live.view_choice import open_view
 from bench.report.terminal import print_missing
 from bench.tune.crew_launch import CrewMeasurer
@@ -64,20 +64,25 @@ class SearchProgress:
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
-        self.status = Status("starting", console=self.console)
-        self.parts = PartProgress()
+        self.activities = Activities()
+        self.block = TerminalBlock(self.console, self._render) if is_interactive(self.console) else None
 
     def __enter__(self) -> SearchProgress:
-        if is_interactive(self.console):
-            self.status.start()
+        if self.block:
+            self.block.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.status.stop()
+        if self.block:
+            self.block.__exit__()
 
-    def print_line(self, text: str, style: str | None = None) -> None:
+    def print_line(self, text: str, style: str = "") -> None:
         """Print a line that stays on the screen."""
-        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        line = Text(text, style=style)
+        if self.block:
+            self.block.print(line)
+        else:
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def add_trial(self, trial: TrialResult) -> None:
         """Keep a finished trial, and print its result."""
@@ -87,17 +92,16 @@ class SearchProgress:
 
     def on_event(self, case: str, message: Message) -> None:
         """See `bench.measure.conductor.Watcher.on_event`."""
-        if message["event"] == "phase":
-            self._show_activity(f"{case}: {message['name']}")
-        if part := self.parts.describe(case, message):
-            self._show_activity(f"{case}: {part}")
+        self.activities.note_event(case, message)
 
     def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """See `bench.measure.conductor.Watcher.on_round`."""
-        self._show_activity(f"{case}: round {number} of {of}, {images_per_second:,.0f} images/s")
+        self.activities.note_round(case, kind, number, of, images_per_second)
 
-    def _show_activity(self, text: str) -> None:
-        self.status.update(f"{time.monotonic() - self.began:.0f} of {self.budget:.0f} s, {text}")
+    def _render(self) -> Text:
+        spent = f"{time.monotonic() - self.began:.0f} of {self.budget:.0f} s"
+        now = self.activities.describe_now()
+        return Text(f"{spent}, {now}" if now else spent, no_wrap=True, overflow="ellipsis")
 
 
 def tune_backends(budget: float, wait: bool, request: Request) -> int:
