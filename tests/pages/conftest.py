@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bench.analysis.warnings import add_run_warnings
+from bench.publish.site import publish_site
 from bench.records import store
 from bench.report.html.run_file import format_run
 from tests.bench.example_records import BROKEN, NOISY, launches, record
+from tests.bench.stored_runs import write_history, write_run
 from tests.pages.browser import Browser, start_browser
 
 REFERENCE_RUNS = Path(__file__).parents[2] / "results/reference"
+#: Names of a published run, its task and its variant.
+HOSTILE = "<script>window.planted=1</script>'\"><img src=x onerror=window.planted=2>"
+HOSTILE_RUN = f"20260131T000000Z-{HOSTILE}#?%2e".replace("/", "_")
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +65,34 @@ def mixed_page(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("mixed") / "report.html"
     path.write_text(format_run(records), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """A site with a history, a run of another machine, one with hostile names, and one that cannot be read."""
+    folder = tmp_path_factory.mktemp("published")
+    results = folder / "results"
+    write_history(results, [5.0] * 6 + [6.0] * 8)
+    shutil.copytree(REFERENCE_RUNS / "20261126T164841Z-quick", results / "20261126T164841Z-quick")
+    changes = {"name": HOSTILE}
+    strange = [
+        one.model_copy(update={"task": one.task.model_copy(update=changes)})
+        for one in [*launches("pytorch", 4), *launches("keras", 4, variant=HOSTILE)]
+    ]
+    write_run(results, HOSTILE_RUN, strange)
+    broken = write_run(results, f"20260130T000000Z-{HOSTILE}".replace("/", "_"), launches("pytorch", 1))
+    next((broken / "records").iterdir()).write_text("{")
+    publish_site(results, folder / "site #1", None, Console(quiet=True))
+    return folder / "site #1"
+
+
+@pytest.fixture(scope="session")
+def site_page(site) -> Path:
+    """The first page of a site."""
+    return site / "index.html"
+
+
+@pytest.fixture(scope="session")
+def history_page(site) -> Path:
+    """The page of a history with changes."""
+    return next((site / "history").glob("cifar10-resnet18*.html"))

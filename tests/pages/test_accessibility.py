@@ -25,7 +25,7 @@ def checker() -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["reference_page", "mixed_page"])
+@pytest.mark.parametrize("page", ["reference_page", "mixed_page", "site_page", "history_page"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
 def test_no_rule_is_violated(browser, request, checker, page, scheme, width):
     browser.resize(width)

@@ -34,13 +34,13 @@ return small;
 WIDTHS = (360, 768, 1280, 3840)
 
 
-@pytest.mark.parametrize("page", ["reference_page", "mixed_page"])
+@pytest.mark.parametrize("page", ["reference_page", "mixed_page", "site_page", "history_page"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_cut_off_overlaps_or_is_tiny(browser, request, page, width):
     browser.resize(width)
     browser.open(request.getfixturevalue(page))
     for number in range(1, 9):
-        browser.run("document.querySelector(arguments[0]).click()", f"#tab-{number}")
+        browser.run("document.querySelector(arguments[0])?.click()", f"#tab-{number}")
         assert browser.run("return document.scrollingElement.scrollWidth") <= width, number
         assert browser.run(BAD_TEXTS) == [], number
         assert browser.run(SMALL) == [], number
