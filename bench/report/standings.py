@@ -39,6 +39,12 @@ class Standings:
     pairs: tuple[Pair, ...]
     excluded: tuple[tuple[CaseLaunches, str], ...]
 
+    def choose_first(self, count: int) -> Standings:
+        """Choose the first cases, with the pairs of two of them."""
+        cases = self.cases[:count]
+        pairs = tuple(pair for one, other in combinations(cases, 2) if (pair := self.find_pair(one, other)))
+        return Standings(cases, pairs, self.excluded)
+
     def has(self, case: CaseLaunches) -> bool:
         """Return whether a case is among those that may be compared."""
         return any(one is case for one in self.cases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Literal
@@ -26,6 +27,8 @@ Outcome = Literal[
 ]
 #: Cases without a difference are named together if one above this size is excluded.
 ALIKE = 0.05
+#: Sentences about more cases than these would have to be read twice.
+MOST_CASES = 3
 
 
 def choose_outcome(standings: Standings) -> Outcome:
@@ -39,11 +42,25 @@ def choose_outcome(standings: Standings) -> Outcome:
         return "winner" if len(standings.leaders) == 1 else "shared lead"
     if decisions <= {"too few launches"}:
         return "too few launches"
-    return "no difference" if decisions == {"no difference"} else "not certain"
+    all_alike = decisions == {"no difference"} and len(standings.pairs) == math.comb(len(standings.cases), 2)
+    return "no difference" if all_alike else "not certain"
 
 
 def describe_steps(standings: Standings, outcome: Outcome, names: dict[str, str], prefix: str) -> Iterator[str]:
-    """Describe what the training steps decide; the first sentence is the answer."""
+    """Describe what the training steps decide; the first sentence is the answer.
+
+    Of many cases, only the first ones are named, with those that share the lead.
+    """
+    most = max(MOST_CASES, len(standings.leaders) + 1)
+    if outcome == "no difference" or len(standings.cases) <= most:
+        yield from _describe_all(standings, outcome, names, prefix)
+    else:
+        yield from _describe_all(standings.choose_first(most), outcome, names, prefix)
+        more = len(standings.cases) - most
+        yield f"{more} more {'case is' if more == 1 else 'cases are'} in the table."
+
+
+def _describe_all(standings: Standings, outcome: Outcome, names: dict[str, str], prefix: str) -> Iterator[str]:
     cases, leaders = standings.cases, standings.leaders
     everyone = join_texts([names[case.label] for case in cases])
     match outcome:
@@ -51,7 +68,8 @@ def describe_steps(standings: Standings, outcome: Outcome, names: dict[str, str]
             yield from _describe_winner(standings, names, prefix)
         case "shared lead":
             together = join_texts([names[case.label] for case in leaders])
-            bound = format_bound(*(pair.ratio for pair in standings.pairs if pair.decision == "no difference"))
+            tied = [pair for one, two in combinations(leaders, 2) if (pair := standings.find_pair(one, two))]
+            bound = format_bound(*(pair.ratio for pair in tied))
             yield f"{prefix} {together} train fastest; no difference found between them (± {bound} %)."
             behind = [_compare_all(standings, leaders, case, names) for case in cases[len(leaders) :]]
             yield f"They train {join_texts(behind)}."
@@ -60,12 +78,13 @@ def describe_steps(standings: Standings, outcome: Outcome, names: dict[str, str]
             yield f"A difference of more than {format_bound(*(pair.ratio for pair in standings.pairs))} % is excluded."
         case "too few launches":
             yield f"{prefix} there are {TOO_FEW_LAUNCHES} which is faster; at least {MIN_FREEDOM + 1} are needed."
-            if behind := [_compare_all(standings, cases[:1], case, names) for case in cases[1:]]:
+            others = [case for case in cases[1:] if standings.find_pair(cases[0], case)]
+            if behind := [_compare_all(standings, cases[:1], case, names) for case in others]:
                 yield f"So far {names[cases[0].label]} was {join_texts(behind)}."
         case "not certain":
-            first, *others = _describe_decided(standings, names) or ["it is not certain which case is the fastest."]
+            first, *more = _describe_decided(standings, names) or ["it is not certain which case is the fastest."]
             yield f"{prefix} {first}"
-            yield from others
+            yield from more
             yield from _describe_ties(standings, names)
             if few := [pair for pair in standings.pairs if pair.decision == "too few launches"]:
                 yield f"{TOO_FEW_LAUNCHES.capitalize()}: {_list_pairs(few, names)}."

@@ -69,6 +69,10 @@ def variant(records: list[Record], **knobs: str) -> list[Record]:
     return [each.model_copy(update={"variant": each.variant.model_copy(update=knobs)}) for each in records]
 
 
+def make_variant(name: str, ratio: float, percent: float = 0.3) -> list[Record]:
+    return variant(steps("pytorch", vary(ratio, percent), variant=name), layout="nhwc")
+
+
 def on_cache(records: list[Record], hit: bool) -> list[Record]:
     features = CachedFeatures(hit=hit, images=60_000, extraction_s=40.0, problem=None)
     return [each.model_copy(update={"features": features}) for each in variant(records, features="cached")]
@@ -170,6 +174,18 @@ OUTCOMES = {
             *variant(steps("pytorch", vary(1.2, 0.3), variant="bf16"), precision="bf16"),
             *variant(steps("pytorch", vary(1.4, 0.3), variant="nhwc"), layout="nhwc"),
         ]
+    ),
+    "many cases, one the fastest": lambda: build_verdict(
+        [one for n, ratio in enumerate((1.0, 0.9, 0.85, 0.8, 0.7)) for one in make_variant(f"v{n}", ratio)]
+    ),
+    "many cases, two pairs of equals": lambda: build_verdict(
+        [one for n, ratio in enumerate((1.0, 1.001, 0.8, 0.801)) for one in make_variant(f"v{n}", ratio, 0.4 + n)]
+    ),
+    "many cases, not certain": lambda: build_verdict(
+        [one for n, ratio in enumerate((1.0, 0.98, 0.97, 0.96, 0.6)) for one in make_variant(f"v{n}", ratio, 3 + n)]
+    ),
+    "no common launch": lambda: build_verdict(
+        [*PYTORCH[:2], *(each.model_copy(update={"launch": each.launch + 4}) for each in KERAS[:2])]
     ),
     "one backend alone": lambda: build_verdict(PYTORCH),
     "few launches": lambda: build_verdict([*PYTORCH[:2], *TENSORFLOW[:2], *KERAS[:2]]),
