@@ -163,6 +163,7 @@ def _conclude(console: Console, run: Path, plan: Plan, records: Sequence[Record]
         verdict = build_verdict(records, plan.relative_to, plan.banner)
         console.print(verdict.text, markup=False, highlight=False, soft_wrap=True)
     elif not output.events:
+        console.print()
         print_conclusion(console, run, report, output.full)
 
 

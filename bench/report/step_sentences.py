@@ -75,7 +75,9 @@ def _describe_all(standings: Standings, outcome: Outcome, names: dict[str, str],
             yield f"They train {join_texts(behind)}."
         case "no difference":
             yield f"{prefix} no difference in speed was found between {everyone}."
-            yield f"A difference of more than {format_bound(*(pair.ratio for pair in standings.pairs))} % is excluded."
+            only = "Only a" if max(find_bound(pair.ratio) for pair in standings.pairs) > ALIKE else "A"
+            bound = format_bound(*(pair.ratio for pair in standings.pairs))
+            yield f"{only} difference of more than {bound} % is excluded."
         case "too few launches":
             yield f"{prefix} there are {TOO_FEW_LAUNCHES} which is faster; at least {MIN_FREEDOM + 1} are needed."
             others = [case for case in cases[1:] if standings.find_pair(cases[0], case)]
