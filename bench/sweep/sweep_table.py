@@ -29,7 +29,8 @@ def build_sweep_table(
         best: the combination's number and the backend of each fine-tune to mark as the best.
     """
     several = len({record.features for record in records if record.features}) > 1
-    extracted = any(record.extraction_s is not None for record in records)
+    extractions = _group_extractions(records)
+    extracted = any(len(seconds) > 1 for seconds in extractions.values())
     columns = [
         Column("fine-tune", figures=False),
         *(Column(format_field_name(name)) for name in varied),
@@ -188,8 +189,12 @@ def _make_notes(records: Sequence[SweepRecord], target: float | None) -> Iterato
     cached = [record for record in records if record.features == "cached"]
     if cached:
         count = "all" if len(cached) == len(records) else f"{len(cached)} of {len(records)}"
+        extractions = _group_extractions(records)
+        seconds = "extraction s"
+        if all(len(found) == 1 for found in extractions.values()):
+            seconds = f"extraction ({', '.join(f'{name} {min(found):,.1f} s' for name, found in extractions.items())})"
         yield (
-            f"features: {count} trained on cached ones, which the proof of each combination allows; extraction s: "
+            f"features: {count} trained on cached ones, which the proof of each combination allows; {seconds}: "
             "computing them once, in this sweep or an earlier run, for training and test images and all "
             "combinations that share them; to compare with recomputed ones, add it"
         )
@@ -202,6 +207,15 @@ def _make_notes(records: Sequence[SweepRecord], target: float | None) -> Iterato
     if all(record.backend != REFERENCE[0] for record in records):
         proof += f", judged by its first steps: {REFERENCE[0]} was not fine-tuned, so no accuracy was compared"
     yield proof
+
+
+def _group_extractions(records: Sequence[SweepRecord]) -> dict[str, set[float]]:
+    """The seconds of extractions by backend; a backend has several where combinations differ in images or network."""
+    found: dict[str, set[float]] = {}
+    for record in records:
+        if record.extraction_s is not None:
+            found.setdefault(record.backend, set()).add(record.extraction_s)
+    return found
 
 
 def _make_reason_notes(records: Sequence[SweepRecord]) -> Iterator[str]:

@@ -323,6 +323,7 @@ def test_features_are_cached_if_the_proof_passes_and_recomputed_otherwise(tmp_pa
     assert frozen.features.tolist() == ["recomputed", "cached"] * 2
     assert frozen.recomputed_because[frozen.backend == "keras"].str.startswith("pipeline order: ").all()
     assert frozen.extraction_s.notna().tolist() == [False, True] * 2
+    assert not summary.warnings.fillna("").str.contains("knob-without-effect").any(), "no knob asks for features"
     assert frozen.test_accuracy.tolist()[::2] == frozen.test_accuracy.tolist()[1::2]
     pytorch = frozen[frozen.backend == "pytorch"]
     assert (pytorch.evaluation_s > 3 * 0.05).all(), "three epochs, and all features of the test images at once"

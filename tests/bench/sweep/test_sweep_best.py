@@ -147,3 +147,20 @@ def test_the_table_marks_the_best():
     records = make_grid()
     table = build_sweep_table(records, VARIED, 0.75, find_best(records, VARIED, 0.75).keys)
     assert [row[0].text for row in table.rows if row[0].bold] == ["★ 4 pytorch"]
+
+
+def test_extractions_that_are_the_same_in_each_combination_are_a_note_and_no_column():
+    def build(seconds):
+        records = [
+            make(number, (50,), backend, features="cached", extraction_s=seconds[number - 1])
+            for number in (1, 2)
+            for backend in ("pytorch", "keras")
+        ]
+        return build_sweep_table(records, (), None)
+
+    same = build((8.0, 8.0))
+    assert "extraction s" not in [column.name for column in same.columns]
+    assert any("extraction (pytorch 8.0 s, keras 8.0 s): computing them once" in note for note in same.notes)
+    several = build((8.0, 9.0))
+    assert several.columns[-1].name == "extraction s"
+    assert [row[-1].text for row in several.rows] == ["8.0", "8.0", "9.0", "9.0"]
