@@ -20,7 +20,7 @@ nox.options.sessions = ["lint", "tests", "pages", "thorough"]
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "installed-from"
-BUILD_DOCS = ("-m", "sphinx", "-W", "--keep-going", "--quiet", "docs", "build/site")
+BUILD_DOCS = ("-m", "sphinx", "-W", "--keep-going", "--quiet", "--write-all", "docs", "build/site")
 
 
 def python(session: nox.Session) -> str:

@@ -23,6 +23,8 @@ author = "The authors of Head-to-Head"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 exclude_patterns = ["site_pages"]
+#: Options begin with two hyphens, which must stay two.
+smartquotes = False
 html_theme = "furo"
 html_title = project
 html_show_copyright = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from rich.text import Text
 from bench.cli.app import app
 
 FOLDER = "commands"
+#: An option in a sentence.
+OPTION = re.compile(r"(?<![\w`-])--[a-z][a-z-]*(?![\w`])")
 
 
 class MarkdownHelp:
@@ -58,7 +61,7 @@ def format_name(entry: HelpEntry) -> str:
 
 def format_meaning(entry: HelpEntry) -> str:
     """The help text of an entry, its choices and its default."""
-    text = read_text(entry.description).replace("|", "\\|")
+    text = mark_options(read_text(entry.description)).replace("|", "\\|")
     if entry.choices:
         text += f" One of {', '.join(f'`{choice}`' for choice in entry.choices)}."
     return f"{text} Default: `{read_text(entry.default)}`." if entry.default is not None else text
@@ -81,7 +84,12 @@ def group_of(command: App) -> int:
 def describe(command: App) -> str:
     """The command's own description: its docstring, or its help."""
     function = command.default_command
-    return inspect.cleandoc((function.__doc__ if function else None) or command.help)
+    return mark_options(inspect.cleandoc((function.__doc__ if function else None) or command.help))
+
+
+def mark_options(text: str) -> str:
+    """The text with its options as code."""
+    return OPTION.sub(r"`\g<0>`", text)
 
 
 def make_page(words: tuple[str, ...], command: App) -> str:

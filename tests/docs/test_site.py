@@ -55,6 +55,8 @@ def test_a_page_says_what_the_help_page_says():
     assert "```text\nbench run [OPTIONS]\n```" in page
     assert "| `--epochs INT` | Passes over the training images. |" in page
     assert "| `--seeds INT` | Fine-tunes of each case, each with another seed. Default: `1`. |" in page
+    assert "stores everything in `--results`." in " ".join(page.split())
+    assert "| `--max-time TIME` | Time limit of `--until`, as `90s`, `10m` or `1h`. |" in page
 
 
 @pytest.mark.parametrize(
