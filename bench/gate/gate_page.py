@@ -13,7 +13,7 @@ from bench.gate.stored_gate import StoredGate
 from bench.records.launch_figures import LaunchFigures
 from bench.report.html.environment_blocks import describe_facts
 from bench.report.html.page import Block, Folded, Heading, Notice, Page, Section, Text
-from bench.report.html.result_page import build_closing, build_environment_section, format_command
+from bench.report.html.result_page import build_closing, build_environment_section, fit_page, format_command
 from bench.report.tables.table import Cell, Column, Table
 
 #: The verdicts that the reader has to do something about.
@@ -28,7 +28,11 @@ DIGITS = 6
 
 
 def build_gate_page(gate: StoredGate) -> Page:
-    """Build the page of a gate."""
+    """Build the page of a gate; of a very large one without plots of unchanged metrics and without every launch."""
+    return fit_page(lambda full: _build_page(gate, full))
+
+
+def _build_page(gate: StoredGate, full: bool) -> Page:
     ordered = sorted(gate.cases, key=lambda one: WORST_FIRST.index(one.verdict))
     plot = build_change_plot(ordered, gate.margins)
     notices = tuple(
@@ -42,8 +46,8 @@ def build_gate_page(gate: StoredGate) -> Page:
         verdict=tuple(_list_sentences(gate, ordered)),
         opening=(*([plot] if plot else []), *notices),
         sections=(
-            Section("What changed", tuple(_build_changes(gate, ordered))),
-            Section("All figures", tuple(_build_figures(gate, ordered))),
+            Section("What changed", tuple(_build_changes(gate, ordered, full))),
+            Section("All figures", tuple(_build_figures(gate, ordered, full))),
             build_environment_section(gate.about),
         ),
         command=format_command(gate.about),
@@ -70,7 +74,7 @@ def _list_sentences(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[
         yield f"The gate ended before all cases were judged: {gate.stopped}."
 
 
-def _build_changes(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[Block]:
+def _build_changes(gate: StoredGate, ordered: Sequence[Judgement], full: bool) -> Iterator[Block]:
     """A block for each metric that is worse or undecided, then what is better, and what is unchanged folded."""
     for one in ordered:
         for line in one.failures:
@@ -83,7 +87,7 @@ def _build_changes(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[B
         yield from _build_metric(gate, *each)
     for note in gate.notes:
         yield Text(note, "quiet")
-    for verdict, what in FOLDED.items():
+    for verdict, what in FOLDED.items() if full else ():
         folded = [each for each in found if each[2].verdict is verdict]
         if folded:
             blocks = tuple(block for each in folded for block in _build_metric(gate, *each))
@@ -102,7 +106,7 @@ def _build_metric(gate: StoredGate, one: Judgement, name: str, decision: Decisio
     yield plot or Text(f"It has too few {launches} for an interval that can be drawn.", "quiet")
 
 
-def _build_figures(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[Block]:
+def _build_figures(gate: StoredGate, ordered: Sequence[Judgement], full: bool) -> Iterator[Block]:
     rows = [
         (
             Cell(one.case),
@@ -130,7 +134,7 @@ def _build_figures(gate: StoredGate, ordered: Sequence[Judgement]) -> Iterator[B
             f"at most {100 * gate.alpha:g} % of the gates of unchanged code end worse",
         ),
     )
-    for one in ordered:
+    for one in ordered if full else ():
         yield Folded(f"{one.case}: every launch", (_build_launch_table(one),))
 
 

@@ -113,7 +113,7 @@ def run_gate(
                 details, notes = compare_with_baseline(options, margins, request, judgements, progress)
         else:
             details, notes = _compare_side_by_side(options, margins, request, judgements, lock_machine, progress)
-    except (KeyboardInterrupt, UserError) as error:  # the verdicts that are reached are shown and kept
+    except BaseException as error:  # whatever ends it, the verdicts that are reached are shown and kept
         _print_verdicts(console, judgements, margins, progress.quiet)
         comparison = gate_report.Comparison(_describe_base(options), {}, margins, options.alpha)
         keep_result(comparison, str(error) or "stopped")

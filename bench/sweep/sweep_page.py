@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bench.report.html.environment_blocks import describe_facts
 from bench.report.html.page import Block, Notice, Page, Section, Text
-from bench.report.html.result_page import build_closing, build_environment_section, format_command
+from bench.report.html.result_page import build_closing, build_environment_section, fit_page, format_command
 from bench.report.tables.table import Cell, Column, Table
 from bench.sweep.sweep_best import SweepBest, find_best
 from bench.sweep.sweep_figures import build_accuracy_plot, build_heat_maps
 from bench.sweep.sweep_record import SweepRecord
 from bench.sweep.sweep_table import build_seeds_table, build_sweep_table, format_percent, sum_up_warnings
 
+#: Rows of the table of fine-tunes in a page that would be too large otherwise.
+MAX_ROWS = 200
+
 
 def build_sweep_page(
     records: Sequence[SweepRecord], varied: Sequence[str], target: float | None, about: Mapping[str, object]
 ) -> Page:
-    """Build the page of a sweep.
+    """Build the page of a sweep; of a very large one without every epoch, and with the first fine-tunes only.
 
     Args:
         records: at least one.
@@ -25,6 +29,16 @@ def build_sweep_page(
         target: the test accuracy to reach, 0..1; None without one.
         about: the environment, with the command in `run`.
     """
+    return fit_page(lambda full: _build_page(records, varied, target, about, full))
+
+
+def _build_page(
+    records: Sequence[SweepRecord],
+    varied: Sequence[str],
+    target: float | None,
+    about: Mapping[str, object],
+    full: bool,
+) -> Page:
     tasks = {
         name: [one for one in records if one.task.name == name] for name in dict.fromkeys(r.task.name for r in records)
     }
@@ -43,8 +57,8 @@ def build_sweep_page(
         opening=(*(plot for plot in plots if plot), *_list_notices(tasks)),
         sections=(
             Section("Two fields", tuple(_build_maps(tasks, varied, target, bests))),
-            Section("All fine-tunes", tuple(_build_tables(tasks, varied, target, bests))),
-            Section("Every epoch", tuple(_build_epoch_table(name, of_task) for name, of_task in tasks.items())),
+            Section("All fine-tunes", tuple(_build_tables(tasks, varied, target, bests, full))),
+            Section("Every epoch", tuple(_build_epochs(tasks, full))),
             build_environment_section(about),
         ),
         command=format_command(about),
@@ -77,11 +91,23 @@ def _build_tables(
     varied: Sequence[str],
     target: float | None,
     bests: Mapping[str, SweepBest],
+    full: bool,
 ) -> Iterator[Block]:
     for name, of_task in tasks.items():
-        yield build_sweep_table(of_task, varied, target, bests[name].keys)
+        table = build_sweep_table(of_task, varied, target, bests[name].keys)
+        if not full and len(table.rows) > MAX_ROWS:
+            note = f"the first {MAX_ROWS} of {len(table.rows)} fine-tunes: all are in summary.csv"
+            table = replace(table, rows=table.rows[:MAX_ROWS], notes=(note, *table.notes))
+        yield table
         if "seed" in varied:
             yield build_seeds_table(of_task, varied, target)
+
+
+def _build_epochs(tasks: Mapping[str, Sequence[SweepRecord]], full: bool) -> Iterator[Block]:
+    if full:
+        yield from (_build_epoch_table(name, of_task) for name, of_task in tasks.items())
+    else:
+        yield Text("There are too many for a page: sweep.csv has every epoch.")
 
 
 def _build_epoch_table(name: str, records: Sequence[SweepRecord]) -> Table:

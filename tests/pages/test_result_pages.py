@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 
 from bench.cli.result_pages import read_page
+from bench.gate.gate_page import build_gate_page
+from bench.gate.stored_gate import StoredGate
+from bench.plan.task_table import TASKS
 from bench.report.html.page_writer import MOST_BYTES, render_page
-from tests.pages.example_results import MAKERS, make_explanation, make_gate, make_sweep, make_tune
+from bench.sweep.sweep_page import build_sweep_page
+from bench.sweep.sweep_record import Epoch
+from tests.bench.sweep.test_sweep import make_record
+from tests.pages.example_results import (
+    MAKERS,
+    MARGINS,
+    make_explanation,
+    make_gate,
+    make_judgement,
+    make_sweep,
+    make_tune,
+)
 from tests.pages.test_accessibility import RUN, checker  # noqa: F401 - a fixture
 from tests.pages.test_hostile_names import HOSTILE, UNSEEN
 from tests.pages.test_layout_of_pages import BAD_TEXTS, SMALL
@@ -142,3 +156,25 @@ def test_hostile_names_stay_text(browser, tmp_path):
 def test_a_page_is_printed(browser, pages, kind):
     browser.open(pages[kind])
     assert browser.print_to_pdf().startswith(b"%PDF")
+
+
+def test_a_page_of_a_very_large_result_is_small_enough_and_says_what_it_leaves_out():
+    values = [(rate, seed) for rate in (0.001, 0.01, 0.1) for seed in range(100)]
+    epochs = tuple(Epoch(train_loss=1 / at, correct=9 * at, train_s=1.5 * at) for at in range(1, 11))
+    records = [
+        make_record(number, epochs=epochs, task=task, task_hash=task.hash)
+        for number, (rate, seed) in enumerate(values, start=1)
+        for task in [TASKS["embedded"].model_copy(update={"learning_rate": rate, "seed": seed})]
+    ]
+    text = render_page(build_sweep_page(records, ("learning_rate", "seed"), 0.5, {}))
+    assert len(text.encode()) <= MOST_BYTES
+    assert "the first 200 of 300 fine-tunes: all are in summary.csv" in text
+    assert "sweep.csv has every epoch" in text
+    whole = render_page(build_sweep_page(records[:30], ("learning_rate", "seed"), 0.5, {}))
+    assert "sweep.csv" not in whole
+    judgements = [make_judgement(f"pytorch/default task-{number}", 1.0, 40, number) for number in range(40)]
+    gate = StoredGate(
+        started="2026-11-27T12:00:00", about={}, against="base", details={}, margins=MARGINS, alpha=0.01, notes=(),
+        cases=tuple(judgements),
+    )  # fmt: skip
+    assert len(render_page(build_gate_page(gate)).encode()) <= MOST_BYTES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import UserError
@@ -25,6 +25,18 @@ def build_environment_section(about: Mapping[str, object]) -> Section:
 def build_closing(about: Mapping[str, object]) -> Iterator[Block]:
     """Build the blocks that say how to make a result again."""
     return environment_blocks.build_closing(about, format_command(about))
+
+
+def fit_page(build: Callable[[bool], Page]) -> Page:
+    """Build a page with everything; or without what is in other files too, if it would be larger than `MOST_BYTES`.
+
+    Args:
+        build: builds the page; its argument is whether to show everything.
+    """
+    from bench.report.html.page_writer import MOST_BYTES, render_page  # it imports the engine of templates
+
+    page = build(True)
+    return page if len(render_page(page).encode(errors="replace")) <= MOST_BYTES else build(False)
 
 
 def write_or_explain(folder: Path, page: Page) -> str | None:
