@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from bench.report.live.activities import Activities
+from bench.report.live.durations import format_duration
 from bench.report.live.json_events import JsonEvents
 from bench.report.live.part_progress import PartProgress
-from bench.report.live.terminal_block import is_interactive
+from bench.report.live.terminal_block import TerminalBlock, is_interactive
 from bench.sweep.grid import Combination, Grid
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import format_accuracy, format_field_name, format_value
@@ -28,57 +29,39 @@ class SweepProgress:
         #: The combination that each backend is at.
         self.current: dict[str, str] = {}
         self.parts = PartProgress()
+        self.activities = Activities()
         self.combinations = {one.number: one for one in grid.combinations}
-        self.live = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeLeft(),
-            TextColumn("{task.fields[now]}", markup=False),
-            console=console,
-            transient=True,
-            speed_estimate_period=600,
-            disable=console.quiet or not is_interactive(console),
-        )
-        self.all: TaskID = self.live.add_task("fine-tunes", total=len(grid.fine_tunes), completed=done, now="")
+        self.before, self.done, self.began = done, done, time.monotonic()
+        interactive = not console.quiet and is_interactive(console)
+        self.block = TerminalBlock(console, self._render) if interactive else None
 
     def __enter__(self) -> SweepProgress:
-        self.live.start()
+        if self.block:
+            self.block.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.live.stop()
+        if self.block:
+            self.block.__exit__()
 
     def event(self, backend: str, message: Message) -> None:
         """Show what the worker of a backend is doing, from its message."""
-        if not self.console.is_terminal:
-            if line := self.parts.describe_line(backend, message):
-                self.console.print(f"  {backend}: {line}", markup=False, highlight=False, soft_wrap=True)
-        elif part := self.parts.describe(backend, message):
-            self._show_current(backend, part)
-        match message["event"]:
-            case "combination":
-                self.current[backend] = format_combination(self.combinations[message["number"]], self.grid.varied)
-                self._show_current(backend, "start")
-            case "phase":
-                self._show_current(backend, message["name"])
-            case "progress":
-                share = message["steps"] / message["of"]
-                self._show_current(backend, f"epoch {message['epoch'] + 1}, {share:.0%}")
-            case "died":
-                self.live.console.print(Text(f"  the worker of {backend} died: {message['reason']}", style="red"))
+        self.activities.note_event(backend, message)
+        if message["event"] == "combination":
+            self.current[backend] = format_combination(self.combinations[message["number"]], self.grid.varied)
+        if message["event"] == "died":
+            self._print_line(f"  the worker of {backend} died: {message['reason']}", style="red")
+        elif not self.block and (line := self.parts.describe_line(backend, message)):
+            self._print_line(f"  {backend}: {line}")
 
     def finished(self, record: SweepRecord) -> None:
         """Count a finished fine-tune, and print a line about it."""
-        self.live.advance(self.all)
+        self.done += 1
         if self.events:
             self.events.emit("fine-tune-finished", **self._describe(record))
         combination = format_combination(self.combinations[record.number], self.grid.varied)
         line = f"  {record.backend}, {combination}: {format_accuracy(record)}"
-        self.live.console.print(
-            line + _format_time_to_target(record, self.target), markup=False, highlight=False, soft_wrap=True
-        )
+        self._print_line(line + _format_time_to_target(record, self.target))
 
     def _describe(self, record: SweepRecord) -> dict[str, object]:
         last = record.epochs[-1] if record.epochs else None
@@ -92,8 +75,22 @@ class SweepProgress:
             "failure": record.failure.reason if record.failure else None,
         }
 
-    def _show_current(self, backend: str, activity: str) -> None:
-        self.live.update(self.all, now=f"{backend}, {self.current.get(backend, '')}: {activity}")
+    def _print_line(self, line: str, style: str = "") -> None:
+        text = Text(line, style=style)
+        if self.block:
+            self.block.print(text)
+        else:
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        """How much is done, the time that the rest takes at the pace until now, and what each backend is at."""
+        total, spent = len(self.grid.fine_tunes), time.monotonic() - self.began
+        own = self.done - self.before
+        left = f", about {format_duration(spent / own * (total - self.done))} left" if own else ""
+        head = f"{self.done} of {total} fine-tunes, {format_duration(spent)} spent{left}"
+        activities = self.activities.describe_cases().items()
+        lines = (f"{', '.join(filter(None, (one, self.current.get(one))))}: {activity}" for one, activity in activities)
+        return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in (head, *lines)))
 
 
 def format_combination(one: Combination, varied: Sequence[str]) -> str:
