@@ -78,7 +78,7 @@ def test_the_table_has_throughput_ratio_memory_accuracy_and_the_verdict():
 @pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (100, 40)])
 def test_seven_cases_fit(columns, rows, count):
-    view = make_view(make_plan(SEVEN and (), SEVEN), make_console(columns, rows))
+    view = make_view(make_plan(cases=SEVEN), make_console(columns, rows))
     with view:
         run_one_launch(view, SEVEN, count)
         screen = read_screen(view)
@@ -88,6 +88,16 @@ def test_seven_cases_fit(columns, rows, count):
         assert any(line.startswith(case) for line in shown), case
     assert any(line.startswith("so far:") for line in shown)
     assert max(map(len, shown)) <= columns
+
+
+def test_a_verdict_that_does_not_fit_says_so():
+    view = make_view(make_plan(cases=SEVEN), make_console(60, 18))
+    with view:
+        run_one_launch(view, SEVEN, 5)
+        shown = read_screen(view).shown
+    assert shown[-1].endswith("…")
+    assert max(map(len, shown)) <= 60
+    assert all(any(line.startswith(case[:10]) for line in shown) for case in SEVEN)
 
 
 def test_before_the_first_launch_is_over_it_says_what_each_case_does():

@@ -127,6 +127,20 @@ def test_a_fine_tune_is_learned_from_its_own_messages(clock):
     assert 10.0 < time_left.estimate().left < 14.0, "a tenth of the fine-tune is left"
 
 
+@pytest.mark.parametrize("rate", [50.0, 2_000.0])
+def test_a_fine_tune_to_come_is_expected_from_the_rounds_of_its_case(clock, rate):
+    plan = make_plan(launches=1, cases=["pytorch/default"])
+    time_left = TimeLeft(plan, clock=clock)
+    (job,) = make_jobs(plan, first=False, fine_tunes=True)
+    time_left.start_launch(plan.tasks[0], 1, [job])
+    for kind in job.kinds:
+        time_left.note_event(job.case, {"event": "calibrated", "kind": kind, "step_seconds": 0.01})
+        time_left.note_round(job.case, kind, 4, 4, rate)
+    time_left.note_event(job.case, {"event": "built"})
+    images = 10 * 1437 + 360
+    assert time_left.estimate().left == pytest.approx(images / rate, abs=3.0)
+
+
 def test_a_dead_case_has_no_time_left(clock):
     plan = make_plan([make_prepared(TASKS["embedded"], fine_tune=False)], launches=1)
     time_left = TimeLeft(plan, clock=clock)
