@@ -63,7 +63,7 @@ def _describe_differences(base: StoredRun, run: StoredRun) -> str:
     found = list_differences([base, run])
     if not found:
         return f"{base.letter} and {run.letter} differ in nothing else that is recorded."
-    named = [f"{one.name} ({one.values[0]}, {one.values[1]})" for one in found[:MOST_DIFFERENCES]]
+    named = [f"{one.name} ({one.values[0]} → {one.values[1]})" for one in found[:MOST_DIFFERENCES]]
     more = f" and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
     which = "" if len(found) == 1 else "; the figures do not say which of it is the cause"
     return f"{base.letter} and {run.letter} differ in {', '.join(named)}{more}{which}."

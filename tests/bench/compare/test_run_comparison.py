@@ -124,7 +124,7 @@ def test_another_machine_has_no_verdict_on_absolute_figures(compare):
     assert re.search(
         r"keras/default over pytorch/default is 0\.7\d+ \[.*\] in A and 0\.[45]\d+ \[.*\] in B", text
     )  # within a run, it is compared
-    assert "differ in CPU (AMD EPYC, Xeon), usable cores (2, 16)" in text
+    assert "differ in CPU (AMD EPYC → Xeon), usable cores (2 → 16)" in text
 
 
 def test_a_machine_that_is_not_known_is_another_one(compare):
