@@ -74,15 +74,15 @@ def test_a_second_task_that_was_not_begun_is_missing(list_runs, tmp_path):
     assert list_runs()[1].endswith("resumable")
 
 
-@pytest.mark.parametrize(("minutes", "state"), [(10, "resumable"), (7, "finished")])
-def test_a_time_limit_ends_a_run_before_all_its_launches(list_runs, tmp_path, minutes, state):
+@pytest.mark.parametrize(("minutes", "count", "state"), [(10, 4, "resumable"), (7, 4, "finished"), (4, 3, "resumable")])
+def test_a_time_limit_ends_a_run_with_enough_launches_for_an_interval(list_runs, tmp_path, minutes, count, state):
     limited = suite.load("quick").model_copy(update={"launches": 9, "most_minutes": minutes}).model_dump(mode="json")
     timed = [
         record("pytorch", number).model_copy(update={"started": f"2026-01-02T03:{2 * number:02}:00+00:00"})
-        for number in range(4)
+        for number in range(count)
     ]
     write_run(tmp_path, "20260101T000000Z-a", timed, suite=limited)
-    assert list_runs()[1].endswith(f"4 of 9 {state}")
+    assert list_runs()[1].endswith(f"{count} of 9 {state}")
 
 
 def test_wide_intervals_are_more_to_measure_until_a_time_limit(list_runs, tmp_path):
