@@ -391,7 +391,7 @@ def make_request(*groups: Any, **own: Any) -> "Request":
 
 
 #: The options on which no figure depends.
-FREE_BESIDE_RESUME = ("--results", "--strict", "--wait", "--quiet", "--json")
+FREE_BESIDE_RESUME = ("--results", "--strict", "--wait", "--quiet", "--json", "--full")
 
 
 def refuse_options_beside_resume(_: App, __: tuple[str, ...], arguments: ArgumentCollection) -> None:
