@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench.worker.channel import Message
 
-#: Seconds between two lines about a phase where lines stay on the screen. Shorter phases have no line.
+#: Seconds until a phase has its first line where lines stay on the screen, and twice as many until each further one.
 LINE_SECONDS = 30.0
 
 
@@ -19,13 +19,14 @@ class PartProgress:
         #: By case: the phase, when it began, and when the last line about it was due.
         self._phases: dict[str, tuple[str, float]] = {}
         self._lines: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
 
     def describe(self, case: str, message: Message) -> str | None:
         """Describe a `part`: `extraction, 12,800 of 60,000 images, about 83 s left`; None for any other message."""
         now = self._clock()
         if message["event"] == "phase":
             self._phases[case] = message["name"], now
-            self._lines[case] = now
+            self._lines[case], self._pauses[case] = now, LINE_SECONDS
         if message["event"] != "part":
             return None
         name, began = self._phases.get(case, ("", now))
@@ -36,9 +37,10 @@ class PartProgress:
         return f"{name}, {done:,} of {of:,} {unit}{left}"
 
     def describe_line(self, case: str, message: Message) -> str | None:
-        """The same, but for a phase that has lasted for `LINE_SECONDS`, and then no oftener than that."""
+        """The same, but for a phase that has lasted for `LINE_SECONDS`, and then more and more seldom."""
         text = self.describe(case, message)
-        if text is None or self._clock() - self._lines.get(case, self._clock()) < LINE_SECONDS:
+        if text is None or self._clock() - self._lines.get(case, self._clock()) < self._pauses.get(case, LINE_SECONDS):
             return None
         self._lines[case] = self._clock()
+        self._pauses[case] = 2 * self._pauses.get(case, LINE_SECONDS)
         return text

@@ -52,7 +52,6 @@ def test_where_lines_stay_only_a_long_phase_has_some(clock):
         progress.on_event("a", part(100 * second, 10_000))
     assert said == [
         "  a: extraction, 3,000 of 10,000 images, about 70 s left",
-        "  a: extraction, 6,000 of 10,000 images, about 40 s left",
         "  a: extraction, 9,000 of 10,000 images, about 10 s left",
     ]
 
