@@ -59,6 +59,7 @@ def write_suites(folder: Path) -> Path:
         for name, value in {**SMALL, "launches": launches}.items():
             text = re.sub(rf"^{name} = .*\n", "", text, flags=re.M)
             text = text.replace("\n", f"\n{name} = {value}\n", 1)
+        text = re.sub(r'(task = "embedded"\n)(?!override)', r"\1override = { train_limit = 64, epochs = 2 }\n", text)
         (folder / path.name).write_text(text, encoding="utf-8")
     return folder
 
