@@ -41,7 +41,8 @@ class Activities:
             share = message["steps"] / message["of"]
             self._set_active(case, f"fine-tune, epoch {message['epoch'] + 1}, {share:.0%}")
         elif event == "fine-tuned":
-            self._set_active(case, f"fine-tuned in {message['seconds']:.0f} s")
+            seconds = message.get("seconds")  # a sweep's worker sends them epoch by epoch
+            self._set_active(case, "fine-tuned" if seconds is None else f"fine-tuned in {seconds:.0f} s")
         elif event == "died":
             self._set_resting(case, f"died: {message['reason']}")
         elif event in RESTING:

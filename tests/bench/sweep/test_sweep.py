@@ -336,7 +336,7 @@ def test_features_are_cached_if_the_proof_passes_and_recomputed_otherwise(tmp_pa
 @pytest.mark.slow
 def test_quiet_prints_the_answer_and_json_the_documented_events(tmp_path, command):
     with Bench(*command, "--backend", "pytorch", "--recompute", "--quiet", cwd=tmp_path) as bench:
-        assert bench.end() == 0
+        assert bench.end() == 0, bench.stderr
     answer, path = bench.stdout.splitlines()
     assert answer
     assert path.startswith("Results: ")

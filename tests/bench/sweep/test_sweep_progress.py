@@ -22,12 +22,13 @@ def test_on_a_terminal_the_lines_are_drawn_again_and_then_leave():
     progress = SweepProgress(console, grid, 1, None)
     with progress:
         progress.event("pytorch", {"event": "phase", "name": "proof"})
+        progress.event("keras", {"event": "fine-tuned", "number": 1})
         progress.done += 1
         progress.began -= 60
         progress.block.draw()
         shown = read_screen(console)
         progress.event("keras", {"event": "died", "reason": "killed"})
-    assert shown == ["2 of 4 fine-tunes, 60 s spent, about 2 min left", "pytorch: proof"]
+    assert shown == ["2 of 4 fine-tunes, 60 s spent, about 2 min left", "pytorch: proof", "keras: fine-tuned"]
     assert read_screen(console) == ["  the worker of keras died: killed"]
 
 
