@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.parity import tolerances
-from bench.parity.sameness_proof import prove
+from bench.parity.sameness_proof import add_fine_tune, prove
 from bench.plan.task_table import TASKS
 
 FROZEN, MOVING = TASKS["cifar10-resnet18"], TASKS["tutorial"]
@@ -212,3 +212,16 @@ def test_losses_may_differ_by_more_where_more_is_trained():
 
 def _moved() -> dict[str, np.ndarray]:
     return {"altered_statistics": STATISTICS}
+
+
+def test_a_fine_tune_of_a_later_launch_gives_the_same_proof_as_one_of_the_first():
+    labels = np.arange(100) % 3
+    frozen = {"altered_weights": NONE, "altered_statistics": NONE, "statistics": STATISTICS}
+    right = {"labels": labels, "predictions": labels, **frozen}
+    wrong = {**right, "predictions": (labels + 1) % 3}
+    plain = prove(evidence(), evidence(), FROZEN, None)
+    for mine, status in ((right, "proven"), (wrong, "failed")):
+        later = add_fine_tune(plain, mine, right, FROZEN)
+        assert later == prove(evidence(), evidence(), FROZEN, (mine, right))
+        assert later.status == status
+        assert add_fine_tune(later, mine, right, FROZEN) == later, "no check is there twice"
