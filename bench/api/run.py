@@ -80,11 +80,11 @@ def run(
         raise make_unknown_error("option", name, given)
     from rich.console import Console
 
-    from bench.comparison.comparison_run import measure_comparison
+    from bench.head_to_head.whole_run import measure_run
 
     defaults = {"task": (), "backends": (), **(run.__kwdefaults__ or {})}
     refuse_options_beside_resume(given, defaults)
-    outcome = measure_comparison(
+    outcome = measure_run(
         make_request(given),
         Console(quiet=quiet),
         command=format_arguments(given, defaults),

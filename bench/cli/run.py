@@ -90,13 +90,13 @@ def run_comparison(
     Raises:
         UserError: the request has a mistake, or the run cannot be resumed; nothing was measured.
     """
-    from bench.comparison.comparison_run import measure_comparison
+    from bench.head_to_head.whole_run import measure_run
     from bench.report.live.json_events import JsonEvents, report_errors
 
     console = Console(stderr=progress.json)
     events = JsonEvents("run") if progress.json else None
     with report_errors(events):
-        outcome = measure_comparison(
+        outcome = measure_run(
             request,
             console,
             command=sys.argv[1:],

@@ -16,8 +16,8 @@ import bench
 from bench.api.run_options import SEVERAL, format_arguments, make_request
 from bench.cli.app import app
 from bench.cli.run import run as run_command
-from bench.comparison import comparison_run
-from bench.comparison.comparison_run import ComparisonOutcome
+from bench.head_to_head import whole_run
+from bench.head_to_head.whole_run import RunOutcome
 from bench.plan.request import Request
 from tests.bench.processes import PROJECT, _handle_signals, arithmetic, suite_file, wait_until
 
@@ -31,11 +31,11 @@ def measured(monkeypatch):
     """Replaces the measurement by the reference run; holds what it was asked for."""
     found = []
 
-    def measure(request: Request, console: object, **others: object) -> ComparisonOutcome:
+    def measure(request: Request, console: object, **others: object) -> RunOutcome:
         found.append((request, console, others))
-        return ComparisonOutcome(REFERENCE, (), False)
+        return RunOutcome(REFERENCE, (), False)
 
-    monkeypatch.setattr(comparison_run, "measure_comparison", measure)
+    monkeypatch.setattr(whole_run, "measure_run", measure)
     return found
 
 
@@ -124,7 +124,7 @@ def test_the_command_line_in_its_records_makes_the_same_request(measured, comman
 )
 def test_a_mistake_is_one_line_and_nothing_is_measured(call, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(comparison_run, "measure_launches", lambda *_: pytest.fail("something was measured"))
+    monkeypatch.setattr(whole_run, "measure_launches", lambda *_: pytest.fail("something was measured"))
     with pytest.raises(bench.UserError) as raised:
         bench.run(**call)
     assert line in str(raised.value)

@@ -240,7 +240,7 @@ def test_ctrl_c_before_anything_was_started_is_no_traceback(bench, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.comparison.comparison_run.make_plan", interrupted)
+    monkeypatch.setattr("bench.head_to_head.whole_run.make_plan", interrupted)
     status, _, err = bench("run")
     assert status == 130
     assert "Traceback" not in err

@@ -82,8 +82,8 @@ def test_a_run_says_so_in_a_box_at_its_start_and_at_its_end(command_line, monkey
     fallen = replace(
         make_plan(Request(tasks=["embedded"], overrides={"weights": "random"})), banner="Offline suite: here."
     )
-    monkeypatch.setattr("bench.comparison.comparison_run.make_plan", lambda _: fallen)
-    monkeypatch.setattr("bench.comparison.comparison_run.measure_launches", lambda *_: iter(()))
+    monkeypatch.setattr("bench.head_to_head.whole_run.make_plan", lambda _: fallen)
+    monkeypatch.setattr("bench.head_to_head.whole_run.measure_launches", lambda *_: iter(()))
     ended = command_line("run", "--results", tmp_path / "results")
     lines = [line for line in ended.out.splitlines() if line]
     assert ended.status == 0

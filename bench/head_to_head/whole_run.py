@@ -1,4 +1,4 @@
-"""A comparison as a whole: it is planned, proven and measured, and its tables and files are made."""
+"""A run as a whole: it is planned, proven and measured, and its tables and files are made."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from bench.report.verdict import build_verdict
 
 
 @dataclass(frozen=True)
-class ComparisonOutcome:
-    """What a comparison has measured.
+class RunOutcome:
+    """What a run has measured.
 
     Attributes:
         run: the run's folder.
@@ -52,7 +52,7 @@ class ComparisonOutcome:
     stopped: bool
 
 
-def measure_comparison(
+def measure_run(
     request: Request,
     console: Console,
     *,
@@ -62,13 +62,13 @@ def measure_comparison(
     quiet: bool = False,
     full: bool = False,
     events: JsonEvents | None = None,
-) -> ComparisonOutcome:
-    """Measure a comparison, or what is left of an interrupted one; progress, verdict and tables are printed.
+) -> RunOutcome:
+    """Measure a run, or what is left of an interrupted one; progress, verdict and tables are printed.
 
     Args:
         request: what to measure; of a run that is resumed, only its `results` count.
         console: that everything is printed on.
-        command: the command line behind `bench` that asks for this comparison, as its records contain it.
+        command: the command line behind `bench` that asks for this run, as its records contain it.
         wait: whether to wait for another measurement on this machine to end.
         resume_run: the name or folder of the run to finish.
         quiet: whether only the verdict and the run's folder are printed.
@@ -104,7 +104,7 @@ def measure_comparison(
 
 @dataclass(frozen=True)
 class _Output:
-    """What is printed of a comparison, see `measure_comparison`."""
+    """What is printed of a run, see `measure_run`."""
 
     quiet: bool
     full: bool
@@ -113,7 +113,7 @@ class _Output:
 
 def _measure(
     console: Console, run: Path, plan: Plan, about: dict[str, Any], output: _Output, signals: StopSignals
-) -> ComparisonOutcome:
+) -> RunOutcome:
     events = output.events
     notes = Console(quiet=True) if output.quiet or events else console
     _print_plan(notes, plan)
@@ -151,7 +151,7 @@ def _measure(
             raise stopped
     elif not events:
         console.print(f"Results: {run}", soft_wrap=True, markup=False)
-    return ComparisonOutcome(run, tuple(records), stopped is not None)
+    return RunOutcome(run, tuple(records), stopped is not None)
 
 
 def _conclude(console: Console, run: Path, plan: Plan, records: Sequence[Record], output: _Output) -> None:
