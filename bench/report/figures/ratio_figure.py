@@ -25,7 +25,8 @@ def build_ratio_plot(task: TaskLaunches, relative_to: str, kind: Kind) -> Forest
         title=f"Throughput, × {name}",
         how_to_read=(
             f"The dot is how many times as fast as {name} a case trains, the line its 95 % interval; right of 1 is "
-            "faster. A filled dot is a difference that is certain; a line that crosses 1 is none that was found."
+            "faster. A filled dot is a difference that is certain. An open one is not: where its line crosses 1, no "
+            "difference was found; elsewhere it may still be chance, and more launches decide."
         ),
         x_title=f"{kind} throughput as a multiple of {name}",
         rows=tuple(_build_row(case, reference, kind, comparisons) for case in task.cases),

@@ -17,7 +17,7 @@ from bench.report.tables.throughput_table import KINDS, find_best
 
 #: How the decision about a ratio is shown, where it is not certain.
 LEGEND: Mapping[Decision, str] = {
-    "not certain": "a ratio with ? is not certain",
+    "not certain": "a ratio with ? is not certain: of several comparisons one may be chance; more launches decide",
     "no difference": "≈ 1 (± x %): no difference found, and one above x % is excluded",
     "too few launches": "a ratio with few has not enough launches to tell",
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.analysis.launches import CaseLaunches, TaskLaunches
+from bench.analysis.warning_rules import RUN_WARNINGS
 from bench.records.record import MeasurementWarning
 
 
@@ -47,7 +48,12 @@ def group_warnings(task: TaskLaunches) -> Iterator[WarningNote]:
 
 
 def _describe(case: CaseLaunches, raised: list[tuple[int, MeasurementWarning]]) -> tuple[str, str]:
-    """Describe how many launches of a case have a warning, with the first one's evidence; and give its advice."""
+    """Describe how many launches of a case have a warning, with the first one's evidence; and give its advice.
+
+    A warning about the case as a whole is in all of its launches, so their number says nothing.
+    """
     first, warning = raised[0]
     evidence = ", ".join(other.evidence for launch, other in raised if launch == first)
+    if warning.name in RUN_WARNINGS:
+        return evidence, warning.advice
     return f"{len({launch for launch, _ in raised})} of {len(case.records)} launches: {evidence}", warning.advice
