@@ -191,15 +191,16 @@ def find_widest_half_width(task: TaskLaunches, relative_to: str) -> float | None
 def group_by_task(records: Iterable[Record]) -> list[TaskLaunches]:
     """Group records by task and division, and then by case.
 
-    Tasks are in the order of the run, their cases in the order of the backends' registry, launches by their number.
+    Tasks are in the order of the run, their cases in the order of the backends' registry and then of their names, in
+    whatever order the records come: the same case is the reference while a run measures and at its end.
     """
     tasks: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
     ranks = {backend: rank for rank, backend in enumerate(REGISTRY)}
     divisions = list(DIVISIONS)
 
-    def place(record: Record) -> tuple[int, int, int]:
+    def place(record: Record) -> tuple[int, int, int, str]:
         rank = ranks.get(record.backend, len(ranks))
-        return record.position, divisions.index(get_division(record.variant)), rank
+        return record.position, divisions.index(get_division(record.variant)), rank, record.case
 
     for record in sorted(records, key=place):
         cases = tasks.setdefault((record.task.name, record.task_hash, get_division(record.variant)), {})

@@ -131,7 +131,8 @@ def _measure(
         with open_view(notes, plan, events=events) as view:
             for launch in measure_launches(plan, run, about, view, is_enough):
                 records += launch
-                view.finish_launch(records)
+                if launch:  # an interrupted launch may have none
+                    view.finish_launch(records)
         signals.begin_end()
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
         signals.begin_end()
