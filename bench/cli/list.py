@@ -95,13 +95,12 @@ def _list_suites(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan import suite
 
     loaded = [suite.load(name) for name in suite.list_names()]
-    rows = [(s.name, ", ".join(e.task for e in s.entries), _format_effort(s), s.description) for s in loaded]
+    rows = [(s.name, ", ".join(e.task for e in s.entries), f"{s.launches} × {s.rounds}", _describe(s)) for s in loaded]
     return ("suite", "tasks", "launches × rounds", "what it is"), rows
 
 
-def _format_effort(one: suite.Suite) -> str:
-    most = f", at most {one.most_minutes:g} minutes" if one.most_minutes else ""
-    return f"{one.launches} × {one.rounds}{most}"
+def _describe(one: suite.Suite) -> str:
+    return f"{one.description}; at most {one.most_minutes:g} minutes a task" if one.most_minutes else one.description
 
 
 def _list_runs(results: Path) -> tuple[tuple[str, ...], Rows]:
