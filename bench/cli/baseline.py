@@ -16,7 +16,7 @@ from bench.cli.option_groups import OPTIONS, OutputOptions, Run
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.records.baseline import Baseline
+    pass
 
 
 baseline = App(name="baseline", help="Save runs as baselines for the gate; list, show, remove them.")
@@ -123,14 +123,14 @@ def show_baseline(name_or_file: str, results: Path) -> None:
     """
     from bench.analysis import statistics
     from bench.analysis.metrics import METRICS
+    from bench.machine.machine_name import describe_machine
     from bench.records import baseline as baselines
     from bench.report.metric_format import choose_unit, format_figure
 
     one = baselines.find(results, name_or_file)
     console = Console()
-    console.print(
-        f"{one.name}: {one.run}, {one.measured}, {one.branch or 'no branch'}, {_describe_machine(one)}", markup=False
-    )
+    machine = describe_machine(one.fingerprint["machine"])
+    console.print(f"{one.name}: {one.run}, {one.measured}, {one.branch or 'no branch'}, {machine}", markup=False)
     table = Table("case", "metric", "median of a launch", "launches", box=None, header_style="bold")
     for case in one.cases:
         for metric in METRICS:
@@ -156,8 +156,3 @@ def remove_baseline(name: str, results: Path) -> None:
         baselines.find(results, name)
     path.unlink()
     Console().print(f"Removed {path}", soft_wrap=True, markup=False)
-
-
-def _describe_machine(one: Baseline) -> str:
-    machine = one.fingerprint["machine"]
-    return f"{machine['CPU']}, {machine['usable cores']} cores"

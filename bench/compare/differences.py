@@ -9,8 +9,8 @@ from typing import Any
 from backends.task import Task
 from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.compare.stored_run import StoredRun
+from bench.machine.stored_environment import read_about
 from bench.plan.variants import get_knob_settings
-from bench.report.html.environment_blocks import read_about
 
 #: Singular names of the kinds of a fingerprint.
 KIND_NAMES = {"machine": "machine", "versions": "version", "variables": "variable"}

@@ -15,9 +15,10 @@ def describe_machine(machine: Mapping[str, Any]) -> str:
     Args:
         machine: the part `machine` of `bench.machine.environment.make_fingerprint`.
     """
+    cores = machine.get("usable cores") or "?"
     parts = [
         str(machine.get("CPU") or "unknown CPU"),
-        f"{machine.get('usable cores') or '?'} cores",
+        f"{cores} {'core' if cores == 1 else 'cores'}",
         f"{machine.get('memory, GiB') or '?'} GiB",
         str(machine.get("GPUs") or ""),
     ]

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest_benchmark
 
+from bench.machine.stored_environment import read_about
 from bench.records.benchmark_entries import divide_by_steps, replace_rounds
 from bench.records.record import Record
 from bench.report.exporters import Report
-from bench.report.html.environment_blocks import read_about
 
 FILE = "benchmark.json"
 UNIT = "seconds per training step"

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import backends
 from bench.analysis.launches import group_by_task
+from bench.machine.stored_environment import (
+    describe_machine,
+    describe_revision,
+    describe_versions,
+    read_about,
+)
 from bench.records.record import Record
-from bench.records.units import GIB
 
 #: Digits of a revision.
 REVISION_DIGITS = 12
@@ -54,29 +58,23 @@ def build_heading(records: Sequence[Record]) -> RunHeading:
     """Build the heading from the records of one run, at least one."""
     first = min(records, key=lambda record: (record.position, record.launch))
     about: Mapping[str, Any] = first.about
-    run = _get(about, "run")
+    run = read_about(about, "run")
     tasks = group_by_task(records)
     measured = dict.fromkeys(case.first.backend for task in tasks for case in task.cases)
     return RunHeading(
         run=first.run,
         tasks=", ".join(dict.fromkeys(task.task.name for task in tasks)),
         date=_format_date(first.started),
-        machine=_describe_machine(about),
-        versions=_list_versions(about, list(measured)),
-        revision=_describe_revision(_get(about, "git")),
+        machine=describe_machine(about),
+        versions=describe_versions(about, list(measured)),
+        revision=describe_revision(about, REVISION_DIGITS),
         command=f"bench {run['command']}" if run.get("command") else "",
     )
 
 
 def find_banner(records: Sequence[Record]) -> str | None:
     """Find the banner of a run that fell back to the offline suite; None without a fallback."""
-    return _get(records[0].about, "run").get("banner") if records else None
-
-
-def _get(about: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Get a part of an environment; empty where it is missing."""
-    part = about.get(key)
-    return part if isinstance(part, dict) else {}
+    return read_about(records[0].about, "run").get("banner") if records else None
 
 
 def _format_date(started: str) -> str:
@@ -85,33 +83,3 @@ def _format_date(started: str) -> str:
     except ValueError:
         return started
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
-
-
-def _describe_machine(about: Mapping[str, Any]) -> str:
-    cpu, system = _get(about, "cpu"), _get(about, "system")
-    if not cpu:
-        return ""
-    cores, memory = cpu.get("cores_usable"), _get(about, "memory").get("total")
-    gpus = [str(gpu.get("name")) for gpu in about.get("gpus") or [] if isinstance(gpu, dict)]
-    texts = (
-        cpu.get("model"),
-        f"{cores} {'core' if cores == 1 else 'cores'}" if cores else None,
-        f"{memory / GIB:.0f} GiB" if isinstance(memory, int) else None,
-        " + ".join(gpus) or "no GPU",
-        " ".join(str(part) for part in (system.get("name"), system.get("machine")) if part),
-    )
-    return ", ".join(str(text) for text in texts if text)
-
-
-def _list_versions(about: Mapping[str, Any], measured: Sequence[str]) -> str:
-    """List the versions of Python and of the packages that the measured backends need."""
-    packages = _get(about, "packages")
-    entries = [entry for name in measured if (entry := backends.REGISTRY.get(name))]
-    names = dict.fromkeys(package.replace("_", "-") for entry in entries for package in entry.packages)
-    versions = {"Python": _get(about, "python").get("version"), **{name: packages.get(name) for name in names}}
-    return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-
-
-def _describe_revision(git: Mapping[str, Any]) -> str:
-    revision = git.get("revision")
-    return f"{str(revision)[:REVISION_DIGITS]}{' with changes' if git.get('dirty') else ''}" if revision else ""

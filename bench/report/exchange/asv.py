@@ -24,10 +24,10 @@ from bench.analysis.statistics import ratio_interval
 from bench.errors import UserError
 from bench.machine.environment import read_fingerprint
 from bench.machine.machine_name import make_file_name
+from bench.machine.stored_environment import read_about
 from bench.records import store
 from bench.report.exchange.case_figures import MEASURES, CaseFigure, list_figures
 from bench.report.exporters import Report
-from bench.report.html.environment_blocks import read_about
 
 #: The versions of asv's files.
 RESULTS_VERSION = 2

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches, group_by_task
 from bench.machine.environment import read_fingerprint
 from bench.machine.machine_name import compute_machine_key, describe_machine
+from bench.machine.stored_environment import read_about
 from bench.records.launch_rows import build_row
 from bench.records.record import Record
 from bench.report.exchange.case_figures import CaseFigure, list_figures
 from bench.report.exporters import Report
-from bench.report.html.environment_blocks import read_about
 from bench.report.tables.comparisons import Comparisons
 from bench.report.tables.throughput_table import KINDS
 from bench.report.verdict import build_verdict

@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from bench.analysis.launches import group_by_task
+from bench.machine.stored_environment import describe_machine, describe_revision, describe_versions, read_about
 from bench.records.record import Record
+from bench.records.units import GIB
 from bench.report.html.page import Block, Command, Folded, Heading, Text
 from bench.report.tables.table import Cell, Column, Table
 
-GIB = 2**30
 #: What the names of settings begin with that say how a framework was built.
 BUILD = "build: "
 #: The longest value that is shown; a framework's build can be thousands of characters.
 LONGEST = 400
 #: The parts of the environment that are about the machine, by their key.
 MACHINE = ("cpu", "memory", "gpus", "system", "python", "variables")
-
-
-def read_about(about: Mapping[str, object], key: str) -> dict[str, Any]:
-    """A part of a run's environment; empty where it is not recorded."""
-    part = about.get(key)
-    return dict(part) if isinstance(part, dict) else {}
-
-
-def describe_machine(about: Mapping[str, object]) -> str:
-    """The machine in a line: CPU, usable cores, memory, GPUs. Empty where none of them is recorded."""
-    cpu, memory = read_about(about, "cpu"), read_about(about, "memory")
-    gpus = about.get("gpus")
-    parts = []
-    if cpu.get("model"):
-        parts.append(str(cpu["model"]))
-    if cores := cpu.get("cores_usable"):
-        parts.append(f"{cores} cores")
-    if isinstance(size := memory.get("limit") or memory.get("total"), int):
-        parts.append(f"{size / GIB:,.0f} GiB")
-    if isinstance(gpus, list):
-        names = [str(each.get("name", "GPU")) if isinstance(each, dict) else str(each) for each in gpus]
-        parts.append(", ".join(names) or "no GPU")
-    return ", ".join(parts)
-
-
-def describe_versions(about: Mapping[str, object], names: Sequence[str] = ("torch", "tensorflow", "keras")) -> str:
-    """The versions of the frameworks and of Python in a line."""
-    packages = read_about(about, "packages")
-    texts = [f"{name} {packages[name]}" for name in names if packages.get(name)]
-    python = read_about(about, "python").get("version")
-    return ", ".join([*([f"Python {python}"] if python else []), *texts])
-
-
-def describe_revision(about: Mapping[str, object]) -> str:
-    """The revision of this project that measured; `not recorded` outside a git checkout."""
-    git = read_about(about, "git")
-    if not git.get("revision"):
-        return "not recorded"
-    return f"{git['revision']}{', with uncommitted changes' if git.get('dirty') else ''}"
 
 
 def describe_facts(what: str, time: str, about: Mapping[str, object]) -> str:
@@ -75,7 +36,7 @@ def build_closing(about: Mapping[str, object], command: str | None) -> Iterator[
     yield Heading("Reproduce", 2)
     if command:
         yield Command(command, "Command")
-    yield Text(f"Revision: {describe_revision(about)}")
+    yield Text(f"Revision: {describe_revision(about) or 'not recorded'}")
     if versions := describe_versions(about):
         yield Text(f"Versions: {versions}")
     if machine := describe_machine(about):

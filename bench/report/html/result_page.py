@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.machine.stored_environment import read_about
 from bench.report.html import environment_blocks
-from bench.report.html.environment_blocks import build_machine_blocks, read_about
+from bench.report.html.environment_blocks import build_machine_blocks
 from bench.report.html.page import Block, Page, Section, Text
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.analysis.launches import TaskLaunches, group_by_task
+from bench.machine.stored_environment import read_about
 from bench.records.launch_rows import COLUMNS, build_row
 from bench.records.record import Record
 from bench.report.figures.accuracy_figures import (
@@ -24,7 +24,6 @@ from bench.report.html.environment_blocks import (
     build_closing,
     build_environment_blocks,
     describe_facts,
-    read_about,
 )
 from bench.report.html.page import Block, Folded, Heading, Notice, Page, Section, Switch, Text, When
 from bench.report.html.proof_blocks import build_ticks
@@ -75,6 +74,7 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
     """
     about = records[0].about
     run = read_about(about, "run")
+    skipped = {str(name): str(reason) for name, reason in read_about(run, "skipped").items()}
     reference = relative_to or str(run.get("relative_to") or "pytorch")
     banner = str(run["banner"]) if run.get("banner") else None
     tasks = group_by_task(records)
@@ -92,7 +92,7 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
         banner=banner or "",
         switches=_make_switches(references),
         opening=tuple(parts.list_blocks(parts.build_opening)),
-        sections=tuple(_build_sections(records, parts, _read_skipped(run), detail.launches)),
+        sections=tuple(_build_sections(records, parts, skipped, detail.launches)),
         command=format_command(records, reference) or "",
         closing=tuple(build_closing(about, format_command(records, reference))),
     )
@@ -266,8 +266,3 @@ def _drop_warnings(table: Table) -> Table:
 
 def _describe_run(record: Record) -> str:
     return describe_facts(f"Run {record.run}", str(record.about.get("time") or record.started), record.about)
-
-
-def _read_skipped(run: Mapping[str, Any]) -> dict[str, str]:
-    skipped = run.get("skipped")
-    return {str(name): str(reason) for name, reason in skipped.items()} if isinstance(skipped, dict) else {}

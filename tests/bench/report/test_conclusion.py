@@ -168,7 +168,7 @@ def test_the_heading_says_which_run_it_is():
     assert build_heading([made]).lines == (
         "20260102T030405Z-quick: cifar10-resnet18, 2 January 2026, 03:04 UTC",
         "AMD EPYC, 2 cores, 24 GiB, no GPU, Linux x86_64",
-        "Python 3.11.7, torch 2.14.1, timm 1.0; revision 0123456789ab with changes",
+        "Python 3.11.7, torch 2.14.1, timm 1.0; revision 0123456789ab with uncommitted changes",
     )
     assert build_heading([record()]).lines == ("20260102T030405Z-quick: cifar10-resnet18, 2 January 2026, 03:04 UTC",)
     odd = record().model_copy(update={"about": {"cpu": 1, "gpus": [1], "run": "x"}, "started": "yesterday"})
