@@ -206,6 +206,7 @@ def _build_fine_tunes(outcome: WorkerOutcome[Job], prepared: PreparedTask) -> It
     for seed in outcome.job.seeds:
         if message := outcome.messages.get(f"fine-tuned {seed}"):
             tuned: dict[str, Any] = OLD_WORKER_DEFAULTS | message
+            scored = outcome.messages.get(f"epochs scored {seed}", {"correct": (), "images": 0})
             yield FineTune(
                 seed=seed,
                 seconds=tuned["seconds"],
@@ -218,4 +219,7 @@ def _build_fine_tunes(outcome: WorkerOutcome[Job], prepared: PreparedTask) -> It
                 test_images=len(prepared.dataset.test_images),
                 correct=None if random else tuned["correct"],
                 right=None if random else tuned["right"],
+                epoch_seconds=tuple(tuned.get("epoch_seconds", ())),
+                epoch_correct=tuple(scored["correct"]),
+                epoch_test_images=scored["images"],
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable
 
 from bench.records.record import Memory, Record, Rounds
 from bench.records.units import MB
@@ -31,6 +32,8 @@ COLUMNS = (
     "finetune_s",
     "parity",
     "warnings",
+    "epoch_seconds",
+    "epoch_accuracy",
 )
 
 
@@ -40,7 +43,9 @@ def build_row(record: Record) -> dict[str, object]:
     `rounds` counts the pipeline rounds; `images_per_second` is the images of a round divided by the seconds of
     the median round; memory is in MB of 2**20 bytes; `train_loss` is the last epoch's, `test_accuracy` a share,
     0..1, both of the launch's first fine-tune; `parity` is the proof's status; `warnings` are the warnings' names,
-    joined by `;`. What was not measured is NaN, and so are the device columns where there is no GPU.
+    joined by `;`. So are `epoch_seconds`, the seconds of training until the end of each epoch of that fine-tune, and
+    `epoch_accuracy`, the share after each epoch; empty where they are not known. What was not measured is NaN, and so
+    are the device columns where there is no GPU.
     """
     tune, start, memory = next(iter(record.fine_tunes), None), record.start_up, record.memory
     imported = memory.phase("import") if memory else None
@@ -67,12 +72,18 @@ def build_row(record: Record) -> dict[str, object]:
         "finetune_s": tune.seconds if tune else math.nan,
         "parity": record.proof.status if record.proof else "",
         "warnings": ";".join(warning.name for warning in record.warnings),
+        "epoch_seconds": _join(tune.epoch_seconds if tune else ()),
+        "epoch_accuracy": _join(correct / tune.epoch_test_images for correct in tune.epoch_correct) if tune else "",
     }
 
 
 def find_host_peak(memory: Memory) -> int | None:
     """Return the highest resident memory over all phases, in bytes; None where the system does not report it."""
     return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
+
+
+def _join(values: Iterable[float]) -> str:
+    return ";".join(f"{value:.6g}" for value in values)
 
 
 def _images_per_second(rounds: Rounds | None) -> float:

@@ -113,9 +113,14 @@ class FineTune(_Frozen):
     """One whole fine-tune, with the order of images and the head's initial values drawn from `seed`.
 
     `seconds` of training, `closing_s` of its input pipeline, `evaluation_s` on the whole test set, `harness_s` (reading
-    memory sizes); `elapsed_s` is all of them, measured by a separate clock. `correct` counts the test images that are
-    classified correctly, and `right` says which (see `bench.records.correct_images`); with random weights both are
-    None.
+    memory sizes, copying the head); `elapsed_s` is all of them, measured by a separate clock. `correct` counts the test
+    images that are classified correctly, and `right` says which (see `bench.records.correct_images`); with random
+    weights both are None.
+
+    `epoch_seconds` are the seconds of training until the end of each epoch; the last is `seconds`. `epoch_correct`
+    counts the first `epoch_test_images` test images that are classified correctly after each epoch. It is empty with a
+    single epoch, with random weights, and where the epochs are not evaluated (see `bench.worker.epoch_accuracy`). Older
+    records have none of the three.
     """
 
     seed: int
@@ -129,6 +134,9 @@ class FineTune(_Frozen):
     test_images: int
     correct: int | None
     right: str | None
+    epoch_seconds: tuple[float, ...] = ()
+    epoch_correct: tuple[int, ...] = ()
+    epoch_test_images: int = 0
 
 
 class Conditions(_Frozen):

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from bench.analysis.statistics import wilson_interval
-from bench.report.figures.figure import HeatMap, Line, LinePlot, Point
+from bench.report.figures.accuracy_figures import POINT, SECONDS, WHERE, make_accuracy_point
+from bench.report.figures.figure import HeatMap, Line, LinePlot
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import describe_values, format_field_name, format_percent, format_value
 
@@ -34,9 +35,8 @@ def build_accuracy_plot(
     which = f" Of {len(measured)} fine-tunes these are the best {len(shown)}, of each backend in turn."
     return LinePlot(
         title=f"Accuracy over time: {measured[0].task.name}",
-        how_to_read="Each point is the state after an epoch. Further left is sooner, higher is better; the seconds are "
-        f"those of training, without evaluation.{which if left_out else ''}",
-        x_title="seconds of training",
+        how_to_read=f"{POINT} {WHERE}{which if left_out else ''}",
+        x_title=SECONDS,
         y_title="test accuracy",
         y_unit=" %",
         lines=tuple(_make_line(record, varied, (record.number, record.backend) in best) for record in shown),
@@ -70,8 +70,7 @@ def _make_line(record: SweepRecord, varied: Sequence[str], is_best: bool) -> Lin
     for epoch in record.epochs:
         if epoch.correct is not None:
             share = wilson_interval(epoch.correct, record.test_images)
-            low, high = (None if end is None else 100 * end for end in (share.low, share.high))
-            points.append(Point(epoch.train_s, 100 * share.estimate, low, high))
+            points.append(make_accuracy_point(epoch.train_s, share))
     values = describe_values(record, varied)
     name = f"{record.number} {record.backend}{f': {values}' if values else ''}"
     return Line(f"{record.backend}/default", tuple(points), f"★ {name}" if is_best else name)

@@ -7,10 +7,12 @@ import time
 import numpy as np
 import pytest
 
+from backends.values import Head
 from bench.records.correct_images import encode_correct_images
 from bench.records.round_kinds import COMPARED
 from bench.worker import kernel_rounds
 from bench.worker.epoch import evaluate, train_epoch
+from bench.worker.epoch_accuracy import can_score_epochs, score_epochs
 from bench.worker.kernels import LAYERS, RATES
 from bench.worker.lap_timer import LapTimer
 from bench.worker.part_report import PartReport
@@ -136,21 +138,29 @@ def test_fine_tune(case: str, session: CaseSession) -> None:
         pytest.skip("this launch does not fine-tune")
     baton.give_back("fine-tune ready")
     baton.take()
-    for seed in job.seeds:
-        _fine_tune(session, seed)
+    heads = {seed: _fine_tune(session, seed) for seed in job.seeds}
     session.phases.end("evaluation")
     session.report_memory()
+    if can_score_epochs(session.task):
+        score_epochs(session, heads)
 
 
-def _fine_tune(session: CaseSession, seed: int) -> None:
-    job, baton = session.job, session.baton
+def _fine_tune(session: CaseSession, seed: int) -> list[Head]:
+    """Run one fine-tune. Returns copies of its head at the end of each epoch, where they give the epoch's accuracy."""
+    job, baton, keeps_heads = session.job, session.baton, can_score_epochs(session.task)
     baton.send("phase", name="fine-tune")
     session.order, head = session.draw(seed)
     session.trainer.reset(head)
     started, laps = time.monotonic(), LapTimer()
     training = session.start_training(session.order)
-    losses = [train_epoch(session, training.advance, epoch) for epoch in range(session.task.epochs)]
-    laps.end("training")
+    losses, epoch_seconds, heads = [], [], []
+    for epoch in range(session.task.epochs):
+        losses.append(train_epoch(session, training.advance, epoch))
+        laps.end("training")
+        epoch_seconds.append(laps.seconds["training"])
+        if keeps_heads:
+            heads.append(session.trainer.head())
+            laps.end("harness")
     training.close()
     laps.end("closing")
     session.phases.end("fine-tune")
@@ -179,6 +189,8 @@ def _fine_tune(session: CaseSession, seed: int) -> None:
         harness_s=spent["harness"],
         elapsed_s=elapsed_s,
         train_loss=losses,
+        epoch_seconds=epoch_seconds,
         correct=int(correct.sum()),
         right=encode_correct_images(correct),
     )
+    return heads

@@ -12,7 +12,7 @@ from bench.report.exporters import Report
 FILE = "results.parquet"
 
 #: The columns that hold text or whole numbers; all others hold a float64.
-TEXTS = ("run", "task", "backend", "variant", "parity", "warnings")
+TEXTS = ("run", "task", "backend", "variant", "parity", "warnings", "epoch_seconds", "epoch_accuracy")
 NUMBERS = ("batch_size", "image_size", "launch", "rounds")
 
 

@@ -43,8 +43,10 @@ from bench.report.verdict import TaskVerdict, build_verdict
 KIND, REFERENCE = "kind", "reference"
 #: Notices that are shown without unfolding.
 MOST_NOTICES = 3
+#: Columns of `results.csv` that the table of launches has not: a figure shows them, or they are the same in each row.
+NOT_IN_TABLE = ("run", "epoch_seconds", "epoch_accuracy")
 #: Columns of the table of launches that are texts.
-TEXT_COLUMNS = ("run", "task", "backend", "variant", "parity", "warnings")
+TEXT_COLUMNS = ("task", "backend", "variant", "parity", "warnings")
 
 Build = Callable[[TaskLaunches], Iterable[Block | None]]
 
@@ -192,8 +194,8 @@ def _build_sections(
 
 
 def _build_launch_table(records: Sequence[Record]) -> Table:
-    """Every launch as a row: the columns of `results.csv`, without the run's own name."""
-    columns = [name for name in COLUMNS if name != "run"]
+    """Every launch as a row: the columns of `results.csv` that differ, and are one figure."""
+    columns = [name for name in COLUMNS if name not in NOT_IN_TABLE]
     rows = []
     for record in records:
         row = build_row(record)
@@ -202,7 +204,7 @@ def _build_launch_table(records: Sequence[Record]) -> Table:
         "Launches",
         tuple(Column(name, figures=name not in TEXT_COLUMNS) for name in columns),
         tuple(rows),
-        ("one row per launch, the columns of results.csv",),
+        ("one row per launch, as in results.csv",),
     )
 
 

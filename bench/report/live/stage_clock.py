@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.worker.channel import Message
+from bench.worker.epoch_accuracy import PHASE as EPOCHS
 from bench.worker.job import Job
 
 #: The stages that every launch has, and those of its proof and its fine-tunes. Each kind of rounds has two more.
@@ -32,7 +33,7 @@ def list_stages(job: Job) -> list[str]:
     stages += [PROOF] if job.proof_steps else []
     if job.rounds:
         stages += [stage for kind in job.kinds for stage in (name_warm_up(kind), name_rounds(kind))]
-    return stages + ([FINE_TUNE, EVALUATION] if job.seeds else [])
+    return stages + ([FINE_TUNE, EVALUATION, EPOCHS] if job.seeds else [])
 
 
 @dataclass
@@ -95,6 +96,8 @@ class LaunchClock:
                 self._note_share(case, FINE_TUNE, share)
             case {"event": "part", "done": done, "of": of} if of and self._stage[case] == EVALUATION:
                 self._note_share(case, EVALUATION, done / of)
+            case {"event": "part", "done": done, "of": of} if of and self._stage[case] == EPOCHS:
+                self.shares[case, EPOCHS] = done / of
             case {"event": "fine-tuned"}:
                 self._tuned[case] += 1
                 self._stage[case] = FINE_TUNE

@@ -16,6 +16,7 @@ from bench.plan.prepared_task import PreparedTask
 from bench.records.round_kinds import KINDS
 from bench.report.live.stage_clock import (
     END,
+    EPOCHS,
     EVALUATION,
     FINE_TUNE,
     PROOF,
@@ -27,6 +28,8 @@ from bench.report.live.stage_clock import (
     name_warm_up,
 )
 from bench.worker.channel import Message
+from bench.worker.epoch_accuracy import can_score_epochs, count_scored_images
+from bench.worker.evidence import choose_evaluation_batch_size
 from bench.worker.job import Job
 from bench.worker.step_work import Step, Work
 
@@ -170,7 +173,7 @@ class TimeLeft:
         return total + self._count_seeds_left(position, prepared) * sum(
             self._expect(position, (case, stage))
             for case in self._list_cases(position)
-            for stage in (FINE_TUNE, EVALUATION)
+            for stage in (FINE_TUNE, EVALUATION, EPOCHS)
         )
 
     def _count_seeds_left(self, position: int, prepared: PreparedTask) -> int:
@@ -209,6 +212,8 @@ class TimeLeft:
             return self._expect_fine_tune(position, case)
         if name == EVALUATION:
             return len(self._plan.tasks[position].dataset.test_images) / self._expect_rate(position, case)
+        if name == EPOCHS:
+            return self._expect_epochs(position, case)
         if name.endswith(" rounds"):
             return self._expect_rounds(position, case, name.removesuffix(" rounds"))
         peers = [self._find_measured(position, (other, name)) for other in self._list_cases(position)]
@@ -253,6 +258,15 @@ class TimeLeft:
         prepared = self._plan.tasks[position]
         images = prepared.task.epochs * len(prepared.dataset.train_images)
         return images / self._expect_rate(position, case) * self._find_correction()
+
+    def _expect_epochs(self, position: int, case: str) -> float:
+        """The accuracy by epoch takes as long as the evaluation of the same images, and no time on cached features."""
+        prepared = self._plan.tasks[position]
+        if not can_score_epochs(prepared.task) or self._list_cases(position)[case].features == "cached":
+            return 0.0
+        images = len(prepared.dataset.test_images)
+        scored = count_scored_images(images, choose_evaluation_batch_size(prepared.task))
+        return self._expect(position, (case, EVALUATION)) * scored / images
 
     def _find_correction(self) -> float:
         """How much longer fine-tunes take than their cases' rounds promise, in the run until now."""

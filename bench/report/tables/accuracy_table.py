@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -56,10 +56,22 @@ def _row(case: CaseLaunches) -> tuple[Cell, ...]:
 def compute_accuracy(case: CaseLaunches) -> Interval | None:
     """Compute the share of the test images that a case classifies correctly, mean over its seeds; None without any."""
     tunes = [tune for tune in group_by_seed(case).values() if tune.correct is not None]
-    if not tunes:
-        return None
-    shares = [tune.correct / tune.test_images for tune in tunes if tune.correct is not None]
-    return mean(shares) if len(shares) > 1 else wilson_interval(tunes[0].correct or 0, tunes[0].test_images)
+    return _average([(tune.correct or 0, tune.test_images) for tune in tunes]) if tunes else None
+
+
+def compute_epoch_accuracies(case: CaseLaunches) -> list[Interval]:
+    """Compute the share of test images that are classified correctly after each epoch; empty where it is not known."""
+    tunes = [tune for tune in group_by_seed(case).values() if tune.epoch_correct]
+    return [
+        _average([(correct, tune.epoch_test_images) for correct, tune in zip(epoch, tunes, strict=True)])
+        for epoch in zip(*(tune.epoch_correct for tune in tunes), strict=True)
+    ]
+
+
+def _average(counts: Sequence[tuple[int, int]]) -> Interval:
+    """The mean share of several seeds, or the share of one, from correct images and all images of each."""
+    shares = [correct / images for correct, images in counts]
+    return mean(shares) if len(shares) > 1 else wilson_interval(*counts[0])
 
 
 def _accuracy(case: CaseLaunches) -> str:

@@ -15,7 +15,7 @@ def test_columns_are_these_in_this_order():
     expected = (
         "run task backend variant batch_size image_size launch rounds images_per_second "
         "compute_images_per_second first_step_s import_s build_s peak_host_mb import_host_mb peak_device_mb "
-        "nvml_device_mb train_loss test_accuracy finetune_s parity warnings"
+        "nvml_device_mb train_loss test_accuracy finetune_s parity warnings epoch_seconds epoch_accuracy"
     )
     assert " ".join(COLUMNS) == expected
     assert tuple(build_row(record())) == COLUMNS
@@ -36,6 +36,15 @@ def test_a_row_holds_a_launch_in_the_units_that_are_documented():
     assert row["test_accuracy"] == pytest.approx(0.7012)
     assert (row["import_s"], row["finetune_s"]) == (2.3, 133)
     assert (row["parity"], row["warnings"]) == ("proven", "unsteady-rounds;unsteady-rounds")
+
+
+def test_the_epochs_of_a_fine_tune_are_joined_and_empty_where_they_are_not_known():
+    made = record()
+    assert (build_row(made)["epoch_seconds"], build_row(made)["epoch_accuracy"]) == ("", "")
+    epochs = {"epoch_seconds": (60.25, 130.0), "epoch_correct": (90, 150), "epoch_test_images": 200}
+    tune = made.fine_tunes[0].model_copy(update=epochs)
+    row = build_row(made.model_copy(update={"fine_tunes": (tune,)}))
+    assert (row["epoch_seconds"], row["epoch_accuracy"]) == ("60.25;130", "0.45;0.75")
 
 
 def test_the_host_peak_is_that_of_the_highest_phase():

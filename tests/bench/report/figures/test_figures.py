@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.launches import group_by_task
+from bench.analysis.statistics import wilson_interval
 from bench.report.figures.accuracy_figures import (
     build_accuracy_by_epoch,
     build_accuracy_by_seconds,
@@ -141,8 +142,60 @@ def test_accuracy_and_loss_have_their_units():
     assert point.y == pytest.approx(70.12)
     assert point.low < 70.12 < point.high
     (point,) = build_accuracy_by_seconds(task).lines[0].points
-    # Start-up and fine-tune of the middle launch.
-    assert point.x == pytest.approx(4.7 + 136.6)
+    assert point.x == 131.0, "seconds of training of the middle launch"
+
+
+def add_epochs(made, correct: tuple[int, ...], seed: int = 0):
+    """The record with the accuracy after each of two epochs, of 2,000 of 10,000 test images."""
+    (tune,) = made.fine_tunes
+    epochs = {"epoch_seconds": (tune.seconds / 2, tune.seconds), "epoch_correct": correct, "epoch_test_images": 2000}
+    return made.model_copy(update={"fine_tunes": (tune.model_copy(update={**epochs, "seed": seed}),)})
+
+
+def test_accuracy_has_a_point_for_each_epoch_with_the_interval_of_its_images():
+    records = [add_epochs(each, (1200, 1400)) for each in launches("pytorch", 3, correct=7012)]
+    by_epoch, by_seconds = build_accuracy_by_epoch(make_task(*records)), build_accuracy_by_seconds(make_task(*records))
+    points = by_epoch.lines[0].points
+    assert [(point.x, point.y) for point in points] == [(1, 60.0), (2, 70.0)]
+    first = wilson_interval(1200, 2000)
+    assert (points[0].low, points[0].high) == (100 * first.low, 100 * first.high)
+    assert [(point.x, point.y) for point in by_seconds.lines[0].points] == [(65.5, 60.0), (131.0, 70.0)]
+    for plot in (by_epoch, by_seconds):
+        assert "first 2,000 of 10,000 test images" in plot.how_to_read
+        assert "single point" not in plot.how_to_read
+
+
+def test_the_accuracy_of_several_seeds_is_their_mean():
+    records = [add_epochs(each, (1200 + 100 * seed, 1400), seed) for seed, each in enumerate(launches("pytorch", 3))]
+    first, last = build_accuracy_by_epoch(make_task(*records)).lines[0].points
+    assert first.y == pytest.approx(65.0)
+    assert first.high - first.low > 10 > last.high - last.low, "t-interval of 60, 65 and 70 %"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"trainable": "all"}, "more than the head is trained"),
+        ({"batch_norm": "batch_stats"}, "batch norm moves its statistics"),
+        ({}, "no record of earlier epochs"),
+    ],
+)
+def test_a_single_point_says_why_it_is_alone(fields, reason):
+    task = make_task(*launches("pytorch", 2, task=TASK.model_copy(update=fields), correct=7012))
+    assert task.task.epochs > 1
+    for plot in (build_accuracy_by_epoch(task), build_accuracy_by_seconds(task)):
+        assert len(plot.lines[0].points) == 1
+        assert reason in plot.how_to_read
+    alone = make_task(*launches("pytorch", 2, task=TASK.model_copy(update={"epochs": 1}), correct=7012))
+    assert "single point" not in build_accuracy_by_epoch(alone).how_to_read
+
+
+def test_cases_with_and_without_earlier_epochs_share_a_figure():
+    with_epochs = [add_epochs(each, (1200, 1400)) for each in launches("pytorch", 2)]
+    plot = build_accuracy_by_epoch(make_task(*with_epochs, *launches("keras", 2)))
+    assert [len(line.points) for line in plot.lines] == [2, 1]
+    assert plot.lines[1].points[0].x == 2
+    assert "Some launches have no record of earlier epochs" in plot.how_to_read
 
 
 def test_what_was_not_measured_is_no_figure():
