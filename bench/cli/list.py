@@ -68,7 +68,8 @@ def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
             task.weights,
             f"{task.dataset} at {task.image_size} px",
             task.batch_norm,
-            f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, {task.epochs} epochs",
+            f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, "
+            f"{task.epochs} {'epoch' if task.epochs == 1 else 'epochs'}",
             task.hash,
         )
         for task in TASKS.values()

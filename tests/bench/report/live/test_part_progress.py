@@ -42,6 +42,15 @@ def test_a_part_says_what_is_done_and_the_time_left(clock):
     assert parts.describe("a", {"event": "ready"}) is None
 
 
+def test_the_first_part_does_not_count_for_the_time_left(clock):
+    parts = PartProgress(clock)
+    parts.describe("a", {"event": "phase", "name": "proof"})
+    clock.now += 17
+    assert parts.describe("a", part(1, 12, "steps")) == "proof, 1 of 12 steps"
+    clock.now += 1
+    assert parts.describe("a", part(2, 12, "steps")) == "proof, 2 of 12 steps, about 10 s left"
+
+
 def test_where_lines_stay_only_a_long_phase_has_some(clock):
     said: list[str] = []
     progress = SilentProgress(said.append)
@@ -62,6 +71,7 @@ def test_a_sweep_without_a_terminal_has_a_line_now_and_then(clock):
     shown = SweepProgress(console, grid, 0, None)
     shown.parts = PartProgress(clock)
     shown.event("pytorch", EXTRACTION)
+    shown.event("pytorch", part(0))
     for seconds in (29, 2, 2):
         clock.now += seconds
         shown.event("pytorch", part(30_000))
