@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli import completers
-from bench.cli.option_groups import OUTPUT, OutputOptions, Reference, UserPath
+from bench.cli.option_groups import OUTPUT, OutputOptions, Reference
+from bench.cli.option_values import UserPath
 from bench.errors import UserError
 
 

@@ -13,10 +13,10 @@ from bench.cli.option_groups import (
     DataOptions,
     OutputOptions,
     TaskOptions,
-    UserPath,
     WaitOption,
     make_request,
 )
+from bench.cli.option_values import UserPath
 
 
 @Parameter(name="*", group=OUTPUT)

@@ -17,18 +17,12 @@ from bench.cli.option_groups import (
     TASK,
     BackendOptions,
     DataOptions,
-    Names,
     OutputOptions,
-    Seconds,
-    Share,
-    Suite,
     TaskOptions,
-    UserPath,
     WaitOption,
-    make_converter,
     make_request,
-    parse_name_or_file,
 )
+from bench.cli.option_values import Names, Seconds, Share, Suite, UserPath, make_converter, parse_name_or_file
 from bench.plan import amounts
 
 #: The value of --json for events on stdout, in place of a file.

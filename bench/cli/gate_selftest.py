@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import EFFORT, DataOptions, WaitOption, make_number_parameter
+from bench.cli.option_groups import EFFORT, DataOptions, WaitOption
+from bench.cli.option_values import make_number_parameter
 
 
 def gate_selftest(

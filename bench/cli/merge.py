@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli import completers
-from bench.cli.option_groups import OUTPUT, OutputOptions, UserPath
+from bench.cli.option_groups import OUTPUT, OutputOptions
+from bench.cli.option_values import UserPath
 from bench.errors import UserError
 
 

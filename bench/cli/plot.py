@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from bench.cli import completers
-from bench.cli.option_groups import OPTIONS, OUTPUT, Names, OutputOptions, Reference, UserPath
+from bench.cli.option_groups import OPTIONS, OUTPUT, OutputOptions, Reference
+from bench.cli.option_values import Names, StoredResult, UserPath
 from bench.errors import UserError, make_unknown_error
 
 #: The folder of the plots, in that of the result.
@@ -30,13 +30,7 @@ class PlotOptions(OutputOptions):
 
 
 def plot(
-    run: Annotated[
-        str | None,
-        Parameter(
-            completer=completers.list_runs,
-            help="Name or folder of a run, or of what another command stored; the newest by default.",
-        ),
-    ] = None,
+    run: StoredResult = None,
     /,
     *,
     format_: Annotated[
@@ -82,7 +76,7 @@ def write_plots(
     Raises:
         UserError: the result, a format or a figure is unknown, no record can be read, or a file cannot be written.
     """
-    from bench.cli.result_pages import read_page
+    from bench.cli.stored_results import read_page
     from bench.records import result_kinds, store
     from bench.report.plots.plot_file import list_figures, make_name, write_plot
 

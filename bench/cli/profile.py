@@ -14,12 +14,11 @@ from bench.cli.option_groups import (
     DataOptions,
     OutputOptions,
     TaskOptions,
-    UserPath,
     VariantOptions,
     WaitOption,
-    make_number_parameter,
     make_request,
 )
+from bench.cli.option_values import UserPath, make_number_parameter
 
 
 @Parameter(name="*", group=OUTPUT)

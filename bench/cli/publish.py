@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.option_groups import OPTIONS, OutputOptions, UserPath
+from bench.cli.option_groups import OPTIONS, OutputOptions
+from bench.cli.option_values import UserPath
 
 
 def publish(

@@ -46,9 +46,9 @@ def _describe_gate(folder: Path) -> tuple[str, ...]:
 
 
 def _describe_tune(folder: Path) -> tuple[str, ...]:
-    from bench.tune import tune_output
+    from bench.tune import stored_tune
 
-    found, problems = tune_output.read_all(folder)
+    found, problems = stored_tune.read_all(folder)
     tuned = [one.tuned for one in found]
     faster = sum(bool(one.knobs) for one in tuned)
     return (

@@ -14,9 +14,9 @@ from bench.cli.option_groups import (
     EffortOptions,
     OutputOptions,
     TaskOptions,
-    make_number_parameter,
     make_request,
 )
+from bench.cli.option_values import make_number_parameter
 
 
 @Parameter(name="*", group=EFFORT)

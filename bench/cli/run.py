@@ -20,12 +20,10 @@ from bench.cli.option_groups import (
     Reference,
     ReportOptions,
     Run,
-    Seconds,
-    Share,
     TaskOptions,
-    make_number_parameter,
     make_request,
 )
+from bench.cli.option_values import Seconds, Share, make_number_parameter
 
 if TYPE_CHECKING:
     from bench.plan.request import Request

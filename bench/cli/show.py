@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from bench.cli import completers
 from bench.cli.option_groups import OPTIONS, Reference, ReportOptions
+from bench.cli.option_values import StoredResult
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.records import result_kinds
     from bench.report import exporters
 
 
 def show(
-    run: Annotated[
-        str | None,
-        Parameter(
-            completer=completers.list_runs,
-            help="Name or folder of a run, or of what another command stored; the newest by default.",
-        ),
-    ] = None,
+    run: StoredResult = None,
     /,
     *,
     relative_to: Annotated[str | None, Reference] = None,
@@ -57,7 +50,7 @@ def write_result_page(name: str | None, relative_to: str | None, file: Path | No
     Raises:
         UserError: the result is unknown, none of its records can be read, or the file cannot be written.
     """
-    from bench.cli.result_pages import read_page
+    from bench.cli.stored_results import read_page
     from bench.records import result_kinds, store
     from bench.report.html import run_file
     from bench.report.html.page_writer import write_page
@@ -92,6 +85,7 @@ def show_run(name: str | None, relative_to: str | None, results: Path, full: boo
     Raises:
         UserError: the run is unknown, or none of its records can be read.
     """
+    from bench.cli.stored_results import check_reference, find_functions
     from bench.records import result_kinds, store
     from bench.report.conclusion import print_conclusion, print_heading
     from bench.report.run_report import find_own_reference, read_report
@@ -104,9 +98,8 @@ def show_run(name: str | None, relative_to: str | None, results: Path, full: boo
 
         return show_merged(console, run, relative_to, full)
     if kind is not None and kind != "run":
-        if relative_to:
-            raise UserError(f"--relative-to: the result of bench {kind} has no reference to choose: leave it out")
-        return _show_result(kind, console, run)
+        check_reference(kind, relative_to)
+        return find_functions(kind)[1](console, run)
     report, problems = read_report(run, relative_to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False)
@@ -115,26 +108,6 @@ def show_run(name: str | None, relative_to: str | None, results: Path, full: boo
     print_heading(console, report.records)
     print_conclusion(console, run, report, full)
     return 1 if problems else 0
-
-
-def _show_result(kind: result_kinds.ResultKind, console: Console, folder: Path) -> int:
-    """Print the result of another command than `bench run` again; returns the exit status.
-
-    Raises:
-        UserError: its records cannot be read.
-    """
-    match kind:
-        case "sweep":
-            from bench.sweep.sweep_run import show_sweep as show
-        case "gate":
-            from bench.gate.gate_output import show_gate as show
-        case "tune":
-            from bench.tune.tune_output import show_tune as show
-        case "explain":
-            from bench.tune.explanation_output import show_explanation as show
-        case "roofline":
-            from bench.roofline.roofline_output import show_roofline as show
-    return show(console, folder)
 
 
 def _rewrite_files(console: Console, run: Path, report: exporters.Report) -> None:

@@ -13,7 +13,6 @@ from bench.cli.option_groups import (
     OPTIONS,
     BackendOptions,
     CachingDataOptions,
-    Names,
     OutputOptions,
     ProgressOptions,
     Run,
@@ -21,6 +20,7 @@ from bench.cli.option_groups import (
     WaitOption,
     make_request,
 )
+from bench.cli.option_values import Names
 from bench.errors import UserError
 from bench.plan import amounts
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bench.cli import completers
-from bench.cli.option_groups import OPTIONS, Names, OutputOptions
+from bench.cli.option_groups import OPTIONS, OutputOptions
+from bench.cli.option_values import Names
 
 
 def trend(

@@ -11,11 +11,11 @@ from bench.cli.option_groups import (
     BackendOptions,
     DataOptions,
     OutputOptions,
-    Seconds,
     TaskOptions,
     WaitOption,
     make_request,
 )
+from bench.cli.option_values import Seconds
 
 
 def tune(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -54,6 +55,22 @@ def parse_checksummed_json(kind: str, content: bytes, model: type[Model], schema
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"it does not fit the schema: {where}: {first['msg']}") from None
+
+
+def read_checksummed_folder(kind: str, folder: Path, model: type[Model], schema: int) -> tuple[list[Model], list[str]]:
+    """Read all files of a folder, in the order of their names; also return a line for each that was left out.
+
+    Args:
+        kind, model, schema: see `parse_checksummed_json`.
+        folder: the files' folder; one that does not exist has none.
+    """
+    found, problems = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(parse_checksummed_json(kind, path.read_bytes(), model, schema))
+        except (ValueError, OSError) as error:
+            problems.append(f"{folder.name}/{path.name} is left out: {error}")
+    return found, problems
 
 
 def compute_checksum(content: dict[str, object]) -> str:

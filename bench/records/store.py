@@ -19,7 +19,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from bench.errors import UserError, make_unknown_error
-from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
+from bench.records.checksummed_json import read_checksummed_folder, to_checksummed_json
 from bench.records.record import SCHEMA, Record
 
 RECORDS = "records"
@@ -76,12 +76,7 @@ def read_records(run: Path) -> tuple[list[Record], list[str]]:
     """
     if not (run / RECORDS).is_dir():
         raise UserError(f"{run} is not a run: it has no folder {RECORDS!r}")
-    records, problems = [], []
-    for path in sorted((run / RECORDS).glob("*.json")):
-        try:
-            records.append(parse_checksummed_json("record", path.read_bytes(), Record, SCHEMA))
-        except (ValueError, OSError) as error:
-            problems.append(f"{RECORDS}/{path.name} is left out: {error}")
+    records, problems = read_checksummed_folder("record", run / RECORDS, Record, SCHEMA)
     return sorted(records, key=lambda r: (r.case, r.launch)), problems
 
 

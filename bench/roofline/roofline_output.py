@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,13 @@ from rich.console import Console
 from bench.report.exporters import Report
 from bench.report.html.page import Page
 from bench.report.html.result_page import write_or_explain
-from bench.report.tables.table import Table
 from bench.report.terminal import print_tables
-from bench.roofline import roofline_file, roofline_tables
-from bench.roofline.achieved_rates import Roofline
+from bench.roofline import roofline_file
 from bench.roofline.device_peaks import Peak
 from bench.roofline.roofline_advice import advise
 from bench.roofline.roofline_file import StoredTask, TaskMeasurement
+from bench.roofline.roofline_page import build_roofline_page
+from bench.roofline.roofline_tables import build_tables
 
 
 def describe(measured: TaskMeasurement) -> StoredTask:
@@ -36,25 +35,6 @@ def print_task(console: Console, task: StoredTask, peak: Peak | str, device: str
         console.print(f"{backend}/{variant} died: {reason}", style="red", markup=False)
     for sentence in task.advice:
         console.print(sentence, markup=False, highlight=False)
-
-
-def build_tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Table]:
-    """Build all tables of a task; cases whose steps do the same work share a table of it.
-
-    Args:
-        cases: at least one.
-        peak: of the device, or why it is not known.
-        gpu: whether the device is one.
-    """
-    steps = {tuple(case.step.parts.items()): case.step for case in reversed(cases)}
-    layers = roofline_tables.build_layer_table(cases)
-    return [
-        *(roofline_tables.build_work_table(step) for step in reversed(steps.values())),
-        roofline_tables.build_rate_table(cases, peak),
-        *([layers] if layers else []),
-        roofline_tables.build_roofline_table(cases, peak, gpu),
-        roofline_tables.build_evidence_table(cases),
-    ]
 
 
 def show_roofline(console: Console, folder: Path) -> int:
@@ -76,8 +56,6 @@ def read_page(folder: Path) -> tuple[Page, list[str]]:
     Raises:
         UserError: its file cannot be used.
     """
-    from bench.roofline.roofline_page import build_roofline_page  # it imports this module
-
     return build_roofline_page(roofline_file.read(folder)), []
 
 

@@ -9,7 +9,7 @@ from bench.report.html.page import Block, Notice, Page, Section, Text
 from bench.report.html.result_page import build_closing, build_environment_section, format_command
 from bench.roofline.roofline_figure import build_share_bars
 from bench.roofline.roofline_file import StoredRoofline, StoredTask
-from bench.roofline.roofline_output import build_tables
+from bench.roofline.roofline_tables import build_tables
 
 #: What separates the two parts of a sentence of `bench.roofline.roofline_advice.advise`.
 DO = ". What to do: "

@@ -31,6 +31,25 @@ BOUNDS: tuple[BoundName, ...] = (*DEVICE_BOUNDS, "input")
 DEVICE_STEP = "a step on the device"
 
 
+def build_tables(cases: Sequence[Roofline], peak: Peak | str, gpu: bool) -> list[Table]:
+    """Build all tables of a task; cases whose steps do the same work share a table of it.
+
+    Args:
+        cases: at least one.
+        peak: of the device, or why it is not known.
+        gpu: whether the device is one.
+    """
+    steps = {tuple(case.step.parts.items()): case.step for case in reversed(cases)}
+    layers = build_layer_table(cases)
+    return [
+        *(build_work_table(step) for step in reversed(steps.values())),
+        build_rate_table(cases, peak),
+        *([layers] if layers else []),
+        build_roofline_table(cases, peak, gpu),
+        build_evidence_table(cases),
+    ]
+
+
 def build_work_table(step: Step) -> Table:
     """Build the table of what one training step computes and moves."""
     parts = [*step.parts.items(), (DEVICE_STEP, step.compute)]

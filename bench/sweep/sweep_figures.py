@@ -27,7 +27,7 @@ def build_accuracy_plot(
         target: the test accuracy to reach, 0..1; None without one.
         best: the combination's number and the backend of each of the best fine-tunes.
     """
-    measured = [record for record in records if record.epochs and record.epochs[-1].correct is not None]
+    measured = _choose_measured(records)
     if not measured:
         return None
     shown = _choose_lines(measured, target, best)
@@ -43,6 +43,11 @@ def build_accuracy_plot(
         target=None if target is None else 100 * target,
         target_label="" if target is None else f"target {format_percent(target)}",
     )
+
+
+def _choose_measured(records: Sequence[SweepRecord]) -> list[SweepRecord]:
+    """Choose the fine-tunes that have a test accuracy."""
+    return [record for record in records if record.epochs and record.epochs[-1].correct is not None]
 
 
 def _choose_lines(
@@ -89,7 +94,7 @@ def build_heat_maps(
         target: the test accuracy to reach, 0..1; None without one.
         best: the combination's number and the backend of each of the best fine-tunes.
     """
-    measured = [record for record in records if record.epochs and record.epochs[-1].correct is not None]
+    measured = _choose_measured(records)
     fields = [name for name in varied if name != "seed"] or list(varied)
     if not measured or not fields:
         return []

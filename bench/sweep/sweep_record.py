@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task
 from bench.records import store
-from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
+from bench.records.checksummed_json import read_checksummed_folder, to_checksummed_json
 from bench.records.record import Failure, MeasurementWarning, Proof
 from bench.records.result_kinds import FOLDERS
 
@@ -96,10 +96,4 @@ def write_record(run: Path, record: SweepRecord) -> None:
 
 def read_records(run: Path) -> tuple[list[SweepRecord], list[str]]:
     """Read a sweep's records, in order; also a line for each file that was left out."""
-    found, problems = [], []
-    for path in sorted((run / FOLDER).glob("*.json")):
-        try:
-            found.append(parse_checksummed_json(KIND, path.read_bytes(), SweepRecord, SCHEMA))
-        except (ValueError, OSError) as error:
-            problems.append(f"{FOLDER}/{path.name} is left out: {error}")
-    return found, problems
+    return read_checksummed_folder(KIND, run / FOLDER, SweepRecord, SCHEMA)

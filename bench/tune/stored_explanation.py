@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backends.task import Task
 from bench.records import store
-from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
+from bench.records.checksummed_json import read_checksummed_folder, to_checksummed_json
 from bench.records.result_kinds import FOLDERS
 from bench.tune.explanation import Explanation
 
@@ -63,10 +63,4 @@ def write(folder: Path, one: StoredExplanation) -> None:
 
 def read_all(folder: Path) -> tuple[list[StoredExplanation], list[str]]:
     """Read all explanations of a folder, and a line for each file that was left out."""
-    found, problems = [], []
-    for path in sorted((folder / FOLDER).glob("*.json")):
-        try:
-            found.append(parse_checksummed_json(KIND, path.read_bytes(), StoredExplanation, SCHEMA))
-        except (ValueError, OSError) as error:
-            problems.append(f"{FOLDER}/{path.name} is left out: {error}")
-    return found, problems
+    return read_checksummed_folder(KIND, folder / FOLDER, StoredExplanation, SCHEMA)

@@ -11,45 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from backends.knobs import get_default
-from bench.analysis.statistics import Interval
 from bench.analysis.warning_summary import format_warning
 from bench.errors import UserError
 from bench.plan.tuned_variants import TunedVariant
 from bench.records import store
-from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.private_paths import shorten_command
-from bench.records.result_kinds import FOLDERS
 from bench.report.html.page import Page
 from bench.report.html.result_page import write_or_explain
-from bench.report.tables.table import Cell, Column, Table
 from bench.report.terminal import render_table
-
-SCHEMA = 1
-KIND = "tune"
-FOLDER = FOLDERS["tune"]
-
-
-class StoredTune(BaseModel):
-    """What a tune found for one case.
-
-    Attributes:
-        about: the machine and its software, of `bench.machine.environment.describe_environment`; in `run`, the command.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: int = SCHEMA
-    about: dict[str, Any]
-    tuned: TunedVariant
-
-    @property
-    def name(self) -> str:
-        """The name of its file."""
-        return f"{self.tuned.backend}-{self.tuned.task}-{self.tuned.task_hash}"
+from bench.tune import stored_tune
+from bench.tune.stored_tune import StoredTune
+from bench.tune.tune_description import advise, build_knob_table, describe_outcome
+from bench.tune.tune_page import build_tune_page
 
 
 class TuneOutput:
@@ -73,9 +48,8 @@ class TuneOutput:
         one = StoredTune(about=self.about, tuned=tuned)
         try:
             if self.folder is None:
-                self.folder = store.create_run(self.results, "tune", datetime.now(UTC), FOLDER)
-            text = to_checksummed_json(KIND, one) + "\n"
-            store.write_text(self.folder / FOLDER / f"{one.name}.json", text, finished_in=self.folder)
+                self.folder = store.create_run(self.results, "tune", datetime.now(UTC), stored_tune.FOLDER)
+            stored_tune.write(self.folder, one)
             self.kept += 1
         except UserError as error:
             self.console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
@@ -97,59 +71,12 @@ def print_tuned(console: Console, tuned: TunedVariant) -> None:
     console.print(advise(tuned), markup=False, highlight=False)
 
 
-def build_knob_table(tuned: TunedVariant) -> Table:
-    """Build the table of the knobs that a tuned variant sets."""
-    return Table(
-        f"{tuned.backend}, {tuned.task}: tuned",
-        (Column("knob", figures=False), Column("default", figures=False), Column("tuned", figures=False)),
-        tuple((Cell(knob), Cell(get_default(tuned.backend, knob)), Cell(value)) for knob, value in tuned.knobs.items()),
-        ("all other knobs stay at their default",),
-    )
-
-
-def describe_outcome(tuned: TunedVariant) -> str:
-    """Describe the speed-up, the proof and the duration in a line."""
-    speedup = None if tuned.speedup is None else Interval(tuned.speedup, tuned.low, tuned.high)
-    result = f"{format_speedup(speedup)}, {tuned.proof}" if speedup else "Nothing is certainly faster than the default"
-    return f"{result}; it took {tuned.seconds:.0f} s."
-
-
-def advise(tuned: TunedVariant) -> str:
-    """Say what to do with the result."""
-    if not tuned.knobs:
-        undecided = ", or tune again with a larger --budget" if tuned.notes else ""
-        return f"What to do: train {tuned.backend} with its default{undecided}."
-    return (
-        f"What to do: measure it beside the default (bench run --backend {tuned.backend} --variant default --variant "
-        f"tuned), and see what each knob contributes (bench explain --backend {tuned.backend})."
-    )
-
-
-def format_speedup(speedup: Interval) -> str:
-    """Format a speed-up, as in `1.250 × the default [1.200–1.310]`."""
-    text = f"{speedup.estimate:.3f} × the default"
-    return text if speedup.low is None else f"{text} [{speedup.low:.3f}–{speedup.high:.3f}]"
-
-
-def read_all(folder: Path) -> tuple[list[StoredTune], list[str]]:
-    """Read all results of a tune's folder, and a line for each file that was left out."""
-    found, problems = [], []
-    for path in sorted((folder / FOLDER).glob("*.json")):
-        try:
-            found.append(parse_checksummed_json(KIND, path.read_bytes(), StoredTune, SCHEMA))
-        except (ValueError, OSError) as error:
-            problems.append(f"{FOLDER}/{path.name} is left out: {error}")
-    return found, problems
-
-
 def read_page(folder: Path) -> tuple[Page, list[str]]:
     """Read the results of a tune and build their page; also return a line for each file that was left out.
 
     Raises:
         UserError: none of them can be read.
     """
-    from bench.tune.tune_page import build_tune_page  # it imports this module
-
     found, problems = _read_some(folder)
     return build_tune_page([one.tuned for one in found], found[0].about), problems
 
@@ -176,7 +103,7 @@ def write_page(console: Console, folder: Path) -> None:
 
 
 def _read_some(folder: Path) -> tuple[list[StoredTune], list[str]]:
-    found, problems = read_all(folder)
+    found, problems = stored_tune.read_all(folder)
     if not found:
         raise UserError(f"{folder} has no result of a tune that can be read: run bench tune again")
     return found, problems

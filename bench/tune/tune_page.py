@@ -8,8 +8,8 @@ from bench.plan.tuned_variants import TunedVariant
 from bench.report.html.environment_blocks import describe_facts
 from bench.report.html.page import Block, Heading, Notice, Page, Section, Text
 from bench.report.html.result_page import build_closing, build_environment_section, format_command
+from bench.tune.tune_description import advise, build_knob_table, describe_outcome
 from bench.tune.tune_figures import build_outcome_plot, build_search_waterfall, build_trial_plot
-from bench.tune.tune_output import advise, build_knob_table, describe_outcome
 
 
 def build_tune_page(tuned: Sequence[TunedVariant], about: Mapping[str, object]) -> Page:

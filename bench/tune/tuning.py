@@ -35,7 +35,8 @@ from bench.tune.crew_workers import CrewWorkers
 from bench.tune.journal import Journal
 from bench.tune.launch_warnings import sum_up_launches
 from bench.tune.search import SearchResult, TrialResult, build_variant, search
-from bench.tune.tune_output import TuneOutput, format_speedup
+from bench.tune.tune_description import format_speedup
+from bench.tune.tune_output import TuneOutput
 from bench.worker.channel import Message
 
 #: The knobs that are searched: not the threads, which depend on the machine, nor cached features, which are another

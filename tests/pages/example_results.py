@@ -29,7 +29,7 @@ from bench.tune import explanation_output, stored_explanation
 from bench.tune.crew_launch import CrewMeasurer
 from bench.tune.explanation import explain
 from bench.tune.stored_explanation import StoredExplanation
-from bench.tune.tune_output import KIND, StoredTune
+from bench.tune.stored_tune import KIND, StoredTune
 from tests.bench.example_records import QUIET
 from tests.bench.sweep.test_sweep import make_record
 from tests.bench.tune.simulated_machine import DEFAULT, SimulatedMachine

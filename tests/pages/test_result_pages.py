@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.result_pages import read_page
+from bench.cli.stored_results import read_page
 from bench.gate.gate_page import build_gate_page
 from bench.gate.stored_gate import StoredGate
 from bench.plan.task_table import TASKS

@@ -11,7 +11,8 @@ import pytest
 
 from bench.cli.app import app
 from bench.cli.gate import parse_margins
-from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request, read_names
+from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request
+from bench.cli.option_values import read_names
 from bench.machine.environment import PROJECT
 
 COMMANDS = [name for name in app if not name.startswith("-")]
