@@ -105,6 +105,6 @@ def read_runs(folders: Sequence[Path]) -> list[StoredRun]:
 def _read_run(letter: str, folder: Path) -> StoredRun:
     records, problems = store.read_records(folder)
     if not records:
-        reason = f": {problems[0]}" if problems else ""
-        raise UserError(f"run {folder} has no readable record{reason}: choose another run, or measure again")
+        reason = problems[0] if problems else "no launch has finished"
+        raise UserError(f"run {folder} has no readable record ({reason}): choose another run, or measure again")
     return StoredRun(letter, folder, tuple(add_run_warnings(records)), tuple(problems))

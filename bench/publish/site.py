@@ -63,7 +63,7 @@ def publish_site(results: Path, folder: Path, url: str | None, console: Console)
     for problem in problems:
         console.print(f"warning: {problem}", style="yellow", markup=False, soft_wrap=True)
     console.print(
-        f"{len(shown)} runs, {len(content.baselines)} baselines: {len(site.written)} files written, "
+        f"Runs: {len(shown)}, baselines: {len(content.baselines)}; files: {len(site.written)} written, "
         f"{len(site.now) - len(site.written)} unchanged, {len(removed)} removed.",
         markup=False,
         highlight=False,

@@ -26,8 +26,8 @@ def read_report(run: Path, relative_to: str | None = None) -> tuple[Report, list
     """
     records, problems = store.read_records(run)
     if not records:
-        reason = f" ({problems[0]})" if problems else ""
-        raise UserError(f"run {run} has no readable record{reason}: measure again, or choose another run")
+        reason = problems[0] if problems else "no launch has finished"
+        raise UserError(f"run {run} has no readable record ({reason}): measure again, or choose another run")
     records = add_run_warnings(records)
     facts, reference = _get_facts(records), relative_to or find_own_reference(records)
     tables = build_tables(records, reference, facts.get("skipped") or {}, facts.get("banner"))

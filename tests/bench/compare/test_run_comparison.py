@@ -298,7 +298,7 @@ def test_the_command_prints_what_differs_first_and_ends_with_what_it_means(tmp_p
         ((FIRST, "20260101T000000Z-quack"), "unknown run '20260101T000000Z-quack': did you mean"),
         ((FIRST, "20260105T000000Z-sweep"), "is the result of bench sweep: choose a run"),
         ((FIRST, "20260104T000000Z-newer"), "its schema 99 is newer than the 3 that this version reads"),
-        ((FIRST, "20260106T000000Z-empty"), "has no readable record: choose another run, or measure again"),
+        ((FIRST, "20260106T000000Z-empty"), "has no readable record (no launch has finished): choose another run"),
     ],
 )
 def test_a_run_that_cannot_be_compared_is_one_line(names, message, tmp_path, capsys):

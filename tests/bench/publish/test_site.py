@@ -64,7 +64,7 @@ def test_a_site_has_a_page_a_run_a_history_a_badge_and_a_feed_and_no_link_is_bro
     shutil.copytree(REFERENCE / "20261126T164841Z-quick", tmp_path / "results/20261126T164841Z-quick")
     out = publish().out
     site = tmp_path / "site"
-    assert "13 runs, 0 baselines: 18 files written, 0 unchanged, 0 removed." in out
+    assert "Runs: 13, baselines: 0; files: 18 written, 0 unchanged, 0 removed." in out
     runs = {f"runs/202601{day:02}T000000Z-quick.html" for day in range(1, 13)} | {"runs/20261126T164841Z-quick.html"}
     files = list_files(site)
     assert files - {name for name in files if name.startswith("history/")} == runs | {
@@ -112,7 +112,7 @@ def test_only_what_has_changed_is_written(publish, tmp_path, monkeypatch):
     made = []
     real = site_module.format_run
     monkeypatch.setattr(site_module, "format_run", lambda *values: made.append(values) or real(*values))
-    assert "0 files written, 7 unchanged, 0 removed." in publish().out
+    assert "files: 0 written, 7 unchanged, 0 removed." in publish().out
     assert {name: (site / name).stat().st_mtime_ns for name in list_files(site)} == before
     assert made == []
     next((runs[0] / "records").iterdir()).unlink()
