@@ -105,7 +105,8 @@ def _plot_base(task: TaskComparison, kind: Kind) -> ForestPlot:
         title=f"Throughput, × that of {base.letter}",
         how_to_read=(
             f"The dot is how many times as fast as in {base.letter} a case trains, the line the 95 % interval over the "
-            f"launches of both runs; right of 1 is faster than in {base.letter}. A filled dot is a certain difference."
+            f"launches of both runs; right of 1 is faster than in {base.letter}. A filled dot is a certain difference; "
+            "an open one may be chance, or is that of another machine."
         ),
         x_title=f"{kind} throughput as a multiple of that in {base.letter}",
         rows=tuple(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -80,7 +81,8 @@ def check_url(url: str | None) -> str:
     """
     if url is None:
         return ""
-    if not url.startswith(("https://", "http://")) or any(c.isspace() for c in url):
+    parts = urlsplit(url) if url.isprintable() and not set(" ?#[]") & set(url) else None
+    if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
         raise UserError(f"--url {url}: give the address of the site, as https://example.org/benchmarks/")
     return f"{url.rstrip('/')}/"
 

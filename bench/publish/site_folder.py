@@ -89,6 +89,10 @@ def open_site(folder: Path) -> SiteFolder:
     content = _read_manifest(folder / MANIFEST)
     if content is None and (folder / INDEX).exists():
         raise UserError(f"{folder / INDEX} is not a page of bench publish: give an empty folder, or remove the file")
+    if content and content.get("schema_version") != SCHEMA:
+        raise UserError(
+            f"{folder / MANIFEST} is not of this version of bench publish: give an empty folder, or remove the file"
+        )
     files = content.get("files", {}) if content else {}
     known = {name: str(digest) for name, digest in files.items() if _is_ours(name)} if isinstance(files, dict) else {}
     identity = str(content.get("identity")) if content and content.get("identity") else str(uuid.uuid4())
@@ -96,14 +100,14 @@ def open_site(folder: Path) -> SiteFolder:
 
 
 def _read_manifest(path: Path) -> dict[str, object] | None:
-    """Read the manifest; None if there is none, and without files if it holds something else than it should."""
+    """Read the manifest; None if there is none, and empty if it is cut off."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) and content.get("schema_version") == SCHEMA else {}
+    return content if isinstance(content, dict) else {"content": content}
 
 
 def _is_ours(name: str) -> bool:

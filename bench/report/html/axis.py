@@ -70,8 +70,8 @@ def fit_axis(values: Iterable[float], *, zero: bool = False, logarithmic: bool =
 
 
 def format_tick(value: float) -> str:
-    """A round figure as text: `1,000`, `0.25`."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
+    """A round figure as text: `1,000`, `0.25`, `5e+09`."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.6g}"
 
 
 def draw_x_axis(axis: Axis, top: float, bottom: float) -> Markup:
@@ -89,15 +89,16 @@ def _list_multiples(low: float, high: float) -> list[float]:
     span = (high - low) or 1.0
     power = 10.0 ** math.floor(math.log10(span / MOST_TICKS))
     step = next(power * factor for factor in (1, 2, 5, 10, 20) if span / (power * factor) <= MOST_TICKS)
-    return [round(i * step, 12) for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+    return [float(f"{i * step:.12g}") for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
 
 
 def _choose_logarithmic_ticks(low: float, high: float) -> list[float]:
-    if high / low < 1.6:
+    # Below, the first figures per decade would be two ticks or none.
+    if high / low < 2.5:
         return [tick for tick in _list_multiples(low, high) if low <= tick <= high]
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     for factors in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        ticks = [round(f * 10.0**d, 12) for d in decades for f in factors if low <= f * 10.0**d <= high]
+        ticks = [float(f"{f * 10.0**d:.12g}") for d in decades for f in factors if low <= f * 10.0**d <= high]
         if len(ticks) <= MOST_TICKS + 1:
             return ticks
-    return ticks
+    return ticks[:: math.ceil(len(ticks) / MOST_TICKS)]

@@ -22,6 +22,7 @@ from bench.report.html.row_drawings import (
     draw_grouped_bars,
     draw_stacked_bars,
     draw_waterfall,
+    is_cut_off,
 )
 
 #: Points of a line that its description names.
@@ -45,6 +46,13 @@ def draw_figure(figure: Figure) -> Markup:
             return draw_heat_map(figure)
         case Waterfall():
             return draw_waterfall(figure)
+
+
+def explain_figure(figure: Figure) -> str:
+    """How to read a figure, with what its drawing has cut off."""
+    if isinstance(figure, ForestPlot | DotPlot) and is_cut_off(figure):
+        return f"{figure.how_to_read} A line without a bar at its end goes on beyond the axis."
+    return figure.how_to_read
 
 
 def describe_figure(figure: Figure) -> str:

@@ -36,7 +36,7 @@ def draw_line_plot(plot: LinePlot) -> Markup:
         grid.append(make_element("line", x1=0, x2="100%", y1=at, y2=at, class_="grid"))
         text = f"{format_tick(tick)}{plot.y_unit}"
         labels.append(make_text(text, "100%", at + 4, text_anchor="end", class_="tick"))
-    drawn = []
+    drawn, entries = [], []
     seen: dict[str, int] = {}
     for number, line in enumerate(plot.lines):
         width = WIDTH + WIDER * count_coinciding(plot, number)
@@ -44,6 +44,7 @@ def draw_line_plot(plot: LinePlot) -> Markup:
         dash = DASHES[seen.get(colour, 0) % len(DASHES)]
         seen[colour] = seen.get(colour, 0) + 1
         drawn.append(_draw_line(line, x, y, colour, markers[line.case], dash, width))
+        entries.append(_make_entry(line, colour, markers[line.case], dash))
     if plot.target is not None:
         at = _place(y, plot.target)
         drawn.append(make_element("line", x1=0, x2="100%", y1=at, y2=at, class_="target"))
@@ -52,15 +53,6 @@ def draw_line_plot(plot: LinePlot) -> Markup:
     y_axis = make_element("svg", *labels, class_="y-axis", width="100%", height=height)
     bottom = draw_x_axis(x, TOP, TOP + HEIGHT)
     field = make_element("svg", *grid, bottom, *drawn, width="100%", height=height, class_="field")
-    entries = [
-        make_element(
-            "li",
-            make_element("svg", make_marker(markers[line.case], "9", 9, 5, class_="mark"), width=18, height=18),
-            make_element("bdi", line.label or line.case),
-            class_=classes[line.case],
-        )
-        for line in plot.lines
-    ]
     return Markup("").join(
         (
             make_element("ul", *entries, class_="legend"),
@@ -112,6 +104,13 @@ def draw_heat_map(plot: HeatMap) -> Markup:
         class_="heat-legend",
     )
     return make_element("table", *rows, class_="heat") + legend
+
+
+def _make_entry(line: Line, colour: str, marker: str, dash: str | None) -> Markup:
+    """The line's entry of the legend: its marker, on a piece of the line."""
+    piece = make_element("line", x1=0, x2=34, y1=9, y2=9, class_="line", stroke_dasharray=dash, stroke_width=WIDTH)
+    sample = make_element("svg", piece, make_marker(marker, "17", 9, 5, class_="mark"), width=34, height=18)
+    return make_element("li", sample, make_element("bdi", line.label or line.case), class_=colour)
 
 
 def _draw_line(line: Line, x: Axis, y: Axis, colour: str, marker: str, dash: str | None, width: float) -> Markup:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from bench.records.store import write_text
 from bench.report.figures.figure import HeatMap
 from bench.report.html.case_classes import CLASS_COLOURS
-from bench.report.html.drawings import describe_figure, draw_figure
+from bench.report.html.drawings import describe_figure, draw_figure, explain_figure
 from bench.report.html.page import Page
 from bench.report.html.visible_text import make_visible
 
@@ -81,7 +81,7 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.globals.update(draw_figure=draw_figure, describe_figure=describe_figure)
+    environment.globals.update(draw_figure=draw_figure, describe_figure=describe_figure, explain_figure=explain_figure)
     environment.tests["heatmap"] = lambda figure: isinstance(figure, HeatMap)
     # A figure and its per cent sign stay on one line.
     environment.filters["unbroken"] = lambda text: text.replace(" %", "\u00a0%")

@@ -148,6 +148,16 @@ def _draw_interval(axis: Axis, interval: Interval, y: float, width: float, class
     return make_element("g", *parts, class_=class_)
 
 
+def is_cut_off(plot: ForestPlot | DotPlot) -> bool:
+    """Whether an interval of the plot reaches beyond its axis."""
+    if isinstance(plot, ForestPlot):
+        axis = fit_axis(list_forest_ends(plot), logarithmic=plot.logarithmic)
+    else:
+        axis = fit_axis(list_dot_ends(plot))
+    ends = [end for row in plot.rows for end in _list_interval_ends(row.interval)]
+    return any(not axis.low <= end <= axis.high for end in ends)
+
+
 def list_forest_ends(plot: ForestPlot) -> list[float]:
     """What the axis has to show: the line, the estimates, and the ends of intervals that are not far beyond them."""
     intervals = [row.interval for row in plot.rows if row.interval]

@@ -21,6 +21,7 @@ from bench.report.figures.figure import (
     StackedBars,
     Waterfall,
 )
+from bench.report.html.drawings import explain_figure
 from bench.report.html.page import Block, Folded, Page, When
 from bench.report.html.visible_text import make_visible
 from bench.report.plots import field_plots, row_plots
@@ -77,7 +78,7 @@ def draw_plot(figure: Figure, suffix: str, about: str = "") -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    small = [*textwrap.wrap(figure.how_to_read, LINE_LENGTH), *textwrap.wrap(about, LINE_LENGTH)]
+    small = [*textwrap.wrap(explain_figure(figure), LINE_LENGTH), *textwrap.wrap(about, LINE_LENGTH)]
     foot = SMALL_LINE * len(small) + 0.1
     body = _choose_height(figure)
     height = HEAD + body + foot

@@ -246,7 +246,21 @@ def test_the_feed_is_atom_with_stable_ids_that_need_no_host(publish, tmp_path):
     assert [link.get("rel") for link in again.findall(f"{ATOM}link")] == ["alternate", "self"]
 
 
-@pytest.mark.parametrize("url", ["example.org", "javascript:alert(1)", "https://a b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.org",
+        "javascript:alert(1)",
+        "https://a b",
+        "https://",
+        "http:///x",
+        "https:example.org",
+        "https://a/?b",
+        "https://a/#b",
+        "https://a\u202eb",
+        "https://[a",
+    ],
+)
 def test_an_address_that_is_none_is_refused(publish, tmp_path, url):
     write_history(tmp_path / "results", [5.0])
     ended = publish("--url", url, status=2)
@@ -307,6 +321,12 @@ def test_an_empty_results_folder_and_a_folder_of_another_site_are_one_line(publi
     (tmp_path / "site/index.html").write_text("mine")
     assert "is not a page of bench publish: give an empty folder" in publish(status=2).err
     assert list_files(tmp_path / "site") == {"index.html"}
+    for manifest in ('{"name": "another tool", "files": {}}', '{"schema_version": 2, "files": {}}', "[1]"):
+        (tmp_path / "site/site.json").write_text(manifest)
+        assert "site.json is not of this version of bench publish" in publish(status=2).err
+        assert (tmp_path / "site/site.json").read_text() == manifest
+        assert (tmp_path / "site/index.html").read_text() == "mine"
+    (tmp_path / "site/site.json").unlink()
     (tmp_path / "site/index.html").unlink()
     (tmp_path / "site").rmdir()
     (tmp_path / "site").write_text("a file")

@@ -55,8 +55,9 @@
   }
 
   function figure(text) {
-    const found = text.replace(/,/g, "").match(/-?\d+(\.\d+)?(e[-+]?\d+)?/i);
-    return found ? Number(found[0]) : NaN;
+    // A text with a figure in it, as "no difference found (± 2 %)", is none.
+    const found = text.replace(/,/g, "").match(/^[★±<>≤≥~\s]*([-+]?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?)/i);
+    return found ? Number(found[1]) : NaN;
   }
 
   function sortAll(sort) {
@@ -96,8 +97,10 @@
   }
 
   function toCsv(table) {
+    // A spreadsheet would compute a text that begins like a formula; a figure with its sign is none.
+    const tame = (text) => (/^[=@+-]/.test(text) && !/^[+-]?[\d.]/.test(text) ? `'${text}` : text);
     const quote = (text) => (/[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
-    return cells(table).map((row) => row.map(quote).join(",")).join("\n") + "\n";
+    return cells(table).map((row) => row.map(tame).map(quote).join(",")).join("\n") + "\n";
   }
 
   function tell(text) {
@@ -188,6 +191,11 @@
       const code = button.parentElement.querySelector("code");
       button.addEventListener("click", () => copy(code.textContent, button));
     }
+    // In the address the name of an element would replace what the reader has chosen.
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      document.getElementById("main").focus();
+    });
     addEventListener("hashchange", show);
     addEventListener("beforeprint", () => all("details").forEach((each) => { each.open = true; }));
     show();

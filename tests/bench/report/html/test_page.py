@@ -12,7 +12,8 @@ import pytest
 
 from bench.analysis.statistics import Interval
 from bench.report.figures import figure as figures
-from bench.report.html.axis import Axis, fit_axis
+from bench.report.html.axis import Axis, fit_axis, format_tick
+from bench.report.html.drawings import draw_figure, explain_figure
 from bench.report.html.page import (
     Command,
     Folded,
@@ -181,6 +182,9 @@ def test_an_element_escapes_text_and_values():
     [
         ([1.3, 4.1, 1.0], {"logarithmic": True}, [1, 1.5, 2, 3]),
         ([0.98, 1.05], {"logarithmic": True}, [0.98, 1.0, 1.02, 1.04]),
+        ([0.94, 1.52], {"logarithmic": True}, [1, 1.2, 1.4]),
+        ([1e-15, 1], {"logarithmic": True}, [1e-15]),
+        ([1e-14, 3e-14], {}, [2e-14]),
         ([0.001, 1000], {"logarithmic": True}, [0.001, 0.01, 0.1, 1, 10, 100, 1000]),
         ([0, 73.8], {"zero": True}, [0, 20, 40, 60]),
         ([5.0], {}, None),
@@ -194,8 +198,31 @@ def test_ticks_are_round_and_on_the_axis(values, options, ticks):
     assert 2 <= len(made) <= 8
     assert all(axis.low <= tick <= axis.high for tick in made)
     assert all(0 <= axis.share(value) <= 1 for value in values)
+    assert len({format_tick(tick) for tick in made}) == len(made)
     if ticks:
         assert set(ticks) <= set(made)
+
+
+def test_an_interval_that_goes_beyond_the_axis_is_explained():
+    cut_off = "goes on beyond the axis"
+    wide, narrow = Interval(1.2, 0.001, 1000.0), INTERVAL
+    for interval, expected in ((wide, True), (narrow, False)):
+        forest = figures.ForestPlot("forest", "how", "x", (figures.ForestRow("keras/default", interval, ""),))
+        groups = (figures.DotGroup("launch 1", (1.0, 1.4), 1.2),)
+        dots = figures.DotPlot("dots", "how", "x", (figures.DotRow("keras/default", groups, interval, ""),))
+        assert (cut_off in explain_figure(forest)) is expected
+        assert (cut_off in explain_figure(dots)) is (interval is wide)
+        assert cut_off in render_page(Page("a", "b", (), (forest,))) or not expected
+
+
+def test_two_lines_of_one_colour_differ_in_the_legend():
+    lines = tuple(
+        figures.Line("keras/default", (figures.Point(1, at), figures.Point(2, at + 1)), label=f"line {at}")
+        for at in (1, 5)
+    )
+    drawn = str(draw_figure(figures.LinePlot("lines", "how", "x", "y", lines)))
+    entries = re.findall(r"<li .*?</li>", drawn)
+    assert ["stroke-dasharray" in entry for entry in entries] == [False, True]
 
 
 def test_what_lies_beyond_an_axis_is_at_its_end():
