@@ -10,10 +10,9 @@ from bench.cli.app import run_command_line
 from bench.report.html.page_writer import MOST_BYTES
 from tests.bench.compare.example_runs import make_records, write_run
 from tests.bench.example_records import about
-from tests.pages.test_accessibility import RUN, checker  # noqa: F401 - a fixture
+from tests.pages.page_checks import check_accessibility, check_layout, walk
+from tests.pages.test_accessibility import checker  # noqa: F401 - a fixture
 from tests.pages.test_hostile_names import HOSTILE, UNSEEN
-from tests.pages.test_layout_of_pages import BAD_TEXTS, SMALL
-from tests.pages.test_result_pages import TABS, walk
 
 STEPS = {"pytorch": 5.0, "tensorflow": 6.4, "keras": 7.0}
 KINDS = ("compare", "merge")
@@ -48,23 +47,13 @@ def test_a_page_has_no_error_and_requests_nothing(browser, pages, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [360, 1280, 3840])
 def test_nothing_is_cut_off_overlaps_or_is_tiny(browser, pages, kind, width):
-    browser.resize(width)
-    browser.open(pages[kind])
-    for tab in browser.run(TABS):
-        browser.run("document.getElementById(arguments[0]).click()", tab)
-        assert browser.run("return document.scrollingElement.scrollWidth") <= width, tab
-        assert browser.run(BAD_TEXTS) == [], tab
-        assert browser.run(SMALL) == [], tab
+    check_layout(browser, pages[kind], width)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_rule_of_accessibility_is_violated(browser, pages, checker, kind, scheme):  # noqa: F811
-    browser.prefer(scheme)
-    browser.open(pages[kind])
-    browser.run(checker)
-    browser.run("document.querySelectorAll('.part').forEach((part) => { part.hidden = false; })")
-    assert browser.driver.execute_async_script(RUN) == []
+    check_accessibility(browser, pages[kind], checker, scheme)
 
 
 def test_a_comparison_begins_with_its_answer_and_what_differs(browser, pages):

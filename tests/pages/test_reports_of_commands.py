@@ -14,7 +14,8 @@ from tests.bench.gate.conftest import pristine, project  # noqa: F401 - fixtures
 from tests.bench.gate.test_gate import COARSE, STEP, gate, replace_in_file
 from tests.bench.processes import Bench, suite_file
 from tests.bench.sweep.test_sweep import command, weights  # noqa: F401 - fixtures
-from tests.pages.test_result_pages import read_verdict, walk
+from tests.pages.page_checks import walk
+from tests.pages.test_result_pages import read_verdict
 
 pytestmark = pytest.mark.slow
 

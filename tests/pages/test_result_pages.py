@@ -24,13 +24,11 @@ from tests.pages.example_results import (
     make_sweep,
     make_tune,
 )
-from tests.pages.test_accessibility import RUN, checker  # noqa: F401 - a fixture
+from tests.pages.page_checks import check_accessibility, check_layout, walk
+from tests.pages.test_accessibility import checker  # noqa: F401 - a fixture
 from tests.pages.test_hostile_names import HOSTILE, UNSEEN
-from tests.pages.test_layout_of_pages import BAD_TEXTS, SMALL
 
 KINDS = tuple(MAKERS)
-OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
-TABS = "return [...document.querySelectorAll('[role=tab]')].map((tab) => tab.id)"
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +44,6 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     return found
 
 
-def walk(browser, page: Path) -> None:
-    """Open a page and each of its parts."""
-    browser.open(page)
-    browser.run(OPEN_ALL)
-    for tab in browser.run(TABS):
-        browser.run("document.getElementById(arguments[0]).click()", tab)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_has_no_error_and_requests_nothing(browser, pages, kind):
     walk(browser, pages[kind])
@@ -67,25 +57,13 @@ def test_a_page_has_no_error_and_requests_nothing(browser, pages, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [360, 1280, 3840])
 def test_nothing_is_cut_off_overlaps_or_is_tiny(browser, pages, kind, width):
-    browser.resize(width)
-    browser.open(pages[kind])
-    browser.run(OPEN_ALL)
-    for tab in browser.run(TABS):
-        browser.run("document.getElementById(arguments[0]).click()", tab)
-        assert browser.run("return document.scrollingElement.scrollWidth") <= width, tab
-        assert browser.run(BAD_TEXTS) == [], tab
-        assert browser.run(SMALL) == [], tab
+    check_layout(browser, pages[kind], width)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_rule_of_accessibility_is_violated(browser, pages, checker, kind, scheme):  # noqa: F811
-    browser.prefer(scheme)
-    browser.open(pages[kind])
-    browser.run(checker)
-    browser.run("document.querySelectorAll('.part').forEach((part) => { part.hidden = false; })")
-    browser.run(OPEN_ALL)
-    assert browser.driver.execute_async_script(RUN) == []
+    check_accessibility(browser, pages[kind], checker, scheme)
 
 
 def read_verdict(browser) -> str:
