@@ -202,7 +202,7 @@ def test_a_run_extracts_once_trains_the_same_head_and_has_its_own_table(tmp_path
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     suite = suite_file(tmp_path, launches=2, rounds=2)
     arguments = ("run", "--suite", suite, "--backend", "pytorch", "--variant", "default", "--knob", "features=cached")
-    with Bench(*arguments, "--results", tmp_path / "results", cwd=tmp_path) as bench:
+    with Bench(*arguments, "--full", "--results", tmp_path / "results", cwd=tmp_path) as bench:
         assert bench.end() == 0, bench.stdout[-3000:] + bench.stderr
     assert "Cached features: " in bench.stdout
     assert "division cached" in bench.stdout
