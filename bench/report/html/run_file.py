@@ -20,6 +20,7 @@ DETAILS = (
     Detail(dots=1000, launches=False),
     Detail(dots=1000, references=False, launches=False),
     Detail(dots=0, references=False, launches=False),
+    Detail(dots=0, references=False, launches=False, figures=False),
 )
 
 

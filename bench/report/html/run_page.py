@@ -59,11 +59,13 @@ class Detail:
         dots: in all its figures together.
         references: whether the reference can be chosen.
         launches: whether it has a table of all launches.
+        figures: whether there are figures below the ratios.
     """
 
     dots: int = MOST_DOTS
     references: bool = True
     launches: bool = True
+    figures: bool = True
 
 
 def build_run_page(records: Sequence[Record], relative_to: str | None = None, detail: Detail = Detail()) -> Page:
@@ -80,7 +82,8 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
     reference = relative_to or str(run.get("relative_to") or "pytorch")
     banner = str(run["banner"]) if run.get("banner") else None
     tasks = group_by_task(records)
-    references = _list_references(tasks, reference) if detail.references else [reference]
+    choices = _list_references(tasks, reference)
+    references = choices if detail.references else [reference]
     verdict = build_verdict(records, reference, banner)
     parts = _Parts(tasks, verdict.tasks, references, detail.dots // max(1, 2 * len(tasks)))
     # Of several tasks the answers stand together, and the rest at each task.
@@ -93,8 +96,8 @@ def build_run_page(records: Sequence[Record], relative_to: str | None = None, de
         answers=len(tasks),
         banner=banner or "",
         switches=_make_switches(references),
-        opening=tuple(parts.list_blocks(parts.build_opening)),
-        sections=tuple(_build_sections(records, parts, skipped, detail.launches)),
+        opening=(*_tell_left_out(detail, len(choices)), *parts.list_blocks(parts.build_opening)),
+        sections=tuple(_build_sections(records, parts, skipped, detail)),
         command=format_command(records, reference) or "",
         closing=tuple(build_closing(about, format_command(records, reference))),
     )
@@ -175,8 +178,23 @@ class _Parts:
             yield When({REFERENCE: reference}, (build(reference),))
 
 
+def _tell_left_out(detail: Detail, references: int) -> Iterator[Text]:
+    """Say what a page that would be too large does not have, and where that is; of dots, the figures say it."""
+    left_out = []
+    if not detail.references and references > 1:
+        left_out.append(
+            "the choice of what ratios are relative to, which bench show RUN --html --relative-to CASE makes"
+        )
+    if not detail.launches:
+        left_out.append("each launch as a row, which results.csv, beside it, has")
+    if not detail.figures:
+        left_out.append("the figures below the ratios, which bench plot draws")
+    if left_out:
+        yield Text(f"This page would be too large with everything in it. Left out: {'; '.join(left_out)}.", "quiet")
+
+
 def _build_sections(
-    records: Sequence[Record], parts: _Parts, skipped: Mapping[str, str], launches: bool
+    records: Sequence[Record], parts: _Parts, skipped: Mapping[str, str], detail: Detail
 ) -> Iterator[Section]:
     for title, build in (
         ("Throughput", parts.build_throughput),
@@ -186,11 +204,11 @@ def _build_sections(
         ("Start-up", parts.build_start_up),
         ("Parity", parts.build_parity),
     ):
-        yield Section(title, tuple(parts.list_blocks(build)))
+        blocks = parts.list_blocks(build)
+        yield Section(title, tuple(blocks if detail.figures else _drop_figures(blocks)))
     yield Section("Environment", tuple(build_environment_blocks(records)))
-    left_out = Text("Each launch as a row would make this report too large: results.csv, beside it, has them.", "quiet")
-    last = _build_launch_table(records) if launches else left_out
-    yield Section("More tables", (*build_overall_tables(parts.tasks, skipped), last))
+    launches = [_build_launch_table(records)] if detail.launches else []
+    yield Section("More tables", (*build_overall_tables(parts.tasks, skipped), *launches))
 
 
 def _build_launch_table(records: Sequence[Record]) -> Table:
@@ -259,6 +277,16 @@ def _drop_notes(block: Block, said: set[str]) -> Block:
     if isinstance(block, Table):
         return replace(block, notes=tuple(note for note in block.notes if note not in said))
     return block
+
+
+def _drop_figures(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks without figures, also within choices."""
+    for block in blocks:
+        if isinstance(block, When):
+            if inner := tuple(_drop_figures(block.blocks)):
+                yield replace(block, blocks=inner)
+        elif not isinstance(block, Figure):
+            yield block
 
 
 def _drop_warnings(table: Table) -> Table:

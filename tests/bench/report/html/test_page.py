@@ -253,9 +253,30 @@ def test_a_report_that_would_be_too_large_has_less_in_it_and_says_so():
     ]
     text = format_run(records)
     assert len(text.encode()) <= MOST_BYTES
-    assert "Each launch as a row would make this report too large" in text
+    assert "each launch as a row, which results.csv, beside it, has" in text
+    assert "the choice of what ratios are relative to, which" in text
     assert 'data-switch="reference"' not in text
     assert 'data-switch="reference"' in format_run(records[:96])
+    assert "Left out" not in format_run(records[:24])
+
+
+def test_the_report_of_many_tasks_has_ratios_and_tables_and_says_where_its_figures_are():
+    tasks = [TASK.model_copy(update={"name": f"task {number}", "batch_size": number + 1}) for number in range(7)]
+    records = [
+        each
+        for task in tasks
+        for variant in "abcd"
+        for backend in ("pytorch", "keras")
+        for each in launches(backend, 2, variant=variant, task=task)
+    ]
+    text = format_run(records)
+    assert len(text.encode()) <= MOST_BYTES
+    assert "the figures below the ratios, which bench plot draws" in text
+    titles = re.findall("<figcaption[^>]*>([^<]*)<", text)
+    assert set(titles) == {"Throughput, × pytorch/a", "Proof of sameness"}
+    assert titles.count("Throughput, × pytorch/a") == 2 * 7, "of steps with the input pipeline, and of compute alone"
+    for table in ("Throughput", "Accuracy", "Memory", "Start-up", "Parity"):
+        assert f"{table}: task 6" in text
 
 
 @pytest.mark.parametrize(
