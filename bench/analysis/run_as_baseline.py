@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from backends.task import Task, Variant
 from bench.errors import UserError
-from bench.machine.environment import make_fingerprint
+from bench.machine.fingerprint import make_fingerprint
 from bench.machine.variables import align_conditions
 from bench.plan.suite import Suite
 from bench.records import store

@@ -130,7 +130,8 @@ def _list_knobs(_: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _list_variants(_: Path) -> tuple[tuple[str, ...], Rows]:
-    from bench.machine.environment import describe_environment, make_fingerprint
+    from bench.machine.environment import describe_environment
+    from bench.machine.fingerprint import make_fingerprint
     from bench.plan import tuned_variants
     from bench.plan.variants import DIVISIONS, NAMED
 

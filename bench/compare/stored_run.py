@@ -12,7 +12,7 @@ from typing import Any
 from bench.analysis.launches import TaskLaunches, group_by_task
 from bench.analysis.warnings import add_run_warnings
 from bench.errors import UserError
-from bench.machine.environment import read_fingerprint
+from bench.machine.fingerprint import read_fingerprint
 from bench.machine.machine_name import compute_machine_key, describe_machine
 from bench.machine.variables import find_conditions
 from bench.records import store

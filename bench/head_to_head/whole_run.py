@@ -16,7 +16,8 @@ from rich.console import Console
 from bench.analysis import warnings
 from bench.analysis.launches import find_widest_half_width, group_by_task
 from bench.errors import UserError
-from bench.machine.environment import describe_environment, make_fingerprint
+from bench.machine.environment import describe_environment
+from bench.machine.fingerprint import make_fingerprint
 from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
 from bench.measure.run import measure_launches

@@ -5,7 +5,6 @@ It has nothing personal: no host or user name, and only the last part of paths.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -15,7 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -25,7 +24,6 @@ from bench.machine.git import TIMEOUT_SECONDS, run_git
 from bench.machine.system_reading import try_read
 from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
 from bench.records.private_paths import shorten_list, shorten_paths
-from bench.records.units import GIB
 
 PROJECT = Path(__file__).resolve().parents[2]
 CGROUP_FILE = Path("/proc/self/cgroup")
@@ -96,44 +94,6 @@ def describe_environment(threads: int | None = None, say: Callable[[str], object
         "git": describe_git(PROJECT, say),
         "gpus": [_describe_gpu(device) for device in gpu.list_devices()],
     }
-
-
-def make_fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parts of an environment that figures depend on, by the kinds that `--allow` accepts.
-
-    Args:
-        about: the result of `describe_environment`. Memory is rounded to GiB, because a virtual machine's varies.
-    """
-    cpu, system, python = about["cpu"], about["system"], about["python"]
-    memory = about["memory"]["total"]
-    return {
-        "machine": {
-            "CPU": cpu["model"],
-            "CPU flags": hashlib.sha256(" ".join(cpu["flags"]).encode()).hexdigest()[:12],
-            "usable cores": cpu["cores_usable"],
-            "CPU quota": cpu["quota"],
-            "governor": cpu["governor"],
-            "huge pages": cpu["huge_pages"],
-            "memory, GiB": round(memory / GIB) if memory else None,
-            "system": f"{system['name']} {system['machine']}",
-            "GPUs": ", ".join(str(gpu.get("name")) for gpu in about["gpus"]) or None,
-        },
-        "versions": {
-            "Python": python["version"],
-            "C library": system["libc"],
-            "GPU driver": ", ".join(str(gpu.get("driver")) for gpu in about["gpus"]) or None,
-            **{name: version for name, version in about["packages"].items() if version},
-        },
-        "variables": dict(about["variables"]),
-    }
-
-
-def read_fingerprint(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fingerprint of a stored environment; empty if it lacks what a fingerprint needs."""
-    try:
-        return make_fingerprint(about)
-    except (LookupError, TypeError, AttributeError):
-        return {}
 
 
 def describe_cpu() -> dict[str, object]:

@@ -13,7 +13,7 @@ def describe_machine(machine: Mapping[str, Any]) -> str:
     """Describe a machine in a few words, for example `AMD EPYC, 2 cores, 24 GiB`.
 
     Args:
-        machine: the part `machine` of `bench.machine.environment.make_fingerprint`.
+        machine: the part `machine` of `bench.machine.fingerprint.make_fingerprint`.
     """
     cores = machine.get("usable cores") or "?"
     parts = [

@@ -14,7 +14,8 @@ import backends
 from backends.task import Variant
 from bench.cache.home import get_home
 from bench.errors import UserError
-from bench.machine.environment import count_usable_cores, describe_environment, make_fingerprint
+from bench.machine.environment import count_usable_cores, describe_environment
+from bench.machine.fingerprint import make_fingerprint
 from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.record import MeasurementWarning
 from bench.records.store import write_text
@@ -51,7 +52,7 @@ class TunedVariant(_Frozen):
         backend, task, task_hash: that it was found for.
         device, threads: that it was found with; threads of one operation.
         measured: time of the search, UTC.
-        machine, versions: of `bench.machine.environment.make_fingerprint`.
+        machine, versions: of `bench.machine.fingerprint.make_fingerprint`.
         knobs: the knobs that it sets, by name; empty if nothing was certainly faster than the default.
         speedup, low, high: of its step, relative to the default's; a 95 % interval.
         proof: the verdict of the proof of sameness.

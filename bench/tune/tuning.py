@@ -16,7 +16,8 @@ from backends.knobs import NEEDS, get_default
 from backends.starting_points import STARTING_POINTS
 from backends.task import Variant
 from bench.errors import UserError
-from bench.machine.environment import PROJECT, count_usable_cores, describe_environment, make_fingerprint
+from bench.machine.environment import PROJECT, count_usable_cores, describe_environment
+from bench.machine.fingerprint import make_fingerprint
 from bench.measure.conductor import START_TIMEOUT, LaunchLimits
 from bench.measure.machine_lock import hold_lock
 from bench.measure.run import plan_proofs, run_proofs

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine.environment import count_usable_cores, describe_environment, make_fingerprint
+from bench.machine.environment import count_usable_cores, describe_environment
+from bench.machine.fingerprint import make_fingerprint
 from bench.plan import tuned_variants
 from bench.plan.prepared_task import override_task
 from bench.plan.tuned_variants import TunedVariant

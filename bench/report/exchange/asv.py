@@ -22,7 +22,7 @@ import numpy as np
 from bench.analysis.launches import CaseLaunches, group_by_task
 from bench.analysis.statistics import ratio_interval
 from bench.errors import UserError
-from bench.machine.environment import read_fingerprint
+from bench.machine.fingerprint import read_fingerprint
 from bench.machine.machine_name import make_file_name
 from bench.machine.stored_environment import read_about
 from bench.records import store

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches, group_by_task
-from bench.machine.environment import read_fingerprint
+from bench.machine.fingerprint import read_fingerprint
 from bench.machine.machine_name import compute_machine_key, describe_machine
 from bench.machine.stored_environment import read_about
 from bench.records.launch_rows import build_row

@@ -10,7 +10,8 @@ import pytest
 
 from bench.analysis import warnings
 from bench.machine import environment, load, memory
-from bench.machine.environment import describe_environment, make_fingerprint
+from bench.machine.environment import describe_environment
+from bench.machine.fingerprint import make_fingerprint
 from bench.roofline import roofline_run
 from tests.bench.example_records import record
 

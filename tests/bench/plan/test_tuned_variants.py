@@ -9,7 +9,8 @@ import pytest
 from backends.task import Variant
 from bench.cli.list import show_list
 from bench.errors import UserError
-from bench.machine.environment import count_usable_cores, describe_environment, make_fingerprint
+from bench.machine.environment import count_usable_cores, describe_environment
+from bench.machine.fingerprint import make_fingerprint
 from bench.measure import resume
 from bench.plan import tuned_variants
 from bench.plan.plan import make_plan
