@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import tarfile
 from pathlib import Path
@@ -33,10 +34,23 @@ def python(session: nox.Session) -> str:
     return str(PYTHON)
 
 
+def _run_bench(session: nox.Session, command: str) -> None:
+    """Run a command of `bench` with the session's options.
+
+    Ctrl-C is the command's alone: nox would kill it half a second later, before what is finished is shown and kept.
+    """
+    interpreter = python(session)
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        session.run(interpreter, "-m", "bench", command, *session.posargs, external=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Compare the frameworks: `nox -s bench -- --task cifar10-resnet18 --backend pytorch`."""
-    session.run(python(session), "-m", "bench", "run", *session.posargs, external=True)
+    _run_bench(session, "run")
 
 
 @nox.session(python=False)
@@ -106,13 +120,13 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=False)
 def regress(session: nox.Session) -> None:
     """Did training become slower? `nox -s regress -- --against origin/main`."""
-    session.run(python(session), "-m", "bench", "gate", *session.posargs, external=True)
+    _run_bench(session, "gate")
 
 
 @nox.session(python=False)
 def selftest(session: nox.Session) -> None:
     """Check that the harness measures correctly, on a quiet machine: before a change to measuring."""
-    session.run(python(session), "-m", "bench", "selftest", *session.posargs, external=True)
+    _run_bench(session, "selftest")
 
 
 @nox.session(python=False)
