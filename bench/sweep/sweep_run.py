@@ -231,7 +231,8 @@ def _read_sweep(folder: Path) -> tuple[list[SweepRecord], list[str], list[str], 
         )
     options = read_options(folder, folder.parent)
     varied = [name for name in options.axes if len({getattr(record.task, name) for record in records}) > 1]
-    ranks = {name: rank for rank, name in enumerate(REGISTRY)}
+    # In the order that the sweep itself prints, which is that of its options.
+    ranks = {name: rank for rank, name in enumerate(dict.fromkeys((*options.request.backends, *REGISTRY)))}
     records.sort(key=lambda record: (record.number, ranks.get(record.backend, len(ranks))))
     return records, problems, varied, options.target
 
