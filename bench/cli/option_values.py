@@ -24,7 +24,9 @@ def make_converter(parse: Callable[[str], Any]) -> Converter:
         try:
             return parse(tokens[-1].value)
         except UserError as error:
-            raise UserError(f"{tokens[-1].keyword}: {error}") from None
+            # An argument has no name; its message stands alone.
+            name = tokens[-1].keyword
+            raise UserError(f"{name}: {error}" if name else str(error)) from None
 
     return convert
 
@@ -69,7 +71,7 @@ def parse_path(text: str) -> Path:
         UserError: it is empty, or names a user that does not exist.
     """
     if not text:
-        raise UserError("the path is empty: give one, or leave the option out")
+        raise UserError("the path is empty: give one, or leave it out")
     try:
         return Path(text).expanduser()
     except RuntimeError:

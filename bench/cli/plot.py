@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -16,6 +16,8 @@ from bench.errors import UserError, make_unknown_error
 FOLDER = "plots"
 #: As `FORMATS` of `bench.report.plots.plot_file`, without dots.
 FORMATS = ("svg", "png", "pdf")
+#: Suffixes of pictures that are none of them: a folder with such a name would be a mistake.
+OTHER_PICTURES = ("jpg", "jpeg", "gif", "webp", "eps", "ps", "bmp", "tif", "tiff")
 
 
 @Parameter(name="*", group=OUTPUT)
@@ -51,6 +53,14 @@ def plot(
             help="Only the figures whose title has this text, as `throughput`; repeatable.",
         ),
     ] = (),
+    kind: Annotated[
+        Literal["pipeline", "compute"],
+        Parameter(
+            group=OPTIONS,
+            show_default=True,
+            help="Training steps of a run's figures: with the input pipeline, or compute alone.",
+        ),
+    ] = "pipeline",
     relative_to: Annotated[str | None, Reference] = None,
     output: PlotOptions = PlotOptions(),
 ) -> int:
@@ -58,11 +68,16 @@ def plot(
 
     They are the figures of `report.html`, in the same colours.
     """
-    return write_plots(run, format_, figure, relative_to, output)
+    return write_plots(run, format_, figure, kind, relative_to, output)
 
 
 def write_plots(
-    name: str | None, formats: tuple[str, ...], titles: tuple[str, ...], relative_to: str | None, options: PlotOptions
+    name: str | None,
+    formats: tuple[str, ...],
+    titles: tuple[str, ...],
+    kind: str,
+    relative_to: str | None,
+    options: PlotOptions,
 ) -> int:
     """Write the figures of a result. The exit status is 0; 1 if a record could not be read.
 
@@ -70,6 +85,7 @@ def write_plots(
         name: of the result; the newest by default.
         formats: of `FORMATS`; `svg` and `png` by default.
         titles: a figure is written if its title has one of these texts; all by default.
+        kind: of the training steps: `pipeline` or `compute`.
         relative_to: the case that the ratios of a run are relative to; the run's own by default.
         options: where to.
 
@@ -85,7 +101,7 @@ def write_plots(
             raise make_unknown_error("format", format_, FORMATS)
     folder = store.find_run(options.results, name, *result_kinds.KINDS)
     page, problems = read_page(result_kinds.find_kind(folder), folder, relative_to)
-    figures = list(enumerate(list_figures(page), start=1))
+    figures = list(enumerate(list_figures(page, {"kind": kind}), start=1))
     chosen = [each for each in figures if _is_chosen(each[1].title, titles)]
     if not chosen:
         known = ", ".join(repr(figure.title) for _, figure in figures)
@@ -97,7 +113,10 @@ def write_plots(
     console = Console()
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
-    file = options.output if options.output is not None and options.output.suffix[1:] in FORMATS else None
+    suffix = options.output.suffix[1:].lower() if options.output is not None else ""
+    if suffix in OTHER_PICTURES:
+        raise make_unknown_error("format", suffix, FORMATS)
+    file = options.output if suffix in FORMATS else None
     if file is not None:
         if formats or len(chosen) > 1:
             raise UserError(f"--output {file} is the file of one figure in its own format: choose one with --figure")

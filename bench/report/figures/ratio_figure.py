@@ -22,7 +22,7 @@ def build_ratio_plot(task: TaskLaunches, relative_to: str, kind: Kind) -> Forest
     comparisons = Comparisons(task, KINDS)
     name = reference.label if reference else relative_to
     return ForestPlot(
-        title=f"Throughput, × {name}",
+        title=f"{'Throughput' if kind == 'pipeline' else 'Compute throughput'}, × {name}",
         how_to_read=(
             f"The dot is how many times as fast as {name} a case trains, the line its 95 % interval; right of 1 is "
             "faster. A filled dot is a difference that is certain. An open one is not: where its line crosses 1, no "

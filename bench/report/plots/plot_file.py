@@ -6,7 +6,7 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def write_plot(figure: Figure, file: Path, about: str = "") -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    write_bytes(file, draw_plot(figure, file.suffix, about))
+    write_bytes(file, draw_plot(figure, file.suffix.lower(), about))
 
 
 def draw_plot(figure: Figure, suffix: str, about: str = "") -> bytes:
@@ -101,9 +101,12 @@ def draw_plot(figure: Figure, suffix: str, about: str = "") -> bytes:
     return content.getvalue()
 
 
-def list_figures(page: Page) -> list[Figure]:
-    """List the figures of a page in their order, as they are shown while no switch is changed."""
-    defaults = {switch.name: switch.options[0][0] for switch in page.switches if switch.options}
+def list_figures(page: Page, choices: Mapping[str, str] | None = None) -> list[Figure]:
+    """List the figures of a page in their order, as they are shown while its switches are set to `choices`.
+
+    A switch that is not in `choices` is at its first option.
+    """
+    defaults = {switch.name: switch.options[0][0] for switch in page.switches if switch.options} | dict(choices or {})
     blocks = [*page.opening, *(block for section in page.sections for block in section.blocks)]
     return list(dict.fromkeys(_find_figures(blocks, defaults)))
 

@@ -98,6 +98,7 @@ def test_figures_are_listed_as_the_page_shows_them_at_first():
         switches=(Switch("kind", "Kind", (("a", "A"), ("b", "B"))),),
     )
     assert list_figures(page) == [first, second], "each once, and none of a switch that is not set"
+    assert list_figures(page, {"kind": "b"}) == [first, second, third]
 
 
 def test_a_name_of_a_file_is_short_and_plain():
@@ -134,6 +135,11 @@ def test_the_figure_of_the_readme_is_that_of_the_reference_run(command_line, tmp
         (("--figure", "nonsense"), "no figure of 20261126T164841Z-quick has a title with 'nonsense': choose from "),
         (("--format", "gif"), "unknown format 'gif': use one of svg, png, pdf"),
         (("--output", "one.svg"), "--output one.svg is the file of one figure in its own format: choose one with "),
+        (
+            ("--output", "one.JPG", "--figure", "memory"),
+            "unknown format 'jpg': did you mean 'png'? Use one of svg, png, pdf",
+        ),
+        (("--kind", "loader"), "unknown value of --kind 'loader': use one of pipeline, compute"),
         (("--relative-to", "jax"), "unknown backend 'jax': use one of "),
     ],
 )
@@ -150,3 +156,22 @@ def test_one_figure_goes_into_the_file_that_the_user_names(command_line, tmp_pat
     written = command_line("plot", "--results", REFERENCE, "--figure", "throughput, ×", "--output", file)
     assert written.out == f"Written: {file}\n"
     assert file.read_bytes().startswith(b"%PDF")
+    file = tmp_path / "RATIOS.PNG"
+    written = command_line("plot", "--results", REFERENCE, "--figure", "throughput, ×", "--output", file)
+    assert written.out == f"Written: {file}\n"
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_figures_of_compute_alone_are_plotted_too(command_line, tmp_path):
+    options = ("plot", "--results", REFERENCE, "--figure", "throughput", "--format", "svg", "--output", tmp_path)
+    assert command_line(*options).status == 0
+    assert command_line(*options, "--kind", "compute").status == 0
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "01-throughput-pytorch-default.svg",
+        "01-compute-throughput-pytorch-default.svg",
+        "02-throughput-of-every-round-pipeline.svg",
+        "02-throughput-of-every-round-compute.svg",
+    }
+    compute = read_texts((tmp_path / "01-compute-throughput-pytorch-default.svg").read_bytes())
+    assert "compute throughput as a multiple of pytorch/default" in " ".join(compute.split())
+    assert "2.30 [1.23–4.30]" in compute
