@@ -20,7 +20,8 @@ from bench.gate.source_folders import list_distributions, list_renamed_packages,
 from bench.gate.source_trees import BASE, HEAD, SourceTree
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
-from bench.measure.conductor import AJob, LaunchLimits, Watcher, WorkerOutcome
+from bench.measure.conductor import LaunchLimits, Watcher
+from bench.measure.launch_outcome import AJob, WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.start_plan import count_parallel_builds
 from bench.plan.plan import Plan

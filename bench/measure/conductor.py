@@ -12,14 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from bench.machine.gpu import GpuState, find_device, read_state, read_used_bytes
 from bench.machine.load import Counters, read_counters, summarise_conditions
+from bench.measure.launch_outcome import AJob, LaunchInterrupted, LaunchOutcome, WorkerOutcome
 from bench.measure.silence import FINE_TUNE_TIMEOUT, ROUND_TIMEOUT, START_TIMEOUT, SilenceLimit
 from bench.measure.worker_process import WorkerDied, WorkerProcess
-from bench.records.record import Conditions, Failure
+from bench.records.record import Conditions
 from bench.records.round_kinds import COMPARED
 from bench.worker.channel import Message
 from bench.worker.job import AnyJob
@@ -37,8 +38,6 @@ MAX_RUN_IN_SHARE = 1 / 4
 #: Events with which a worker gives the baton back between its phases. If its job has `rests`, it also does so with
 #: "built"; other workers send "built" and go on.
 REST_EVENTS = ("calibrated", "ready", "fine-tune ready", "finished")
-
-AJob = TypeVar("AJob", bound=AnyJob)
 
 
 @dataclass(frozen=True)
@@ -78,56 +77,6 @@ class Watcher(Protocol):
 
     def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
         """A worker finished a round; the throughput is by the conductor's clock."""
-
-
-@dataclass
-class WorkerOutcome(Generic[AJob]):
-    """The outcome of one worker.
-
-    Attributes:
-        messages: its last message of each event, by the event's name, or by "event kind" if the message has a kind.
-        failure: how it died; None if it did not.
-        nvml_device: device memory in bytes that NVML saw appear while it started; None without a GPU.
-        started_alone: whether all other workers waited until it was built: only then does its start show what a start
-            takes.
-        variables, disobeyed: see `WorkerProcess`.
-    """
-
-    job: AJob
-    messages: dict[str, Message] = field(default_factory=dict)
-    failure: Failure | None = None
-    nvml_device: int | None = None
-    started_alone: bool = True
-    variables: dict[str, str] = field(default_factory=dict)
-    disobeyed: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-@dataclass
-class LaunchOutcome(Generic[AJob]):
-    """What one launch measured.
-
-    Attributes:
-        outcomes: in the order of the jobs.
-        measuring_s: seconds that all rounds took together, hand-overs included.
-        conditions: what else the machine did during the rounds; None if there were none.
-    """
-
-    outcomes: list[WorkerOutcome[AJob]]
-    measuring_s: float
-    conditions: Conditions | None
-
-
-class LaunchInterrupted(KeyboardInterrupt):
-    """A signal has ended a launch. Its cases that had finished are saved.
-
-    Attributes:
-        outcome: of the launch; that of a case that is not in `finished` is incomplete.
-        finished: the cases whose workers had done everything.
-    """
-
-    def __init__(self, outcome: LaunchOutcome[Any], finished: frozenset[str]) -> None:
-        super().__init__()
-        self.outcome, self.finished = outcome, finished
 
 
 def run_launch(

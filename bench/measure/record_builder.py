@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis import warnings
-from bench.measure.conductor import WorkerOutcome
+from bench.measure.launch_outcome import WorkerOutcome
 from bench.parity.sameness_proof import add_fine_tune, prove
 from bench.plan.prepared_task import PreparedTask
 from bench.records.benchmark_entries import divide_by_steps, merge_entries

@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
 from bench.measure.conductor import DEFAULT_LIMITS, LaunchLimits
+from bench.measure.launch_outcome import LaunchInterrupted, WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.start_plan import START_UP_LAUNCHES, choose_limits
 from bench.measure.stop_signals import SignalDeferral
@@ -192,7 +193,7 @@ def _run_launch(
         jobs = [job.model_copy(update={"rests": True}) for job in jobs]
     watcher.start_launch(prepared, launch.number, jobs)
     groups = [[job] for job in jobs] if plan.isolated else [jobs]
-    outcomes: dict[str, tuple[conductor.WorkerOutcome[Job], Conditions | None]] = {}
+    outcomes: dict[str, tuple[WorkerOutcome[Job], Conditions | None]] = {}
     unfinished: set[str] = set()
     stopped = False
     for group in groups:
@@ -202,7 +203,7 @@ def _run_launch(
                 done = conductor.run_launch(
                     group, plan.suite.round_seconds, draw, watcher, reverse_start=launch.number % 2 == 0, limits=limits
                 )
-        except conductor.LaunchInterrupted as interrupted:
+        except LaunchInterrupted as interrupted:
             done, stopped = interrupted.outcome, True
             unfinished = {job.case for job in group} - interrupted.finished
         except KeyboardInterrupt:  # before the first worker was started, or after the last one had ended
@@ -228,7 +229,7 @@ def _run_launch(
     return MeasuredLaunch(case_launches, stopped)
 
 
-def _attribute_proof(proof: Proof | None, outcome: conductor.WorkerOutcome[Job]) -> Proof | None:
+def _attribute_proof(proof: Proof | None, outcome: WorkerOutcome[Job]) -> Proof | None:
     """The proof of a case, with its seconds only in the launch that it was made in."""
     if proof is None or outcome.job.proof_steps:
         return proof

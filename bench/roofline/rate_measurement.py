@@ -13,6 +13,7 @@ from backends.task import Variant
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import make_case_job, write_images
 from bench.measure.conductor import Watcher
+from bench.measure.launch_outcome import WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.knob_support import explain_missing_bf16
 from bench.plan.plan import Plan
@@ -108,7 +109,7 @@ def _make_jobs(plan: Plan, prepared: PreparedTask, cases: Sequence[CaseMeasureme
     ]
 
 
-def _add_outcome(measured: CaseMeasurement, outcome: conductor.WorkerOutcome[Job]) -> None:
+def _add_outcome(measured: CaseMeasurement, outcome: WorkerOutcome[Job]) -> None:
     if outcome.failure:
         measured.failure = outcome.failure.reason
         return

@@ -25,7 +25,7 @@ from bench.machine.gpu import find_device, read_state
 from bench.machine.load import read_counters, summarise_conditions
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import write_images
-from bench.measure.conductor import WorkerOutcome
+from bench.measure.launch_outcome import WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.worker_environment import build_environment
 from bench.parity.tolerances import REFERENCE

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from bench.measure import conductor
+from bench.measure.launch_outcome import LaunchOutcome
 from bench.worker.channel import Message
 from bench.worker.job import Job
 from tests.yardsticks import case
@@ -87,7 +88,7 @@ def launch(
     watcher: Silent,
     round_seconds: float = case.ROUND_SECONDS,
     reverse_start: bool = False,
-) -> conductor.LaunchOutcome:
+) -> LaunchOutcome:
     """A launch of which every worker lives to its end.
 
     Raises:

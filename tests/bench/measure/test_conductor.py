@@ -19,6 +19,7 @@ from bench import data
 from bench.data.subset import limit_training_images
 from bench.measure import conductor, record_builder, silence
 from bench.measure.conductor import LaunchLimits
+from bench.measure.launch_outcome import WorkerOutcome
 from bench.measure.worker_environment import build_environment
 from bench.records.round_kinds import COMPARED, KINDS
 from bench.weights import checkpoints
@@ -86,7 +87,7 @@ def make_jobs(folder: Path, *names: str, rounds: int = 4, later: int = 0) -> lis
 
 def run_launch(
     folder: Path, *names: str, watcher: Watcher, rounds: int = 4, later: int = 0, round_seconds: float = 0.02
-) -> dict[str, conductor.WorkerOutcome]:
+) -> dict[str, WorkerOutcome]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SITE))
         patch.setattr(conductor, "ROUND_TIMEOUT", 5.0)

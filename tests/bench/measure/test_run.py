@@ -20,6 +20,7 @@ from bench.analysis.costs import split_wall_time
 from bench.measure import conductor
 from bench.measure import run as run_module
 from bench.measure.case_job import format_case_id
+from bench.measure.launch_outcome import LaunchInterrupted, LaunchOutcome, WorkerOutcome
 from bench.measure.stop_signals import SignalDeferral
 from bench.plan import suite as suite_module
 from bench.plan.prepared_task import PreparedTask, override_task
@@ -244,12 +245,12 @@ class Planned:
         names = [job.backend for job in jobs]
         finished = self.launch(names)
         messages = {name: {"proven": {}} for name in ("pytorch", "keras")}
-        outcomes = [conductor.WorkerOutcome(job, messages[job.backend]) for job in jobs]
-        done = conductor.LaunchOutcome(outcomes, 1.0, None)
+        outcomes = [WorkerOutcome(job, messages[job.backend]) for job in jobs]
+        done = LaunchOutcome(outcomes, 1.0, None)
         if finished == names:
             return done
         cases = frozenset(job.case for job in jobs if job.backend in finished)
-        raise conductor.LaunchInterrupted(done, cases)
+        raise LaunchInterrupted(done, cases)
 
     def run(self) -> tuple[list[str], bool]:
         """The backends whose cases are kept, and whether the launch was stopped."""
@@ -279,9 +280,9 @@ def test_a_case_without_the_reference_that_was_to_come_is_measured_again(monkeyp
     planned = Planned(monkeypatch, True, lambda names: [] if names == ["pytorch"] else names)
     planned.cases.reverse()
     planned.run_launch = lambda *_, **__: None
-    complete = conductor.LaunchOutcome([conductor.WorkerOutcome(planned.make_job(*planned.cases[0]))], 1.0, None)
-    reference = conductor.WorkerOutcome(planned.make_job(*planned.cases[1]))
-    ended = conductor.LaunchInterrupted(conductor.LaunchOutcome([reference], 1.0, None), frozenset())
+    complete = LaunchOutcome([WorkerOutcome(planned.make_job(*planned.cases[0]))], 1.0, None)
+    reference = WorkerOutcome(planned.make_job(*planned.cases[1]))
+    ended = LaunchInterrupted(LaunchOutcome([reference], 1.0, None), frozenset())
     steps = iter((complete, ended))
 
     def run_launch(*_, **__):
