@@ -182,5 +182,6 @@ def test_a_run_records_it(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_last_epoch_agrees_with_the_evaluation_in_each_framework(tmp_path):
     run_and_check(tmp_path, "pytorch", "tensorflow", "keras", REAL="yes", SHORT_WARMUP="yes")
