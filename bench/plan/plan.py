@@ -105,7 +105,7 @@ def make_plan(request: Request) -> Plan:
         banner=banner,
         threads_note=explain_threads(request),
         isolated=request.isolated,
-        relative_to=request.relative_to,
+        relative_to=_choose_reference(request.relative_to, usable),
         until=request.until,
         max_time=request.max_time,
         seeds=request.seeds,
@@ -153,6 +153,11 @@ def explain_threads(request: Request) -> str | None:
     if request.threads or chosen.reason is None:
         return None
     return f"Threads: {chosen.number}, because of {chosen.reason}; --threads sets another number."
+
+
+def _choose_reference(requested: str, usable: Sequence[str]) -> str:
+    """What ratios are relative to: in place of a backend that is not measured, the first one that is."""
+    return usable[0] if requested in backends.REGISTRY and requested not in usable else requested
 
 
 def _check_reference(plan: Plan) -> None:

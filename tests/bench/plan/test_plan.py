@@ -99,6 +99,13 @@ def test_ratios_may_be_to_a_case_that_is_measured():
         make_plan(Request(**case, relative_to="keras/tuned"))
 
 
+def test_without_the_reference_backend_ratios_are_to_the_first_one():
+    case = {"tasks": ["embedded"], "overrides": {"weights": "random"}}
+    assert make_plan(Request(**case, backends=["tensorflow", "keras"])).relative_to == "tensorflow"
+    assert make_plan(Request(**case, backends=["tensorflow", "keras"], relative_to="keras")).relative_to == "keras"
+    assert make_plan(Request(**case)).relative_to == "pytorch"
+
+
 def test_with_all_at_hand_there_is_no_banner():
     made = make_plan(Request(tasks=["embedded"], overrides={"weights": "random"}, launches=2, rounds=3))
     assert made.banner is None
