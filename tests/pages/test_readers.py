@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from bench.report.html.run_file import format_run
 from tests.bench.example_records import launches
+from tests.pages.test_layout_of_pages import BAD_TEXTS
 
 FORMULA = "=cmd|'/c calc'!A1"
 
@@ -63,9 +65,34 @@ def test_text_follows_the_size_that_the_reader_has_set(browser, reference_page):
     before = browser.run(sizes)
     browser.run("document.documentElement.style.setProperty('font-size', '200%')")
     assert browser.run(sizes) == [2 * size for size in before]
+    drawings = "return [...document.querySelectorAll('svg text.tick')].map((each) => getComputedStyle(each).fontSize)"
+    assert set(browser.run(drawings)) == {"18px"}
+    browser.run("document.querySelectorAll('.part').forEach((part) => { part.hidden = false; })")
+    assert browser.run(BAD_TEXTS) == []
     body = "return parseFloat(getComputedStyle(document.body).fontSize)"
     assert browser.run(body) == 32
     assert browser.run("return document.scrollingElement.scrollWidth") <= 1200
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_dot_stands_out_from_the_page(browser, reference_page, scheme):
+    browser.prefer(scheme)
+    browser.open(reference_page)
+    colours = browser.run(
+        "const dots = [...document.querySelectorAll('.dots circle')].map((dot) => getComputedStyle(dot).stroke);"
+        "return [getComputedStyle(document.body).backgroundColor, ...new Set(dots)]"
+    )
+    page, *dots = (compute_luminance(colour) for colour in colours)
+    assert len(dots) == 3
+    # WCAG 2.2, 1.4.11: graphics have a contrast of 3 : 1.
+    assert min((max(page, dot) + 0.05) / (min(page, dot) + 0.05) for dot in dots) >= 3
+
+
+def compute_luminance(colour: str) -> float:
+    """The relative luminance of `rgb(0, 114, 178)`, as WCAG 2.2 defines it."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_the_link_to_the_answer_keeps_what_was_chosen(browser, reference_page):
