@@ -69,7 +69,8 @@ def test_an_option_that_the_offline_tasks_cannot_have_tells_what_could_not_be_ha
     [("parity", "plan.plan"), ("roofline", "roofline.roofline_run"), ("tune", "tune.tuning")],
     ids=["parity", "roofline", "tune"],
 )
-def test_other_commands_announce_the_offline_suite_too(command, module, command_line, monkeypatch):
+def test_other_commands_announce_the_offline_suite_too(command, module, command_line, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     made = make_plan(Request(tasks=["embedded"], overrides={"weights": "random"}, backends=["pytorch"]))
     fallen = replace(made, banner="Offline suite: no network.", tasks=())
     monkeypatch.setattr(f"bench.{module}.make_plan", lambda _: fallen)
