@@ -30,6 +30,9 @@ FIELDS = (
 )
 #: The least value of whole numbers.
 LEAST = {"threads": 1, "launches": 1, "rounds": 2, "seeds": 1}
+TEXTS = ("suite", "device", "relative_to")
+TEXTS_OR_NONE = ("backbone", "weights", "trainable")
+SWITCHES = ("isolated", "wait", "quiet")
 #: What may be given beside `resume`.
 BESIDE_RESUME = ("resume", "results", "wait", "quiet")
 
@@ -44,6 +47,7 @@ def make_request(given: Mapping[str, Any]) -> Request:
         value = given[name]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise UserError(f"{name}={value!r}: give a whole number, {least} or more")
+    _check_types(given)
     lists = {name: list_names(name, given[name]) for name in SEVERAL}
     return Request(
         suite=given["suite"],
@@ -62,10 +66,28 @@ def make_request(given: Mapping[str, Any]) -> Request:
         max_time=None if given["max_time"] is None else parse_seconds(str(given["max_time"])),
         seeds=given["seeds"],
         cache_limit=given["cache_limit"] if isinstance(given["cache_limit"], int) else parse_size(given["cache_limit"]),
-        isolated=bool(given["isolated"]),
+        isolated=given["isolated"],
         relative_to=given["relative_to"],
         results=_read_path("results", given["results"]) or Request.results,
     )
+
+
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Check what a command line can only give as a text or as a switch.
+
+    Raises:
+        UserError: a value has another type.
+    """
+    for name in (*TEXTS, *TEXTS_OR_NONE):
+        if not isinstance(given[name], str) and not (name in TEXTS_OR_NONE and given[name] is None):
+            raise UserError(f"{name}={given[name]!r} is no name: give a text")
+    for name in SWITCHES:
+        if not isinstance(given[name], bool):
+            raise UserError(f"{name}={given[name]!r}: give True or False")
+    limit = given["cache_limit"]
+    if isinstance(limit, bool) or not isinstance(limit, (int, str)) or (isinstance(limit, int) and limit < 0):
+        raise UserError(f"cache_limit={limit!r}: give a number of bytes, or a text as 4GB")
+    _read_path("resume", given["resume"])
 
 
 def list_names(option: str, value: Names | Mapping[str, str]) -> tuple[str, ...]:
@@ -113,7 +135,9 @@ def _read_path(option: str, value: AnyPath | None) -> Path | None:
     try:
         text = fspath(value)
     except TypeError:
-        raise UserError(f"{option}={value!r} is no path: give a text or a pathlib.Path") from None
+        text = None
+    if not isinstance(text, str):
+        raise UserError(f"{option}={value!r} is no path: give a text or a pathlib.Path")
     if not text:
         raise UserError(f"{option}: the path is empty: give one, or leave it out")
     return expand_user(Path(text))

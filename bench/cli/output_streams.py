@@ -22,6 +22,8 @@ SUBSTITUTES = {
     "−": "-",
     "…": "...",
     "±": "+/-",
+    # In tables, a question mark stands for what is not certain.
+    "≈": "~",
     "•": "*",
     "·": "*",
     "→": "->",

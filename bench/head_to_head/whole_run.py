@@ -98,7 +98,8 @@ def measure_run(
             store.check_writable(run / store.RECORDS / "record")
             for problem in store.read_records(run)[1]:
                 console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
-            about["run"] = plan.done[0].about["run"] if plan.done else _describe_run(plan, about, command)
+            before = plan.done[0].about.get("run") if plan.done else None
+            about["run"] = before or _describe_run(plan, about, command)
         with StopSignals() as signals:
             return _measure(console, run, plan, about, _Output(quiet, full, events), signals)
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from backends.task import Task, Variant
 
 SCHEMA = 3
+#: The time of a round: no rate can be computed from another.
+RoundSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+#: What `about["run"]` says, where it is read again, and the type of it.
+RUN_FACTS: Mapping[str, tuple[type, ...]] = {
+    "command": (str,),
+    "suite": (dict,),
+    "skipped": (dict,),
+    "banner": (str, type(None)),
+    "relative_to": (str,),
+}
 
 
 class _Frozen(BaseModel):
@@ -31,9 +43,9 @@ class Rounds(_Frozen):
     """
 
     kind: Literal["pipeline", "compute", "loader"]
-    steps: int
-    images: int
-    seconds: tuple[float, ...]
+    steps: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1)]
+    seconds: Annotated[tuple[RoundSeconds, ...], Field(min_length=1)]
     warmup_steps: int
     warmup_capped: bool
 
@@ -80,15 +92,15 @@ class StartUp(_Frozen):
     them, measured by a separate clock.
     """
 
-    process_s: float
-    import_s: float
-    data_s: float
-    build_s: float
-    extraction_s: float = 0.0
-    first_step_s: float
-    closing_s: float
-    harness_s: float
-    elapsed_s: float
+    process_s: Seconds
+    import_s: Seconds
+    data_s: Seconds
+    build_s: Seconds
+    extraction_s: Seconds = 0.0
+    first_step_s: Seconds
+    closing_s: Seconds
+    harness_s: Seconds
+    elapsed_s: Seconds
 
 
 class CachedFeatures(_Frozen):
@@ -124,12 +136,12 @@ class FineTune(_Frozen):
     """
 
     seed: int
-    seconds: float
-    closing_s: float
-    evaluation_s: float
-    harness_s: float
-    elapsed_s: float
-    train_loss: tuple[float, ...]
+    seconds: Seconds
+    closing_s: Seconds
+    evaluation_s: Seconds
+    harness_s: Seconds
+    elapsed_s: Seconds
+    train_loss: Annotated[tuple[float, ...], Field(min_length=1)]
     train_images: int
     test_images: int
     correct: int | None
@@ -272,3 +284,14 @@ class Record(_Frozen):
     benchmarks: tuple[dict[str, object], ...]
     warnings: tuple[MeasurementWarning, ...]
     failure: Failure | None
+
+    @field_validator("about")
+    @classmethod
+    def _check_run_facts(cls, about: dict[str, object]) -> dict[str, object]:
+        run = about.get("run", {})
+        if not isinstance(run, dict):
+            raise ValueError("run is no object")
+        for name, types in RUN_FACTS.items():
+            if name in run and not isinstance(run[name], types):
+                raise ValueError(f"run.{name} is of another type")
+        return about

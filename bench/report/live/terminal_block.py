@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable
 from typing import Self
@@ -17,8 +18,12 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 def is_interactive(console: Console) -> bool:
-    """Whether lines can be redrawn. With FORCE_COLOR, rich takes a file or a pipe for a terminal, too."""
-    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+    """Whether lines can be redrawn: not where TERM says nothing about the terminal.
+
+    With FORCE_COLOR, rich takes a file or a pipe for a terminal, too.
+    """
+    known = os.name != "posix" or bool(os.environ.get("TERM"))
+    return known and console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
 
 
 class TerminalBlock:

@@ -184,3 +184,26 @@ def test_a_small_run_with_a_real_framework(tmp_path):
     assert run.frame.backend.tolist() == ["pytorch"]
     assert run.frame.images_per_second.gt(0).all()
     assert run.verdict.text
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "what_to_do"),
+    [
+        ("suite", 5, "give a text"),
+        ("device", None, "give a text"),
+        ("relative_to", 5, "give a text"),
+        ("backbone", 5, "give a text"),
+        ("weights", [], "give a text"),
+        ("isolated", "no", "give True or False"),
+        ("wait", "x", "give True or False"),
+        ("cache_limit", 1.5, "give a number of bytes, or a text as 4GB"),
+        ("cache_limit", True, "give a number of bytes, or a text as 4GB"),
+        ("cache_limit", -5, "give a number of bytes, or a text as 4GB"),
+        ("data_dir", b"x", "is no path: give a text or a pathlib.Path"),
+        ("resume", 5, "is no path: give a text or a pathlib.Path"),
+    ],
+)
+def test_a_value_of_another_type_is_one_line_and_nothing_is_measured(measured, keyword, value, what_to_do):
+    with pytest.raises(bench.UserError, match=f"^{keyword}=.*{what_to_do}$"):
+        bench.run(**{keyword: value})
+    assert measured == []

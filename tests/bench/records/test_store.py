@@ -86,6 +86,42 @@ def test_a_record_of_the_right_schema_number_and_the_wrong_shape_is_named(run):
     assert "does not fit the schema: backend: Field required" in problems[0]
 
 
+@pytest.mark.parametrize(
+    ("part", "changes", "where"),
+    [
+        ("pipeline", {"seconds": [0.1, 0.0]}, "pipeline.seconds.1"),
+        ("pipeline", {"seconds": [-0.1]}, "pipeline.seconds.0"),
+        ("compute", {"seconds": [math.nan]}, "compute.seconds.0"),
+        ("compute", {"seconds": [math.inf]}, "compute.seconds.0"),
+        ("pipeline", {"seconds": []}, "pipeline.seconds"),
+        ("loader", {"images": 0}, "loader.images"),
+        ("pipeline", {"steps": 0}, "pipeline.steps"),
+        ("start_up", {"import_s": math.inf}, "start_up.import_s"),
+        ("about", {"run": ["x"]}, "about: Value error, run is no object"),
+        ("about", {"run": {"banner": 9}}, "about: Value error, run.banner is of another type"),
+    ],
+)
+def test_a_record_with_a_figure_that_cannot_be_is_named_and_left_out(run, part, changes, where):
+    path = store.write_record(run, record())
+    content = json.loads(path.read_text())["record"]
+    content[part] |= changes
+    path.write_text(json.dumps({"sha256": compute_checksum(content), "record": content}))
+    records, problems = store.read_records(run)
+    assert records == []
+    assert f"does not fit the schema: {where}" in problems[0]
+
+
+@pytest.mark.parametrize("changes", [{"seconds": math.nan}, {"elapsed_s": math.inf}, {"train_loss": []}])
+def test_a_record_with_a_fine_tune_that_cannot_be_is_left_out(run, changes):
+    path = store.write_record(run, record())
+    content = json.loads(path.read_text())["record"]
+    content["fine_tunes"][0] |= changes
+    path.write_text(json.dumps({"sha256": compute_checksum(content), "record": content}))
+    records, problems = store.read_records(run)
+    assert records == []
+    assert f"does not fit the schema: fine_tunes.0.{next(iter(changes))}" in problems[0]
+
+
 def test_runs_are_listed_oldest_first_and_found_by_name_path_or_age(tmp_path):
     made = [store.create_run(tmp_path, "quick", NOW) for _ in range(11)]
     made.append(store.create_run(tmp_path, "all", NOW + timedelta(seconds=1)))

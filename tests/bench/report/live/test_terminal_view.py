@@ -205,3 +205,12 @@ def test_after_the_terminal_was_resized_the_block_is_drawn_anew():
     screen = Screen(60, 24)
     screen.feed(written)
     assert max(map(len, screen.shown)) <= 60
+
+
+@pytest.mark.parametrize(("term", "interactive"), [("xterm", True), ("dumb", False), (None, False), ("", False)])
+def test_nothing_is_redrawn_on_a_terminal_that_nothing_is_known_about(monkeypatch, term, interactive):
+    if term is None:
+        monkeypatch.delenv("TERM", raising=False)
+    else:
+        monkeypatch.setenv("TERM", term)
+    assert is_interactive(Console(file=Terminal(), force_terminal=True)) == interactive
