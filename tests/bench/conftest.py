@@ -51,3 +51,9 @@ def arithmetic_here(monkeypatch) -> None:
         for name, entry in backends.REGISTRY.items()
     }
     monkeypatch.setattr(backends, "REGISTRY", MappingProxyType(entries))
+
+
+@pytest.fixture(autouse=True)
+def known_terminal(monkeypatch) -> None:
+    """Names a terminal, as a CI job does not: without a name, nothing is redrawn on a console of a test."""
+    monkeypatch.setenv("TERM", "xterm")

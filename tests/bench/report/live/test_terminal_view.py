@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.plan.task_table import TASKS
 from bench.report.live.run_view import RunView
-from bench.report.live.terminal_block import TerminalBlock
+from bench.report.live.terminal_block import TerminalBlock, is_interactive
 from bench.report.live.terminal_view import TerminalView
 from tests.bench.example_records import launches
 from tests.bench.report.live.plans import BACKENDS, make_jobs, make_plan, make_prepared
