@@ -67,4 +67,4 @@ def _format_cell(cell: Cell) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([\\|*`])", r"\\\1", text).replace("<", "&lt;")
+    return re.sub(r"([\\|*`]|\](?=[(\[]))", r"\\\1", text).replace("<", "&lt;")

@@ -120,6 +120,18 @@ def test_a_text_with_a_figure_in_it_is_not_sorted_as_one(browser, page):
     assert "no difference found" in column[-1]
 
 
+def test_a_name_is_no_link_in_copied_markdown(browser, page):
+    browser.open(page, "part=7")
+    browser.run(
+        "const table = [...document.querySelectorAll('#part-7 .table')].find((one) => one.innerText.includes('=cmd'));"
+        "table.querySelector('tbody th').textContent = '[a](javascript:b) | [1.0–2.0]';"
+        "table.querySelector('[data-markdown]').click();"
+    )
+    browser.wait("return document.querySelector('.said').textContent")
+    copied = browser.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    assert r"| [a\](javascript:b) \| [1.0–2.0] |" in copied
+
+
 def test_a_spreadsheet_takes_no_cell_for_a_formula(browser, page, running):
     browser.open(page, "part=7")
     folder = Path(running.driver.capabilities["chrome"]["userDataDir"]).parent

@@ -199,6 +199,13 @@ def test_what_launches_disagree_on_is_listed_and_a_failed_one_left_out():
     assert json.loads(text)["benchmarks"][0]["extra_info"]["launches"] == [0, 1]
 
 
+def test_a_name_is_no_link_in_markdown_and_an_interval_stays_as_it_is():
+    cells = (Cell("[a](javascript:b)"), Cell("1.2 [1.1–1.3]"))
+    table = Table("a table", (Column("case", False), Column("ratio")), (cells,), ())
+    text = exporters.export("markdown", Report(records=[], tables=[table]))
+    assert r"| [a\](javascript:b) | 1.2 [1.1–1.3] |" in text
+
+
 def test_markdown_survives_what_programs_print():
     table = Table(
         title="a | b",

@@ -90,7 +90,7 @@
   }
 
   function toMarkdown(table) {
-    const escape = (text) => text.replace(/([\\|*`<])/g, "\\$1").replace(/\n/g, "<br>");
+    const escape = (text) => text.replace(/([\\|*`<]|\](?=[([]))/g, "\\$1").replace(/\n/g, "<br>");
     const [head, ...rows] = cells(table).map((row) => row.map(escape));
     const rule = all("thead th", table).map((each) => (each.classList.contains("figures") ? "---:" : "---"));
     return [head, rule, ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n") + "\n";
