@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import backends
 from bench.machine import machine_name
 from bench.records.units import GIB
+
+#: Packages by their recorded names: a page says the same wherever it is made again.
+FRAMEWORKS = ("torch", "tensorflow", "keras")
 
 
 def read_about(about: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -33,12 +35,10 @@ def describe_machine(about: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (texts[0], " ".join(filter(None, texts[1:])))))
 
 
-def describe_versions(about: Mapping[str, Any], names: Sequence[str] = tuple(backends.REGISTRY)) -> str:
-    """Describe the versions of Python and of the packages that these backends need."""
-    packages = read_about(about, "packages")
-    entries = [entry for name in names if (entry := backends.REGISTRY.get(name))]
-    needed = dict.fromkeys(package.replace("_", "-") for entry in entries for package in entry.packages)
-    versions = {"Python": read_about(about, "python").get("version"), **{name: packages.get(name) for name in needed}}
+def describe_versions(about: Mapping[str, Any], packages: Iterable[str] = FRAMEWORKS) -> str:
+    """Describe the versions of Python and of these packages."""
+    found = read_about(about, "packages")
+    versions = {"Python": read_about(about, "python").get("version"), **{name: found.get(name) for name in packages}}
     return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import backends
 from bench.analysis.launches import group_by_task
 from bench.machine.stored_environment import (
     describe_machine,
@@ -66,7 +67,7 @@ def build_heading(records: Sequence[Record]) -> RunHeading:
         tasks=", ".join(dict.fromkeys(task.task.name for task in tasks)),
         date=_format_date(first.started),
         machine=describe_machine(about),
-        versions=describe_versions(about, list(measured)),
+        versions=describe_versions(about, _list_packages(measured)),
         revision=describe_revision(about, REVISION_DIGITS),
         command=f"bench {run['command']}" if run.get("command") else "",
     )
@@ -83,3 +84,9 @@ def _format_date(started: str) -> str:
     except ValueError:
         return started
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _list_packages(measured: Iterable[str]) -> list[str]:
+    """List the packages that the measured backends need, as they are recorded."""
+    entries = [entry for name in measured if (entry := backends.REGISTRY.get(name))]
+    return list(dict.fromkeys(package.replace("_", "-") for entry in entries for package in entry.packages))
