@@ -96,6 +96,7 @@ def _describe_unreadable(problems: Iterable[str]) -> str:
         "is older": "of an older version",
         "checksum": "edited",
         "cut off": "cut off",
+        "cannot be opened": "no access",
     }
     found = dict.fromkeys(text for line in lines for part, text in reasons.items() if part in line)
     return f"{len(lines)} {'record' if len(lines) == 1 else 'records'} unreadable: {', '.join(found) or 'not ours'}"

@@ -68,7 +68,10 @@ def read_checksummed_folder(kind: str, folder: Path, model: type[Model], schema:
     for path in sorted(folder.glob("*.json")):
         try:
             found.append(parse_checksummed_json(kind, path.read_bytes(), model, schema))
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            reason = f"it cannot be opened ({error.strerror or error}): ask for access, or copy it"
+            problems.append(f"{folder.name}/{path.name} is left out: {reason}")
+        except ValueError as error:
             problems.append(f"{folder.name}/{path.name} is left out: {error}")
     return found, problems
 

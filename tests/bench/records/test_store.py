@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.run_list import list_runs
 from bench.errors import UserError
 from bench.records import store
 from bench.records.checksummed_json import compute_checksum
@@ -69,6 +70,13 @@ def test_a_record_that_is_cut_off_edited_or_newer_is_named_and_left_out(run):
         paths, ("cut off", "checksum", f"schema {SCHEMA + 1} is newer than the {SCHEMA}"), strict=False
     ):
         assert [p for p in problems if path.name in p and reason in p], (path.name, reason, problems)
+
+
+def test_a_record_that_cannot_be_opened_is_named_with_what_to_do(run):
+    (run / "records" / "folder-0.json").mkdir()
+    reason = "it cannot be opened (Is a directory): ask for access, or copy it"
+    assert store.read_records(run) == ([], [f"records/folder-0.json is left out: {reason}"])
+    assert "unreadable: no access" in list_runs(run.parent)[0][-1]
 
 
 def test_a_record_that_is_nested_without_end_is_named_and_left_out(run):
