@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from bench.records.plain_text import strip_escapes
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -50,7 +52,7 @@ def parse_checksummed_json(kind: str, content: bytes, model: type[Model], schema
     if isinstance(version, int) and version < schema:
         raise ValueError(f"its schema {version} is older than the {schema} that this version reads: measure again")
     try:
-        return model.model_validate(body)
+        return model.model_validate(_strip_all(body))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -74,6 +76,18 @@ def read_checksummed_folder(kind: str, folder: Path, model: type[Model], schema:
         except ValueError as error:
             problems.append(f"{folder.name}/{path.name} is left out: {error}")
     return found, problems
+
+
+def _strip_all(content: Any) -> Any:
+    """The content without the escape sequences of a terminal: the file may be somebody else's."""
+    match content:
+        case str():
+            return strip_escapes(content)
+        case dict():
+            return {key: _strip_all(value) for key, value in content.items()}
+        case list():
+            return [_strip_all(value) for value in content]
+    return content
 
 
 def compute_checksum(content: dict[str, object]) -> str:

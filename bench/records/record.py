@@ -287,11 +287,10 @@ class Record(_Frozen):
 
     @field_validator("about")
     @classmethod
-    def _check_run_facts(cls, about: dict[str, object]) -> dict[str, object]:
+    def _drop_foreign_facts(cls, about: dict[str, object]) -> dict[str, object]:
+        """A description of another shape is one that is not known."""
         run = about.get("run", {})
         if not isinstance(run, dict):
-            raise ValueError("run is no object")
-        for name, types in RUN_FACTS.items():
-            if name in run and not isinstance(run[name], types):
-                raise ValueError(f"run.{name} is of another type")
-        return about
+            return {key: value for key, value in about.items() if key != "run"}
+        known = {name: one for name, one in run.items() if isinstance(one, RUN_FACTS.get(name, (object,)))}
+        return {**about, "run": known} if len(known) < len(run) else about
