@@ -27,6 +27,8 @@ Outcome = Literal[
 ]
 #: Cases without a difference are named together if one above this size is excluded.
 ALIKE = 0.05
+#: Above this size, what is excluded says so little that the answer is the width of the intervals.
+IMPRECISE = 0.25
 #: Sentences about more cases than these would have to be read twice.
 MOST_CASES = 3
 
@@ -74,10 +76,13 @@ def _describe_all(standings: Standings, outcome: Outcome, names: dict[str, str],
             behind = [_compare_all(standings, leaders, case, names) for case in cases[len(leaders) :]]
             yield f"They train {join_texts(behind)}."
         case "no difference":
-            yield f"{prefix} no difference in speed was found between {everyone}."
-            only = "Only a" if max(find_bound(pair.ratio) for pair in standings.pairs) > ALIKE else "A"
+            largest = max(find_bound(pair.ratio) for pair in standings.pairs)
             bound = format_bound(*(pair.ratio for pair in standings.pairs))
-            yield f"{only} difference of more than {bound} % is excluded."
+            if largest > IMPRECISE:
+                yield f"{prefix} the intervals are too wide to tell {everyone} apart; more launches narrow them."
+            else:
+                yield f"{prefix} no difference in speed was found between {everyone}."
+            yield f"{'Only a' if largest > ALIKE else 'A'} difference of more than {bound} % is excluded."
         case "too few launches":
             yield f"{prefix} there are {TOO_FEW_LAUNCHES} which is faster; at least {MIN_FREEDOM + 1} are needed."
             others = [case for case in cases[1:] if standings.find_pair(cases[0], case)]

@@ -113,6 +113,7 @@ OUTCOMES = {
         [*PYTORCH, *waiting(steps("keras", [1.013, 0.985, 1.009, 1.002]), 64.0)]
     ),
     "no difference found, in much noise": lambda: build_verdict([*PYTORCH, *waiting(steps("keras", vary(1, 9)), 64.0)]),
+    "intervals too wide to tell": lambda: build_verdict([*PYTORCH, *waiting(steps("keras", vary(1, 30)), 64.0)]),
     "accuracies differ, certainly": lambda: build_verdict([*PYTORCH, *predicting(TENSORFLOW, 6500), *KERAS]),
     "accuracies differ, perhaps": lambda: build_verdict([*PYTORCH, *predicting(TENSORFLOW, 7008), *KERAS]),
     "another winner without the input pipeline": lambda: build_verdict(
