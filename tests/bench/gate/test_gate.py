@@ -75,7 +75,7 @@ def error_of(here):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_slower_step_and_more_memory_are_found_and_reported_everywhere(project, tmp_path):
     """The base's worker is older, and reports two figures less than the head's."""
     worker = project / "bench/worker/plugin.py"

@@ -83,7 +83,7 @@ def test_ctrl_c_while_several_build_leaves_nobody_behind(tmp_path):
     assert all(record.started_alone and record.start_up for record in found)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_records_of_a_run_say_which_launches_took_start_up_figures(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path, launches=START_UP_LAUNCHES + 2, rounds=2)

@@ -238,7 +238,7 @@ def read_results(tmp_path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_csv(run / "sweep.csv"), pd.read_csv(run / "summary.csv")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_killed_sweep_is_finished_and_nothing_finished_is_fine_tuned_again(
     tmp_path, command, command_line, monkeypatch
 ):

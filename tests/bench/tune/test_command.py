@@ -46,7 +46,7 @@ def test_a_default_that_dies_ends_tuning_in_one_line(tmp_path):
     assert bench.stderr.strip() == "bench: the worker of keras's default died: ValueError: planted: raised in build"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_killed_tune_resumes_and_repeats_no_launch(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("HEADTOHEAD_HOME", str(home))
