@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path.cwd()))
-BEGAN = time.monotonic()
 
 
 class Silent:
@@ -76,16 +75,14 @@ def measure_gate(backend: str) -> Iterator[dict[str, Any]]:
 
 
 def main(what: str, *options: str) -> None:
-    """Measure a launch for each line that is read."""
+    """Measure a launch for each line that is read; the first includes the imports and the plan, as a user waits for."""
     launches = measure_gate(*options) if what == "gate" else measure_suite(what, *options)
-    began = BEGAN  # the first launch includes the imports and the plan: what a user waits for
     while sys.stdin.readline():
-        began = time.monotonic() if began is None else began
+        began = time.monotonic()  # the other revision has its turn before that
         found = next(launches, None)
         if found is None:
             return
         print(json.dumps(found | {"seconds": time.monotonic() - began}), flush=True)
-        began = None
 
 
 if __name__ == "__main__":
