@@ -49,7 +49,7 @@ def compare_with_baseline(
         margins: by metric.
         request: its backends and tasks select cases of the baseline; its paths, device and threads are used.
         judgements: the verdicts are added to it.
-        progress: who is told of it.
+        progress: what shows it.
 
     Raises:
         UserError: the two cannot be compared; the message names each difference.

@@ -1,4 +1,4 @@
-"""Who is told of a gate's progress: people on stderr, nobody, or a program by events on stdout."""
+"""How a gate's progress is shown: as lines on stderr, not at all, or as JSON events on stdout."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def run_gate(
         undecided: `pass`, `fail`, or None for exit status 3.
         files: the files to write.
         wait: wait for another measurement on this machine to end.
-        progress: who is told of it.
+        progress: what shows it.
 
     Raises:
         UserError: the two cannot be compared: the options have a mistake, or a worker died.

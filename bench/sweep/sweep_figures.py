@@ -11,7 +11,7 @@ from bench.report.figures.figure import HeatMap, Line, LinePlot
 from bench.sweep.sweep_record import SweepRecord, find_target_epoch
 from bench.sweep.sweep_table import describe_values, format_field_name, format_percent, format_value
 
-#: Most lines of a plot: with more, they cannot be told apart.
+#: Most lines of a plot: with more, a reader cannot distinguish them.
 MOST_LINES = 6
 BACKEND_FIELD = "backend"
 

@@ -1,4 +1,4 @@
-"""TF32: on a GPU, PyTorch's convolutions round their inputs to 10 bits of mantissa unless they are told not to."""
+"""TF32: on a GPU, PyTorch's convolutions round their inputs to 10 bits of mantissa unless TF32 is switched off."""
 
 import sys
 import time

@@ -37,7 +37,7 @@ def force_colours(browser) -> None:
     browser.send("Emulation.setEmulatedMedia", media="", features=features)
 
 
-def test_where_the_system_sets_the_colours_figures_and_tabs_can_be_told_apart(browser, reference_page):
+def test_where_the_system_sets_the_colours_figures_and_tabs_can_be_distinguished(browser, reference_page):
     force_colours(browser)
     browser.open(reference_page)
     colour = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"

@@ -1,4 +1,4 @@
-"""Stored runs side by side: which ratios are made, what is not compared, and what a reader is told."""
+"""Stored runs side by side: which ratios are made, what is not compared, and what the tables say."""
 
 from __future__ import annotations
 
