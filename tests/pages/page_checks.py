@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.report.html.page_writer import MOST_BYTES
 from tests.pages.browser import Browser
 from tests.pages.test_accessibility import RUN
 from tests.pages.test_layout_of_pages import BAD_TEXTS, SMALL
@@ -18,6 +19,14 @@ def walk(browser: Browser, page: Path) -> None:
     browser.run(OPEN_ALL)
     for tab in browser.run(TABS):
         browser.run("document.getElementById(arguments[0]).click()", tab)
+
+
+def check_requests(browser: Browser, page: Path) -> None:
+    """Check that a page logs no error, requests nothing, and is small enough to mail."""
+    walk(browser, page)
+    assert browser.list_problems() == []
+    assert set(browser.list_requests()) == {page.as_uri()}
+    assert page.stat().st_size < MOST_BYTES
 
 
 def check_layout(browser: Browser, page: Path, width: int) -> None:

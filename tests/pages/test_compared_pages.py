@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.cli.app import run_command_line
-from bench.report.html.page_writer import MOST_BYTES
 from tests.bench.compare.example_runs import make_records, write_run
 from tests.bench.example_records import about
-from tests.pages.page_checks import check_accessibility, check_layout, walk
+from tests.pages.page_checks import check_accessibility, check_layout, check_requests, walk
 from tests.pages.test_accessibility import checker  # noqa: F401 - a fixture
 from tests.pages.test_hostile_names import HOSTILE, UNSEEN
 
@@ -38,10 +37,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_has_no_error_and_requests_nothing(browser, pages, kind):
-    walk(browser, pages[kind])
-    assert browser.list_problems() == []
-    assert set(browser.list_requests()) == {pages[kind].as_uri()}
-    assert pages[kind].stat().st_size < MOST_BYTES
+    check_requests(browser, pages[kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,7 @@ from tests.pages.example_results import (
     make_sweep,
     make_tune,
 )
-from tests.pages.page_checks import check_accessibility, check_layout, walk
+from tests.pages.page_checks import check_accessibility, check_layout, check_requests, walk
 from tests.pages.test_accessibility import checker  # noqa: F401 - a fixture
 from tests.pages.test_hostile_names import HOSTILE, UNSEEN
 
@@ -46,10 +46,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_has_no_error_and_requests_nothing(browser, pages, kind):
-    walk(browser, pages[kind])
-    assert browser.list_problems() == []
-    assert set(browser.list_requests()) == {pages[kind].as_uri()}
-    assert pages[kind].stat().st_size < MOST_BYTES
+    check_requests(browser, pages[kind])
     assert browser.run("return document.querySelectorAll('.opening figure').length") >= 1
     assert browser.run("return document.querySelector('h1').innerText")
 
