@@ -1,38 +1,36 @@
-"""The registry of backends: one folder for each framework, all behind one contract (`backends.base`)."""
+"""The backends: one folder for each framework, all behind one contract (`backends.base`), found by their registry."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from backends.registry import BackendEntry, Registry
 
 if TYPE_CHECKING:
     from backends.base import Backend
 
+__all__ = ["REGISTRY", "BackendEntry", "find_missing_packages", "get_title", "load"]
 
-@dataclass(frozen=True)
-class BackendEntry:
-    """A registry entry: a backend's module, the packages that it needs, the extra that installs them, its title.
-
-    The title is the framework's name as its makers write it; without one, sentences use the backend's name.
-    """
-
-    module: str
-    packages: tuple[str, ...]
-    extra: str
-    title: str = ""
-
-
-#: A new backend is one folder and one entry here.
-REGISTRY = MappingProxyType(
+#: A new backend of this project is one folder and one entry here; one of another package is an entry point.
+REGISTRY = Registry(
     {
         "pytorch": BackendEntry("backends.pytorch", ("torch", "torchvision", "timm"), "pytorch", "PyTorch"),
         "tensorflow": BackendEntry(
-            "backends.tensorflow", ("tensorflow", "keras", "keras_hub"), "tensorflow", "TensorFlow"
+            "backends.tensorflow",
+            ("tensorflow", "keras", "keras_hub"),
+            "tensorflow",
+            "TensorFlow",
+            environment={"KERAS_BACKEND": "tensorflow"},
         ),
-        "keras": BackendEntry("backends.keras", ("tensorflow", "keras", "keras_hub"), "keras", "Keras"),
+        "keras": BackendEntry(
+            "backends.keras",
+            ("tensorflow", "keras", "keras_hub"),
+            "keras",
+            "Keras",
+            environment={"KERAS_BACKEND": "tensorflow"},
+        ),
     }
 )
 

@@ -16,7 +16,7 @@ import numpy as np
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
+from backends.values import DeviceMemory, Event, Group, Head, Order, Resolved, Tensors, UnsupportedVariant
 
 
 class Training(ABC):
@@ -143,6 +143,24 @@ class Backend(ABC):
     @abstractmethod
     def describe_build(self) -> dict[str, str]:
         """How the framework was built, by its own configuration: compiler, libraries and CUDA."""
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """Join the processes that train one case together; called once, before anything is built.
+
+        From then on the harness calls the same functions in the same order in all processes, with the same arguments.
+        What trains (`step`, `start`, `start_on_device`, `start_on_features`) and `loss_and_gradient` take the whole
+        batches, use this process' share of them (`Order.share`), and return the loss of this share; gradients are
+        averaged over all processes by the framework's own means. Everything else is computed in every process.
+
+        Raises:
+            UnsupportedVariant: the backend cannot train on several devices. Those that can have `several_devices` in
+                their entry.
+        """
+        raise UnsupportedVariant(f"{self.name} cannot train on several devices: use --devices 1")
+
+    def leave(self) -> None:
+        """Leave the group; called once, before the process ends."""
+        return None
 
     @abstractmethod
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:

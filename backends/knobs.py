@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import backends
 from backends.knob_table import KNOBS
 from backends.task import DATASETS, Task, Variant
 from backends.values import Resolved, UnsupportedVariant
@@ -105,7 +106,9 @@ def list_needs(backend: str, variant: Variant) -> tuple[str, ...]:
 def make_environment(backend: str, variant: Variant) -> dict[str, str]:
     """The environment variables that a process of a variant must be started with."""
     settings = ((backend, knob, getattr(variant, knob) or "") for knob in KNOBS)
-    return {name: value for setting in settings for name, value in ENVIRONMENT.get(setting, {}).items()}
+    entry = backends.REGISTRY.get(backend)
+    own = {name: value for setting in settings for name, value in ENVIRONMENT.get(setting, {}).items()}
+    return {**(entry.environment if entry else {}), **own}
 
 
 def collect_flags(backend: str, variant: Variant) -> dict[str, str]:
@@ -166,5 +169,9 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
 
 
 def _get_values(backend: str, knob: str) -> Mapping[str, str]:
-    """The values of a knob in a backend. A backend that is not in the table has one value of each: it sets none."""
-    return KNOBS[knob].values.get(backend, {Variant.model_fields[knob].default or "its own": "unknown"})
+    """The values of a knob in a backend: those of the table, or of its entry. Otherwise it has one value: its own."""
+    if backend in KNOBS[knob].values:
+        return KNOBS[knob].values[backend]
+    entry = backends.REGISTRY.get(backend)
+    own = entry.knobs.get(knob) if entry else None
+    return own or {Variant.model_fields[knob].default or "its own": "unknown"}

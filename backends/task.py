@@ -156,6 +156,7 @@ class Variant(BaseModel):
         features: `recomputed` every step, or `cached` once.
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
+        devices: number of devices, with one process each, that train together; a task's batch size is that of all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -181,6 +182,7 @@ class Variant(BaseModel):
     features: Literal["recomputed", "cached"] = "recomputed"
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    devices: Positive | None = None
 
     @model_serializer(mode="wrap")
     def _omit_unset_knobs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -58,6 +58,38 @@ class Order:
         indices[:, : used.shape[1]], mask[:, : used.shape[1]] = used, True
         return indices.reshape(-1, self.batch_size), mask.reshape(-1, self.batch_size)
 
+    def share(self, group: Group) -> Order:
+        """The part of this order that one process of a group trains on: of every batch the same number of images.
+
+        Raises:
+            ValueError: a batch, or a last partial batch that is kept, cannot be divided by the group's size.
+        """
+        epochs, images = self.permutations.shape
+        used = self.permutations[:, : images - images % self.batch_size if self.drop_last else images]
+        if self.batch_size % group.size or used.shape[1] % group.size:
+            raise ValueError(f"batches of {self.batch_size} images, {used.shape[1]} in all, for {group.size} processes")
+        shares = [
+            batch.reshape(epochs, group.size, -1)[:, group.rank]
+            for batch in np.split(used, range(self.batch_size, used.shape[1], self.batch_size), axis=1)
+        ]
+        return Order(np.concatenate(shares, axis=1), self.batch_size // group.size, self.drop_last)
+
+
+class Group(NamedTuple):
+    """The processes that train one case together, one for each device.
+
+    Attributes:
+        rank: the number of this process, from 0. The harness measures process 0.
+        size: number of processes.
+        address: `HOST:PORT` where they meet; process 0 listens there.
+        local_rank: the number of this process among those of its machine: the index of its device.
+    """
+
+    rank: int = 0
+    size: int = 1
+    address: str = ""
+    local_rank: int = 0
+
 
 @dataclass(frozen=True)
 class Resolved:

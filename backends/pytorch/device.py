@@ -1,104 +1,22 @@
-"""PyTorch's process settings: threads, device and numeric flags; and its memory counters."""
+"""PyTorch's process settings and memory counters, and how a variant is resolved in the backend `pytorch`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
-import torchvision
 
-from backends.knobs import collect_flags, get_value
+from backends.engines.torch import device as engine
+from backends.engines.torch.device import describe_build, read_memory, reset_memory, synchronize
 from backends.task import Variant
-from backends.values import DeviceMemory, Resolved
+from backends.values import Resolved
 
-#: The compiler, by execution.
-JITS = {
-    "compiled": "inductor",
-    "compiled_frozen": "inductor, freezing",
-    "torchscript": "torchscript",
-    "onednn_graph": "torchscript, oneDNN graph",
-    "reduce_overhead": "inductor, CUDA graphs",
-    "max_autotune": "inductor, CUDA graphs, autotuned",
-    "cuda_graphs": "CUDA graphs",
-}
+__all__ = ["describe_build", "read_memory", "reset_memory", "resolve", "set_up", "synchronize"]
 
-
-def set_up(variant: Variant) -> torch.device:
-    """Apply the variant to the process; return the device."""
-    if variant.threads:
-        torch.set_num_threads(variant.threads)
-    # fp32 means fp32: without these lines a GPU would compute it in TensorFloat-32.
-    tf32 = variant.precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.fp32_precision = "tf32" if tf32 else "ieee"  # read by TorchInductor's convolutions
-    torch.backends.cudnn.benchmark = get_value("pytorch", variant, "autotune") == "autotuned"
-    device = torch.device(variant.device)
-    if device.index is not None:
-        torch.cuda.set_device(device)  # CUDA graphs are recorded on the current one
-    return device
+set_up = partial(engine.set_up, backend="pytorch")
 
 
 def resolve(variant: Variant, device: torch.device, input_pipeline: str, in_force: Mapping[str, str]) -> Resolved:
-    """Describe how the variant runs on this machine.
-
-    Args:
-        variant: as requested.
-        device: that it runs on.
-        input_pipeline: in a few words.
-        in_force: the values of knobs that are in force in the built backbone, by `model.find_knobs_in_force`.
-    """
-    tf32 = torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
-    precision = in_force.get("precision", variant.precision)
-    onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-    return Resolved(
-        framework="torch",
-        versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        execution=in_force["execution"],
-        jit=JITS.get(in_force["execution"], "none"),
-        layout=in_force.get("layout", get_value("pytorch", variant, "layout")),
-        precision="tf32" if tf32 and precision == "fp32" else precision,
-        intra_op_threads=torch.get_num_threads(),
-        inter_op_threads=torch.get_num_interop_threads(),
-        input_pipeline=input_pipeline,
-        flags={
-            "tf32": "on" if torch.backends.cudnn.allow_tf32 else "off",
-            "onednn": "on" if onednn else "off",
-            "cudnn_autotune": "on" if torch.backends.cudnn.benchmark else "off",
-            **collect_flags("pytorch", variant),
-            "kernels": "onednn" if onednn or device.type != "cpu" else "aten",
-            "autotune": "autotuned" if torch.backends.cudnn.benchmark else "heuristic",
-            **{knob: value for knob, value in in_force.items() if knob not in Resolved.__annotations__},
-        },
-    )
-
-
-def describe_build() -> dict[str, str]:
-    """PyTorch's own description of its build (compiler, BLAS, oneDNN, CUDA and cuDNN) and of its threads."""
-    cudnn = torch.backends.cudnn.version()
-    return {
-        "build": torch.__config__.show().strip(),
-        "parallel": torch.__config__.parallel_info().strip(),
-        "cuda": torch.version.cuda or "none",
-        "cudnn": str(cudnn) if cudnn else "none",
-    }
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished all its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def reset_memory(device: torch.device) -> None:
-    """Restart the peak counters."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def read_memory(device: torch.device) -> DeviceMemory | None:
-    """Peak bytes since `reset_memory`, or None without a GPU."""
-    if device.type != "cuda":
-        return None
-    return DeviceMemory(torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device))
+    """Describe how the variant runs on this machine; as the engine's `resolve`."""
+    return engine.resolve(variant, device, input_pipeline, "pytorch", in_force)

@@ -13,19 +13,17 @@ import torchvision
 
 from backends import folding
 from backends.convolutions import Geometry
+from backends.engines.torch.device import DTYPES, MEMORY_FORMATS
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.knobs import get_value
 from backends.pytorch.preprocess import make_batch_transform
 from backends.task import Task, Variant
 from backends.values import Tensors
 
-#: Data types of convolutions, by precision. In tf32 the hardware rounds.
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 #: The forms of extraction: execution, and about how many seconds they take to make. The layout is NHWC: NCHW has four
 #: fifths of its rate, or less (ResNet-18 at 32 px and Lite0 at 96 px on an AMD EPYC).
 EXTRACTION_FORMS = (("eager", 0.5), ("onednn_graph", 1.2), ("torchscript", 1.2), ("compiled_frozen", 30.0))
-MEMORY_FORMATS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 #: Modes of `torch.compile`, by execution.
 COMPILE_MODES = {
     "compiled": None,

@@ -71,13 +71,13 @@ def make_plan(request: Request) -> Plan:
     Raises:
         UserError: one line that says what is wrong and what to do.
     """
-    usable, skipped = find_usable_backends(request.backends)
+    chosen_suite = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
+    usable, skipped = find_usable_backends(request.backends or chosen_suite.backends)
     if (reference := request.relative_to.partition("/")[0]) not in backends.REGISTRY:
         raise make_unknown_error("backend", reference, backends.REGISTRY)
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits the launches that bench run --until adds: use both")
     default = make_default_variant(request)
-    chosen_suite = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
     source: Request | Suite = request if request.variants or request.knobs else chosen_suite
     requested = variants.parse_variants(source.variants, source.knobs, default.threads or 1, default.device)
     banner = None
@@ -116,7 +116,7 @@ def make_plan(request: Request) -> Plan:
 
 
 def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The backends of `names` (all, if empty) whose packages are installed, and why the others cannot run.
+    """The backends of `names` (if empty, those that a suite measures by default) whose packages are installed, and why the others cannot run.
 
     Raises:
         UserError: an unknown name, or no backend can run.
@@ -124,7 +124,7 @@ def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[st
     for name in names:
         if name not in backends.REGISTRY:
             raise make_unknown_error("backend", name, backends.REGISTRY)
-    requested = tuple(dict.fromkeys(names)) or tuple(backends.REGISTRY)
+    requested = tuple(dict.fromkeys(names)) or suite.DEFAULT_BACKENDS
     skipped = {}
     for name in requested:
         if missing := backends.find_missing_packages(name):

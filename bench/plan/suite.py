@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import UserError, make_unknown_error
 
 FOLDER = Path(__file__).with_name("suites")
+#: What a suite measures if it names no backends: more take longer, and answer another question.
+DEFAULT_BACKENDS = ("pytorch", "tensorflow", "keras")
 
 
 class SuiteEntry(BaseModel):
@@ -39,6 +41,7 @@ class Suite(BaseModel):
         most_minutes: time of a task after which none of its launches begins, if there are enough for an interval
             (`bench.analysis.warnings.MIN_LAUNCHES`); None is no limit.
         proof_images, proof_steps: size of the short proof before measuring.
+        backends: that are measured if the user names none; those that are not installed are skipped.
         variants, knobs: of each entry, if the user sets none; in the notation of `--variant` and `--knob`.
     """
 
@@ -54,6 +57,7 @@ class Suite(BaseModel):
     most_minutes: float | None = Field(default=None, gt=0)
     proof_images: int = Field(default=16, ge=1)
     proof_steps: int = Field(default=10, ge=1)
+    backends: tuple[str, ...] = DEFAULT_BACKENDS
     variants: tuple[str, ...] = ()
     knobs: tuple[str, ...] = ()
     entries: tuple[SuiteEntry, ...] = Field(min_length=1)

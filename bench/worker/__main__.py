@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import pytest
 
+import backends
 from bench.worker import plugin
 from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job, SweepJob
@@ -31,7 +32,7 @@ def main(job_file: str) -> int:
     job = (SweepJob if is_sweep else Job).model_validate(fields)
     tests = SWEEP if is_sweep else MEASUREMENTS
     lifeline = Lifeline(job.descriptor, job.scratch)
-    hide_packages()
+    hide_packages(backends.REGISTRY[job.backend].hides)
     try:
         return pytest.main([str(tests), *_list_arguments(job)], plugins=[plugin.WorkerPlugin(job), QuickSave()])
     finally:

@@ -8,14 +8,18 @@ figures would depend on what else is installed.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 HIDDEN_PACKAGES = ("IPython", "matplotlib", "mpl_toolkits", "pandas", "pyarrow", "scipy", "sklearn")
 
 
-def hide_packages() -> None:
+def hide_packages(others: Iterable[str] = ()) -> None:
     """Let this process find none of the hidden packages; call it before a framework is imported.
+
+    Args:
+        others: to be hidden, too.
 
     None in `sys.modules` stands for a module that cannot be imported (Python's reference, "The module cache").
     """
-    for name in HIDDEN_PACKAGES:
+    for name in (*HIDDEN_PACKAGES, *others):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
