@@ -1,0 +1,1 @@
+"""What all backends on JAX share."""
