@@ -9,7 +9,7 @@ from bench.machine import machine_name
 from bench.records.units import GIB
 
 #: Packages by their recorded names: a page says the same wherever it is made again.
-FRAMEWORKS = ("torch", "tensorflow", "keras")
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "flax", "pytorch-lightning")
 
 
 def read_about(about: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -28,6 +28,8 @@ DEFAULT_RESULTS = Request.results
 IGNORED_FIELDS = ("time", "system.load_average", "gpus.clock")
 #: Environment variables, of which only those are compared that figures depend on.
 VARIABLES_FIELD = "variables"
+#: Versions, of which an earlier version of this project recorded fewer: what it did not record cannot have changed.
+PACKAGES_PREFIX = "packages."
 #: Conditions that have parts.
 MAPPINGS = ("run", VARIABLES_FIELD)
 #: How many differences an error message lists.
@@ -135,6 +137,8 @@ def find_differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: 
         if path == VARIABLES_FIELD:
             was, is_ = align_conditions(was or {}, is_ or {})
         if re.sub(r"\.\d+", "", path) in IGNORED_FIELDS or was == is_:
+            continue
+        if prefix == PACKAGES_PREFIX and key not in before:
             continue
         if isinstance(was, list) and isinstance(is_, list) and any(isinstance(one, Mapping) for one in (*was, *is_)):
             was, is_ = (dict(enumerate(each)) for each in (was, is_))

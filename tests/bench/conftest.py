@@ -47,7 +47,9 @@ def command_line(monkeypatch, capsys) -> Callable[..., FinishedCommand]:
 def arithmetic_here(monkeypatch) -> None:
     """Makes all backends arithmetic in this process."""
     entries = {
-        name: backends.BackendEntry(f"tests.bench.arithmetic.{name}", ("numpy",), entry.extra, entry.title)
+        name: backends.BackendEntry(
+            f"tests.bench.arithmetic.{name.replace('-', '_')}", ("numpy",), entry.extra, entry.title
+        )
         for name, entry in backends.REGISTRY.items()
     }
     monkeypatch.setattr(backends, "REGISTRY", MappingProxyType(entries))

@@ -24,7 +24,7 @@ from bench.analysis.statistics import ratio_interval
 from bench.errors import UserError
 from bench.machine.fingerprint import read_fingerprint
 from bench.machine.machine_name import make_file_name
-from bench.machine.stored_environment import read_about
+from bench.machine.stored_environment import FRAMEWORKS, read_about
 from bench.records import store
 from bench.report.exchange.case_figures import MEASURES, CaseFigure, list_figures
 from bench.report.exporters import Report
@@ -38,8 +38,6 @@ COLUMNS = (
     *("result", "params", "version", "started_at"),
     *("stats_ci_99_a", "stats_ci_99_b", "stats_q_25", "stats_q_75", "stats_repeat", "samples"),
 )
-#: Packages whose versions make another environment.
-FRAMEWORKS = ("torch", "tensorflow", "keras")
 BENCHMARKS_FILE = "benchmarks.json"
 
 

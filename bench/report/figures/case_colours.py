@@ -1,8 +1,9 @@
 """The colour and the marker of every case: the only table of them, for pages and plots alike.
 
-The hues are those of Okabe & Ito (2008, "Color Universal Design"), which people with any form of colour blindness tell
-apart. Each has a contrast of at least 3 to white and to the dark background of pages (WCAG 2.2, 1.4.11). A framework's
-colour is the same everywhere; its variants differ in their markers.
+The hues of the first three backends are those of Okabe & Ito (2008, "Color Universal Design"). The other four were
+searched so that people with any form of colour blindness tell all seven apart. Each has a contrast of at least 3 to
+white and to the dark background of pages (WCAG 2.2, 1.4.11). A framework's colour is the same everywhere; its variants
+differ in their markers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from types import MappingProxyType
 
 #: The colour of a backend.
 BACKEND_COLOURS: Mapping[str, str] = MappingProxyType(
-    {"pytorch": "#d55e00", "tensorflow": "#0072b2", "keras": "#00916a"}
+    {
+        "pytorch": "#d55e00",
+        "tensorflow": "#0072b2",
+        "keras": "#00916a",
+        "jax": "#9900ee",
+        "keras-jax": "#aa77ff",
+        "keras-torch": "#cc0033",
+        "lightning": "#6699bb",
+    }
 )
 #: The colours of other backends, and of series that are no cases, in their order in a figure.
 OTHER_COLOURS = ("#b2578f", "#9a7d0a", "#5f7f9e", "#8a6d5a", "#7a6fc0")

@@ -237,7 +237,7 @@ class Arithmetic(Backend):
         return {"build": "NumPy"}
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
-        fault = os.environ.get(f"PLANTED_{self.name.upper()}", task.name)
+        fault = os.environ.get(f"PLANTED_{self.name.upper().replace('-', '_')}", task.name)
         return ArithmeticTrainer(self.name, fault, task, variant, checkpoint, head)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:

@@ -29,7 +29,7 @@ if not REAL:
     backends.REGISTRY = MappingProxyType(
         {
             name: backends.BackendEntry(
-                f"tests.bench.arithmetic.{name}",
+                f"tests.bench.arithmetic.{name.replace('-', '_')}",
                 ("no_such_package",) if name in os.environ.get("MISSING", "").split() else ("numpy",),
                 entry.extra,
                 entry.title,
