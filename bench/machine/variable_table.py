@@ -7,58 +7,17 @@ the longest name counts, so that an exception stands beside its prefix.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Treatment(StrEnum):
-    """What a worker gets of a variable that the user has set.
-
-    - `set`: a value of ours. Recorded.
-    - `cleared`: nothing.
-    - `obeyed`: the user's value. Recorded, as a condition of figures: `--resume` and `bench gate --baseline` refuse
-      another value.
-    - `passed`: the user's value, which changes no figure. Not recorded.
-    """
-
-    SET = "set"
-    CLEARED = "cleared"
-    OBEYED = "obeyed"
-    PASSED = "passed"
-
-
-#: Stands for the number of threads of an operation.
-THREADS = "--threads"
-
-
-@dataclass(frozen=True)
-class Variable:
-    """An entry of the table.
-
-    Attributes:
-        names: of the variables; a name that ends in `*` stands for all that begin so.
-        treatment: what a worker gets.
-        why: and which option or knob decides instead.
-        source: where its effect is documented, or read.
-        value: of `set`, the worker's value; None if each worker has its own. Of `obeyed` and `passed`, the value where
-            the user has set none; None for no value.
-        warns: of `set` and `cleared`, whether a user's other value is a warning.
-    """
-
-    names: tuple[str, ...]
-    treatment: Treatment
-    why: str
-    source: str
-    value: str | None = None
-    warns: bool = True
-
+from bench.machine.variable import THREADS, Treatment, Variable
 
 PYTHON = "docs.python.org/3/using/cmdline.html#environment-variables"
 OPENMP = "openmp.org/specifications (environment variables)"
 GOMP = "gcc.gnu.org/onlinedocs/libgomp/Environment-Variables.html"
 TORCH = "docs.pytorch.org/docs/stable/torch_environment_variables.html"
 DYNAMO = "github.com/pytorch/pytorch, torch/_dynamo/config.py, torch/_inductor/config.py"
+JAX = "docs.jax.dev (configuration options)"
 TENSORFLOW = "github.com/tensorflow/tensorflow, tensorflow/core"
+XLA = "github.com/openxla/xla"
 KERAS = "github.com/keras-team/keras, keras/src/backend/config.py"
 CUDA = "docs.nvidia.com/cuda/cuda-c-programming-guide (CUDA environment variables)"
 ONEDNN = "uxlfoundation.github.io/oneDNN (run-time controls)"
@@ -77,10 +36,12 @@ TABLE: tuple[Variable, ...] = (
             "VECLIB_MAXIMUM_THREADS",
             "NUMEXPR_NUM_THREADS",
             "TF_NUM_INTRAOP_THREADS",
+            "NPROC",
         ),
         Treatment.SET,
-        "all libraries use as many threads; without `--threads`, `OMP_NUM_THREADS` is taken",
-        f"{OPENMP}; {MKL}; {TENSORFLOW}/common_runtime/local_device.cc",
+        "all libraries use as many threads, XLA's CPU device those of `NPROC`; without `--threads`, `OMP_NUM_THREADS` "
+        "is taken",
+        f"{OPENMP}; {MKL}; {TENSORFLOW}/common_runtime/local_device.cc; {XLA}, xla/pjrt/utils.cc",
         THREADS,
     ),
     Variable(
@@ -141,7 +102,13 @@ TABLE: tuple[Variable, ...] = (
         f"{DYNAMO}; docs.pytorch.org/docs/stable/jit.html; www.tensorflow.org/xla",
     ),
     Variable(
-        ("TORCH_COMPILE_DEBUG*", "TORCH_COMPILE_CPROFILE", "TORCHINDUCTOR_PROFILE*", "TORCHINDUCTOR_NAN_ASSERTS"),
+        (
+            "TORCH_COMPILE_DEBUG*",
+            "TORCH_COMPILE_CPROFILE",
+            "TORCHINDUCTOR_PROFILE*",
+            "TORCHINDUCTOR_NAN_ASSERTS",
+            "TORCH_DISTRIBUTED_DEBUG",
+        ),
         Treatment.CLEARED,
         "debug modes, which slow steps down",
         DYNAMO,
@@ -181,12 +148,7 @@ TABLE: tuple[Variable, ...] = (
         "settings of TensorFlow and XLA; the knob `autotune` sets `TF_CUDNN_USE_AUTOTUNE`",
         f"{TENSORFLOW}; openxla.org/xla/flags_guidance",
     ),
-    Variable(
-        ("TF_USE_LEGACY_KERAS",),
-        Treatment.CLEARED,
-        "the backends use Keras 3",
-        "www.tensorflow.org (release notes of 2.16)",
-    ),
+    Variable(("TF_USE_LEGACY_KERAS",), Treatment.CLEARED, "the backends use Keras 3", "www.tensorflow.org (2.16)"),
     Variable(
         ("TF_FORCE_GPU_ALLOW_GROWTH",),
         Treatment.CLEARED,
@@ -243,7 +205,82 @@ TABLE: tuple[Variable, ...] = (
         "which AMD GPUs are visible, and settings of ROCm's libraries",
         "rocm.docs.amd.com (environment variables)",
     ),
-    Variable(("JAX_*",), Treatment.OBEYED, "settings of JAX", "docs.jax.dev (configuration options)"),
+    Variable(
+        ("XLA_PYTHON_CLIENT_PREALLOCATE",),
+        Treatment.SET,
+        "JAX would take three quarters of a GPU's memory at its first operation: NVML's figure would be that, and no "
+        "second worker would fit",
+        "docs.jax.dev (GPU memory allocation)",
+        "false",
+    ),
+    Variable(
+        (
+            *("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_CUDA_VISIBLE_DEVICES", "JAX_ROCM_VISIBLE_DEVICES"),
+            *("JAX_DEFAULT_DEVICE", "JAX_NUM_CPU_DEVICES"),
+        ),
+        Treatment.CLEARED,
+        "the option `--device` decides where JAX runs; with `JAX_PLATFORMS=cuda` and no GPU it would not start",
+        JAX,
+    ),
+    Variable(
+        ("JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_NUMPY_DTYPE_PROMOTION"),
+        Treatment.CLEARED,
+        "the knob `precision` decides",
+        f"{JAX}; docs.jax.dev (jax.default_matmul_precision)",
+    ),
+    Variable(
+        ("JAX_DISABLE_JIT", "JAX_DISABLE_MOST_OPTIMIZATIONS", "JAX_OPTIMIZATION_LEVEL", "JAX_EXEC_TIME_OPTIMIZATION_*"),
+        Treatment.CLEARED,
+        "the knob `execution` decides what is compiled",
+        JAX,
+    ),
+    Variable(
+        (
+            *("JAX_DEBUG_*", "JAX_CHECK_TRACER_LEAKS", "JAX_ENABLE_CHECKS", "JAX_TRANSFER_GUARD*", "JAX_LOG_COMPILES"),
+            *("JAX_EXPLAIN_CACHE_MISSES", "JAX_DUMP_IR_TO", "JAX_NO_EXECUTION", "JAX_NO_TRACING", "FLAX_PROFILE"),
+        ),
+        Treatment.CLEARED,
+        "debug modes, which run functions again, slow steps down, or end them",
+        "docs.jax.dev (debugging flags, configuration options)",
+    ),
+    Variable(
+        ("JAX_COMPILATION_CACHE_*", "JAX_ENABLE_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE_*", "JAX_ENABLE_PGLE"),
+        Treatment.CLEARED,
+        "a launch would load what an earlier one has compiled, and its first step would be shorter",
+        "docs.jax.dev (persistent compilation cache)",
+    ),
+    Variable(("JAX_*", "FLAX_*", "NNX_*"), Treatment.OBEYED, "settings of JAX and Flax", JAX),
+    Variable(
+        ("PL_*", "LT_*"),
+        Treatment.CLEARED,
+        "Lightning's `Trainer` takes arguments from them (`PL_TRAINER_PRECISION`): the knobs and the task decide",
+        "github.com/Lightning-AI/pytorch-lightning, src/lightning/pytorch/utilities/argparse.py",
+    ),
+    Variable(
+        (
+            *("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK"),
+            *("NODE_RANK", "TORCHELASTIC_*", "TF_CONFIG", "JAX_COORDINATOR_*", "JAX_LOCAL_DEVICE_IDS"),
+            *("JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "KERAS_DISTRIBUTION_*"),
+        ),
+        Treatment.CLEARED,
+        "a framework would take itself for one of several processes and wait for the others; the options `--devices` "
+        "and `--rendezvous` decide",
+        f"docs.pytorch.org/docs/stable/distributed.html; {TENSORFLOW}; docs.jax.dev (jax.distributed); "
+        "keras.io/api/distribution",
+    ),
+    Variable(
+        ("SLURM_*", "OMPI_*", "PMI_*", "PMIX_*", "LSB_*", "JSM_*"),
+        Treatment.CLEARED,
+        "the same, in a job of a cluster: Lightning, JAX and TensorFlow recognise it by these",
+        "github.com/Lightning-AI/pytorch-lightning, src/lightning/fabric/plugins/environments",
+        warns=False,
+    ),
+    Variable(
+        ("NCCL_*", "GLOO_*", "UCX_*"),
+        Treatment.OBEYED,
+        "how several devices communicate",
+        "docs.nvidia.com/deeplearning/nccl (environment variables)",
+    ),
     Variable(
         ("LD_*", "GLIBC_TUNABLES", "MALLOC_*", "TCMALLOC_*"),
         Treatment.OBEYED,

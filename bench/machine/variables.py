@@ -8,6 +8,9 @@ from bench.machine.variable_table import THREADS, Treatment, find_variable, list
 
 #: Variables that hold a list, with its separator: a knob adds an item before the user's.
 LIST_VARIABLES = {"LD_PRELOAD": ":", "GLIBC_TUNABLES": ":"}
+#: Items of a variable that a worker does not get: with this flag, JAX takes a CPU for several devices and divides its
+#: threads among them (docs.jax.dev, "Sharded computation").
+CLEARED_ITEMS = {"XLA_FLAGS": "--xla_force_host_platform_device_count"}
 #: What versions before the table recorded, as it stood outside.
 EARLIER_PREFIXES = (
     *("CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GLIBC_TUNABLES", "GOMP_", "JAX_", "KMP_", "LD_PRELOAD", "MALLOC_"),
@@ -25,7 +28,19 @@ def make_worker_variables(outside: Mapping[str, str], threads: int) -> dict[str,
     """
     defaults = dict(list_values(Treatment.OBEYED, Treatment.PASSED))
     taken_over = {name: value for name, value in outside.items() if _get_treatment(name) in _TAKEN_OVER}
-    return defaults | taken_over | make_set_variables(threads)
+    return defaults | _clear_items(taken_over) | make_set_variables(threads)
+
+
+def _clear_items(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables without `CLEARED_ITEMS`; one that is empty then is left out."""
+    cleared = dict(variables)
+    for name, prefix in CLEARED_ITEMS.items():
+        items = cleared.get(name, "").split()
+        if kept := [item for item in items if not item.startswith(prefix)]:
+            cleared[name] = " ".join(kept) if len(kept) < len(items) else cleared[name]
+        else:
+            cleared.pop(name, None)
+    return cleared
 
 
 def make_set_variables(threads: int) -> dict[str, str]:

@@ -116,7 +116,9 @@ def make_plan(request: Request) -> Plan:
 
 
 def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The backends of `names` (if empty, those that a suite measures by default) whose packages are installed, and why the others cannot run.
+    """The backends of `names` whose packages are installed, and why the others cannot run.
+
+    Without names they are those that a suite measures by default.
 
     Raises:
         UserError: an unknown name, or no backend can run.

@@ -57,6 +57,15 @@ def test_a_worker_gets_what_the_table_says(name, variable):
         (Treatment.CLEARED, "PYTHONMALLOC PYTHONDEVMODE PYTHONOPTIMIZE PYTHONHASHSEED PYTHONTRACEMALLOC"),
         (Treatment.CLEARED, "PYTHONWARNINGS PYTHONPROFILEIMPORTTIME PYTHONINSPECT PYTHONSTARTUP PYTEST_ADDOPTS"),
         (Treatment.CLEARED, "KERAS_MAX_EPOCHS KERAS_MAX_STEPS_PER_EPOCH MALLOC_CHECK_ COVERAGE_PROCESS_START"),
+        (Treatment.SET, "NPROC XLA_PYTHON_CLIENT_PREALLOCATE"),
+        (Treatment.CLEARED, "JAX_PLATFORMS JAX_ENABLE_X64 JAX_DEFAULT_MATMUL_PRECISION JAX_DISABLE_JIT JAX_DEBUG_NANS"),
+        (Treatment.CLEARED, "JAX_COMPILATION_CACHE_DIR JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES JAX_LOG_COMPILES"),
+        (Treatment.CLEARED, "PL_TRAINER_PRECISION PL_GLOBAL_SEED LT_DEVICES MASTER_ADDR RANK WORLD_SIZE TF_CONFIG"),
+        (Treatment.CLEARED, "SLURM_NTASKS TORCHELASTIC_RUN_ID JAX_COORDINATOR_ADDRESS OMPI_COMM_WORLD_RANK"),
+        (
+            Treatment.OBEYED,
+            "JAX_CPU_COLLECTIVES_IMPLEMENTATION FLAX_FILTER_FRAMES XLA_CLIENT_MEM_FRACTION NCCL_P2P_DISABLE",
+        ),
         (Treatment.OBEYED, "OMP_PROC_BIND OMP_PLACES OMP_WAIT_POLICY KMP_AFFINITY GOMP_SPINCOUNT XLA_FLAGS"),
         (Treatment.OBEYED, "CUBLAS_WORKSPACE_CONFIG TF_DETERMINISTIC_OPS CUDA_VISIBLE_DEVICES DNNL_MAX_CPU_ISA"),
         (Treatment.OBEYED, "LD_PRELOAD LD_LIBRARY_PATH TORCHINDUCTOR_CPP_MARCH TF_ENABLE_ONEDNN_OPTS"),
@@ -74,6 +83,21 @@ def test_a_variable_that_a_knob_sets_is_disobeyed_and_a_list_that_it_adds_to_is_
     worker = build_environment(make_job(kernels="eigen", allocator="jemalloc"), outside)
     assert list(find_disobeyed(outside, worker)) == ["TF_ENABLE_ONEDNN_OPTS"]
     assert list(find_disobeyed({"OMP_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "12"})) == ["OMP_NUM_THREADS"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "worker"),
+    [
+        ("--xla_force_host_platform_device_count=8", None),
+        ("--xla_dump_to=a --xla_force_host_platform_device_count=8  --xla_x=1", "--xla_dump_to=a --xla_x=1"),
+        ("--xla_gpu_deterministic_ops=true  --xla_x=1", "--xla_gpu_deterministic_ops=true  --xla_x=1"),
+    ],
+)
+def test_a_cpu_is_one_device_of_jax_and_other_flags_are_obeyed(flags, worker):
+    outside = {"XLA_FLAGS": flags}
+    environment = build_environment(make_job(), outside)
+    assert environment.get("XLA_FLAGS") == worker
+    assert list(find_disobeyed(outside, environment)) == ["XLA_FLAGS"] * (worker != flags)
 
 
 def test_only_what_changes_figures_refuses_to_resume():
