@@ -1,4 +1,4 @@
-"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `pages`, `thorough`, `lint`, `docs` and others.
+"""The sessions: `bench` (the main job), `regress` (the gate), `tests`, `engines`, `pages`, `lint`, `docs` and others.
 
 nox gives every session an environment of its own. With three frameworks that would be many gigabytes each, so the
 sessions ask nox for none (`python=False`) and share one, `.venv`, that is filled here.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "tests", "pages", "thorough"]
+nox.options.sessions = ["lint", "tests", "engines", "pages", "thorough"]
 
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -57,6 +57,14 @@ def bench(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite without the tests of pages: `nox -s tests -- -k parity`."""
     session.run(python(session), "-m", "pytest", "--ignore", "tests/pages", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def engines(session: nox.Session) -> None:
+    """Prove the backends that `tests` leaves out: `nox -s engines -- -k keras-torch`."""
+    session.run(
+        python(session), "-m", "pytest", "--engines", "--ignore", "tests/pages", *session.posargs, external=True
+    )
 
 
 @nox.session(python=False)

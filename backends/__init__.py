@@ -23,6 +23,7 @@ REGISTRY = Registry(
             "tensorflow",
             "TensorFlow",
             environment={"KERAS_BACKEND": "tensorflow"},
+            hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
         "keras": BackendEntry(
             "backends.keras",
@@ -30,6 +31,7 @@ REGISTRY = Registry(
             "keras",
             "Keras",
             environment={"KERAS_BACKEND": "tensorflow"},
+            hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
     }
 )

@@ -35,11 +35,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough", action="store_true", help="run the tests that take ten seconds or more, and no others"
     )
+    parser.addoption(
+        "--engines", action="store_true", help="run the tests of the backends of `nox -s engines`, and no others"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    thorough = config.getoption("--thorough")
-    others = [item for item in items if (item.get_closest_marker("thorough") is not None) != thorough]
+    if config.getoption("--engines"):
+        others = [item for item in items if not item.get_closest_marker("engines")]
+    else:
+        thorough = config.getoption("--thorough")
+        others = [
+            item
+            for item in items
+            if item.get_closest_marker("engines") or (item.get_closest_marker("thorough") is not None) != thorough
+        ]
     # A test that is named runs in any case.
     if others and not any("::" in argument for argument in config.args):
         config.hook.pytest_deselected(items=others)

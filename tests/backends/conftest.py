@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from backends import REGISTRY
+from tests.backends.sessions import ALWAYS, OWN, REFERENCE
 from tests.bench.processes import PROJECT, living, wait_until
 
 #: What a process writes last.
@@ -49,37 +50,37 @@ class Evidence:
 
 
 class Gathering:
-    """The processes: one at a time and behind the others while other tests run, all at once when they are awaited.
+    """The processes: one at a time and behind the others while other tests run, two at a time when they are awaited.
 
     They use the core that most tests leave idle. They are no children of this process: some tests count those.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, backends: tuple[str, ...]) -> None:
+        self.folder, self.backends = folder, backends
         self.environment = {
             **os.environ,
-            "OMP_NUM_THREADS": "1",  # three processes share the machine
+            "OMP_NUM_THREADS": "1",  # the processes share the machine
             "HEADTOHEAD_HOME": str(folder / "home"),
         }
         self.running: list[psutil.Process] = []
-        self._awaited = threading.Event()
+        self._awaited, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._start_all, daemon=True)
         self._thread.start()
 
     def evidence(self) -> Evidence:
         """Waits for all of it."""
         self._awaited.set()
-        self._thread.join(60)
         for process in living(self.running):
             with contextlib.suppress(psutil.Error):  # not everybody may
                 process.nice(0)
+        self._thread.join(1800)
         assert wait_until(lambda: not living(self.running), 1800)
-        for name in REGISTRY:
+        for name in self.backends:
             assert (self.folder / name / LAST).is_file(), (self.folder / f"{name}.txt").read_text()[-3000:]
         return Evidence(self.folder)
 
     def stop(self) -> None:
-        self._awaited.set()
+        self._stopped.set()
         self._thread.join(60)
         for process in living(self.running):
             process.kill()
@@ -87,17 +88,21 @@ class Gathering:
     def _start_all(self) -> None:
         # Converted here, or all of them would do it at once.
         subprocess.run([sys.executable, "-c", CONVERT], cwd=PROJECT, env=self.environment, check=True)
-        for name in REGISTRY:
+        for name in self.backends:
+            while len(living(self.running)) >= (2 if self._awaited.is_set() else 1):
+                if self._stopped.wait(0.2):
+                    return
             self.running.append(self._start(name, 0 if self._awaited.is_set() else 10))
-            while living(self.running) and not self._awaited.wait(0.2):
-                pass
 
     def _start(self, backend: str, niceness: int) -> psutil.Process:
         (self.folder / backend).mkdir()
         python = [sys.executable, "-m", "tests.backends.evidence", backend, str(self.folder / backend)]
+        if backend == REFERENCE and not set(ALWAYS) <= set(self.backends):
+            python.append("--reference")
         command = f"nice -n {niceness} {shlex.join(python)} > {self.folder}/{backend}.txt 2>&1 & echo $!"
+        environment = {**self.environment, **REGISTRY[backend].environment}
         done = subprocess.run(
-            ["sh", "-c", command], cwd=PROJECT, env=self.environment, stdout=subprocess.PIPE, text=True, check=True
+            ["sh", "-c", command], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
         return psutil.Process(int(done.stdout))
 
@@ -108,8 +113,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(map(needs_evidence, session.items)) and not session.config.option.collectonly:
-        session.config.stash[GATHERING] = Gathering(Path(tempfile.mkdtemp(prefix="evidence-")))
+    names = list_needed_backends(session.items)
+    if names and not session.config.option.collectonly:
+        session.config.stash[GATHERING] = Gathering(Path(tempfile.mkdtemp(prefix="evidence-")), names)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -120,6 +126,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def needs_evidence(item: pytest.Item) -> bool:
     return "evidence" in getattr(item, "fixturenames", ())
+
+
+def list_needed_backends(items: list[pytest.Item]) -> tuple[str, ...]:
+    """The backends whose evidence the tests need; the longest come first, the reference is among them."""
+    having = list(filter(needs_evidence, items))
+    if not having:
+        return ()
+    others = {name for item in having for mark in item.iter_markers("engines") for name in mark.args}
+    always = any(not item.get_closest_marker("engines") for item in having)
+    return (*(name for name in OWN if name in others), *(ALWAYS if always else (REFERENCE,)))
 
 
 @pytest.fixture(scope="session")

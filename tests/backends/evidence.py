@@ -1,7 +1,8 @@
-"""What one backend computes, left in files: `python -m tests.backends.evidence BACKEND FOLDER`.
+"""What one backend computes, left in files: `python -m tests.backends.evidence BACKEND FOLDER [--reference]`.
 
 Frameworks share no process, and starting one is the dear part, so one process does everything that the tests want
-to know of its backend: the evidence of every task, the contract's facts, and the evidence under planted faults.
+to know of its backend: the evidence of every task, the contract's facts, and the evidence under planted faults. With
+`--reference` it leaves only what other backends are compared with.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from backends.backbones import BACKBONES
 from backends.base import Backend, Trainer, Training
 from backends.convolutions import list_convolutions
 from backends.kernels import Addition, ConvolutionPass, Convolutions, Gemm, SmallOperations
+from backends.knobs import KNOBS
 from backends.task import Task, Variant
 from backends.values import Order, UnsupportedVariant
 from bench.parity.checks import compute_difference
 from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.feature_extraction import extract_in_batches
+from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
 from tests.backends.tasks import EXTRACTED, FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
@@ -42,61 +45,77 @@ STEPS = 12
 #: Seconds of making from which a form of extraction is left out here: TorchInductor's.
 LONG_MAKING = 10.0
 VARIANT = Variant(threads=1)
+#: The modules by which a framework is known to be loaded.
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "flax", "pytorch_lightning")
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, reference_only: bool) -> None:
+    hide_packages(backends.REGISTRY[name].hides)
+    del sys.modules["sklearn"]  # the images are among its files
     backend = backends.load(name)
     for task in TASKS.values():
         trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
         np.savez(folder / f"{task.name}.npz", **evidence(trainer, task, STEPS))
-        if task.name == "frozen":
+        if task.name == "frozen" and not reference_only:
             (folder / "facts.json").write_text(json.dumps(facts(backend, trainer, task)))
+    for task in FORWARD.values():
+        trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
+        images = images_of(task)[0][:IMAGES]
+        np.savez(folder / f"{task.name}.npz", features=trainer.features(images), logits=trainer.logits(images))
+    if not reference_only:
+        gather_others(name, backend, folder)
+    frameworks = [m for m in FRAMEWORKS if sys.modules.get(m)]
+    (folder / "frameworks.json").write_text(json.dumps(frameworks))
+
+
+def gather_others(name: str, backend: Backend, folder: Path) -> None:
+    """The evidence of variants and under faults, and what is said of settings and kernels."""
     for title, (task_name, having, variant) in VARIANTS.items():
         if name in having:
             task = TASKS[task_name]
             trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
             begin = partial(on_features, trainer, task) if variant.features == "cached" else None
             np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS, begin))
-            if title in EXTRACTED[name]:
+            if title in EXTRACTED.get(name, ()):
                 (folder / f"{title} forms.json").write_text(json.dumps(form_facts(trainer, task)))
             if variant.steps_per_execution:
                 (folder / "steps.json").write_text(json.dumps(steps_facts(trainer, task)))
             if begin:
                 (folder / "head.json").write_text(json.dumps(head_facts(trainer, task)))
             (folder / f"{title}.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
-    for task in FORWARD.values():
-        trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
-        images = images_of(task)[0][:IMAGES]
-        np.savez(folder / f"{task.name}.npz", features=trainer.features(images), logits=trainer.logits(images))
     for title, fault in FAULTS.items():
         if fault.backend == name:
             task, variant = TASKS[fault.task], VARIANTS[fault.variant][2] if fault.variant else VARIANT
             with fault.plant():
                 trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
                 np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS))
-    with foreign_settings(name) as variant:
-        trainer = backend.build(TASKS["frozen"], variant, checkpoint_of(TASKS["frozen"]), head_of(TASKS["frozen"]))
-        (folder / "foreign settings.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
+    if name in FOREIGN_SETTINGS:
+        with FOREIGN_SETTINGS[name]() as variant:
+            trainer = backend.build(TASKS["frozen"], variant, checkpoint_of(TASKS["frozen"]), head_of(TASKS["frozen"]))
+            (folder / "foreign settings.json").write_text(json.dumps(dataclasses.asdict(trainer.resolved)))
     (folder / "kernels.json").write_text(json.dumps(kernel_facts(backend)))
-    frameworks = [m for m in ("torch", "tensorflow", "keras") if m in sys.modules]
-    (folder / "frameworks.json").write_text(json.dumps(frameworks))
 
 
 @contextlib.contextmanager
-def foreign_settings(name: str) -> Iterator[Variant]:
-    """Settings of a framework that decide in place of the knobs of a variant; yields this variant."""
-    if name == "pytorch":
-        import torch
+def _set_torch() -> Iterator[Variant]:
+    import torch
 
-        with patch.dict(os.environ, TORCHDYNAMO_DISABLE="1"), torch.backends.mkldnn.flags(enabled=False):
-            yield VARIANT.model_copy(update={"execution": "compiled"})
-        return
+    with patch.dict(os.environ, TORCHDYNAMO_DISABLE="1"), torch.backends.mkldnn.flags(enabled=False):
+        yield VARIANT.model_copy(update={"execution": "compiled"})
+
+
+@contextlib.contextmanager
+def _set_tensorflow() -> Iterator[Variant]:
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
     with patch.dict(os.environ, TF_ENABLE_ONEDNN_OPTS="0", TF_CUDNN_USE_AUTOTUNE="0"):
         yield VARIANT
     tf.config.run_functions_eagerly(False)
+
+
+#: Settings of a framework that decide in place of the knobs of a variant; each yields this variant.
+FOREIGN_SETTINGS = {"pytorch": _set_torch, "tensorflow": _set_tensorflow, "keras": _set_tensorflow}
 
 
 def on_features(trainer: Trainer, task: Task, order: Order) -> Training:
@@ -256,7 +275,7 @@ def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
     found["a label that is no class"] = _raised(training.advance, 1)
     training.close()
 
-    execution = "xla" if backend.name == "pytorch" else "torchscript"
+    execution = next(one for one in ("xla", "torchscript") if one not in KNOBS["execution"].values[backend.name])
     for knob, value in (("precision", "fp16"), ("execution", execution)):
         variant = VARIANT.model_copy(update={knob: value})
         try:
@@ -303,4 +322,4 @@ def _raised(action, *arguments) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), "--reference" in sys.argv)

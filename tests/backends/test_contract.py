@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backends import REGISTRY
 from backends.values import Order
+from tests.backends.sessions import EACH, make_case
 
 pytestmark = pytest.mark.slow
 
+#: The frameworks that are loaded in each backend's process.
+IMPORTED = {"pytorch": ["torch"], "tensorflow": ["tensorflow", "keras"], "keras": ["tensorflow", "keras"]}
 
-@pytest.fixture(params=REGISTRY)
+
+@pytest.fixture(params=EACH)
 def facts(evidence, request) -> dict:
     return evidence.facts(request.param)
 
@@ -41,7 +44,7 @@ def test_a_mean_loss_counts_images_not_batches(facts, last):
 
 
 @pytest.mark.parametrize("last", ["kept", "dropped"])
-@pytest.mark.parametrize("backend", REGISTRY)
+@pytest.mark.parametrize("backend", EACH)
 def test_the_head_is_trained_on_features_as_on_images(evidence, backend, last):
     found = evidence.facts(backend, "head")
     assert found["logits"]
@@ -85,10 +88,11 @@ def test_the_variant_is_resolved(facts):
     assert facts["device memory"] is None, "there is no GPU in use"
 
 
-def test_backends_import_only_their_own_framework(evidence):
-    assert evidence.facts("pytorch", "frameworks") == ["torch"]
-    assert evidence.facts("tensorflow", "frameworks") == ["tensorflow", "keras"]
-    assert evidence.facts("keras", "frameworks") == ["tensorflow", "keras"]
+@pytest.mark.parametrize(
+    ("backend", "frameworks"), [make_case(name, name, frameworks) for name, frameworks in IMPORTED.items()]
+)
+def test_backends_import_only_their_own_framework(evidence, backend, frameworks):
+    assert evidence.facts(backend, "frameworks") == frameworks
 
 
 def test_an_order_is_cut_into_batches_epoch_by_epoch():

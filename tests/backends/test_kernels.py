@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from backends import REGISTRY
+from tests.backends.sessions import EACH
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ CALLED = {
 }
 
 
-@pytest.mark.parametrize("backend", REGISTRY)
+@pytest.mark.parametrize("backend", EACH)
 @pytest.mark.parametrize("kernel", CALLED)
 def test_a_kernel_runs_whole_each_time(evidence, backend, kernel):
     found = evidence.facts(backend, "kernels")

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras do the same as PyTorch, by the proof that users see; planted faults are caught and named."""
+"""All backends do the same as PyTorch, by the proof that users see; planted faults are caught and named."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import pytest
 from bench.parity.sameness_proof import prove
 from bench.parity.tolerances import FORWARD as FORWARD_TOLERANCE
 from tests.backends.faults import FAULTS
+from tests.backends.sessions import OTHERS, REFERENCE, make_case
 from tests.backends.tasks import FORWARD, TASKS
 
 pytestmark = pytest.mark.slow
 
-OTHERS = pytest.mark.parametrize("backend", ["tensorflow", "keras"])
 
-
-@OTHERS
+@pytest.mark.parametrize("backend", OTHERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_the_same_fine_tune_as_in_pytorch_is_proven(evidence, backend, task):
     reference = evidence.arrays("pytorch", task)
@@ -35,7 +34,7 @@ def test_pytorch_is_the_reference_and_keeps_what_is_frozen(evidence, task):
     assert prove(mine, mine, TASKS[task], None).status == "reference"
 
 
-@OTHERS
+@pytest.mark.parametrize("backend", OTHERS)
 @pytest.mark.parametrize("task", FORWARD)
 def test_deeper_resnets_compute_the_same_features_and_logits(evidence, backend, task):
     mine, reference = evidence.arrays(backend, task), evidence.arrays("pytorch", task)
@@ -43,6 +42,12 @@ def test_deeper_resnets_compute_the_same_features_and_logits(evidence, backend, 
     for name in ("features", "logits"):
         worst = np.abs(mine[name] - reference[name]).max() / np.abs(reference[name]).max()
         assert worst <= FORWARD_TOLERANCE, name
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("task", [*TASKS, *FORWARD])
+def test_the_reference_is_gathered_for_the_engines(evidence, task):
+    assert np.isfinite(evidence.arrays(REFERENCE, task)["features"]).all()
 
 
 def test_the_evidence_is_of_different_tasks_and_training_did_something(evidence):
@@ -54,7 +59,7 @@ def test_the_evidence_is_of_different_tasks_and_training_did_something(evidence)
     assert len(moving["altered_statistics"]) == len(moving["statistics"]) == 40
 
 
-@pytest.mark.parametrize("title", FAULTS)
+@pytest.mark.parametrize("title", [make_case(fault.backend, title) for title, fault in FAULTS.items()])
 def test_a_planted_fault_is_caught_and_named(evidence, title):
     fault = FAULTS[title]
     proof = prove(
