@@ -12,14 +12,16 @@ import tensorflow as tf
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
+from backends.engines.tensorflow import group as groups
 from backends.engines.tensorflow.extraction import list_extraction_forms, make_extractor
+from backends.engines.tensorflow.group import Membership
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
 from backends.tensorflow import kernels, model, pipeline, preprocess, profiler
 from backends.tensorflow.head import HeadTraining
-from backends.values import DeviceMemory, Event, Head, Order, Tensors
+from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -27,26 +29,31 @@ Batch = tuple[tf.Tensor, ...]
 class TensorFlowTrainer(Trainer):
     """`backends.base.Trainer` in TensorFlow."""
 
-    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+    def __init__(
+        self, task: Task, variant: Variant, checkpoint: Tensors, head: Head, membership: Membership | None = None
+    ) -> None:
         knobs.check_variant("tensorflow", variant, task)
         self.task, self.variant = task, variant
-        devices.set_up(variant)
+        self.membership = membership or Membership()
+        self.membership.check(task, variant)
+        devices.set_up(variant, self.membership.group.local_rank)
         self.transform = preprocess.make_transform(task)
         self.on_device = variant.images in ("resident", "normalised")
-        self.backbone = model.build(task, variant)
-        self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
-        self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
-        self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
-        self.trained = [variable.value for variable in graphs.list_trained_variables(self.backbone, task)]
-        self.variables = [self.kernel, self.bias, *self.trained]
-        self.optimizer.build(self.variables)
+        with self.membership.make_variables_in():
+            self.backbone = model.build(task, variant)
+            self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
+            self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
+            self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
+            self.trained = [variable.value for variable in graphs.list_trained_variables(self.backbone, task)]
+            self.variables = [self.kernel, self.bias, *self.trained]
+            self.optimizer.build(self.variables)
         self.compile_function = partial(devices.compile_function, variant)
-        self.train_steps = self.compile_function(partial(_run_in_sequence, self._train_step))
-        self.resident_steps = self.compile_function(partial(_run_in_sequence, self._resident_step))
+        self.train_steps = self._compile_training(partial(_run_in_sequence, self._train_step))
+        self.resident_steps = self._compile_training(partial(_run_in_sequence, self._resident_step))
         self.group = int(knobs.get_value("tensorflow", variant, "steps_per_execution"))
         self.take = self.compile_function(self._take)
         self.forward = self.compile_function(self._forward)
-        self.gradient = self.compile_function(self._loss)
+        self.gradient = self._compile_training(self._gradient)
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
@@ -89,16 +96,19 @@ class TensorFlowTrainer(Trainer):
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
+        images, labels = self.membership.take_share(images, labels)
         loss, (kernel, bias, *_) = self.gradient(self._inputs(images), self._labels(labels))
         return float(loss), Head(kernel.numpy(), bias.numpy())
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
+        images, labels = self.membership.take_share(images, labels)
         _, (_, _, *gradients) = self.gradient(self._inputs(images), self._labels(labels))
         return graphs.read_gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
+        images, labels = self.membership.take_share(images, labels)
         return float(self.train_steps([(self._inputs(images), self._labels(labels))])[0])
 
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -109,6 +119,7 @@ class TensorFlowTrainer(Trainer):
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
+        order = self.membership.share(order)
         if self.on_device:
             return TensorFlowTraining(self.resident_steps, self._resident(images, labels, order), self.group)
         batches = iter(pipeline.make_loader(images, labels, order, self.transform))
@@ -116,18 +127,21 @@ class TensorFlowTrainer(Trainer):
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
+        order = self.membership.share(order)
         if self.on_device:
             return pipeline.Loading(self.take(*batch) for batch in self._resident(images, labels, order))
         return pipeline.Loading(pipeline.make_loader(images, labels, order, self.transform))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        own = self.membership.share(order)
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own.batches()]
         return TensorFlowTraining(self.train_steps, itertools.cycle(batches), self.group)
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(self._head_step, self.compile_function, features, labels, order)
+        own = self.membership.share(order)
+        return HeadTraining(self._head_step, self._compile_training, features, labels, own)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
@@ -172,6 +186,10 @@ class TensorFlowTrainer(Trainer):
     def _resident_step(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         return self._train_step(*self._take(images, labels, indices))
 
+    def _compile_training(self, function: Callable) -> Callable:
+        """A function that trains, compiled; in a group it exchanges gradients."""
+        return self.compile_function(self.membership.run_as_replica(function))
+
     def _inputs(self, images: np.ndarray) -> tf.Tensor:
         return self.transform(tf.constant(images))
 
@@ -190,7 +208,7 @@ class TensorFlowTrainer(Trainer):
             logits = tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(losses * weights)
-        gradients = tape.gradient(loss, [self.kernel, self.bias])
+        gradients = tape.gradient(loss, [self.kernel, self.bias], self.membership.gradient_scale)
         self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
         return loss
 
@@ -202,7 +220,11 @@ class TensorFlowTrainer(Trainer):
             features = self._features(inputs)  # outside the tape, because nothing below the head is trained
             with tf.GradientTape() as tape:
                 loss = self._mean_loss(features, labels)
-        return loss, tape.gradient(loss, self.variables)
+        return loss, tape.gradient(loss, self.variables, self.membership.gradient_scale)
+
+    def _gradient(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        loss, gradients = self._loss(inputs, labels)
+        return loss, self.membership.sum_over_processes(gradients)
 
     def _mean_loss(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         logits = tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
@@ -250,6 +272,11 @@ class TensorFlow(Backend):
     """The backend `tensorflow`."""
 
     name = "tensorflow"
+    membership = Membership()
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Backend.join`."""
+        self.membership = groups.join(group, variant)
 
     def describe_build(self) -> dict[str, str]:
         """See `Backend.describe_build`."""
@@ -257,7 +284,7 @@ class TensorFlow(Backend):
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
-        return TensorFlowTrainer(task, variant, checkpoint, head)
+        return TensorFlowTrainer(task, variant, checkpoint, head, self.membership)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""
