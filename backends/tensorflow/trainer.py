@@ -141,7 +141,8 @@ class TensorFlowTrainer(Trainer):
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
         own = self.membership.share(order)
-        return HeadTraining(self._head_step, self._compile_training, features, labels, own)
+        step = self.membership.run_as_replica(self._head_step)
+        return HeadTraining(step, self.compile_function, features, labels, own)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
