@@ -35,8 +35,8 @@ class TensorFlowTrainer(Trainer):
         knobs.check_variant("tensorflow", variant, task)
         self.task, self.variant = task, variant
         self.membership = membership or Membership()
-        self.membership.check(task, variant)
-        devices.set_up(variant, self.membership.group.local_rank)
+        self.membership.check(variant)
+        devices.set_up(variant)
         self.transform = preprocess.make_transform(task)
         self.on_device = variant.images in ("resident", "normalised")
         with self.membership.make_variables_in():
@@ -59,7 +59,7 @@ class TensorFlowTrainer(Trainer):
         self.reset()
         self.frozen = model.make_forward(self.backbone, task, variant)
         in_force = model.find_knobs_in_force(self.backbone, self.frozen, self.train_steps)
-        in_force["steps_per_execution"] = str(self.group)
+        in_force |= {"steps_per_execution": str(self.group), **self.membership.describe()}
         self.resolved = devices.resolve(variant, pipeline.DESCRIPTIONS[variant.images or "streamed"], in_force)
 
     def reset(self, head: Head | None = None) -> None:

@@ -16,18 +16,15 @@ from backends.values import DeviceMemory, Resolved
 VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
 
-def set_up(variant: Variant, number: int = 0) -> None:
-    """Apply the variant to the process, which uses the GPU that is `number` places after the variant's. It must run
-    before TensorFlow first uses a device.
-    """
+def set_up(variant: Variant) -> None:
+    """Apply the variant to the process. It must run before TensorFlow first uses a device."""
     if variant.threads:
         tf.config.threading.set_intra_op_parallelism_threads(variant.threads)
         inter_op = 1 if variant.inter_op == "sequential" else variant.threads
         tf.config.threading.set_inter_op_parallelism_threads(inter_op)
     gpus = tf.config.list_physical_devices("GPU")
     kind, _, index = variant.device.partition(":")
-    first = int(index or 0) + number
-    visible = gpus[first : first + 1] if kind == "cuda" else []
+    visible = gpus[int(index or 0) : int(index or 0) + 1] if kind == "cuda" else []
     tf.config.set_visible_devices(visible, "GPU")
     for gpu in visible:  # otherwise TensorFlow takes all of the GPU's memory at once
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from backends.engines.tensorflow import device as devices
 from backends.engines.tensorflow.addresses import exchange_addresses
-from backends.task import Task, Variant
+from backends.task import Variant
 from backends.values import Group, Order, UnsupportedVariant
 
 #: By the kind of device: gRPC between CPUs, NVIDIA's library between GPUs.
@@ -32,29 +32,29 @@ class Membership:
 
     Attributes:
         strategy: None for a process that is alone: it pays for no strategy.
+        exchange: the library that exchanges gradients, and its algorithm where it has several.
     """
 
-    def __init__(self, group: Group | None = None, strategy: tf.distribute.Strategy | None = None) -> None:
-        self.group, self.strategy = group or Group(), strategy
+    def __init__(
+        self, group: Group | None = None, strategy: tf.distribute.Strategy | None = None, exchange: str = ""
+    ) -> None:
+        self.group, self.strategy, self.exchange = group or Group(), strategy, exchange
 
-    def check(self, task: Task, variant: Variant) -> None:
-        """Check that the group can train the task as the variant says.
+    def check(self, variant: Variant) -> None:
+        """Check that the group can train as the variant says.
 
         Raises:
             UnsupportedVariant: it cannot.
         """
-        if self.strategy is None:
-            return
-        if variant.execution == "xla":
+        if self.strategy and variant.execution == "xla":
             raise UnsupportedVariant(
-                "execution=xla: XLA cannot compile the exchange of gradients between processes; "
-                "use execution=compiled, or --devices 1"
+                "execution 'xla' cannot compile the exchange of gradients between processes: "
+                "use execution compiled, or --devices 1"
             )
-        if task.batch_norm == "batch_stats":
-            raise UnsupportedVariant(
-                "batch_norm=batch_stats: each process would normalise by its share of a batch alone; "
-                "use batch_norm=frozen, or --devices 1"
-            )
+
+    def describe(self) -> dict[str, str]:
+        """How gradients are exchanged, for the flags of a resolved variant; empty for a process that is alone."""
+        return {"exchange": self.exchange} if self.strategy else {}
 
     def make_variables_in(self) -> AbstractContextManager:
         """The context in which variables are made that all processes hold alike."""
@@ -92,13 +92,13 @@ def join(group: Group, variant: Variant) -> Membership:
 
     Every process listens at an address of its own, and `TF_CONFIG` of each names all of them, in the order of ranks.
     """
-    devices.set_up(variant, group.local_rank)
+    devices.set_up(variant)
     config: dict[str, Any] = {
         "cluster": {"worker": exchange_addresses(group)},
         "task": {"type": "worker", "index": group.rank},
     }
     os.environ["TF_CONFIG"] = json.dumps(config)
-    options = tf.distribute.experimental.CommunicationOptions(
-        implementation=IMPLEMENTATIONS[variant.device.partition(":")[0]]
-    )
-    return Membership(group, tf.distribute.MultiWorkerMirroredStrategy(communication_options=options))
+    implementation = IMPLEMENTATIONS[variant.device.partition(":")[0]]
+    options = tf.distribute.experimental.CommunicationOptions(implementation=implementation)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    return Membership(group, strategy, implementation.value.lower())
