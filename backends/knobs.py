@@ -128,6 +128,7 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
             raise UnsupportedVariant(f"{backend} has no {knob} {value!r}: use {', '.join(_get_values(backend, knob))}")
         if variant.device == "cpu" and "gpu" in NEEDS.get((backend, knob, value), ()):
             raise UnsupportedVariant(f"{backend}'s {knob} {value!r} needs a GPU: use --device cuda")
+    _check_backbone(backend, task)
     if variant.features == "cached" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"features 'cached' need a backbone whose statistics do not move, and batch norm is "
@@ -166,6 +167,19 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
             for other in others:
                 if get_value(backend, variant, other) != get_default(backend, other):
                     raise UnsupportedVariant(f"{knob} {value!r} {reason}: do not set {other}, or use another {knob}")
+
+
+def _check_backbone(backend: str, task: Task) -> None:
+    """Refuse a task that does more than train a head on a frozen backbone, if the backend cannot."""
+    entry = backends.REGISTRY.get(backend)
+    if entry is None or entry.trains_backbones:
+        return
+    for field, value, usable in (("trainable", task.trainable, "head"), ("batch norm", task.batch_norm, "frozen")):
+        if value != usable:
+            raise UnsupportedVariant(
+                f"{backend} needs a frozen backbone, and this task has {field} {value!r}: use {field} {usable}, or "
+                "another backend"
+            )
 
 
 def _get_values(backend: str, knob: str) -> Mapping[str, str]:

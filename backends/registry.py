@@ -31,6 +31,8 @@ class BackendEntry:
         environment: variables that its process is started with.
         hides: modules that its process must not find, because what is imported costs memory and start-up time that
             would be charged to it.
+        trains_backbones: whether it can train below the head, and normalise by a batch's statistics. One that cannot
+            still has the complete contract for frozen backbones.
         several_devices: the kinds of devices of which it can train on several together: `cpu`, `cuda`.
         contract: the version of the contract that it was written for.
         distribution: that brought it; empty for this project's own.
@@ -44,6 +46,7 @@ class BackendEntry:
     knobs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     hides: tuple[str, ...] = ()
+    trains_backbones: bool = True
     several_devices: tuple[str, ...] = ()
     contract: int = CONTRACT
     distribution: str = ""
