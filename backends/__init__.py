@@ -16,7 +16,13 @@ __all__ = ["REGISTRY", "BackendEntry", "find_missing_packages", "get_title", "lo
 #: A new backend of this project is one folder and one entry here; one of another package is an entry point.
 REGISTRY = Registry(
     {
-        "pytorch": BackendEntry("backends.pytorch", ("torch", "torchvision", "timm"), "pytorch", "PyTorch"),
+        "pytorch": BackendEntry(
+            "backends.pytorch",
+            ("torch", "torchvision", "timm"),
+            "pytorch",
+            "PyTorch",
+            several_devices=("cpu", "cuda"),
+        ),
         "tensorflow": BackendEntry(
             "backends.tensorflow",
             ("tensorflow", "keras", "keras_hub"),

@@ -152,6 +152,9 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
             f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: "
             "use folding none"
         )
+    for knob, value in (("gradients", "closed_form"), ("affinity", "bound")) if variant.devices else ():
+        if getattr(variant, knob) == value:
+            raise UnsupportedVariant(f"{knob} {value!r} is for one device: use --devices 1, or do not set {knob}")
     own_side = DATASETS[task.dataset][0]
     if variant.images == "normalised" and task.image_size != own_side:
         raise UnsupportedVariant(

@@ -64,6 +64,8 @@ class Order:
         Raises:
             ValueError: a batch, or a last partial batch that is kept, cannot be divided by the group's size.
         """
+        if group.size == 1:
+            return self
         epochs, images = self.permutations.shape
         used = self.permutations[:, : images - images % self.batch_size if self.drop_last else images]
         if self.batch_size % group.size or used.shape[1] % group.size:
@@ -89,6 +91,27 @@ class Group(NamedTuple):
     size: int = 1
     address: str = ""
     local_rank: int = 0
+
+    def take(self, batch: np.ndarray) -> np.ndarray:
+        """This process' share of a batch: equally many neighbours of its rows.
+
+        Raises:
+            ValueError: the batch cannot be divided by the group's size.
+        """
+        each, rest = divmod(len(batch), self.size)
+        if rest:
+            raise ValueError(f"a batch of {len(batch)} images for {self.size} processes")
+        return batch[self.rank * each : (self.rank + 1) * each]
+
+    @property
+    def host(self) -> str:
+        """The host of the address."""
+        return self.address.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """The port of the address; so many ports from it on are free as there are processes."""
+        return int(self.address.rpartition(":")[2])
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,29 @@ class HeadStep:
         return loss
 
 
-class HeadTraining(Training):
-    """Trains the head on features, with the step in closed form."""
+class ExchangingHeadStep:
+    """The same step with a graph of gradients, which several devices need: DDP averages in its backward pass."""
 
-    def __init__(self, step: HeadStep, features: np.ndarray, labels: np.ndarray, order: Order) -> None:
+    def __init__(self, classifier: torch.nn.Module, optimizer: torch.optim.SGD) -> None:
+        self.classifier, self.optimizer = classifier, optimizer
+        self.weight = next(classifier.parameters())
+
+    def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Train one step; see `HeadStep`."""
+        with torch.enable_grad():
+            self.optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(self.classifier(features), labels)
+            loss.backward()
+            self.optimizer.step()
+        return loss.detach()
+
+
+class HeadTraining(Training):
+    """Trains the head on features."""
+
+    def __init__(
+        self, step: HeadStep | ExchangingHeadStep, features: np.ndarray, labels: np.ndarray, order: Order
+    ) -> None:
         device = step.weight.device
         self.step = step
         self.features = torch.from_numpy(features).to(device)

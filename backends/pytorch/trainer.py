@@ -15,20 +15,21 @@ from backends.base import Backend, Trainer, Training
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
-from backends.pytorch import kernels, model, pipeline, preprocess, profiler
-from backends.pytorch.head import HeadStep, HeadTraining
+from backends.pytorch import distribution, kernels, model, pipeline, preprocess, profiler
+from backends.pytorch.head import ExchangingHeadStep, HeadStep, HeadTraining
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Head, Order, Tensors
+from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
+ALONE = Group()
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class PyTorchTrainer(Trainer):
     """`backends.base.Trainer` in PyTorch."""
 
-    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head, group: Group = ALONE) -> None:
         knobs.check_variant("pytorch", variant, task)
-        self.task, self.variant = task, variant
+        self.task, self.variant, self.group = task, variant, group
         self.device = devices.set_up(variant)
         self.transform = preprocess.make_transform(task)
         self.batch_transform = preprocess.make_batch_transform(task, knobs.get_value("pytorch", variant, "layout"))
@@ -48,14 +49,21 @@ class PyTorchTrainer(Trainer):
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
-        one_batch = torch.zeros(task.batch_size, 3, task.image_size, task.image_size, device=self.device)
+        one_batch = torch.zeros(task.batch_size // group.size, 3, task.image_size, task.image_size, device=self.device)
         self.forward = model.make_forward(self.backbone, task, variant, one_batch.to(**self.input_format))
+        # What is trained, as its gradients are computed: on several devices they are averaged.
+        self.training_classifier = distribution.exchange_gradients(self.classifier, group, self.device)
+        self.training_forward = (
+            distribution.exchange_gradients(self.forward, group, self.device) if self.trained else self.forward
+        )
         in_force = model.find_knobs_in_force(self.backbone, self.forward, variant)
         in_force["optimizer"] = "fused" if self.optimizer.defaults["fused"] else "unfused"
         if self.head_step:
             in_force["gradients"] = "closed_form"
         elif not self.trained:
             in_force["gradients"] = "inference_mode" if self.gradients is torch.inference_mode else "no_grad"
+        if group.size > 1:
+            in_force["exchange"] = torch.distributed.get_backend()
         self.resolved = devices.resolve(variant, self.device, pipeline.describe(variant), in_force)
 
     def reset(self, head: Head | None = None) -> None:
@@ -101,7 +109,7 @@ class PyTorchTrainer(Trainer):
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
         self.optimizer.zero_grad()
-        loss = self._loss(self._inputs(images), self._labels(labels))
+        loss = self._loss(*self._share(images, labels))
         loss.backward()
         kernel, bias = (parameter.grad.cpu().numpy().copy() for parameter in self.classifier.parameters())
         self.optimizer.zero_grad()
@@ -109,14 +117,13 @@ class PyTorchTrainer(Trainer):
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
-        gradients = torch.autograd.grad(
-            self._loss(self._inputs(images), self._labels(labels)), list(self.trained.values())
-        )
+        scores = self.classifier(self._features(self._inputs(images)))
+        gradients = torch.autograd.grad(self.criterion(scores, self._labels(labels)), list(self.trained.values()))
         return {name: gradient.cpu().numpy() for name, gradient in zip(self.trained, gradients, strict=True)}
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
-        return self.train_step(self._inputs(images), self._labels(labels)).item()
+        return self.train_step(*self._share(images, labels)).item()
 
     def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Train one step on a batch on the device; the mean loss stays there."""
@@ -139,12 +146,18 @@ class PyTorchTrainer(Trainer):
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        own = order.share(self.group).batches()
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own]
         return PyTorchTraining(self, itertools.cycle(batches))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(HeadStep(self.classifier, self.optimizer), features, labels, order)
+        step = (
+            HeadStep(self.classifier, self.optimizer)
+            if self.group.size == 1
+            else ExchangingHeadStep(self.training_classifier, self.optimizer)
+        )
+        return HeadTraining(step, features, labels, order.share(self.group))
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
@@ -169,6 +182,7 @@ class PyTorchTrainer(Trainer):
         return devices.read_memory(self.device)
 
     def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
+        order = order.share(self.group)
         if self.variant.images == "resident":
             return pipeline.iterate_resident(images, labels, order, self.batch_transform, self.device)
         if self.variant.images == "normalised":
@@ -189,15 +203,19 @@ class PyTorchTrainer(Trainer):
     def _labels(self, labels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(labels.astype(np.int64)).to(self.device)
 
-    def _features(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _share(self, images: np.ndarray, labels: np.ndarray) -> Batch:
+        """This process' share of a batch, on the device."""
+        return self._inputs(self.group.take(images)), self._labels(self.group.take(labels))
+
+    def _features(self, inputs: torch.Tensor, forward: Callable | None = None) -> torch.Tensor:
         with self.gradients():
-            features = self.forward(inputs.to(**self.input_format))
+            features = (forward or self.forward)(inputs.to(**self.input_format))
         # The head's gradient needs the features later: a tensor of inference mode cannot be kept for it, and the output
         # of a replayed graph is overwritten. A copy can be kept.
         return (features.clone() if self.overwrites_outputs or features.is_inference() else features).float()
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self.criterion(self.classifier(self._features(inputs)), labels)
+        return self.criterion(self.training_classifier(self._features(inputs, self.training_forward)), labels)
 
 
 class PyTorchTraining(Training):
@@ -239,14 +257,25 @@ class PyTorch(Backend):
     """The backend `pytorch`."""
 
     name = "pytorch"
+    group = ALONE
 
     def describe_build(self) -> dict[str, str]:
         """See `Backend.describe_build`."""
         return devices.describe_build()
 
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Backend.join`."""
+        devices.join(group, variant)
+        self.group = group
+
+    def leave(self) -> None:
+        """See `Backend.leave`."""
+        devices.leave()
+        self.group = ALONE
+
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
-        return PyTorchTrainer(task, variant, checkpoint, head)
+        return PyTorchTrainer(task, variant, checkpoint, head, self.group)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

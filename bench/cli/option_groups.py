@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from bench.cli import completers
-from bench.cli.option_values import Names, Suite, UserPath, make_converter, make_number_parameter
+from bench.cli.option_values import Names, Numbers, Suite, UserPath, make_converter, make_number_parameter
 from bench.errors import UserError
 from bench.plan import amounts
 
@@ -170,6 +170,21 @@ class BackendChoice:
 
 @Parameter(name="*", group=CASE)
 @dataclass(frozen=True)
+class SeveralDevices:
+    """On how many devices."""
+
+    devices: Annotated[
+        Numbers,
+        Parameter(
+            metavar="INT",
+            help="Number of devices that train a case together, with one process each; they share each batch; "
+            "repeatable: two numbers make two cases.",
+        ),
+    ] = ()
+
+
+@Parameter(name="*", group=CASE)
+@dataclass(frozen=True)
 class VariantOptions(DeviceOptions, VariantChoice):
     """How a backend runs a case, and on what."""
 
@@ -184,6 +199,18 @@ class BackendOptions(DeviceOptions, BackendChoice):
 @dataclass(frozen=True)
 class CaseOptions(DeviceOptions, VariantChoice, BackendChoice):
     """Which backends and variants, and on what."""
+
+
+@Parameter(name="*", group=CASE)
+@dataclass(frozen=True)
+class SpreadCaseOptions(SeveralDevices, CaseOptions):
+    """Which backends and variants, on what, and on how many devices."""
+
+
+@Parameter(name="*", group=CASE)
+@dataclass(frozen=True)
+class SpreadVariantOptions(SeveralDevices, VariantOptions):
+    """How a backend runs a case, on what, and on how many devices."""
 
 
 @Parameter(name="*", group=DATA)

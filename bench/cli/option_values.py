@@ -37,18 +37,22 @@ def make_number_parameter(least: float | None = None, kind: type[int] | type[flo
     description += "" if least is None else f", {least:g} or more"
 
     def convert(_: Any, tokens: tuple[Token, ...]) -> float:
-        option, text = tokens[-1].keyword, tokens[-1].value or "''"
-        try:
-            value = kind(text)
-        except ValueError:
-            raise UserError(f"{option} {text}: give {description}") from None
-        if least is not None and not value >= least:
-            raise UserError(f"{option} {text}: give {description}")
-        if kind is int and value > LARGEST:
-            raise UserError(f"{option} {text}: give {description}, up to {LARGEST}")
-        return value
+        return _read_number(tokens[-1], least, kind, description)
 
     return Parameter(converter=convert)
+
+
+def _read_number(token: Token, least: float | None, kind: type[int] | type[float], description: str) -> float:
+    option, text = token.keyword, token.value or "''"
+    try:
+        value = kind(text)
+    except ValueError:
+        raise UserError(f"{option} {text}: give {description}") from None
+    if least is not None and not value >= least:
+        raise UserError(f"{option} {text}: give {description}")
+    if kind is int and value > LARGEST:
+        raise UserError(f"{option} {text}: give {description}, up to {LARGEST}")
+    return value
 
 
 def read_names(_: Any, tokens: tuple[Token, ...]) -> tuple[str, ...]:
@@ -62,6 +66,15 @@ def read_names(_: Any, tokens: tuple[Token, ...]) -> tuple[str, ...]:
 
 #: The values of an option that may be repeated.
 Names = Annotated[tuple[str, ...], Parameter(converter=read_names, n_tokens=1)]
+
+
+def read_numbers(_: Any, tokens: tuple[Token, ...]) -> tuple[int, ...]:
+    """Read the whole numbers, 1 or more, of an option that may be repeated; each counts once."""
+    return tuple(dict.fromkeys(int(_read_number(token, 1, int, "a whole number, 1 or more")) for token in tokens))
+
+
+#: The numbers of an option that may be repeated.
+Numbers = Annotated[tuple[int, ...], Parameter(converter=read_numbers, n_tokens=1)]
 
 
 def parse_path(text: str) -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request
+from bench.cli.option_groups import DataOptions, SpreadCaseOptions, TaskOptions, make_request
 
 if TYPE_CHECKING:
     from bench.plan.request import Request
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def parity(
     *,
     task: TaskOptions = TaskOptions(),
-    case: CaseOptions = CaseOptions(),
+    case: SpreadCaseOptions = SpreadCaseOptions(),
     data: DataOptions = DataOptions(),
 ) -> int:
     """Prove that the backends run the same fine-tune.

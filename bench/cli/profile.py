@@ -13,8 +13,8 @@ from bench.cli.option_groups import (
     OUTPUT,
     DataOptions,
     OutputOptions,
+    SpreadVariantOptions,
     TaskOptions,
-    VariantOptions,
     WaitOption,
     make_request,
 )
@@ -41,7 +41,7 @@ def profile(
         int, make_number_parameter(1), Parameter(group=OPTIONS, show_default=True, help="Training steps to profile.")
     ] = 20,
     task: TaskOptions = TaskOptions(),
-    variant: VariantOptions = VariantOptions(),
+    variant: SpreadVariantOptions = SpreadVariantOptions(),
     data: DataOptions = DataOptions(),
     effort: WaitOption = WaitOption(),
     output: TraceOutput = TraceOutput(),

@@ -7,6 +7,8 @@ not used: a process inherits it across fork and exec, so that a small child woul
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -24,6 +26,7 @@ class PhaseRecorder:
 
     def __init__(self) -> None:
         self.ended: list[Phase] = []
+        self.others: Collection[int] = ()  # descendants that record their own memory, by process number
         self.resettable = True
 
     def end(self, name: str, children: bool = False) -> None:
@@ -34,7 +37,7 @@ class PhaseRecorder:
             children: whether processes of an input pipeline may be alive; measuring them takes some 10 ms.
         """
         peak, live = read_peak_bytes(), read_resident_bytes()
-        extra = compute_children_bytes() if children else 0
+        extra = compute_children_bytes(self.others) if children else 0
         self.ended.append(Phase(name=name, peak=peak, live=live, children=extra))
         self.resettable = reset_peak()
 
@@ -66,20 +69,44 @@ def reset_peak() -> bool:
     return True
 
 
-def compute_children_bytes() -> int:
+def add_phases(phases: Sequence[Phase]) -> Phase:
+    """The memory of several processes in one phase: the sum of their peaks, and the peak of each.
+
+    The peaks may have been reached at different moments, and pages of files that several processes map count in each.
+    """
+    peaks, lives = [phase.peak for phase in phases], [phase.live for phase in phases]
+    return Phase(
+        name=phases[0].name,
+        peak=None if None in peaks else sum(filter(None, peaks)),
+        live=None if None in lives else sum(filter(None, lives)),
+        children=sum(phase.children for phase in phases),
+        processes=tuple(peaks),
+    )
+
+
+def compute_children_bytes(without: Collection[int] = ()) -> int:
     """The memory of this process' descendants in addition to its own, in bytes; shared pages count once.
 
     The proportional sizes (PSS, proc(5)) of a process family's anonymous and shared memory add up to its pages, each
     counted once. Files are left out: their pages are also mapped by this process, and by other workers, so that they
     would count less when more workers are alive. 0 if the system does not report PSS; Linux does since 5.9.
+
+    Args:
+        without: process numbers of children that are left out, with their own descendants.
     """
     own = [_read_field(name, STATUS) for name in ("RssAnon", "RssShmem")]
     mine = _read_own_bytes("self")
     if None in own or mine is None:
         return 0
-    children = try_read(lambda: psutil.Process().children(recursive=True)) or []
-    theirs = [_read_own_bytes(child.pid) for child in children]
+    theirs = [_read_own_bytes(pid) for pid in _list_descendants(without)]
     return max(0, mine + sum(filter(None, theirs)) - sum(filter(None, own)))
+
+
+def _list_descendants(without: Collection[int]) -> list[int]:
+    direct = try_read(lambda: psutil.Process().children()) or []
+    kept = [child for child in direct if child.pid not in without]
+    below = [one for child in kept for one in try_read(partial(child.children, recursive=True)) or []]
+    return [child.pid for child in (*kept, *below)]
 
 
 def _read_own_bytes(process: int | str) -> int | None:

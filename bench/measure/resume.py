@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.machine.variables import align_conditions
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
+from bench.plan.variants import is_tuned
 from bench.records import store
 from bench.records.record import Record
 
@@ -161,8 +162,8 @@ def _find_changed_inputs(records: Sequence[Record], chosen: Plan) -> Iterator[st
         for name, value in now.items():
             if record and getattr(record, name) != value:
                 yield f"{record.task.name}: {name} was {getattr(record, name)} and is {value}"
-        found = {backend: variant for backend, variant in chosen.cases(prepared) if variant.name == "tuned"}
-        tuned = [record for record in records if record.position == position and record.variant.name == "tuned"]
+        found = {backend: variant for backend, variant in chosen.cases(prepared) if is_tuned(variant)}
+        tuned = [record for record in records if record.position == position and is_tuned(record.variant)]
         if other := next((record for record in tuned if record.variant != found.get(record.backend)), None):
             yield f"{other.case}: another tuned variant was found since"
 

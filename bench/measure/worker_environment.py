@@ -13,6 +13,7 @@ from bench.machine.environment import PROJECT
 from bench.machine.variable_table import THREADS, Treatment, list_values
 from bench.machine.variables import LIST_VARIABLES, make_worker_variables
 from bench.worker.job import AnyJob, Job, TargetJob
+from bench.worker.process_shares import count_own_threads
 
 #: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
 #: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
@@ -42,7 +43,7 @@ def build_environment(job: AnyJob, outside: Mapping[str, str] = os.environ) -> d
         **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),
         "HEADTOHEAD_PADDING": "x" * random.randrange(MAX_PADDING),
     }
-    threads = job.variant.threads or 1
+    threads = count_own_threads(job.variant)
     if isinstance(job, TargetJob):
         return _make_target_variables(outside, threads) | own
     own |= {

@@ -197,7 +197,10 @@ class WorkerProcess:
                 self.process.wait(10)  # it closed the channel, so it is about to end
             self.kill()
         last_lines = tuple(map(shorten_paths, choose_last_lines(self._read_lines())))
-        if ended_itself:
+        if died := self.messages.get("peer died"):
+            error = explain_death(died["status"], None, last_lines)
+            reason = f"process {died['rank']} of {died['size']}: {error}"
+        elif ended_itself:
             sent = self.messages.get("failed", {}).get("reason")
             sent = shorten_paths(strip_escapes(sent)) if sent else None
             reason = explain_death(self.process.returncode, sent, last_lines)
@@ -226,8 +229,9 @@ class WorkerProcess:
         if DUMP_STACKS_SIGNAL is None:
             return ()
         before = len(self._read_lines())
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(DUMP_STACKS_SIGNAL)
+        for pid in (self.process.pid, *self.messages.get("peers", {}).get("pids", ())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, DUMP_STACKS_SIGNAL)
         time.sleep(STACKS_SECONDS)
         return tuple(map(shorten_paths, self._read_lines()[before:][:STACK_LINES]))
 

@@ -10,6 +10,8 @@ from backends.task import DATASETS, Task
 from bench.parity.tolerances import (
     BACKBONE_GRADIENT,
     BACKBONE_MOVEMENT,
+    DEVICE_HEADS,
+    DEVICE_SHARE,
     FIRST_STEP,
     FIRST_STEP_BATCH_STATS,
     FORWARD,
@@ -73,6 +75,37 @@ def check_frozen_tensors(evidence: Arrays, task: Task, name: str) -> list[Check]
             make_check(f"{name}, statistics", still, 0, f"{still} of {total} running statistics did not move")
         )
     return checks
+
+
+def check_devices(evidence: Arrays, precision: str) -> list[Check]:
+    """Check that several devices divide each batch among them, and train one head; no checks on one device.
+
+    Without the division the head would be the same: each process would train on all images. Without an average of the
+    gradients the processes would have several heads, and none would be the reference's.
+    """
+    if "first_shares" not in evidence:
+        return []
+    allowed = REDUCED_PRECISION.get(precision, DEVICE_SHARE)
+    heads = evidence["head_kernels"]
+    processes = f"{len(heads)} processes"
+    checks = [
+        make_check(
+            name,
+            compute_difference(evidence[f"{arrays}_shares"], evidence[f"{arrays}_shares_expected"]),
+            allowed,
+            f"loss of each of {processes}, {where}",
+        )
+        for name, arrays, where in (
+            ("division of a batch", "first", "of its share"),
+            ("division in the pipeline", "pipeline", "through the input pipeline"),
+        )
+    ]
+    return [
+        *checks,
+        make_check(
+            "one head", compute_difference(heads, heads[:1].repeat(len(heads), 0)), DEVICE_HEADS, f"of {processes}"
+        ),
+    ]
 
 
 def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precision: str) -> list[Check]:

@@ -8,6 +8,7 @@ from backends.task import Task
 from bench.parity.checks import (
     Arrays,
     check_case_itself,
+    check_devices,
     check_frozen_tensors,
     compare_outcomes,
     compare_with_reference,
@@ -40,6 +41,7 @@ def prove(
     exact = FORWARD if cached else PIPELINE
     # The graph of a batch of another size may fuse other operations, which changes the number of roundings.
     checks = check_case_itself(mine, task, REDUCED_PRECISION.get(precision, exact))
+    checks += check_devices(mine, precision)
     if "cached_features" in mine:
         difference = compute_difference(mine["cached_features"], mine["features"])
         checks.append(

@@ -32,6 +32,10 @@ BACKBONE_MOVEMENT = 5e-2
 TRAINED_BACKBONE = 1e-3
 #: The head after the same steps through the input pipeline.
 PIPELINE = 1e-5
+#: On several devices, the loss of each process' share of a batch, against that of the same images in a whole batch.
+DEVICE_SHARE = 1e-4
+#: The heads of the processes, against one another: the frameworks sum a gradient once and hand the sum to all.
+DEVICE_HEADS = 1e-6
 #: Share of test images whose predictions may differ, if batch norm is `frozen` and only the head is trained.
 PREDICTIONS = 0.005
 #: All figures of the proof that depend on the forward pass, by precision below fp32. bfloat16 has 8 bits of

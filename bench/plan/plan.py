@@ -11,12 +11,13 @@ from backends.task import Variant
 from bench.errors import Unavailable, UserError, make_unknown_error
 from bench.machine.environment import choose_threads
 from bench.machine.gpu import find_device
-from bench.plan import suite, tuned_variants, variants
+from bench.plan import several_devices, suite, tuned_variants, variants
 from bench.plan.offline_fallback import fall_back_to_offline
 from bench.plan.prepared_task import PreparedTask, prepare_tasks
 from bench.plan.request import CACHE_LIMIT, Request
 from bench.plan.suite import Suite
 from bench.plan.tuned_variants import TunedVariant
+from bench.plan.variants import is_tuned
 from bench.records.record import Record
 
 
@@ -59,7 +60,7 @@ class Plan:
         for requested in self.variants:
             for backend in self.backends:
                 variant = _resolve_tuned(requested, self.tuned.get((backend, prepared.task.hash)))
-                if variant is not None and variants.explain_unsupported(backend, variant, prepared.task) is None:
+                if variant is not None and _explain_unsupported(backend, variant, prepared) is None:
                     cases.append((backend, variant))
         return cases
 
@@ -80,6 +81,8 @@ def make_plan(request: Request) -> Plan:
     default = make_default_variant(request)
     source: Request | Suite = request if request.variants or request.knobs else chosen_suite
     requested = variants.parse_variants(source.variants, source.knobs, default.threads or 1, default.device)
+    devices, too_many = several_devices.choose_numbers(request, chosen_suite, default.device)
+    requested = variants.spread(requested, devices)
     banner = None
     try:
         tasks = prepare_tasks(request, chosen_suite)
@@ -87,8 +90,9 @@ def make_plan(request: Request) -> Plan:
         if request.tasks or request.suite != Request.suite:
             raise
         chosen_suite, banner, tasks = fall_back_to_offline(error, request, prepare_tasks)
-    needs_tuned = any(variant.name == "tuned" for variant in requested)
+    needs_tuned = any(is_tuned(variant) for variant in requested)
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
+    skipped |= too_many
     skipped |= _find_skipped_cases(usable, requested, tasks, tuned)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized_suite = chosen_suite.model_copy(update={name: size for name, size in sizes.items() if size})
@@ -175,9 +179,16 @@ def _check_reference(plan: Plan) -> None:
 
 def _resolve_tuned(requested: Variant, tuned: TunedVariant | None) -> Variant | None:
     """A requested variant with the knobs of a backend's tuned variant, if it is `tuned`; None if nothing was found."""
-    if requested.name != "tuned":
+    if not is_tuned(requested):
         return requested
     return tuned.variant(requested) if tuned else None
+
+
+def _explain_unsupported(backend: str, variant: Variant, prepared: PreparedTask) -> str | None:
+    """Explain why a backend cannot run a variant of a task with its images; None if it can."""
+    return variants.explain_unsupported(backend, variant, prepared.task) or several_devices.explain_last_batch(
+        variant, prepared.task, len(prepared.dataset.train_images)
+    )
 
 
 def _load_tuned_variants(
@@ -213,7 +224,7 @@ def _find_skipped_cases(
                 if resolved is None:
                     reasons[name] = tuned_variants.explain_missing(name, task.name, task.hash, variant)
                 else:
-                    reasons[name] = variants.explain_unsupported(name, resolved, task)
+                    reasons[name] = _explain_unsupported(name, resolved, prepared)
             if all(reasons.values()):
                 raise UserError(
                     f"no backend can run variant {variant.name}: {'; '.join(filter(None, reasons.values()))}"

@@ -22,6 +22,7 @@ class Request:
         tasks, backends: names; empty means the suite's tasks and all backends.
         overrides: fields of the task, by name.
         variants, knobs: names of variants, and `knob=value`; if both are empty, the suite's, or else `default`.
+        devices: numbers of devices that train a case together, each a case of its own; empty means the suite's.
         until: add launches until the half-widths of all ratios are at most this share of them.
         max_time: seconds after which no launch is added.
         seeds: number of fine-tunes, each with its own seed.
@@ -39,6 +40,7 @@ class Request:
     checkpoint: Path | None = None
     device: str = "cpu"
     threads: int | None = None
+    devices: Sequence[int] = ()
     launches: int | None = None
     rounds: int | None = None
     until: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -42,6 +42,7 @@ class Suite(BaseModel):
             (`bench.analysis.warnings.MIN_LAUNCHES`); None is no limit.
         proof_images, proof_steps: size of the short proof before measuring.
         backends: that are measured if the user names none; those that are not installed are skipped.
+        devices: numbers of devices of each variant, if the user gives none; empty is one.
         variants, knobs: of each entry, if the user sets none; in the notation of `--variant` and `--knob`.
     """
 
@@ -60,6 +61,7 @@ class Suite(BaseModel):
     backends: tuple[str, ...] = DEFAULT_BACKENDS
     variants: tuple[str, ...] = ()
     knobs: tuple[str, ...] = ()
+    devices: tuple[Annotated[int, Field(ge=1)], ...] = ()
     entries: tuple[SuiteEntry, ...] = Field(min_length=1)
 
 

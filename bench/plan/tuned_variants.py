@@ -16,6 +16,7 @@ from bench.cache.home import get_home
 from bench.errors import UserError
 from bench.machine.environment import count_usable_cores, describe_environment
 from bench.machine.fingerprint import make_fingerprint
+from bench.plan.variants import format_devices
 from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.record import MeasurementWarning
 from bench.records.store import write_text
@@ -99,7 +100,8 @@ class TunedVariant(_Frozen):
 
     def variant(self, default: Variant) -> Variant:
         """The variant, with the default's threads and device."""
-        return Variant.model_validate({**default.model_dump(), **self.knobs, "name": "tuned"})
+        name = "tuned" + format_devices(default.devices)
+        return Variant.model_validate({**default.model_dump(), **self.knobs, "name": name})
 
 
 def get_file(backend: str, task_hash: str, machine: Mapping[str, Any], default: Variant) -> Path:

@@ -12,6 +12,7 @@ from backends.knobs import KNOBS, check_variant, list_needs
 from backends.task import Task, Variant
 from backends.values import UnsupportedVariant
 from bench.errors import UserError, make_unknown_error
+from bench.plan import several_devices
 from bench.plan.knob_support import SUPPORT_CHECKS
 
 #: The divisions and what is in them. Tables compare variants only within a division.
@@ -35,7 +36,13 @@ def get_division(variant: Variant) -> str:
     """The division of a variant."""
     if variant.features == "cached":
         return "cached"
-    return variant.name if variant.name in DIVISIONS else "knobs"
+    name = get_name_on_one_device(variant)
+    return name if name in DIVISIONS else "knobs"
+
+
+def get_name_on_one_device(variant: Variant) -> str:
+    """The name of the same variant on one device: `default` for `default-x2`."""
+    return variant.name.removesuffix(format_devices(variant.devices))
 
 
 def get_knob_settings(variant: Variant) -> dict[str, str]:
@@ -47,6 +54,28 @@ def get_knob_settings(variant: Variant) -> dict[str, str]:
 def make_name(settings: Mapping[str, str]) -> str:
     """The name of a variant with these knob settings: `bf16+nhwc`, `4workers`."""
     return "+".join(f"{value}{knob}" if value.isdecimal() else value for knob, value in settings.items())
+
+
+def is_tuned(variant: Variant) -> bool:
+    """Whether a variant's knobs are those that `bench tune` found."""
+    return get_name_on_one_device(variant) == "tuned"
+
+
+def spread(variants: Sequence[Variant], devices: Sequence[int]) -> tuple[Variant, ...]:
+    """The variants on each of several numbers of devices: `default` and `default-x2` for 1 and 2."""
+    numbers = tuple(dict.fromkeys(devices)) or (1,)
+    return tuple(
+        variant.model_copy(update={"name": variant.name + format_devices(number), "devices": number})
+        if number > 1
+        else variant
+        for variant in variants
+        for number in numbers
+    )
+
+
+def format_devices(number: int | None) -> str:
+    """The end of the name of a variant on so many devices: `-x2`; empty for one."""
+    return f"-x{number}" if number and number > 1 else ""
 
 
 def parse_variants(names: Sequence[str], settings: Sequence[str], threads: int, device: str) -> tuple[Variant, ...]:
@@ -114,6 +143,8 @@ def explain_unsupported(backend: str, variant: Variant, task: Task) -> str | Non
         check_variant(backend, variant, task)
     except UnsupportedVariant as reason:
         return str(reason)
+    if reason_alone := several_devices.explain_single(backend, variant, task):
+        return reason_alone
     return next(
         (missing for need in list_needs(backend, variant) if (missing := SUPPORT_CHECKS[need](variant.device))), None
     )

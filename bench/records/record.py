@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from backends.task import Task, Variant
 
@@ -55,13 +55,20 @@ class Phase(_Frozen):
 
     `peak` is the highest resident size within the phase (VmHWM, reset before it), `live` the resident size at its
     end, `children` the memory that processes of the input pipeline use in addition (see
-    `bench.machine.memory.compute_children_bytes`).
+    `bench.machine.memory.compute_children_bytes`). On several devices all three are the sum over the processes, and
+    `processes` has the peak of each.
     """
 
     name: str
     peak: int | None
     live: int | None
     children: int = 0
+    processes: tuple[int | None, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _omit_single_process(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One process needs no list: a reader older than the field would refuse it."""
+        return {name: value for name, value in write(self).items() if name != "processes" or value}
 
 
 class Memory(_Frozen):

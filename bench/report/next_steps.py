@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.plan.request import Request
+from bench.plan.variants import is_tuned
 from bench.records.record import Record
 
 #: The options of `bench run` that `bench tune` has, too.
@@ -63,7 +64,7 @@ def _format_tune(records: Sequence[Record]) -> str | None:
     """
     about = records[0].about.get("run") if records else None
     command = about.get("command") if isinstance(about, dict) else None
-    if not command or any(record.variant.name == "tuned" for record in records):
+    if not command or any(is_tuned(record.variant) for record in records):
         return None
     options = _choose_options(shlex.split(str(command)), TASK_OPTIONS)
     return None if any("…" in option for option in options) else shlex.join(["bench", "tune", *options])

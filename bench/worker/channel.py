@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from typing import Any
 
 Message = dict[str, Any]
@@ -19,6 +20,7 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._buffer = b""
+        self._sending = threading.Lock()
 
     @classmethod
     def from_descriptor(cls, descriptor: int) -> Channel:
@@ -30,12 +32,13 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, **message: object) -> None:
-        """Send one message.
+        """Send one message; several threads may do so.
 
         Raises:
             OSError: the other side has closed its end.
         """
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
+        with self._sending:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, timeout: float | None = None) -> Message | None:
         """Wait for the next message; None if the other side has closed its end.

@@ -12,6 +12,7 @@ from backends.task import STATISTICS, Task
 from backends.values import Order, Tensors
 from bench.data.order import hash_order
 from bench.weights import checkpoints
+from bench.worker.group_trainer import GroupTrainer
 from bench.worker.job import Job
 
 Arrays = dict[str, np.ndarray]
@@ -36,7 +37,8 @@ def gather_evidence(
     Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `loss` and gradient of
     the first step; `losses` (steps,) and head of the trajectory; gradients of the trained tensors below the head, their
     change, and the running statistics; loss and head of the same steps through the training that `begin` starts; names
-    of tensors that differ from the checkpoint, see `find_alterations`.
+    of tensors that differ from the checkpoint, see `find_alterations`. On several devices also: the losses of each
+    process, and what they should be (`first_shares`, `pipeline_shares`), and the head of each (`head_kernels`).
 
     Args:
         begin: starts training in an order of images; None for the trainer's input pipeline.
@@ -56,6 +58,12 @@ def gather_evidence(
     }
     trainer.reset()
     loss, gradient = trainer.loss_and_gradient(images[batches[0]], labels[batches[0]])
+    shares: list[tuple[float, ...]] = []
+    if isinstance(trainer, GroupTrainer):
+        found["first_shares"] = np.array(trainer.losses)
+        found["first_shares_expected"] = compute_share_losses(
+            trainer.logits(images[batches[0]]), labels[batches[0]], len(trainer.losses)
+        )
     found |= {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
     if trainer.task.trained:
         trainer.reset()
@@ -68,9 +76,13 @@ def gather_evidence(
     for batch in batches:
         report(len(losses))
         losses.append(trainer.step(images[batch], labels[batch]))
+        if isinstance(trainer, GroupTrainer):
+            shares.append(trainer.losses)
     steps_s = time.monotonic() - began
     found["losses"] = np.array(losses)
     found["head_kernel"], found["head_bias"] = trainer.head()
+    if isinstance(trainer, GroupTrainer):
+        found["head_kernels"] = np.stack([head.kernel for head in trainer.heads()])
     after = trainer.parameters()
     found |= {f"statistic/{name}": tensor for name, tensor in after.items() if is_statistic(name)}
     found |= {f"moved/{name}": after[name] - before[name] for name in trainer.task.trained}
@@ -80,10 +92,23 @@ def gather_evidence(
     training = begin(order) if begin else trainer.start(images, labels, order)
     report(len(losses), silent_s=steps_s)  # the same steps again, in one call
     mean_loss = training.advance(len(batches))
+    if isinstance(trainer, GroupTrainer):
+        found["pipeline_shares"] = np.array(trainer.losses)
+        found["pipeline_shares_expected"] = np.average(shares, axis=0, weights=[len(batch) for batch in batches])
     training.close()
     found["pipeline_loss"] = np.array(mean_loss)
     found["pipeline_kernel"], found["pipeline_bias"] = trainer.head()
     return found
+
+
+def compute_share_losses(logits: np.ndarray, labels: np.ndarray, processes: int) -> np.ndarray:
+    """Compute the mean cross-entropy (processes,) of each process' share of a batch, from the class scores (n, c) and
+    the labels (n,): the shares are equally many neighbours (`backends.values.Order.share`).
+    """
+    scores = logits.astype(np.float64)
+    scores -= scores.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
+    return losses.reshape(processes, -1).mean(axis=1)
 
 
 def count_proof_steps(task: Task, job: Job) -> int:

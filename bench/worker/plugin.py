@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,17 @@ from backends.values import DeviceMemory, Head, Order, Resolved
 from bench.cache.features import Features
 from bench.data.order import draw_head, draw_order
 from bench.machine import memory
+from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
 from bench.worker import evidence, feature_extraction, imported_modules, kernel_rounds, process_settings, warmup
 from bench.worker.baton import Baton
+from bench.worker.group_trainer import GroupTrainer
 from bench.worker.hooks import WorkerHooks
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
 from bench.worker.lap_timer import LapTimer
 from bench.worker.part_report import PartReport
+from bench.worker.peers import Peers
 from bench.worker.planted_fault import FaultyTraining
 from bench.worker.step_parts import PARTS, RepeatedPart
 
@@ -34,7 +38,8 @@ class CaseSession:
     def __init__(self, job: Job, baton: Baton) -> None:
         self.job, self.baton = job, baton
         self.task = job.task
-        self.phases = memory.PhaseRecorder()
+        self.peers = peers = Peers(job, baton)
+        self.phases = GroupPhaseRecorder(peers)
         self.device: DeviceMemory | None = None
         self.warmups: dict[str, warmup.Warmup] = {}
         process_s = time.monotonic() - job.spawned
@@ -42,12 +47,14 @@ class CaseSession:
 
         self.phases.end("interpreter")
         laps.end("harness")
-        self.backend = backend = backends.load(job.backend)
+        self.backend = backend = peers.call(lambda: backends.load(job.backend), "load")
         laps.end("import")
         self.phases.end("import")
         laps.end("harness")
 
-        data = load_file(job.data)
+        peers.join(backend)
+        data = peers.call(lambda: load_file(job.data), "read_data")
+        peers.known |= data
         self.train = data["train_images"], data["train_labels"]
         self.test = data["test_images"], data["test_labels"]
         self.checkpoint = read_model(job.checkpoint / MODEL, self.task.network)
@@ -57,7 +64,10 @@ class CaseSession:
         baton.send("phase", name="build", compiles=True)
         laps.end("harness")
 
-        self.trainer = backend.build(self.task, job.variant, self.checkpoint, head)
+        trainer = peers.call(
+            lambda: backend.build(self.task, peers.share.variant, self.checkpoint, head), "build", head
+        )
+        self.trainer = GroupTrainer(trainer, peers) if peers.size > 1 else trainer
         laps.end("build")
         self.phases.end("build")
         self.trainer.reset_device_memory()
@@ -66,6 +76,7 @@ class CaseSession:
             baton.send("phase", name="reading features")
             laps.end("harness")
             self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job, baton)
+            peers.keep(train_features=self.features.train, test_features=self.features.test)
             laps.end("extraction")
             self.phases.end("extraction")
         baton.send("phase", name="first step", compiles=True)
@@ -95,11 +106,15 @@ class CaseSession:
                 "elapsed_s": time.monotonic() - job.spawned,
             },
             features=feature_extraction.describe_features(self.features),
-            resolved=_describe_resolved(self.trainer.resolved, cached=self.features is not None),
+            resolved=_describe_resolved(self.trainer.resolved, self.features is not None, peers),
             framework=backend.describe_build(),
         )
         if job.rests:
             baton.take()
+
+    def close(self) -> None:
+        """End the other processes of the case, if it has any."""
+        self.peers.end(self.backend)
 
     def start_training(self, order: Order) -> Training:
         """Start the training of the variant: from images, or of the head on cached features."""
@@ -132,7 +147,9 @@ class CaseSession:
             found["cached_features"] = self.features.train[: self.job.proof_images]
         np.savez(self.job.folder / "proof.npz", allow_pickle=False, **found)
         self.trainer.reset()
-        memory.reset_peak()  # the memory that the proof needed belongs to no phase of a fine-tune
+        self.peers.call(
+            memory.reset_peak, "reset_peak"
+        )  # the memory that the proof needed belongs to no phase of a fine-tune
         self.baton.send("proven", seconds=time.perf_counter() - began)
 
     def start_rounds(self, kind: str, steps: int) -> Training:
@@ -172,10 +189,31 @@ class CaseSession:
         return evidence.choose_evaluation_batch_size(self.task)
 
 
-def _describe_resolved(resolved: Resolved, cached: bool) -> dict[str, object]:
+class GroupPhaseRecorder(memory.PhaseRecorder):
+    """Records the host memory of all processes of a case."""
+
+    def __init__(self, peers: Peers) -> None:
+        super().__init__()
+        self._peers = peers
+
+    def end(self, name: str, children: bool = False) -> None:
+        """See `PhaseRecorder.end`."""
+        self.others = self._peers.pids
+        _, *theirs = self._peers.make_calls(lambda: self._end_own(name, children), "end_phase", name, children)
+        if theirs:
+            self.ended[-1] = memory.add_phases([self.ended[-1], *theirs])
+
+    def _end_own(self, name: str, children: bool) -> Phase:
+        super().end(name, children)
+        return self.ended[-1]
+
+
+def _describe_resolved(resolved: Resolved, cached: bool, peers: Peers) -> dict[str, object]:
     """Describe what the variant became: by the backend, by this worker's features, and by the flags of the process."""
     own = {"features": "cached" if cached else "recomputed"}
-    return dataclasses.asdict(resolved) | {"flags": {**resolved.flags, **own, **process_settings.read_flags()}}
+    group = {"devices": peers.size, "cores": peers.cores} if peers.size > 1 else {}
+    flags = {**resolved.flags, **own, **process_settings.read_flags()}
+    return dataclasses.asdict(resolved) | {"flags": flags} | group
 
 
 class WorkerPlugin(WorkerHooks):
@@ -205,6 +243,9 @@ class WorkerPlugin(WorkerHooks):
         return self.job
 
     @pytest.fixture(scope="session")
-    def session(self, baton: Baton) -> CaseSession:
+    def session(self, baton: Baton, request: pytest.FixtureRequest) -> Iterator[CaseSession]:
         """The built case; building it is the first measurement of a launch."""
-        return CaseSession(self.job, baton)
+        session = CaseSession(self.job, baton)
+        yield session
+        if not request.session.testsfailed:  # otherwise the processes are not at the same call
+            session.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
-from bench.plan.variants import get_knob_settings
+from bench.plan.variants import get_knob_settings, is_tuned
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
 from bench.report.tables.number_format import format_rate, format_ratio
 from bench.report.tables.table import Cell, Column, Table
@@ -110,7 +110,7 @@ def _notes(
 def _describe_tuned(case: CaseLaunches) -> str | None:
     """Return what `bench tune` found, and when, if the case is the tuned variant."""
     first = case.first
-    if first.variant.name != "tuned":
+    if not is_tuned(first.variant):
         return None
     run = first.about.get("run")
     return run.get("tuned", {}).get(f"{first.backend} {first.task_hash}") if isinstance(run, dict) else None

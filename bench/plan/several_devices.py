@@ -1,0 +1,80 @@
+"""Several devices: whether a case can train on as many as requested, by the machine, the backend and the task."""
+
+from __future__ import annotations
+
+import os
+
+import backends
+from backends.task import Task, Variant
+from bench.errors import UserError
+from bench.machine import gpu
+from bench.machine.environment import count_usable_cores
+from bench.plan.request import Request
+from bench.plan.suite import Suite
+
+
+def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Choose the numbers of devices: those of the request, or else those of the suite that this machine has.
+
+    Returns them, and why numbers of the suite are left out.
+
+    Raises:
+        UserError: the machine has fewer devices than requested, or the request names one device.
+    """
+    numbers = tuple(request.devices) or suite.devices
+    problems = {number: problem for number in numbers if (problem := _explain_too_many(number, device))}
+    if request.devices and problems:
+        raise UserError(next(iter(problems.values())))
+    kept = tuple(number for number in numbers if number not in problems)
+    return kept, {f"{number} devices": problem for number, problem in problems.items()}
+
+
+def _explain_too_many(number: int, device: str) -> str | None:
+    """Explain why this machine cannot train on so many devices; None if it can."""
+    if number == 1:
+        return None
+    if device not in ("cpu", "cuda"):
+        return f"--devices {number} --device {device}: that is one device: use --device {device.partition(':')[0]}"
+    if device == "cpu":
+        found, what = count_usable_cores() or 1, "usable cores"
+    else:
+        found, what = len(gpu.list_visible(gpu.list_devices(), os.environ)), "visible GPUs"
+    if number <= found:
+        return None
+    return f"--devices {number}: this machine has {found} {what}: use --devices {found} or less"
+
+
+def explain_single(backend: str, variant: Variant, task: Task) -> str | None:
+    """Explain why a backend cannot train a task on so many devices; None if it can, or if there is one."""
+    if not variant.devices:
+        return None
+    kind = variant.device.partition(":")[0]
+    if kind not in backends.REGISTRY[backend].several_devices:
+        able = [name for name, entry in backends.REGISTRY.items() if kind in entry.several_devices]
+        return f"{backend} cannot train on several devices of the kind {kind}: use --devices 1, or {', '.join(able)}"
+    if task.batch_size % variant.devices:
+        return (
+            f"{variant.devices} devices cannot share a batch of {task.batch_size} images: use a multiple of "
+            f"{variant.devices} as --batch-size"
+        )
+    if task.batch_norm == "batch_stats":
+        return (
+            "batch norm 'batch_stats' would normalise by the statistics of each device's share: use --devices 1, or a "
+            "task with batch norm frozen"
+        )
+    return None
+
+
+def explain_last_batch(variant: Variant, task: Task, images: int) -> str | None:
+    """Explain why the last, partial batch of an epoch cannot be shared; None if it can.
+
+    Args:
+        images: number of training images.
+    """
+    rest = images % task.batch_size
+    if not variant.devices or task.last_batch == "dropped" or rest % variant.devices == 0:
+        return None
+    return (
+        f"{variant.devices} devices cannot share the last batch of {rest} images of an epoch of {images}: use "
+        f"--train-limit {images - images % variant.devices}"
+    )

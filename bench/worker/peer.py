@@ -1,0 +1,151 @@
+"""A peer: one of the other processes of a case that trains on several devices. It makes the calls of process 0.
+
+`python -m bench.worker.peer JOB.json DESCRIPTOR LOCAL_RANK`. A request is the name of a method of `PeerSession` and its
+arguments; the answer is `("result", value)`, or `("error", line)`, after which the peer ends.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+import backends
+from backends.base import Backend, Trainer, Training
+from backends.values import Group, Head
+from bench.machine import core_shares, memory
+from bench.records.record import Phase
+from bench.weights.checkpoint_folder import MODEL, read_model
+from bench.worker import peer_messages
+from bench.worker.hidden_packages import hide_packages
+from bench.worker.job import Job
+from bench.worker.lifeline import DUMP_STACKS_SIGNAL
+from bench.worker.peers import export_group, wait_for_death
+from bench.worker.process_shares import make_shares
+
+#: Methods of a trainer whose value process 0 needs of every process.
+ANSWERED = ("step", "loss_and_gradient", "head", "device_memory")
+
+
+class PeerSession:
+    """The case in a peer: the same objects as in process 0, on which the same methods are called."""
+
+    backend: Backend
+    trainer: Trainer
+
+    def __init__(self, job: Job, local_rank: int) -> None:
+        self.job = job
+        self.share = make_shares(job.variant)[local_rank]
+        core_shares.bind(self.share.cores)
+        self.known: dict[str, np.ndarray] = {}
+        self.trainings: dict[int, Training] = {}
+        self.phases = memory.PhaseRecorder()
+
+    def load(self) -> None:
+        """Import the framework."""
+        self.backend = backends.load(self.job.backend)
+
+    def join(self, address: str) -> None:
+        """Join the group."""
+        group = Group(self.share.rank, self.job.variant.devices or 1, address, self.share.local_rank)
+        export_group(group)
+        self.backend.join(group, self.share.variant)
+
+    def read_data(self) -> None:
+        """Read the images and the checkpoint."""
+        self.known |= load_file(self.job.data)
+        self.checkpoint = read_model(self.job.checkpoint / MODEL, self.job.task.network)
+
+    def build(self, head: Head) -> None:
+        """Build the trainer."""
+        self.trainer = self.backend.build(self.job.task, self.share.variant, self.checkpoint, head)
+
+    def keep(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep arrays that are not in the job's files, so that they are sent only once."""
+        self.known |= arrays
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the trainer."""
+        value = getattr(self.trainer, name)(*arguments)
+        return value if name in ANSWERED else None
+
+    def start(self, number: int, name: str, *arguments: Any) -> None:
+        """Start a training, which has a number from now on."""
+        self.trainings[number] = getattr(self.trainer, name)(*arguments)
+
+    def advance(self, number: int, steps: int) -> float:
+        """Advance a training."""
+        return self.trainings[number].advance(steps)
+
+    def close(self, number: int) -> None:
+        """Close a training."""
+        self.trainings[number].close()
+
+    def end_phase(self, name: str, children: bool) -> Phase:
+        """End a phase of the memory's record."""
+        self.phases.end(name, children)
+        return self.phases.ended[-1]
+
+    def reset_peak(self) -> None:
+        """Reset the peak of the memory."""
+        memory.reset_peak()
+
+    def leave(self) -> None:
+        """Leave the group."""
+        self.backend.leave()
+
+
+def serve(session: PeerSession, connection: Connection) -> int:
+    """Answer requests until process 0 has closed its end, or a call has failed; returns the exit status."""
+    while True:
+        try:
+            name, arguments = peer_messages.receive(connection, session.known)
+        except (EOFError, OSError):
+            return 0
+        try:
+            answer = ("result", getattr(session, name)(*arguments))
+        except Exception as error:  # whatever a framework raises
+            traceback.print_exc()
+            sys.stderr.flush()
+            answer = ("error", f"{type(error).__name__}: {error}".splitlines()[0])
+        try:
+            peer_messages.send(connection, answer, session.known)
+        except OSError:
+            return 0
+        if answer[0] == "error":
+            return 1
+        if name == "leave":
+            return 0
+
+
+def _end_with(descriptor: int, parent: int) -> None:
+    wait_for_death(descriptor, parent)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(job_file: str, descriptor: str, local_rank: str) -> int:
+    """Run a peer; returns its exit status."""
+    if DUMP_STACKS_SIGNAL is not None:
+        faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
+    watched = os.dup(int(descriptor))
+    threading.Thread(target=_end_with, args=(watched, os.getppid()), daemon=True).start()
+    job = Job.model_validate_json(Path(job_file).read_text(encoding="utf-8"))
+    hide_packages(backends.REGISTRY[job.backend].hides)
+    return serve(PeerSession(job, int(local_rank)), Connection(int(descriptor)))
+
+
+if __name__ == "__main__":
+    status = main(*sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

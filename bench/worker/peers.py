@@ -1,0 +1,233 @@
+"""The peers: the other processes of a case that trains on several devices, from the worker's side.
+
+To the conductor, the processes of a case are one worker: process 0, which is the only one that talks to it. Each call
+that process 0 makes is sent to the peers, which make it too; a call is over when all processes have made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+import numpy as np
+
+from backends.base import Backend
+from backends.values import Group
+from bench.machine import core_shares
+from bench.worker import peer_messages
+from bench.worker.baton import Baton
+from bench.worker.job import Job
+from bench.worker.process_shares import ProcessShare, make_shares
+
+Value = TypeVar("Value")
+HOST = "127.0.0.1"
+#: Ports for the processes' meeting: below those that Linux gives to connections (ip(7), ip_local_port_range).
+PORTS = range(20_000, 32_000)
+#: Attempts at a meeting whose port another program took between its choice and its use.
+MEETING_TRIES = 3
+#: How errors of the frameworks' libraries name a port that is taken.
+PORT_TAKEN = ("EADDRINUSE", "address already in use", "Address already in use", "Failed to bind")
+#: Seconds that a failed call waits for the news that a peer has died, which may be why it failed.
+NEWS_SECONDS = 2.0
+#: Seconds that the peers may take to end after their last call.
+END_SECONDS = 20.0
+
+
+class PeerFailed(Exception):
+    """A peer could not make a call; the message is its error."""
+
+
+class Peers:
+    """The peers of this process; none if the case trains on one device.
+
+    Attributes:
+        share: this process' own.
+        cores: those of each process of this machine.
+        known: arrays that the peers have under the same names.
+    """
+
+    def __init__(self, job: Job, baton: Baton) -> None:
+        shares = make_shares(job.variant)
+        self.share, self.cores = shares[0], tuple(share.cores for share in shares)
+        self.size = job.variant.devices or 1
+        self.known: dict[str, np.ndarray] = {}
+        self._job, self._baton, self._shares = job, baton, shares
+        self._connections: list[Connection] = []
+        self._processes: list[subprocess.Popen] = []
+        self._is_ending = False
+        if len(shares) > 1:
+            core_shares.bind(self.share.cores)
+            self._start()
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Their process numbers, of those on this machine."""
+        return frozenset(process.pid for process in self._processes)
+
+    def make_calls(self, own: Callable[[], Value], name: str, *arguments: object) -> list[Value]:
+        """Make a call in all processes; returns what each process' call returned, in the order of the ranks.
+
+        Args:
+            own: makes the call in this process.
+            name, arguments: the request to the peers, see `bench.worker.peer`.
+
+        Raises:
+            PeerFailed: a peer could not make it.
+        """
+        if not self._connections:
+            return [own()]
+        for connection in self._connections:
+            # One that has died is noticed by its watch, which ends this process.
+            with contextlib.suppress(OSError):
+                peer_messages.send(connection, (name, arguments), self.known)
+        try:
+            mine = own()
+        except Exception:
+            time.sleep(NEWS_SECONDS)  # if the reason is a peer's death, its watch ends this process
+            raise
+        return [mine, *(self._receive(rank) for rank in range(1, self.size))]
+
+    def call(self, own: Callable[[], Value], name: str, *arguments: object) -> Value:
+        """Make a call in all processes; returns what this process' call returned."""
+        return self.make_calls(own, name, *arguments)[0]
+
+    def join(self, backend: Backend) -> None:
+        """Let all processes join the group, at a port that is free."""
+        if self.size == 1:
+            return
+        for attempt in range(MEETING_TRIES):
+            address = f"{HOST}:{find_free_ports(self.size)}"
+            group = Group(0, self.size, address, 0)
+            export_group(group)
+            for connection in self._connections:
+                peer_messages.send(connection, ("join", (address,)), self.known)
+            try:
+                backend.join(group, self.share.variant)
+            except Exception as error:
+                if attempt + 1 == MEETING_TRIES or not any(words in str(error) for words in PORT_TAKEN):
+                    time.sleep(NEWS_SECONDS)
+                    raise
+                self._restart()
+            else:
+                for rank in range(1, self.size):
+                    self._receive(rank)
+                return
+
+    def keep(self, **arrays: np.ndarray) -> None:
+        """Let the peers keep arrays that are not in the job's files, so that they are sent only once."""
+        self.call(lambda: None, "keep", arrays)
+        self.known |= arrays
+
+    def end(self, backend: Backend) -> None:
+        """Let all processes leave the group, and wait until the peers have ended."""
+        if self._connections:
+            self._is_ending = True
+            self.call(backend.leave, "leave")
+            for process in self._processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the peers at once."""
+        self._is_ending = True
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        for connection in self._connections:
+            connection.close()
+        self._processes, self._connections = [], []
+
+    def _start(self) -> None:
+        self._is_ending = False
+        for share in self._shares[1:]:
+            ours, theirs = socket.socketpair()
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.worker.peer", *_list_arguments(self._job, share, theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+            theirs.close()
+            self._processes.append(process)
+            self._connections.append(Connection(ours.detach()))
+            threading.Thread(target=self._watch, args=(process, share.rank), daemon=True).start()
+        self._baton.send("peers", pids=sorted(self.pids), cores=self.cores)
+
+    def _restart(self) -> None:
+        """Start the peers anew: those that were to meet at a port that was taken wait there."""
+        self.kill()
+        self._start()
+        self.call(lambda: None, "load")
+
+    def _receive(self, rank: int) -> Any:
+        try:
+            kind, content = peer_messages.receive(self._connections[rank - 1], self.known)
+        except (EOFError, OSError):
+            time.sleep(NEWS_SECONDS)
+            raise PeerFailed(f"process {rank} of {self.size} has closed its connection") from None
+        if kind == "error":
+            raise PeerFailed(f"process {rank} of {self.size}: {content}")
+        return content
+
+    def _watch(self, process: subprocess.Popen, rank: int) -> None:
+        """Wait for the end of a peer; if it comes too early, tell the conductor, and end all processes of the case."""
+        status = process.wait()
+        if self._is_ending:
+            return
+        with contextlib.suppress(OSError):
+            self._baton.send("peer died", rank=rank, size=self.size, status=status)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _list_arguments(job: Job, share: ProcessShare, descriptor: int) -> Sequence[str]:
+    return [str(job.folder / "job.json"), str(descriptor), str(share.local_rank)]
+
+
+def export_group(group: Group) -> None:
+    """Set the variables that torchrun sets for a process (PyTorch, "torchrun", environment variables)."""
+    host, _, port = group.address.rpartition(":")
+    os.environ |= {
+        "RANK": str(group.rank),
+        "LOCAL_RANK": str(group.local_rank),
+        "WORLD_SIZE": str(group.size),
+        "MASTER_ADDR": host,
+        "MASTER_PORT": port,
+    }
+
+
+def find_free_ports(number: int, host: str = HOST) -> int:
+    """Find so many neighbouring ports that are free; returns the first. A framework may use one for each process."""
+    while True:
+        first = random.choice(PORTS)
+        if all(_is_free(host, port) for port in range(first, first + number)):
+            return first
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as one:
+        try:
+            one.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_for_death(descriptor: int, parent: int) -> None:
+    """Wait, without using the CPU, until the other end of a connection is closed or the parent process has died."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    with contextlib.suppress(OSError, AttributeError):
+        poll.register(os.pidfd_open(parent), select.POLLIN)
+    if os.getppid() == parent:
+        poll.poll()
