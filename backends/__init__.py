@@ -39,6 +39,12 @@ REGISTRY = Registry(
             environment={"KERAS_BACKEND": "tensorflow"},
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
+        "lightning": BackendEntry(
+            "backends.lightning",
+            ("torch", "torchvision", "timm", "pytorch_lightning"),
+            "lightning",
+            "Lightning",
+        ),
     }
 )
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from backends.lightning_knobs import add_lightning
+
 TORCH = "docs.pytorch.org/docs/stable/"
 TUNING = "docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
 TENSORFLOW = "www.tensorflow.org/"
@@ -40,10 +42,11 @@ THREADS_SOURCES: Mapping[str, str] = MappingProxyType(
         "pytorch": f"{TORCH}generated/torch.set_num_threads.html",
         "tensorflow": INTRA_OP,
         "keras": INTRA_OP,
+        "lightning": f"{TORCH}generated/torch.set_num_threads.html",
     }
 )
 
-KNOBS: Mapping[str, Knob] = MappingProxyType(
+KNOBS: Mapping[str, Knob] = add_lightning(
     {
         "execution": Knob(
             "what runs the step's operations: Python one by one, the framework's graph, or a compiler",

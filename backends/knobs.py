@@ -16,7 +16,10 @@ from backends.values import Resolved, UnsupportedVariant
 #: The environment variables that a process must be started with, by backend, knob and value.
 ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType(
     {
-        ("pytorch", "affinity", "bound"): {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"},
+        **{
+            (backend, "affinity", "bound"): {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"}
+            for backend in ("pytorch", "lightning")
+        },
         **{(backend, "kernels", "onednn"): {"TF_ENABLE_ONEDNN_OPTS": "1"} for backend in ("tensorflow", "keras")},
         **{(backend, "kernels", "eigen"): {"TF_ENABLE_ONEDNN_OPTS": "0"} for backend in ("tensorflow", "keras")},
         **{(backend, "autotune", "autotuned"): {"TF_CUDNN_USE_AUTOTUNE": "1"} for backend in ("tensorflow", "keras")},
@@ -38,15 +41,21 @@ ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType
 #: each. bf16 needs a CPU's own instructions: without them it is emulated, many times slower.
 NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
     {
-        ("pytorch", "execution", "compiled"): ("compiler",),
-        ("pytorch", "execution", "compiled_frozen"): ("compiler",),
+        **{
+            (backend, knob, value): needs
+            for backend in ("pytorch", "lightning")
+            for knob, value, needs in (
+                ("execution", "compiled", ("compiler",)),
+                ("execution", "compiled_frozen", ("compiler",)),
+                ("execution", "cuda_graphs", ("gpu",)),
+                ("autotune", "autotuned", ("gpu",)),
+                ("transfer", "pinned", ("gpu",)),
+            )
+        },
         ("pytorch", "execution", "reduce_overhead"): ("gpu", "compiler"),
         ("pytorch", "execution", "max_autotune"): ("gpu", "compiler"),
-        ("pytorch", "execution", "cuda_graphs"): ("gpu",),
-        ("pytorch", "autotune", "autotuned"): ("gpu",),
         ("tensorflow", "autotune", "heuristic"): ("gpu",),
         ("keras", "autotune", "heuristic"): ("gpu",),
-        ("pytorch", "transfer", "pinned"): ("gpu",),
         **{(backend, "precision", "bf16"): ("bf16",) for backend in KNOBS["precision"].values},
         **{(backend, "precision", "tf32"): ("gpu", "tf32") for backend in KNOBS["precision"].values},
         **{(backend, "precision", "fp16"): ("gpu",) for backend in KNOBS["precision"].values},

@@ -14,6 +14,7 @@ Knobs = Mapping[str, str]
 
 _PYTORCH: Knobs = {"layout": "nhwc", "folding": "product", "images": "normalised", "gradients": "closed_form"}
 _OTHERS: Knobs = {"folding": "product", "images": "normalised"}
+_LIGHTNING: Knobs = {**_PYTORCH, "gradients": "inference_mode", "optimizer": "fused"}
 _BF16: Knobs = {"precision": "bf16"}
 
 STARTING_POINTS: Mapping[str, tuple[Knobs, ...]] = MappingProxyType(
@@ -33,6 +34,12 @@ STARTING_POINTS: Mapping[str, tuple[Knobs, ...]] = MappingProxyType(
             {**_BF16, **_OTHERS, "steps_per_execution": "8"},
             {**_OTHERS, "steps_per_execution": "8"},
             {**_BF16, "folding": "product"},
+        ),
+        "lightning": (
+            {**_BF16, **_LIGHTNING, "execution": "onednn_graph"},
+            {**_LIGHTNING, "execution": "onednn_graph"},
+            {**_BF16, **_LIGHTNING},
+            {**_BF16, "execution": "cuda_graphs", "layout": "nhwc", "images": "resident"},
         ),
     }
 )

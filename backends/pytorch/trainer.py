@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
@@ -189,13 +190,16 @@ class PyTorchTrainer(Trainer):
             return pipeline.iterate_normalised(
                 images, labels, order, self.batch_transform, self.device, **self.input_format
             )
-        loader = pipeline.make_loader(images, labels, order, self.transform, self.variant)
-        flags = {**self.resolved.flags, **pipeline.find_knobs_in_force(loader)}
-        self.resolved = dataclasses.replace(self.resolved, flags=flags)
-        batches = iter(loader)
+        batches = iter(self._loader(images, labels, order))
         if self.variant.images == "uint8":
             return pipeline.transform_batches(batches, self.batch_transform, self.device, self.non_blocking)
         return batches
+
+    def _loader(self, images: np.ndarray, labels: np.ndarray, order: Order) -> DataLoader:
+        loader = pipeline.make_loader(images, labels, order, self.transform, self.variant)
+        flags = {**self.resolved.flags, **pipeline.find_knobs_in_force(loader)}
+        self.resolved = dataclasses.replace(self.resolved, flags=flags)
+        return loader
 
     def _inputs(self, images: np.ndarray) -> torch.Tensor:
         return self.batch_transform(torch.from_numpy(images)).to(self.device)

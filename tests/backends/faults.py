@@ -14,6 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from backends.values import Order
+from tests.backends import lightning_faults as lightning
 
 
 @dataclass(frozen=True)
@@ -261,4 +262,14 @@ FAULTS = {
         stage_in_train_mode, "pytorch", "last stage", "frozen, statistics", ("features",)
     ),
     "loss of the last step": Fault(last_loss, "pytorch", "frozen", "pipeline loss"),
+    "Lightning, another epsilon": Fault(lightning.other_epsilon, "lightning", "frozen", "features", ("logits",)),
+    "Lightning, same padding": Fault(lightning.same_padding, "lightning", "frozen", "features", ("logits",)),
+    "Lightning, swapped channels": Fault(
+        lightning.swapped_channels, "lightning", "frozen", "preprocessing", ("features",)
+    ),
+    "Lightning, another order of images": Fault(lightning.other_order, "lightning", "frozen", "pipeline order"),
+    "Lightning, trained gamma": Fault(lightning.trained_gamma, "lightning", "frozen", "frozen", ("losses",)),
+    "Lightning, softmax twice": Fault(lightning.softmax_twice, "lightning", "frozen", "logits", ("first loss",)),
+    "Lightning, train mode": Fault(lightning.train_mode, "lightning", "frozen", "frozen, statistics", ("losses",)),
+    "Lightning, loss of the last step": Fault(lightning.last_loss, "lightning", "frozen", "pipeline loss"),
 }

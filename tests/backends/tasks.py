@@ -53,7 +53,7 @@ FORWARD = MappingProxyType(
 )
 
 #: Variants by name: the task that they are proven on, and the backends that have them.
-EVERYWHERE = ("pytorch", "tensorflow", "keras")
+EVERYWHERE = ("pytorch", "tensorflow", "keras", "lightning")
 VARIANTS = MappingProxyType(
     {
         name: (task, backends, Variant(name=name, threads=1, **knobs))
@@ -71,14 +71,14 @@ VARIANTS = MappingProxyType(
                 {"execution": "compiled_frozen", "images": "normalised", "steps_per_execution": "4"},
             ),
             ("operations", "lite0", ("tensorflow",), {"graph": "tf_ops"}),
-            ("uint8", "frozen", ("pytorch",), {"images": "uint8", "workers": "1", "prefetch": "4"}),
+            ("uint8", "frozen", ("pytorch", "lightning"), {"images": "uint8", "workers": "1", "prefetch": "4"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
             ("several steps", "frozen", ("keras",), {"steps_per_execution": "8", "images": "normalised"}),
-            ("torchscript", "frozen", ("pytorch",), {"execution": "torchscript", "images": "resident"}),
+            ("torchscript", "frozen", ("pytorch", "lightning"), {"execution": "torchscript", "images": "resident"}),
             (
                 "onednn graph",
                 "frozen",
-                ("pytorch",),
+                ("pytorch", "lightning"),
                 {"execution": "onednn_graph", "gradients": "inference_mode", "optimizer": "fused"},
             ),
             (
@@ -103,6 +103,7 @@ EXTRACTED = MappingProxyType(
         "pytorch": ("folded lite0", "folded bf16"),
         "tensorflow": ("folded lite0", "folded bf16"),
         "keras": ("folded lite0",),
+        "lightning": ("folded lite0",),
     }
 )
 

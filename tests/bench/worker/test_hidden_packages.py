@@ -61,7 +61,7 @@ def list_required(distribution: str, found: set[str]) -> set[str]:
 def test_no_framework_requires_them():
     """Only then has a user of the framework alone none of them."""
     required: set[str] = set()
-    for name in ("torch", "torchvision", "timm", "tensorflow", "keras", "keras-hub"):
+    for name in ("torch", "torchvision", "timm", "tensorflow", "keras", "keras-hub", "pytorch-lightning"):
         list_required(name, required)
     hidden = {"scikit-learn" if name == "sklearn" else name.lower().replace("_", "-") for name in HIDDEN_PACKAGES}
     assert not hidden & required

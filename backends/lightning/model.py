@@ -1,0 +1,41 @@
+"""The model: PyTorch's backbone and head, in Lightning's module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytorch_lightning as pl
+import torch
+
+
+class FineTune(pl.LightningModule):
+    """As in Lightning's transfer-learning guide: a backbone that is frozen and in eval mode, and a linear classifier.
+    The task may say otherwise of the backbone; `fit` leaves its mode as it is.
+    """
+
+    def __init__(
+        self,
+        backbone: torch.nn.Module,
+        classifier: torch.nn.Module,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Put together what is built already.
+
+        Args:
+            backbone: images to features.
+            classifier: features to class scores.
+            loss: mean loss of a batch of inputs and labels, through both.
+            optimizer: of the trained parameters.
+        """
+        super().__init__()
+        self.backbone, self.classifier = backbone, classifier
+        self.loss, self.optimizer = loss, optimizer
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """The mean loss of one batch; Lightning computes the gradients, and updates."""
+        return self.loss(*batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The trainer's optimizer, whose momentum outlives a `fit`."""
+        return self.optimizer
