@@ -115,7 +115,12 @@ def _set_tensorflow() -> Iterator[Variant]:
 
 
 #: Settings of a framework that decide in place of the knobs of a variant; each yields this variant.
-FOREIGN_SETTINGS = {"pytorch": _set_torch, "tensorflow": _set_tensorflow, "keras": _set_tensorflow}
+FOREIGN_SETTINGS = {
+    "pytorch": _set_torch,
+    "tensorflow": _set_tensorflow,
+    "keras": _set_tensorflow,
+    "lightning": _set_torch,
+}
 
 
 def on_features(trainer: Trainer, task: Task, order: Order) -> Training:

