@@ -8,11 +8,11 @@ from functools import partial
 import torch
 
 from backends.engines.torch import device as engine
-from backends.engines.torch.device import describe_build, join, leave, read_memory, reset_memory, synchronize
+from backends.engines.torch.device import describe_build, read_memory, reset_memory, synchronize
 from backends.task import Variant
 from backends.values import Resolved
 
-__all__ = ["describe_build", "join", "leave", "read_memory", "reset_memory", "resolve", "set_up", "synchronize"]
+__all__ = ["describe_build", "read_memory", "reset_memory", "resolve", "set_up", "synchronize"]
 
 set_up = partial(engine.set_up, backend="pytorch")
 

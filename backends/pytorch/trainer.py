@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader
 
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
+from backends.engines.torch import distribution
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
-from backends.pytorch import distribution, kernels, model, pipeline, preprocess, profiler
+from backends.pytorch import kernels, model, pipeline, preprocess, profiler
 from backends.pytorch.head import ExchangingHeadStep, HeadStep, HeadTraining
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
@@ -263,19 +264,19 @@ class PyTorch(Backend):
     name = "pytorch"
     group = ALONE
 
-    def describe_build(self) -> dict[str, str]:
-        """See `Backend.describe_build`."""
-        return devices.describe_build()
-
     def join(self, group: Group, variant: Variant) -> None:
         """See `Backend.join`."""
-        devices.join(group, variant)
+        distribution.join(group, variant)
         self.group = group
 
     def leave(self) -> None:
         """See `Backend.leave`."""
-        devices.leave()
+        distribution.leave()
         self.group = ALONE
+
+    def describe_build(self) -> dict[str, str]:
+        """See `Backend.describe_build`."""
+        return devices.describe_build()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.distributed
 import torchvision
 
 from backends.knobs import collect_flags, get_value
 from backends.task import Variant
-from backends.values import DeviceMemory, Group, Resolved
+from backends.values import DeviceMemory, Resolved
 
 VERSIONS = {"torch": torch.__version__, "torchvision": torchvision.__version__}
 #: Data types of convolutions, by precision. In tf32 the hardware rounds.
@@ -42,24 +41,6 @@ def set_up(variant: Variant, backend: str) -> torch.device:
     if device.index is not None:
         torch.cuda.set_device(device)  # CUDA graphs are recorded on the current one
     return device
-
-
-def join(group: Group, variant: Variant) -> None:
-    """Join the processes of a case: through gloo on CPUs, and through NCCL on GPUs.
-
-    The variables that torchrun sets are set, so that PyTorch finds the group in them (torch.distributed, "Environment
-    variable initialization").
-    """
-    if torch.device(variant.device).type == "cuda":
-        torch.cuda.set_device(group.local_rank)
-        torch.distributed.init_process_group("nccl", rank=group.rank, world_size=group.size)
-    else:
-        torch.distributed.init_process_group("gloo", rank=group.rank, world_size=group.size)
-
-
-def leave() -> None:
-    """Leave the processes of a case."""
-    torch.distributed.destroy_process_group()
 
 
 def resolve(
