@@ -12,7 +12,7 @@ from bench.errors import make_unknown_error
 from bench.records.record import Record
 from bench.report.tables.absent_table import build_absent_table
 from bench.report.tables.accuracy_table import build_accuracy_table
-from bench.report.tables.attribution_table import build_attribution_table
+from bench.report.tables.attribution_table import build_attribution_tables
 from bench.report.tables.cached_table import build_cached_table
 from bench.report.tables.cost_tables import build_cost_table, build_loading_table
 from bench.report.tables.memory_tables import build_memory_table, build_phase_table, build_slope_table
@@ -65,7 +65,11 @@ def build_tables(
 def build_overall_tables(tasks: Sequence[TaskLaunches], skipped: Mapping[str, str]) -> list[Table]:
     """Build the tables that span several tasks or divisions, and last the table of what was not measured."""
     keys = dict.fromkeys((task.task.name, task.task.hash) for task in tasks)
-    made = [build_attribution_table(t for t in tasks if (t.task.name, t.task.hash) == key) for key in keys]
+    made = [
+        table
+        for key in keys
+        for table in build_attribution_tables(t for t in tasks if (t.task.name, t.task.hash) == key)
+    ]
     return [table for table in (*made, build_slope_table(tasks), build_absent_table(tasks, skipped)) if table]
 
 

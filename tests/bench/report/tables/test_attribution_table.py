@@ -52,6 +52,40 @@ def test_without_one_of_the_cases_there_is_no_table():
     assert attribution(*DEFAULTS[6:], *operations()) is None
 
 
+def on_engines(*records: Record) -> Table | None:
+    return next((table for table in build_tables(records) if table.title.startswith("Frameworks on")), None)
+
+
+def test_a_framework_is_compared_with_its_engine_alone():
+    others = [
+        *launches("keras-torch", 6, step_ms=24.0, noise=1e-3),
+        *launches("lightning", 6, step_ms=6.6, noise=1e-3),
+    ]
+    shown = on_engines(*DEFAULTS, *others)
+    assert [row[0].text for row in shown.rows] == ["Keras on TensorFlow", "Keras on PyTorch", "Lightning"]
+    assert "lightning/default over pytorch/default" in shown.rows[2][1].text
+    ratios = {row[0].text: row[2].text for row in shown.rows}
+    assert ratios["Keras on PyTorch"].startswith(("0.25 [", "0.250 ["))
+    assert ratios["Lightning"].startswith(("0.90", "0.91"))
+    assert shown.notes[0] == ("compute: the difference is certain for Keras on PyTorch (× 0.25), Lightning (× 0.91)")
+    assert any(note.endswith("not in this run: Keras on JAX") for note in shown.notes)
+
+
+def test_the_default_backends_alone_have_no_table_of_engines():
+    assert on_engines(*DEFAULTS, *operations()) is None
+    assert on_engines(*DEFAULTS[6:], *launches("lightning", 6), *launches("jax", 6)) is None
+
+
+def test_with_all_engines_nothing_is_left_out():
+    every = [
+        *DEFAULTS,
+        *(one for name in ("jax", "keras-jax", "keras-torch", "lightning") for one in launches(name, 6)),
+    ]
+    shown = on_engines(*every)
+    assert len(shown.rows) == 4
+    assert not any("left out" in note for note in shown.notes)
+
+
 def test_a_case_that_is_not_proven_gives_no_figure():
     shown = attribution(*DEFAULTS, *operations(step_ms=3.0, proof=BROKEN))
     kernels, *_, together = shown.rows
