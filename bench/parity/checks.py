@@ -23,6 +23,7 @@ from bench.parity.tolerances import (
     REDUCED_PRECISION_TOP_1,
     TRAINED_BACKBONE,
     TRAJECTORY,
+    get_forward_tolerance,
 )
 from bench.records.record import Check
 
@@ -119,9 +120,9 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
         worst = max(compute_difference(mine.get(array), reference[array]) for array in arrays)
         if task.trained and name in AFTER_TRAINING:
             tolerance = TRAINED_BACKBONE
-        return make_check(
-            name, worst, tolerance if name in WITHOUT_FORWARD else REDUCED_PRECISION.get(precision, tolerance), detail
-        )
+        if name not in WITHOUT_FORWARD:
+            tolerance = get_forward_tolerance(precision, task.backbone, tolerance)
+        return make_check(name, worst, tolerance, detail)
 
     first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS
     below = (
@@ -166,7 +167,7 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
     for part, what, tolerance in below if task.trained else ():
         names = [f"{part}/{name}" for name in task.trained]
         worst = _compute_joint_difference([mine.get(name) for name in names], [reference[name] for name in names])
-        allowed = max(tolerance, REDUCED_PRECISION.get(precision, 0.0))
+        allowed = max(tolerance, get_forward_tolerance(precision, task.backbone, 0.0))
         checks.append(make_check(what, worst, allowed, f"{len(names)} tensors of the backbone"))
     if task.batch_norm == "batch_stats":
         names = [name for name in reference if name.startswith("statistic/")]

@@ -15,7 +15,7 @@ from bench.parity.checks import (
     compute_difference,
     make_check,
 )
-from bench.parity.tolerances import FORWARD, PIPELINE, REDUCED_PRECISION, REFERENCE
+from bench.parity.tolerances import FORWARD, PIPELINE, REDUCED_PRECISION, REFERENCE, get_forward_tolerance
 from bench.records.record import Check, Proof
 
 Status = Literal["proven", "reference", "failed", "unproven"]
@@ -48,7 +48,7 @@ def prove(
             make_check(
                 "cached features",
                 difference,
-                REDUCED_PRECISION.get(precision, FORWARD),
+                get_forward_tolerance(precision, task.backbone, FORWARD),
                 "read from the cache, of the same images",
             )
         )

@@ -15,7 +15,7 @@ from bench.cache.extraction_trials import FormTime
 from bench.machine.environment import describe_cpu
 from bench.machine.load import Counters, read_counters
 from bench.parity.checks import compute_difference
-from bench.parity.tolerances import FORWARD, REDUCED_PRECISION
+from bench.parity.tolerances import FORWARD, get_forward_tolerance
 from bench.records.process_flags import ALLOCATOR, CPUS
 from bench.worker import process_settings
 from bench.worker.form_trial import FormTrial, choose_from
@@ -51,7 +51,9 @@ def make_fastest_form(
             extraction_trials.write(key, {**noted, **trial.found, form.name: begun})
         return trainer.make_extractor(form)
 
-    trial = FormTrial(make, partial(_agree, trainer.variant.precision))
+    trial = FormTrial(
+        make, partial(_agree, get_forward_tolerance(trainer.variant.precision, trainer.task.backbone, FORWARD))
+    )
     trial.found.update((name, times) for name, times in former.items() if times.unfinished)
     if known := choose_from(former, forms, count):
         try:
@@ -95,6 +97,6 @@ def _list_conditions(trainer: Trainer, backend: str) -> dict[str, object]:
     }
 
 
-def _agree(precision: str, first: np.ndarray, other: np.ndarray) -> bool:
+def _agree(tolerance: float, first: np.ndarray, other: np.ndarray) -> bool:
     """Whether the features of two forms agree as the proof of sameness wants it of cached features."""
-    return compute_difference(other, first) <= REDUCED_PRECISION.get(precision, FORWARD)
+    return compute_difference(other, first) <= tolerance

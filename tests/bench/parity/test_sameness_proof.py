@@ -67,6 +67,27 @@ def test_features_that_were_kept_are_held_against_those_that_the_case_computes()
 
 
 @pytest.mark.parametrize(
+    ("backbone", "precision", "difference", "status"),
+    [
+        ("resnet18", "bf16", 0.03, "proven"),
+        ("resnet18", "bf16", 0.06, "failed"),
+        ("efficientnet_lite0", "bf16", 0.23, "proven"),  # at 96 px, on a CPU
+        ("efficientnet_lite0", "bf16", 0.26, "failed"),
+        ("efficientnet_lite0", "fp16", 0.06, "proven"),
+        ("efficientnet_lite0", "fp32", 2e-4, "failed"),
+    ],
+)
+def test_below_fp32_a_network_may_differ_as_far_as_it_amplifies_the_rounding_of_weights(
+    backbone, precision, difference, status
+):
+    task = FROZEN.model_copy(update={"backbone": backbone})
+    mine = evidence()
+    mine["features"] = mine["features"] * (1 + difference)
+    mine["cached_features"] = evidence()["features"] * (1 + 1.9 * difference)
+    assert prove(mine, evidence(), task, None, precision).status == status
+
+
+@pytest.mark.parametrize(
     ("array", "check", "tolerance"),
     [
         ("features", "features", tolerances.FORWARD),
