@@ -1,0 +1,82 @@
+"""`bench conformance`: check a backend against the contract, and print a line for each item."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from bench.cli import completers
+from bench.cli.option_groups import OUTPUT
+from bench.cli.option_values import UserPath
+
+if TYPE_CHECKING:
+    from bench.conformance.items import Result
+
+STYLES = {"passed": "green", "failed": "bold red", "left out": "yellow", "not checked": "yellow"}
+
+
+def conformance(
+    name: Annotated[
+        str, Parameter(completer=completers.list_backends, help="Backend to check (see `bench list backends`).")
+    ],
+    /,
+    *,
+    json_file: Annotated[
+        UserPath | None,
+        Parameter(name="--json", group=OUTPUT, metavar="FILE", help="Also write the results as JSON."),
+    ] = None,
+) -> int:
+    """Check that a backend keeps the contract.
+
+    It checks the proof of sameness and that it finds planted faults, memory, output, files, clocks and randomness.
+    """
+    return check(name, json_file)
+
+
+def check(name: str, json_file: Path | None) -> int:
+    """Print the results. The exit status is 0; 1 if an item failed.
+
+    Raises:
+        UserError: the backend is unknown, or cannot run here.
+    """
+    from bench.conformance.conformance_run import check_backend
+    from bench.conformance.items import ITEMS
+
+    console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+    results = []
+    width = max(map(len, ITEMS))
+    for result in check_backend(name, lambda line: progress.print(line, markup=False)):
+        results.append(result)
+        console.print(_format(result, width), soft_wrap=True)
+    failed = [result for result in results if result.status in ("failed", "not checked")]
+    console.print()
+    console.print(_conclude(name, results, len(failed)), markup=False, soft_wrap=True)
+    if json_file:
+        described = {"backend": name, "passed": not failed, "items": [result._asdict() for result in results]}
+        json_file.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    return 1 if failed else 0
+
+
+def _format(result: Result, width: int) -> Text:
+    shown = result.status.upper() if result.status == "failed" else result.status
+    mend = f". To mend: {result.mend}" if result.mend else ""
+    line = Text(f"{shown:<11}  ", style=STYLES[result.status])
+    return line.append(Text(f"{result.name:<{width}}  {result.detail}{mend}", style="default"))
+
+
+def _conclude(name: str, results: list[Result], failed: int) -> str:
+    passed = sum(result.status == "passed" for result in results)
+    left_out = len(results) - passed - failed
+    if failed:
+        return f"{name} does not conform: {failed} of {len(results)} items failed or were not checked."
+    more = f", {left_out} left out" if left_out else ""
+    unproven = any(result.detail.startswith("unproven") for result in results)
+    doubt = " It is unproven that it trains the same as the reference." if unproven else ""
+    return f"{name} conforms: {passed} items passed{more}.{doubt}"

@@ -1,0 +1,1 @@
+"""Conformance: whether a backend keeps the contract, trains the same as the reference, and does nothing forbidden."""
