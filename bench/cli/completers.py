@@ -50,6 +50,13 @@ def list_backends(_: CompletionContext) -> Iterable[str]:
     return tuple(backends.REGISTRY)
 
 
+def list_conformance_items(_: CompletionContext) -> Iterable[str]:
+    """List the items of `bench conformance`."""
+    from bench.conformance.items import ITEMS
+
+    return tuple(ITEMS)
+
+
 def list_cases(context: CompletionContext) -> Iterator[str]:
     """List cases: `backend` and `backend/variant`."""
     for backend in backends.REGISTRY:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.cli import completers
 from bench.cli.option_groups import OUTPUT
-from bench.cli.option_values import UserPath
+from bench.cli.option_values import Names, UserPath
 
 if TYPE_CHECKING:
     from bench.conformance.items import Result
@@ -26,6 +26,14 @@ def conformance(
     ],
     /,
     *,
+    item: Annotated[
+        Names,
+        Parameter(
+            metavar="NAME",
+            completer=completers.list_conformance_items,
+            help="Check this item, and what it needs, in place of all; repeatable.",
+        ),
+    ] = (),
     json_file: Annotated[
         UserPath | None,
         Parameter(name="--json", group=OUTPUT, metavar="FILE", help="Also write the results as JSON."),
@@ -35,24 +43,25 @@ def conformance(
 
     It checks the proof of sameness and that it finds planted faults, memory, output, files, clocks and randomness.
     """
-    return check(name, json_file)
+    return check(name, item, json_file)
 
 
-def check(name: str, json_file: Path | None) -> int:
+def check(name: str, items: tuple[str, ...], json_file: Path | None) -> int:
     """Print the results. The exit status is 0; 1 if an item failed.
 
     Raises:
-        UserError: the backend is unknown, or cannot run here.
+        UserError: the backend or an item is unknown, or the backend cannot run here.
     """
     from bench.conformance.conformance_run import check_backend
     from bench.conformance.items import ITEMS
+    from bench.records.store import check_writable, write_text
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(json_file)
     results = []
     width = max(map(len, ITEMS))
-    for result in check_backend(name, lambda line: progress.print(line, markup=False)):
+    for result in check_backend(name, items, lambda line: progress.print(line, markup=False)):
         results.append(result)
         console.print(_format(result, width), soft_wrap=True)
     failed = [result for result in results if result.status in ("failed", "not checked")]
@@ -60,7 +69,7 @@ def check(name: str, json_file: Path | None) -> int:
     console.print(_conclude(name, results, len(failed)), markup=False, soft_wrap=True)
     if json_file:
         described = {"backend": name, "passed": not failed, "items": [result._asdict() for result in results]}
-        json_file.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        write_text(json_file, json.dumps(described, indent=1) + "\n")
     return 1 if failed else 0
 
 

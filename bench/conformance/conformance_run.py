@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import backends
 from backends.registry import GROUP
 from bench import data
 from bench.conformance.items import ITEMS, Result
+from bench.conformance.sameness_checks import NO_REFERENCE
 from bench.conformance.small_tasks import IMAGES, TASKS, VARIANT, colour
-from bench.conformance.worker import OUTSIDE, RESULTS, list_checks
-from bench.errors import UserError
+from bench.conformance.worker import NEEDED, RESULTS, list_checks
+from bench.errors import UserError, make_unknown_error
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.parity.tolerances import REFERENCE
@@ -46,26 +47,34 @@ print(json.dumps([said.getvalue(), [name for name in sys.argv[3:] if name in sys
 """
 
 
-def check_backend(name: str, say: Callable[[str], object] = lambda line: None) -> Iterator[Result]:
+def check_backend(
+    name: str, items: Collection[str] = (), say: Callable[[str], object] = lambda line: None
+) -> Iterator[Result]:
     """Check a backend, and yield the result of each item as soon as it is there; about a minute on two cores.
 
     Args:
         name: of the backend.
+        items: that are checked, and those that they need; without any, all are.
         say: called with each line of progress.
 
     Raises:
-        UserError: the backend is unknown or cannot run here, or the reference's process died.
+        UserError: the backend or an item is unknown, the backend cannot run here, or the reference's process died.
     """
     find_usable_backends([name])
-    say(f"Checking the entry of {name}")
-    yield _check_entry(name)
+    for item in items:
+        if item not in ITEMS:
+            raise make_unknown_error("item", item, ITEMS)
+    wanted = tuple(items) or tuple(ITEMS)
+    if "entry" in wanted:
+        yield _check_entry(name)
     with make_scratch_folder() as folder:
         digits = data.load("digits", progress=False)
         images = colour(digits.train_images[:IMAGES])
         np.savez(folder / "images.npz", images=images, labels=digits.train_labels[:IMAGES])
-        _gather_reference(folder, say)
+        if any(item.startswith("proof") for item in wanted):
+            _gather_reference(folder, say)
         say(f"Checking {name}")
-        yield from _check_in_worker(name, folder)
+        yield from _check_in_worker(name, folder, wanted)
 
 
 def _check_entry(name: str) -> Result:
@@ -100,41 +109,39 @@ def _gather_reference(folder: Path, say: Callable[[str], object]) -> None:
     name = REFERENCE[0]
     if missing := backends.find_missing_packages(name):
         reason = f"{', '.join(missing)} not installed: pip install 'head-to-head[{backends.REGISTRY[name].extra}]'"
-        (folder / "no reference.txt").write_text(f"there is no reference, {reason}")
+        (folder / NO_REFERENCE).write_text(f"the reference is {name}, and {reason}")
         return
     say(f"Training the reference, {name}")
-    with _start(name, folder, "--reference") as process:
+    with _start(name, folder, ()) as process:
         if process.wait():
             raise UserError(f"the reference {name} died: {_read_last_line((folder / 'stderr.txt').read_text())}")
 
 
-def _check_in_worker(name: str, folder: Path) -> Iterator[Result]:
+def _check_in_worker(name: str, folder: Path, wanted: Collection[str]) -> Iterator[Result]:
     """Yield the results of a backend's process, and at its end those of what it printed and did not come to."""
-    expected = [item for item in ITEMS if item not in OUTSIDE]
-    found: list[str] = []
+    missing = [item for item in list_checks(folder) if item in (*NEEDED, *wanted)]
     silent_since = time.monotonic()
-    with _start(name, folder) as process, _Lines(folder / RESULTS) as lines:
+    with _start(name, folder, wanted) as process, _GrowingFile(folder / RESULTS) as file:
         has_ended = False
         while not has_ended:
             has_ended = process.poll() is not None
-            for line in lines.read():
+            for line in file.read_lines():
                 result = Result(**json.loads(line))
-                found.append(result.name)
+                missing.remove(result.name)
                 silent_since = time.monotonic()
                 yield result
             if time.monotonic() - silent_since > SILENCE_SECONDS:
                 break
             time.sleep(0 if has_ended else LOOK_SECONDS)
         end = _describe_end(process.poll(), folder)
-    rest = [item for item in expected if item not in found]
-    in_order = [item for item in list_checks(folder) if item in rest]
-    for number, item in enumerate(in_order):
-        if number == 0:
+    for item in missing:
+        if item == missing[0]:
             yield Result(item, "failed", end, "correct what ends the process")
         else:
-            yield Result(item, "not checked", f"the process ended in {in_order[0]!r}")
-    printed = (folder / "stdout.txt").read_text(errors="replace").strip()
-    yield _make_result("output", f"it prints {printed.splitlines()[0]!r}" if printed else None, 0.0)
+            yield Result(item, "not checked", f"the process ended in {missing[0]!r}")
+    if "output" in wanted:
+        printed = (folder / "stdout.txt").read_text(errors="replace").strip()
+        yield _make_result("output", f"it prints {printed.splitlines()[0]!r}" if printed else None, 0.0)
 
 
 def _describe_end(status: int | None, folder: Path) -> str:
@@ -153,7 +160,7 @@ def _make_result(item: str, problem: str | None, seconds: float) -> Result:
     return Result(item, "passed", what, "", round(seconds, 2))
 
 
-class _Lines:
+class _GrowingFile:
     """The lines of a file that grows; it need not exist yet."""
 
     def __init__(self, path: Path) -> None:
@@ -161,24 +168,24 @@ class _Lines:
         self._file = path.open(encoding="utf-8")
         self._rest = ""
 
-    def __enter__(self) -> _Lines:
+    def __enter__(self) -> _GrowingFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def read(self) -> list[str]:
+    def read_lines(self) -> list[str]:
         """The lines that were finished since the last call."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
         return lines
 
 
 @contextlib.contextmanager
-def _start(name: str, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
+def _start(name: str, folder: Path, items: Collection[str]) -> Iterator[subprocess.Popen]:
     """Start a process of a backend, which writes its output into the folder. In the end nothing of it is left."""
     job = _make_job(name, folder)
     write_keras_configuration(job)
-    command = [sys.executable, "-m", "bench.conformance.worker", name, str(folder), *options]
+    command = [sys.executable, "-m", "bench.conformance.worker", name, str(folder), *items]
     with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
         process = subprocess.Popen(
             command, env=build_environment(job), stdin=subprocess.DEVNULL, stdout=out, stderr=err

@@ -85,8 +85,10 @@ class ForbiddenCalls:
                 frame := self._find_own(sys._getframe(1), nearest=False)
             ):
                 self.files[f"calls {event} in {_locate(frame)}"] = None
-        elif event in ("os.putenv", "os.unsetenv") and (frame := self._find_own(sys._getframe(1), nearest=True)):
-            self.variables[f"variable {os.fsdecode(arguments[0])} in {_locate(frame)}"] = None
+        elif event == "os.putenv":
+            name, value = map(os.fsdecode, arguments)
+            if os.environ.get(name) != value and (frame := self._find_own(sys._getframe(1), nearest=True)):
+                self.variables[f"variable {name} in {_locate(frame)}"] = None
 
     def _note_file(self, path: str, is_written: bool) -> None:
         if self.folder and path.startswith(self.folder):
@@ -125,6 +127,12 @@ def _locate(frame: FrameType) -> str:
 
 def _list_cache_folders() -> tuple[Path, ...]:
     """The folders in which frameworks keep what they compile and look up."""
-    folders: list[str | Path] = [tempfile.gettempdir(), "/dev", "/proc", Path.home() / ".cache", Path.home() / ".triton"]
+    folders: list[str | Path] = [
+        tempfile.gettempdir(),
+        "/dev",
+        "/proc",
+        Path.home() / ".cache",
+        Path.home() / ".triton",
+    ]
     folders += [os.environ[name] for name in ("KERAS_HOME", "TORCHINDUCTOR_CACHE_DIR") if name in os.environ]
     return tuple(Path(folder) for folder in folders)

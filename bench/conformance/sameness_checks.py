@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.task import Task
 from bench.conformance.checked_backend import CheckedBackend, gather, left_out_if_refused
 from bench.conformance.items import PROOFS, LeftOut, NotChecked
 from bench.conformance.planted_faults import FAULTS
@@ -17,6 +18,8 @@ from bench.conformance.small_tasks import TASKS, VARIANT
 from bench.parity.sameness_proof import prove
 from bench.worker.evidence import Arrays
 
+#: The file that says why there is no reference.
+NO_REFERENCE = "no reference.txt"
 #: The functions that seed the random generators of frameworks, by module.
 SEEDERS = {"torch": "manual_seed", "tensorflow": "random.set_seed", "keras": "utils.set_random_seed"}
 
@@ -66,10 +69,10 @@ def check_proof(checked: CheckedBackend, item: str, folder: Path) -> str | None:
     """
     task = TASKS[PROOFS[item]]
     if task is checked.task:
-        return explain_proof(checked.evidence, _read_reference(folder, task.name), task)
+        return explain_proof(checked.evidence, task, folder)
     with left_out_if_refused():
         trainer = checked.build(task)
-    return explain_proof(gather(trainer, checked.make_inputs(task)), _read_reference(folder, task.name), task)
+    return explain_proof(gather(trainer, checked.make_inputs(task)), task, folder)
 
 
 def check_cached_proof(checked: CheckedBackend, folder: Path) -> str | None:
@@ -77,12 +80,27 @@ def check_cached_proof(checked: CheckedBackend, folder: Path) -> str | None:
     with left_out_if_refused():
         trainer = checked.build(checked.task, VARIANT.model_copy(update={"features": "cached"}))
     found = gather(trainer, checked.inputs, cached=True)
-    return explain_proof(found, _read_reference(folder, checked.task.name), checked.task, cached=True)
+    return explain_proof(found, checked.task, folder, cached=True)
 
 
-def explain_proof(mine: Arrays, reference: Arrays, task: Any, cached: bool = False) -> str | None:
-    """Say which check of the proof of sameness fails; None if it is proven."""
+def explain_proof(mine: Arrays, task: Task, folder: Path, cached: bool = False) -> str | None:
+    """Say which check of the proof of sameness fails; None if it is proven.
+
+    Args:
+        mine: the backend's evidence.
+        folder: with the reference's, or with the reason why there is none.
+
+    Raises:
+        LeftOut: without a reference, nothing that needs none fails.
+    """
+    reason = folder / NO_REFERENCE
+    reference = None
+    if not reason.is_file():
+        with np.load(folder / f"reference {task.name}.npz") as arrays:
+            reference = dict(arrays)
     proof = prove(mine, reference, task, None, cached=cached)
+    if proof.status == "unproven":
+        raise LeftOut(f"unproven: {reason.read_text()}")
     return None if proof.status == "proven" else proof.reason
 
 
@@ -105,19 +123,6 @@ def check_fault(checked: CheckedBackend, item: str) -> str | None:
         return None
     others = f"; it fails only in {_join(sorted(failed))}" if failed else ""
     return f"the proof passes with it: {' and '.join(fault.named)} did not change{others}"
-
-
-def _read_reference(folder: Path, task: str) -> Arrays:
-    """Read the evidence of the reference.
-
-    Raises:
-        LeftOut: there is none, and why.
-    """
-    reason = folder / "no reference.txt"
-    if reason.is_file():
-        raise LeftOut(f"unproven: {reason.read_text()}")
-    with np.load(folder / f"reference {task}.npz") as arrays:
-        return dict(arrays)
 
 
 def _join(names: Mapping[str, None] | list[str]) -> str:

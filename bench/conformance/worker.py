@@ -1,7 +1,7 @@
-"""The process in which a backend is checked: `python -m bench.conformance.worker NAME FOLDER`, or with `--reference`.
+"""The process in which a backend is checked: `python -m bench.conformance.worker NAME FOLDER ITEMS`.
 
-It reads `images.npz` in the folder, and writes the results of its items to `results.jsonl`, a line each; the reference
-writes its evidence instead.
+It reads `images.npz` in the folder, and writes the results of the items to `results.jsonl`, a line each. Without
+items it is the reference's, and leaves the evidence for the proofs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from bench.conformance.small_tasks import TASKS, VARIANT, make_inputs
 from bench.worker.__main__ import end_process
 from bench.worker.hidden_packages import hide_packages
 
-#: The file of the results, and the items that this process checks: the others need one without the backend, or its end.
+#: The file of the results.
 RESULTS = "results.jsonl"
-OUTSIDE = ("entry", "output")
+#: The items that all others need.
+NEEDED = ("import", "build")
 
 Check = Callable[[CheckedBackend], str | None]
 
@@ -70,9 +71,11 @@ def _find_call(calls: dict[str, None], verb: str) -> str | None:
     return f"it {verb}{'; '.join(list(calls)[:3])}" if calls else None
 
 
-def check(checked: CheckedBackend, folder: Path) -> Iterator[Result]:
-    """Make all checks; an error in one of them is its result."""
+def check(checked: CheckedBackend, folder: Path, wanted: Collection[str]) -> Iterator[Result]:
+    """Make the wanted checks, and those that they need; an error in one of them is its result."""
     for name, find_problem in list_checks(folder).items():
+        if name not in (*NEEDED, *wanted):
+            continue
         began = time.monotonic()
         what, mend = ITEMS[name]
         try:
@@ -88,13 +91,13 @@ def check(checked: CheckedBackend, folder: Path) -> Iterator[Result]:
         yield made._replace(seconds=round(time.monotonic() - began, 2))
 
 
-def main(name: str, folder: Path, is_reference: bool) -> None:
+def main(name: str, folder: Path, items: Collection[str]) -> None:
     """Check a backend, or leave the reference's evidence."""
     entry = backends.REGISTRY[name]
     hide_packages(entry.hides)
     with np.load(folder / "images.npz") as arrays:
         images, labels = arrays["images"], arrays["labels"]
-    if is_reference:
+    if not items:
         backend = backends.load(name)
         for task in TASKS.values():
             inputs = make_inputs(task, images, labels)
@@ -104,10 +107,10 @@ def main(name: str, folder: Path, is_reference: bool) -> None:
     calls = ForbiddenCalls(entry.module.partition(".")[0])
     checked = CheckedBackend(name, images, labels, calls)
     with (folder / RESULTS).open("a", encoding="utf-8", buffering=1) as results:
-        for result in check(checked, folder):
+        for result in check(checked, folder, items):
             results.write(json.dumps(result._asdict()) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), "--reference" in sys.argv[3:])
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
     end_process(0)

@@ -1,0 +1,154 @@
+"""A backend of another package that conforms passes; one with a fault fails in the item that names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import backends
+from bench.conformance import conformance_run, sameness_checks
+from bench.conformance.items import ITEMS, PROOFS, LeftOut
+from bench.conformance.small_tasks import TASKS
+from tests.bench.conformance.faulty_backend import NAME, install
+from tests.bench.processes import PROJECT
+
+Results = dict[str, dict[str, object]]
+
+#: Faults, the item that each must fail, and a part of the line.
+FAULTS = {
+    "sets a variable": ("import", "sets variable FAULTY_THREADS"),
+    "other name": ("import", "'another'"),
+    "another framework": ("frameworks", "mxnet is imported, too"),
+    "raises": ("build", "raised RuntimeError: no such device"),
+    "wrong dtype": ("types", "features is (4, 512) float64, not (4, 512) float32"),
+    "never trains": ("reset", "three steps do not move the head"),
+    "keeps momentum": ("reset", "after `reset` have other losses"),
+    "counts batches": ("batches", "that of the images"),
+    "accepts everything": ("errors", "raises nothing, not UnsupportedVariant"),
+    "alters images": ("inputs", "the images were altered"),
+    "random": ("randomness", "random.gauss in tests.bench.conformance.faulty_backend"),
+    "own generator": ("determinism", "has other values"),
+    "own order": ("proof: frozen", "pipeline order"),
+    "no momentum": ("fault: no momentum", "the proof passes with it"),
+    "no normalisation": ("fault: another epsilon", "the proof passes with it"),
+    "leaks": ("memory", "MB above"),
+    "leaves a thread": ("close", "the thread 'left' is left"),
+    "burns": ("rest", "of a core"),
+    "reads the clock": ("clock", "time.perf_counter in tests.bench.conformance.faulty_backend"),
+    "writes a file": ("files", "writes faulty.txt in"),
+    "saves arrays": ("files", "writes faulty.npy in"),
+    "reads a file": ("files", "faulty_backend.py in"),
+    "prints": ("output", "it prints 'step'"),
+    "dies": ("kernels", "killed by SIGKILL"),
+}
+#: What an item needs that others do before: what it looks at happens in them.
+ALSO = {"inputs": ["types"], "randomness": ["reset"], "clock": ["reset"], "output": ["reset"]}
+
+
+@pytest.fixture
+def conformance(tmp_path) -> Callable[..., tuple[Results, subprocess.CompletedProcess]]:
+    """Runs `bench conformance` with a distribution of its own, and returns the items by name."""
+
+    def run(*arguments: str, fault: str = "", **layout: str) -> tuple[Results, subprocess.CompletedProcess]:
+        install(tmp_path / "site", **layout)
+        written = tmp_path / "results.json"
+        environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{PROJECT}", "FAULTS": fault}
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "conformance", NAME, "--json", str(written), *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        found = json.loads(written.read_text())["items"] if written.exists() else []
+        return {item["name"]: item for item in found}, done
+
+    return run
+
+
+@pytest.mark.thorough
+def test_a_backend_of_another_package_passes_all_items_but_the_proof_that_it_is_the_same_as_pytorch(conformance):
+    found, done = conformance()
+    assert set(found) == set(ITEMS)
+    failed = {name for name, item in found.items() if item["status"] == "failed"}
+    assert failed == {"proof: frozen"}, done.stdout  # arithmetic is no ResNet
+    left_out = {name for name, item in found.items() if item["status"] == "left out"}
+    assert left_out == {*PROOFS, "proof: cached features"} - failed
+    assert "trains only heads" in str(found["proof: all"]["detail"])
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("fault", [pytest.param(name, marks=pytest.mark.thorough) for name in FAULTS])
+def test_a_fault_fails_the_item_that_names_it(conformance, fault):
+    item, part = FAULTS[fault]
+    wanted = [word for name in (*ALSO.get(item, ()), item) for word in ("--item", name)]
+    found, done = conformance(*wanted, fault=fault)
+    assert found[item]["status"] == "failed", done.stdout + done.stderr
+    assert part in str(found[item]["detail"])
+    assert found[item]["mend"]
+    assert done.returncode == 1
+    assert "does not conform" in done.stdout
+
+
+@pytest.mark.slow
+def test_items_that_pass_are_lines_of_one_table(conformance):
+    found, done = conformance("--item", "reset", "--item", "clock")
+    assert {name: item["status"] for name, item in found.items()} == dict.fromkeys(
+        ("import", "build", "reset", "clock"), "passed"
+    )
+    assert done.returncode == 0
+    assert f"{NAME} conforms: 4 items passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layout", "part"),
+    [
+        ({"entry": "print('hello')"}, "importing the entry prints 'hello'"),
+        ({"entry": "import mxnet", "arguments": "('numpy', 'mxnet')"}, "importing the entry imports mxnet"),
+    ],
+)
+def test_an_entry_that_prints_or_imports_its_framework_is_named(conformance, layout, part):
+    found, _ = conformance("--item", "entry", **layout)
+    assert part in str(found["entry"]["detail"])
+
+
+@pytest.mark.thorough
+def test_pytest_runs_the_items_as_tests(tmp_path):
+    install(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{PROJECT}", "FAULTS": "burns"}
+    command = [sys.executable, "-m", "pytest", "-p", "bench.conformance.pytest_plugin", "--headtohead-backend", NAME]
+    done = subprocess.run(
+        [*command, "-k", "rest or clock or all", "--rootdir", str(tmp_path), "-rs"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "1 failed, 1 passed, 1 skipped" in done.stdout
+    assert "of a core. To mend: let threads" in done.stdout
+    assert "trains only heads" in done.stdout
+
+
+def test_without_the_reference_sameness_is_left_out_as_unproven(tmp_path, monkeypatch):
+    monkeypatch.setattr(backends, "find_missing_packages", lambda name: ("torch",))
+    conformance_run._gather_reference(tmp_path, lambda line: None)
+    evidence = {"weights_hash": np.array("1"), "order_hash": np.array("2"), "altered_weights": np.array([], str)}
+    evidence |= {"altered_statistics": np.array([], str), "statistics": np.array([], str)}
+    evidence |= dict.fromkeys(("pipeline_kernel", "head_kernel", "pipeline_bias", "head_bias"), np.ones(2))
+    with pytest.raises(LeftOut, match=r"unproven: the reference is pytorch, and torch not installed: pip install"):
+        sameness_checks.explain_proof(evidence, TASKS["frozen"], tmp_path)
+
+
+def test_an_unknown_item_is_named_with_the_nearest(command_line):
+    done = command_line("conformance", "pytorch", "--item", "memmory")
+    assert done.status == 2
+    assert "did you mean 'memory'?" in done.err
