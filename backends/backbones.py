@@ -1,18 +1,22 @@
 """The backbone table: every pretrained network that a task can name.
 
-A new one is one entry in `BACKBONES`; its shapes, names and constants are framework-neutral, so a checkpoint
-can be drawn or checked without importing a framework. Tensor names are the ones of torchvision's `state_dict`
-for ResNets and of timm's for EfficientNet-Lite, which are also the names in timm's checkpoint folders.
+A new one is one entry in `BACKBONES`, or comes with a package (`backends.task_entries`). Shapes, names and constants
+are framework-neutral, so a checkpoint can be drawn or checked without importing a framework. Tensor names are the ones
+of torchvision's `state_dict` for ResNets and of timm's for EfficientNet-Lite, which are also the names in timm's
+checkpoint folders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
+
+from backends.task_entries import EntryTable
 
 Shape = tuple[int, ...]
+Family = Literal["resnet", "efficientnet_lite"]
+Block = Literal["basic", "bottleneck"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,10 @@ class Backbone:
     """
 
     name: str
-    family: Literal["resnet", "efficientnet_lite"]
+    family: Family
     features: int
     weights: tuple[str, ...]
-    block: Literal["basic", "bottleneck"] = "basic"
+    block: Block = "basic"
     blocks: tuple[int, ...] = ()
     stages: tuple[Stage, ...] = field(default=())
     stride: int = 32
@@ -58,7 +62,7 @@ class Backbone:
     @property
     def architecture(self) -> str:
         """Its name in timm and KerasHub."""
-        return {"resnet": self.name, "efficientnet_lite": f"tf_{self.name}"}[self.family]
+        return self.name if self.family == "resnet" else "tf_efficientnet_lite0"
 
     def tensors(self) -> dict[str, Shape]:
         """Name and shape of every tensor of the backbone, in the order of the network, in PyTorch's layouts.
@@ -135,7 +139,33 @@ _LITE0 = (
     Stage(1, 3, 1, 6, 320),
 )
 
-BACKBONES = MappingProxyType(
+
+def _check_backbone(name: str, backbone: object) -> Backbone:
+    """Check that a package's backbone is one that every backend can build.
+
+    Raises:
+        ValueError: it is not; the line says what is wrong.
+    """
+    if not isinstance(backbone, Backbone):
+        raise ValueError("its value is no Backbone")
+    if backbone.family == "resnet":
+        if backbone.block not in get_args(Block):
+            raise ValueError(f"block {backbone.block!r} is not one of {', '.join(get_args(Block))}")
+        if len(backbone.blocks) != 4 or not all(type(count) is int and count > 0 for count in backbone.blocks):
+            raise ValueError(f"blocks are {backbone.blocks}, and a ResNet has four stages of one block or more")
+        usual = BACKBONES["resnet50" if backbone.block == "bottleneck" else "resnet18"]
+    elif backbone.family == "efficientnet_lite":
+        usual = BACKBONES["efficientnet_lite0"]
+    else:
+        raise ValueError(f"family {backbone.family!r} is not one of {', '.join(get_args(Family))}")
+    for field_name in ("features", "stride", "epsilon", "momentum", "stages"):
+        if (value := getattr(backbone, field_name)) != (expected := getattr(usual, field_name)):
+            raise ValueError(f"{field_name} is {value}, and in this family it is {expected}")
+    return backbone
+
+
+BACKBONES: EntryTable[Backbone] = EntryTable(
+    "backbones",
     {
         backbone.name: backbone
         for backbone in (
@@ -151,5 +181,6 @@ BACKBONES = MappingProxyType(
                 epsilon=1e-3,
             ),
         )
-    }
+    },
+    _check_backbone,
 )

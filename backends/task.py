@@ -6,9 +6,18 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from backends.backbones import BACKBONES, Backbone
+from backends.task_entries import DATASETS
 
 Channel3 = tuple[float, float, float]
 Positive = Annotated[int, Field(ge=1)]
@@ -26,8 +35,8 @@ Execution = Literal[
 
 #: How the names of a batch normalisation's running statistics end.
 STATISTICS = (".running_mean", ".running_var")
-#: Width and height of each data set's images, and its number of classes.
-DATASETS: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "digits": (8, 10)}
+#: The context in which stored tasks are validated: what they name may have come with a package that is not installed.
+STORED = {"stored": True}
 
 
 class Task(BaseModel):
@@ -36,7 +45,7 @@ class Task(BaseModel):
     Attributes:
         name: the entry of the task table that it comes from; not part of the hash.
         backbone, weights: entry of the backbone table, and one of its checkpoints (`random` draws one).
-        dataset: `cifar10` or `digits`.
+        dataset: entry of the table of data sets.
         image_size: width and height in pixels that images are resized to (bilinear, half-pixel centres, no
             antialias: the one rule that all frameworks share).
         mean, std: normalisation per channel, of pixels scaled to 0..1.
@@ -56,7 +65,7 @@ class Task(BaseModel):
     name: str
     backbone: str
     weights: str
-    dataset: Literal["cifar10", "digits"]
+    dataset: str
     image_size: Positive
     mean: Channel3 = (0.5, 0.5, 0.5)
     std: Channel3 = (0.5, 0.5, 0.5)
@@ -71,8 +80,12 @@ class Task(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _check_fields(self) -> Task:
+    def _check_fields(self, info: ValidationInfo) -> Task:
+        if self.dataset not in DATASETS and info.context != STORED:
+            raise ValueError(f"data set {self.dataset!r} is not one of {', '.join(DATASETS)}")
         if self.backbone not in BACKBONES:
+            if info.context == STORED:
+                return self
             raise ValueError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
         if self.weights not in (*self.network.weights, "random"):
             known = ", ".join((*self.network.weights, "random"))
@@ -96,9 +109,9 @@ class Task(BaseModel):
     @property
     def trained(self) -> tuple[str, ...]:
         """Names of the backbone's trained tensors, in its order; running statistics move, but are not trained."""
-        names = list(self.network.tensors())
         if self.trainable == "head":
             return ()
+        names = list(self.network.tensors())
         if self.trainable == "last-stage":
             names = names[next(at for at, name in enumerate(names) if name.startswith(self.network.last_stage)) :]
         return tuple(name for name in names if not name.endswith(STATISTICS))
@@ -106,7 +119,7 @@ class Task(BaseModel):
     @property
     def classes(self) -> int:
         """Number of classes: the outputs of the head."""
-        return DATASETS[self.dataset][1]
+        return DATASETS[self.dataset].classes
 
     def values_per_channel(self, batch: int) -> int:
         """Number of values that the last batch normalisation averages over, in a batch of `batch` images."""

@@ -20,6 +20,7 @@ from backends.pytorch.preprocess import make_batch_transform
 from backends.task import Task, Variant
 from backends.values import Tensors
 
+BLOCKS = {"basic": torchvision.models.resnet.BasicBlock, "bottleneck": torchvision.models.resnet.Bottleneck}
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 #: The forms of extraction: execution, and about how many seconds they take to make. The layout is NHWC: NCHW has four
 #: fifths of its rate, or less (ResNet-18 at 32 px and Lite0 at 96 px on an AMD EPYC).
@@ -40,7 +41,7 @@ WARM_UP = 3
 def build(task: Task, variant: Variant) -> torch.nn.Module:
     """The backbone up to its pooled features (n, d); all parameters that the task does not train are frozen."""
     if task.network.family == "resnet":
-        backbone = torchvision.models.get_model(task.backbone, weights=None)
+        backbone = torchvision.models.ResNet(BLOCKS[task.network.block], list(task.network.blocks))
         backbone.fc = torch.nn.Identity()
     else:
         import timm  # slow to import

@@ -159,7 +159,7 @@ class TaskLaunches:
         images = ", ".join(f"{count:,}" for count in counts) or limit
         return (
             f"{self.name}, {task.image_size} px, batch size {task.batch_size}, batch norm {task.batch_norm}, "
-            f"{f'trained {task.trainable}, ' if task.trained else ''}"
+            f"{f'trained {task.trainable}, ' if task.trainable != 'head' else ''}"
             f"weights {task.weights}, {images} images of {task.dataset}"
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -12,8 +12,9 @@ from rich.console import Console
 import backends
 from backends.backbones import BACKBONES
 from backends.knob_table import KNOBS, THREADS_SOURCES
+from backends.task_entries import CHECKPOINTS, DATASETS, EntryTable
 from bench.cli.option_groups import OutputOptions
-from bench.errors import make_unknown_error
+from bench.errors import UserError, make_unknown_error
 from bench.report.list_table import ListTable
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 
 Rows = Iterable[tuple[str, ...]]
+#: Where entries come from that no other package brings.
+OWN = "head-to-head"
 #: The keys of `LISTS`, for the help page.
-LIST_NAMES = "tasks, backbones, backends, suites, variants, knobs, tuned, warnings or runs"
+LIST_NAMES = "tasks, backbones, datasets, backends, suites, variants, knobs, tuned, warnings or runs"
 
 #: What is printed in place of an empty list.
 EMPTY = {
@@ -60,8 +63,8 @@ def show_list(what: str, results: Path) -> None:
 def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan.task_table import TASKS
 
-    columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
-    return columns, [
+    columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash", "from")
+    rows = [
         (
             task.name,
             task.backbone,
@@ -71,17 +74,48 @@ def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
             f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, "
             f"{task.epochs} {'epoch' if task.epochs == 1 else 'epochs'}",
             task.hash,
+            TASKS.get_distribution(task.name) or OWN,
         )
         for task in TASKS.values()
     ]
+    return columns, [*rows, *_list_problems(columns, TASKS)]
 
 
 def _list_backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
-    columns = ("backbone", "tensors", "features", "smallest image", "weights")
-    return columns, [
-        (one.name, str(len(one.tensors())), str(one.features), f"{one.stride} px", ", ".join((*one.weights, "random")))
+    columns = ("backbone", "tensors", "features", "smallest image", "weights", "from")
+    rows = [
+        (
+            one.name,
+            str(len(one.tensors())),
+            str(one.features),
+            f"{one.stride} px",
+            ", ".join((*one.weights, "random")),
+            BACKBONES.get_distribution(one.name) or OWN,
+        )
         for one in BACKBONES.values()
     ]
+    return columns, [*rows, *_list_problems(columns, BACKBONES, CHECKPOINTS)]
+
+
+def _list_datasets(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from bench import data
+
+    columns = ("data set", "images", "classes", "where", "from")
+    rows = []
+    for name, entry in DATASETS.items():
+        try:
+            where = data.find_location(name)
+        except UserError as error:
+            where = f"missing: {error}"
+        size = f"{entry.side} × {entry.side} px"
+        rows.append((name, size, str(entry.classes), where, DATASETS.get_distribution(name) or OWN))
+    return columns, [*rows, *_list_problems(columns, DATASETS)]
+
+
+def _list_problems(columns: tuple[str, ...], *tables: EntryTable[Any]) -> list[tuple[str, ...]]:
+    """List the entries of packages that were left out, each once, with the reason in the second column."""
+    problems = {name: problem for table in tables for name, problem in table.problems.items()}
+    return [(name, f"left out: {problem}", *[""] * (len(columns) - 2)) for name, problem in problems.items()]
 
 
 def _list_backends(_: Path) -> tuple[tuple[str, ...], Rows]:
@@ -177,6 +211,7 @@ def _format_speedup(found: TunedVariant | HistoryEntry) -> str:
 LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
     "tasks": _list_tasks,
     "backbones": _list_backbones,
+    "datasets": _list_datasets,
     "backends": _list_backends,
     "suites": _list_suites,
     "variants": _list_variants,

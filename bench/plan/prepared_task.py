@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from backends.backbones import BACKBONES
 from backends.task import Task
+from backends.task_entries import DATASETS
 from bench import data
 from bench.data.dataset import Dataset
 from bench.data.subset import limit_test_images, limit_training_images
@@ -132,10 +133,12 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
     if (backbone_name := overrides.get("backbone", table_entry.backbone)) not in BACKBONES:
         raise make_unknown_error("backbone", backbone_name, BACKBONES)
     backbone = BACKBONES[backbone_name]
+    if (dataset := overrides.get("dataset", table_entry.dataset)) not in DATASETS:
+        raise make_unknown_error("data set", dataset, DATASETS)
     known = (*backbone.weights, "random")
     if "weights" not in overrides and table_entry.weights not in known:
         # The backbone is overridden, and the weights in the table are not for it.
-        overrides = {**overrides, "weights": backbone.weights[0]}
+        overrides = {**overrides, "weights": known[0]}
     if (weights := overrides.get("weights", table_entry.weights)) not in known:
         if "/" in weights or "." in weights:
             raise UserError(f"--weights {weights}: give a name ({', '.join(known)}), and a file with --checkpoint")

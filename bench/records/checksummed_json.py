@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from backends.task import STORED
 from bench.records.plain_text import strip_escapes
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -52,7 +53,7 @@ def parse_checksummed_json(kind: str, content: bytes, model: type[Model], schema
     if isinstance(version, int) and version < schema:
         raise ValueError(f"its schema {version} is older than the {schema} that this version reads: measure again")
     try:
-        return model.model_validate(_strip_all(body))
+        return model.model_validate(_strip_all(body), context=STORED)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

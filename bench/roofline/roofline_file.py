@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backends.task import Task, Variant
+from backends.backbones import BACKBONES
+from backends.task import STORED, Task, Variant
+from backends.task_entries import DATASETS
 from bench.analysis.launches import group_by_task
 from bench.errors import UserError
 from bench.plan.plan import Plan
@@ -163,7 +165,10 @@ def _parse(text: bytes) -> dict[str, Any]:
 
 
 def _read_task(content: Mapping[str, Any]) -> StoredTask:
-    task, cases = Task.model_validate(content["task"]), content["cases"]
+    task, cases = Task.model_validate(content["task"], context=STORED), content["cases"]
+    for what, name, table in (("backbone", task.backbone, BACKBONES), ("data set", task.dataset, DATASETS)):
+        if name not in table:  # the rates are computed from its shapes
+            raise UserError(f"the roofline of {task.name} cannot be shown: install the package with the {what} {name}")
     measured = [
         CaseMeasurement(
             one["backend"],

@@ -19,6 +19,7 @@ import numpy as np
 
 from backends.backbones import Backbone
 from backends.task import Task
+from backends.task_entries import CHECKPOINTS, load_function
 from bench.cache.home import find_files, get_home
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
@@ -66,6 +67,8 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
         Unavailable: they are not on this machine, and cannot be downloaded or converted.
         UserError: what is at `path` is not a checkpoint of the task's backbone.
     """
+    if path is None and task.weights in CHECKPOINTS:
+        path = _find_packaged(task.weights)
     if path is not None:
         return _obtain_from_path(task, path)
     label = f"random-{task.seed}" if task.weights == "random" else task.weights
@@ -91,6 +94,8 @@ def find_location(backbone: str, weights: str) -> str:
     Raises:
         Unavailable: they are not on this machine; the line says what to do.
     """
+    if weights in CHECKPOINTS:
+        return f"comes with {CHECKPOINTS.get_distribution(weights)}"
     folder = get_home() / "checkpoints" / f"{backbone}-{weights}"
     if (folder / MODEL).is_file():
         return str(folder)
@@ -132,6 +137,23 @@ def check_path(path: Path) -> None:
         UserError: it is not.
     """
     find_model_file(path)
+
+
+def _find_packaged(weights: str) -> Path:
+    """Find the file of a package's weights.
+
+    Raises:
+        UserError: the package's function fails.
+    """
+    function = CHECKPOINTS[weights]
+    try:
+        return Path(load_function(function)())
+    except ValueError as error:
+        problem = str(error)
+    except Exception as error:  # whatever another package's function raises
+        problem = f"{function} raised {type(error).__name__}: {error}"
+    line = problem.splitlines()[0]
+    raise UserError(f"weights {weights}: {line}: correct or update {CHECKPOINTS.get_distribution(weights)}")
 
 
 def _read_checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:

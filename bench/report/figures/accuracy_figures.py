@@ -114,7 +114,7 @@ def _explain_points(task: TaskLaunches, lines: Sequence[Line], scored: set[tuple
 
 
 def _explain_single_point(task: TaskLaunches) -> str:
-    if task.task.trained:
+    if task.task.trainable != "head":
         return "Where more than the head is trained, earlier epochs are not evaluated"
     if task.task.batch_norm != "frozen":
         return "Where batch norm moves its statistics, earlier epochs are not evaluated"

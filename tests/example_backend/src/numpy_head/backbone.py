@@ -8,7 +8,8 @@ import torch
 import torchvision
 
 from backends.backbones import Backbone
-from backends.task import DATASETS, Task
+from backends.task import Task
+from backends.task_entries import DATASETS
 from backends.values import Tensors
 
 BLOCKS = {"basic": torchvision.models.resnet.BasicBlock, "bottleneck": torchvision.models.resnet.Bottleneck}
@@ -36,7 +37,7 @@ class FrozenBackbone:
         """Network inputs (n, 3, s, s) of raw images (n, h, w, 3): scaled to 0..1, resized, normalised."""
         size = self.task.image_size
         inputs = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div(255)
-        if DATASETS[self.task.dataset][0] != size:
+        if DATASETS[self.task.dataset].side != size:
             inputs = torch.nn.functional.interpolate(inputs, size=(size, size), mode="bilinear", align_corners=False)
         return (inputs - self.mean) / self.std
 
