@@ -6,7 +6,7 @@ TRAIN, TEST, SIDE, CLASSES = 256, 64, 16, 8
 
 
 def draw() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training images (256, 16, 16, 3) uint8 and labels (256,) int64, and 64 test images and labels; always the same."""
+    """Training images (256, 16, 16, 3) uint8 and labels (256,) int64, and 64 of each for the test; always the same."""
     drawn = np.random.default_rng(0)
     labels = np.arange(TRAIN + TEST) % CLASSES
     offsets = drawn.uniform(-4, 4, len(labels))
