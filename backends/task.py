@@ -82,7 +82,7 @@ class Task(BaseModel):
     @model_validator(mode="after")
     def _check_fields(self, info: ValidationInfo) -> Task:
         if self.dataset not in DATASETS and info.context != STORED:
-            raise ValueError(f"data set {self.dataset!r} is not one of {', '.join(DATASETS)}")
+            raise ValueError(f"dataset {self.dataset!r} is not one of {', '.join(DATASETS)}")
         if self.backbone not in BACKBONES:
             if info.context == STORED:
                 return self

@@ -63,7 +63,7 @@ def show_list(what: str, results: Path) -> None:
 def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan.task_table import TASKS
 
-    columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash", "from")
+    columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
     rows = [
         (
             task.name,
@@ -74,15 +74,14 @@ def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
             f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, "
             f"{task.epochs} {'epoch' if task.epochs == 1 else 'epochs'}",
             task.hash,
-            TASKS.get_distribution(task.name) or OWN,
         )
         for task in TASKS.values()
     ]
-    return columns, [*rows, *_list_problems(columns, TASKS)]
+    return _add_origins(columns, rows, TASKS)
 
 
 def _list_backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
-    columns = ("backbone", "tensors", "features", "smallest image", "weights", "from")
+    columns = ("backbone", "tensors", "features", "smallest image", "weights")
     rows = [
         (
             one.name,
@@ -90,17 +89,16 @@ def _list_backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
             str(one.features),
             f"{one.stride} px",
             ", ".join((*one.weights, "random")),
-            BACKBONES.get_distribution(one.name) or OWN,
         )
         for one in BACKBONES.values()
     ]
-    return columns, [*rows, *_list_problems(columns, BACKBONES, CHECKPOINTS)]
+    return _add_origins(columns, rows, BACKBONES, CHECKPOINTS)
 
 
 def _list_datasets(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench import data
 
-    columns = ("data set", "images", "classes", "where", "from")
+    columns = ("data set", "images", "classes", "where")
     rows = []
     for name, entry in DATASETS.items():
         try:
@@ -108,14 +106,23 @@ def _list_datasets(_: Path) -> tuple[tuple[str, ...], Rows]:
         except UserError as error:
             where = f"missing: {error}"
         size = f"{entry.side} × {entry.side} px"
-        rows.append((name, size, str(entry.classes), where, DATASETS.get_distribution(name) or OWN))
-    return columns, [*rows, *_list_problems(columns, DATASETS)]
+        rows.append((name, size, str(entry.classes), where))
+    return _add_origins(columns, rows, DATASETS)
 
 
-def _list_problems(columns: tuple[str, ...], *tables: EntryTable[Any]) -> list[tuple[str, ...]]:
-    """List the entries of packages that were left out, each once, with the reason in the second column."""
-    problems = {name: problem for table in tables for name, problem in table.problems.items()}
-    return [(name, f"left out: {problem}", *[""] * (len(columns) - 2)) for name, problem in problems.items()]
+def _add_origins(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]], table: EntryTable[Any], *others: EntryTable[Any]
+) -> tuple[tuple[str, ...], Rows]:
+    """Add a column with the package that each row's entry comes from, if one does, and a row for each entry that was
+    left out of a table, with the reason.
+    """
+    problems = {name: problem for one in (table, *others) for name, problem in one.problems.items()}
+    origins = [table.get_distribution(name) for name, *_ in rows]
+    if any(origins):
+        columns = (*columns, "from")
+        rows = [(*row, origin or OWN) for row, origin in zip(rows, origins, strict=True)]
+    blank = [""] * (len(columns) - 2)
+    return columns, [*rows, *((name, f"left out: {problem}", *blank) for name, problem in problems.items())]
 
 
 def _list_backends(_: Path) -> tuple[tuple[str, ...], Rows]:

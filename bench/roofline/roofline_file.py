@@ -168,7 +168,7 @@ def _read_task(content: Mapping[str, Any]) -> StoredTask:
     task, cases = Task.model_validate(content["task"], context=STORED), content["cases"]
     for what, name, table in (("backbone", task.backbone, BACKBONES), ("data set", task.dataset, DATASETS)):
         if name not in table:  # the rates are computed from its shapes
-            raise UserError(f"the roofline of {task.name} cannot be shown: install the package with the {what} {name}")
+            raise ValueError(f"its {what} {name} is in a package that is not installed here: install it, or ask for it")
     measured = [
         CaseMeasurement(
             one["backend"],

@@ -98,8 +98,7 @@ def get_published_url(backbone: Backbone, weights: str) -> str:
         url: str = get_model_weights(backbone.name)[weights].url
     except (ValueError, KeyError):
         raise UserError(
-            f"torchvision has no weights {weights} of {backbone.name}: give them with --checkpoint FILE, or use "
-            "--weights random"
+            f"torchvision has no weights {weights} of {backbone.name}: give them with --checkpoint FILE"
         ) from None
     mirror = os.environ.get("HEADTOHEAD_WEIGHTS_MIRROR")
     return f"{mirror.rstrip('/')}/{_get_file_name(url)}" if mirror else url
