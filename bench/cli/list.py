@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,12 +111,13 @@ def _list_datasets(_: Path) -> tuple[tuple[str, ...], Rows]:
 
 
 def _add_origins(
-    columns: tuple[str, ...], rows: list[tuple[str, ...]], table: EntryTable[Any], *others: EntryTable[Any]
+    columns: tuple[str, ...], listed: Sequence[tuple[str, ...]], table: EntryTable[Any], *others: EntryTable[Any]
 ) -> tuple[tuple[str, ...], Rows]:
     """Add a column with the package that each row's entry comes from, if one does, and a row for each entry that was
     left out of a table, with the reason.
     """
     problems = {name: problem for one in (table, *others) for name, problem in one.problems.items()}
+    rows = list(listed)
     origins = [table.get_distribution(name) for name, *_ in rows]
     if any(origins):
         columns = (*columns, "from")
