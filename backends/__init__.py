@@ -29,6 +29,7 @@ REGISTRY = Registry(
             "tensorflow",
             "TensorFlow",
             environment={"KERAS_BACKEND": "tensorflow"},
+            several_devices=("cpu", "cuda"),
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
         "keras": BackendEntry(

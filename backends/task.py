@@ -170,6 +170,8 @@ class Variant(BaseModel):
         threads: of one operation (intra-op); None is the number of CPUs that the process may use.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: number of devices, with one process each, that train together; a task's batch size is that of all.
+        exchange: `none` keeps several devices from exchanging gradients: each process trains a head of its own on its
+            share of each batch. That is no fine-tune; it shows what the exchange costs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -196,6 +198,7 @@ class Variant(BaseModel):
     threads: Positive | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
     devices: Positive | None = None
+    exchange: Literal["none"] | None = None
 
     @model_serializer(mode="wrap")
     def _omit_unset_knobs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -192,7 +192,8 @@ def group_by_task(records: Iterable[Record]) -> list[TaskLaunches]:
     """Group records by task and division, and then by case.
 
     Tasks are in the order of the run, their cases in the order of the backends' registry and then of their names, in
-    whatever order the records come: the same case is the reference while a run measures and at its end.
+    whatever order the records come: the same case is the reference while a run measures and at its end. Processes that
+    exchange nothing are no case of a task: `bench.analysis.scaling` finds them.
     """
     tasks: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
     ranks = {backend: rank for rank, backend in enumerate(REGISTRY)}
@@ -202,7 +203,7 @@ def group_by_task(records: Iterable[Record]) -> list[TaskLaunches]:
         rank = ranks.get(record.backend, len(ranks))
         return record.position, divisions.index(get_division(record.variant)), rank, record.case
 
-    for record in sorted(records, key=place):
+    for record in sorted((one for one in records if one.variant.exchange is None), key=place):
         cases = tasks.setdefault((record.task.name, record.task_hash, get_division(record.variant)), {})
         cases.setdefault(record.case, []).append(record)
     return [

@@ -144,7 +144,8 @@ def _plan_next_launch(
 def plan_proofs(plan: Plan) -> Plan:
     """Plan the complete proof of sameness of every case, without timed rounds."""
     effort = {"rounds": 0, "launches": 1, "proof_images": PROOF_IMAGES, "proof_steps": PROOF_STEPS}
-    return replace(plan, suite=plan.suite.model_copy(update={**effort, "most_minutes": None}))
+    exchanging = tuple(variant for variant in plan.variants if variant.exchange != "none")
+    return replace(plan, suite=plan.suite.model_copy(update={**effort, "most_minutes": None}), variants=exchanging)
 
 
 def run_proofs(plan: Plan, watcher: RunWatcher, fine_tune: bool = True) -> Iterator[tuple[PreparedTask, list[Record]]]:
@@ -243,7 +244,11 @@ def _make_jobs(
     data = write_images(prepared.dataset, folder)
     measured = plan.cases(prepared)
     reference = (REFERENCE[0], plan.default)
-    unproven = {case for case in measured if format_case_id(prepared, *case) not in proofs}
+    unproven = {
+        (backend, variant)
+        for backend, variant in measured
+        if variant.exchange != "none" and format_case_id(prepared, backend, variant) not in proofs
+    }
     proving = unproven and {*unproven, reference}
     extra = (
         [reference]
@@ -266,7 +271,7 @@ def _make_jobs(
                 later=_count_later_rounds(plan.suite.rounds) if is_measured else 0,
                 kinds=_choose_round_kinds(variant, launch),
                 cache_limit=plan.cache_limit,
-                seeds=launch.seeds if is_measured or not plan.suite.rounds else (),
+                seeds=launch.seeds if variant.exchange != "none" and (is_measured or not plan.suite.rounds) else (),
             )
         )
     return jobs

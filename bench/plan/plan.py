@@ -57,7 +57,7 @@ class Plan:
     def cases(self, prepared: PreparedTask) -> list[tuple[str, Variant]]:
         """The backends and variants of a task that are measured."""
         cases = []
-        for requested in self.variants:
+        for requested in filter(prepared.is_trained_as, self.variants):
             for backend in self.backends:
                 variant = _resolve_tuned(requested, self.tuned.get((backend, prepared.task.hash)))
                 if variant is not None and _explain_unsupported(backend, variant, prepared) is None:
@@ -83,6 +83,8 @@ def make_plan(request: Request) -> Plan:
     requested = variants.parse_variants(source.variants, source.knobs, default.threads or 1, default.device)
     devices, too_many = several_devices.choose_numbers(request, chosen_suite, default.device)
     requested = variants.spread(requested, devices)
+    if chosen_suite.communication:
+        requested = variants.add_without_exchange(requested)
     banner = None
     try:
         tasks = prepare_tasks(request, chosen_suite)
@@ -90,6 +92,7 @@ def make_plan(request: Request) -> Plan:
         if request.tasks or request.suite != Request.suite:
             raise
         chosen_suite, banner, tasks = fall_back_to_offline(error, request, prepare_tasks)
+    tasks = tuple(task for task in tasks if any(map(task.is_trained_as, requested)))
     needs_tuned = any(is_tuned(variant) for variant in requested)
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
     skipped |= too_many
@@ -217,6 +220,8 @@ def _find_skipped_cases(
     skipped: dict[str, str] = {}
     for variant in requested:
         for prepared in tasks:
+            if not prepared.is_trained_as(variant):
+                continue
             task = prepared.task
             reasons: dict[str, str | None] = {}
             for name in names:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from backends.backbones import BACKBONES
-from backends.task import Task
+from backends.task import Task, Variant
 from backends.task_entries import DATASETS
 from bench import data
 from bench.data.dataset import Dataset
@@ -31,6 +31,7 @@ class PreparedTask:
         dataset: its images; where the task or the suite limits their number, a subset.
         checkpoint: its weights.
         fine_tune: whether the task is fine-tuned to the end, for accuracy and time.
+        devices: numbers of devices that it is trained on; empty is all of the plan's.
     """
 
     task: Task
@@ -38,6 +39,11 @@ class PreparedTask:
     dataset: Dataset
     checkpoint: checkpoints.Checkpoint
     fine_tune: bool
+    devices: tuple[int, ...] = ()
+
+    def is_trained_as(self, variant: Variant) -> bool:
+        """Whether the task is trained on the variant's number of devices."""
+        return not self.devices or (variant.devices or 1) in self.devices
 
 
 def prepare_tasks(request: Request, suite: Suite) -> tuple[PreparedTask, ...]:
@@ -118,7 +124,7 @@ def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedT
     dataset = limit_training_images(all_images, task.train_limit, task.seed)
     dataset = limit_test_images(dataset, suite.most_test_images, task.seed)
     check_batch_size(task, len(dataset.train_images), len(dataset.test_images))
-    return PreparedTask(task, changed, dataset, checkpoints.obtain(task, path), entry.fine_tune)
+    return PreparedTask(task, changed, dataset, checkpoints.obtain(task, path), entry.fine_tune, entry.devices)
 
 
 def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[str, ...]]:

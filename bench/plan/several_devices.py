@@ -26,7 +26,8 @@ def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[i
     if request.devices and problems:
         raise UserError(next(iter(problems.values())))
     kept = tuple(number for number in numbers if number not in problems)
-    return kept, {f"{number} devices": problem for number, problem in problems.items()}
+    left_out = ", ".join(map(str, problems))
+    return kept, {f"{left_out} devices": problems[min(problems)]} if problems else {}
 
 
 def _explain_too_many(number: int, device: str) -> str | None:

@@ -16,13 +16,17 @@ DEFAULT_BACKENDS = ("pytorch", "tensorflow", "keras")
 
 
 class SuiteEntry(BaseModel):
-    """One task of a suite, with the fields that it overrides."""
+    """One task of a suite, with the fields that it overrides.
+
+    `devices` are those of the suite's numbers of devices that the task is trained on; empty is all of them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
     override: dict[str, Any] = Field(default_factory=dict)
     fine_tune: bool = True
+    devices: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
 
 class Suite(BaseModel):
@@ -43,6 +47,7 @@ class Suite(BaseModel):
         proof_images, proof_steps: size of the short proof before measuring.
         backends: that are measured if the user names none; those that are not installed are skipped.
         devices: numbers of devices of each variant, if the user gives none; empty is one.
+        communication: whether each variant on several devices is also measured without the exchange of gradients.
         variants, knobs: of each entry, if the user sets none; in the notation of `--variant` and `--knob`.
     """
 
@@ -62,6 +67,7 @@ class Suite(BaseModel):
     variants: tuple[str, ...] = ()
     knobs: tuple[str, ...] = ()
     devices: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    communication: bool = False
     entries: tuple[SuiteEntry, ...] = Field(min_length=1)
 
 

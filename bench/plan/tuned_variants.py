@@ -16,7 +16,7 @@ from bench.cache.home import get_home
 from bench.errors import UserError
 from bench.machine.environment import count_usable_cores, describe_environment
 from bench.machine.fingerprint import make_fingerprint
-from bench.plan.variants import format_devices
+from bench.plan.variants import get_name_on_one_device
 from bench.records.checksummed_json import parse_checksummed_json, to_checksummed_json
 from bench.records.record import MeasurementWarning
 from bench.records.store import write_text
@@ -100,7 +100,7 @@ class TunedVariant(_Frozen):
 
     def variant(self, default: Variant) -> Variant:
         """The variant, with the default's threads and device."""
-        name = "tuned" + format_devices(default.devices)
+        name = "tuned" + default.name.removeprefix(get_name_on_one_device(default))
         return Variant.model_validate({**default.model_dump(), **self.knobs, "name": name})
 
 

@@ -30,6 +30,8 @@ NAMED: dict[str, dict[str, Any]] = {
     "tuned": {},  # different for each backend, see `bench.plan.tuned_variants`
 }
 THREADS = "threads"
+#: The end of the name of a variant on several devices that exchanges no gradients.
+NO_EXCHANGE = "-no-exchange"
 
 
 def get_division(variant: Variant) -> str:
@@ -42,7 +44,7 @@ def get_division(variant: Variant) -> str:
 
 def get_name_on_one_device(variant: Variant) -> str:
     """The name of the same variant on one device: `default` for `default-x2`."""
-    return variant.name.removesuffix(format_devices(variant.devices))
+    return variant.name.removesuffix(NO_EXCHANGE).removesuffix(format_devices(variant.devices))
 
 
 def get_knob_settings(variant: Variant) -> dict[str, str]:
@@ -71,6 +73,16 @@ def spread(variants: Sequence[Variant], devices: Sequence[int]) -> tuple[Variant
         for variant in variants
         for number in numbers
     )
+
+
+def add_without_exchange(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """The variants, and after each of those on several devices the same without the exchange of gradients."""
+    added = []
+    for variant in variants:
+        added.append(variant)
+        if variant.devices:
+            added.append(variant.model_copy(update={"name": variant.name + NO_EXCHANGE, "exchange": "none"}))
+    return tuple(added)
 
 
 def format_devices(number: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import backends
@@ -13,6 +13,7 @@ from bench.report.step_sentences import Outcome, choose_outcome, describe_steps,
 from bench.report.tables.accuracy_table import compare_accuracies, compute_accuracy
 from bench.report.tables.cost_tables import compute_wall_seconds
 from bench.report.tables.number_format import format_seconds
+from bench.report.tables.scaling_table import describe_scaling
 
 #: How a division begins its first sentence.
 PREFIXES = {
@@ -73,10 +74,12 @@ def build_verdict(records: Sequence[Record], relative_to: str = "pytorch", banne
         banner: of a run that fell back to the offline suite; None without a fallback.
     """
     tasks = group_by_task(records)
-    return Verdict(tuple(_judge_task(task, relative_to) for task in tasks), OFFLINE if banner and tasks else None)
+    scaling = dict(describe_scaling(records))
+    verdicts = tuple(_judge_task(task, relative_to, scaling) for task in tasks)
+    return Verdict(verdicts, OFFLINE if banner and tasks else None)
 
 
-def _judge_task(task: TaskLaunches, relative_to: str) -> TaskVerdict:
+def _judge_task(task: TaskLaunches, relative_to: str, scaling: Mapping[str, str]) -> TaskVerdict:
     standings = find_standings(task, relative_to)
     names = _name_cases(task)
     prefix = PREFIXES[task.division].format(batch=task.task.batch_size)
@@ -84,6 +87,7 @@ def _judge_task(task: TaskLaunches, relative_to: str) -> TaskVerdict:
     sentences = (
         *describe_steps(standings, outcome, names, prefix),
         *_describe_compute(task, relative_to, standings, outcome, names),
+        *(scaling[case.first.case] for case in task.cases if case.first.case in scaling),
         *_describe_accuracy(task, standings, names),
         *_describe_fine_tune(task, standings, outcome, names),
         *_describe_absent(task, standings, names),

@@ -121,9 +121,11 @@ class GroupTrainer(Trainer):
         self.resolved = self._own.resolved
         return found
 
-    def _start(self, name: str, *arguments: Any) -> Training:
-        number = next(_NUMBERS)
-        training = self._peers.call(lambda: getattr(self._own, name)(*arguments), "start", number, name, *arguments)
+    def _start(self, name: str, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+        number, own = next(_NUMBERS), self._peers.share.take_order(order)
+        training = self._peers.call(
+            lambda: getattr(self._own, name)(images, labels, own), "start", number, name, images, labels, order
+        )
         self.resolved = self._own.resolved
         return GroupTraining(self, training, self._peers, number)
 

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 
 import backends
 from backends.base import Backend, Trainer, Training
-from backends.values import Group, Head
+from backends.values import Group, Head, Order
 from bench.machine import core_shares, memory
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
@@ -68,7 +68,8 @@ class PeerSession:
 
     def build(self, head: Head) -> None:
         """Build the trainer."""
-        self.trainer = self.backend.build(self.job.task, self.share.variant, self.checkpoint, head)
+        task = self.share.take_task(self.job.task)
+        self.trainer = self.backend.build(task, self.share.variant, self.checkpoint, head)
 
     def keep(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep arrays that are not in the job's files, so that they are sent only once."""
@@ -79,9 +80,9 @@ class PeerSession:
         value = getattr(self.trainer, name)(*arguments)
         return value if name in ANSWERED else None
 
-    def start(self, number: int, name: str, *arguments: Any) -> None:
+    def start(self, number: int, name: str, images: np.ndarray, labels: np.ndarray, order: Order) -> None:
         """Start a training, which has a number from now on."""
-        self.trainings[number] = getattr(self.trainer, name)(*arguments)
+        self.trainings[number] = getattr(self.trainer, name)(images, labels, self.share.take_order(order))
 
     def advance(self, number: int, steps: int) -> float:
         """Advance a training."""
@@ -102,7 +103,8 @@ class PeerSession:
 
     def leave(self) -> None:
         """Leave the group."""
-        self.backend.leave()
+        if not self.share.apart:
+            self.backend.leave()
 
 
 def serve(session: PeerSession, connection: Connection) -> int:

@@ -64,9 +64,8 @@ class CaseSession:
         baton.send("phase", name="build", compiles=True)
         laps.end("harness")
 
-        trainer = peers.call(
-            lambda: backend.build(self.task, peers.share.variant, self.checkpoint, head), "build", head
-        )
+        task = peers.share.take_task(self.task)
+        trainer = peers.call(lambda: backend.build(task, peers.share.variant, self.checkpoint, head), "build", head)
         self.trainer = GroupTrainer(trainer, peers) if peers.size > 1 else trainer
         laps.end("build")
         self.phases.end("build")

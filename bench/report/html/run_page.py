@@ -18,6 +18,7 @@ from bench.report.figures.cost_figure import build_cost_bars
 from bench.report.figures.figure import Figure, ForestPlot
 from bench.report.figures.memory_figure import build_memory_bars
 from bench.report.figures.ratio_figure import build_ratio_plot
+from bench.report.figures.scaling_figure import build_scaling_plots
 from bench.report.figures.start_up_figures import build_break_even_plot, build_start_up_bars
 from bench.report.figures.throughput_figure import MOST_DOTS, build_throughput_plot
 from bench.report.html.environment_blocks import (
@@ -33,6 +34,7 @@ from bench.report.tables.cached_table import build_cached_table
 from bench.report.tables.cost_tables import build_cost_table, build_loading_table
 from bench.report.tables.memory_tables import build_memory_table, build_phase_table
 from bench.report.tables.parity_table import build_parity_table
+from bench.report.tables.scaling_table import build_scaling_tables
 from bench.report.tables.start_up_table import build_start_up_table
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.throughput_table import KINDS, build_throughput_table
@@ -196,6 +198,9 @@ def _tell_left_out(detail: Detail, references: int) -> Iterator[Text]:
 def _build_sections(
     records: Sequence[Record], parts: _Parts, skipped: Mapping[str, str], detail: Detail
 ) -> Iterator[Section]:
+    if plots := build_scaling_plots(records):
+        scaling = (*(plots if detail.figures else ()), *build_scaling_tables(records))
+        yield Section("Several devices", scaling)
     for title, build in (
         ("Throughput", parts.build_throughput),
         ("Whole fine-tune", parts.build_fine_tune),

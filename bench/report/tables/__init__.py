@@ -17,6 +17,7 @@ from bench.report.tables.cached_table import build_cached_table
 from bench.report.tables.cost_tables import build_cost_table, build_loading_table
 from bench.report.tables.memory_tables import build_memory_table, build_phase_table, build_slope_table
 from bench.report.tables.parity_table import build_parity_table
+from bench.report.tables.scaling_table import build_scaling_tables
 from bench.report.tables.start_up_table import build_start_up_table
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.throughput_table import build_throughput_table
@@ -58,7 +59,7 @@ def build_tables(
             made.append(build_cached_table(task, defaults.get(task.task.hash)))
         made += [make(task) for make in (build_cost_table, build_loading_table, build_parity_table)]
     command = format_command(records, relative_to)
-    made += build_overall_tables(tasks, skipped)
+    made += [*build_scaling_tables(records), *build_overall_tables(tasks, skipped)]
     return [replace(table, banner=banner, command=command) for table in made]
 
 
