@@ -40,6 +40,14 @@ REGISTRY = Registry(
             environment={"KERAS_BACKEND": "tensorflow"},
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
+        "jax": BackendEntry(
+            "backends.jax",
+            ("jax", "flax", "optax"),
+            "jax",
+            "JAX",
+            # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
+            environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+        ),
         "lightning": BackendEntry(
             "backends.lightning",
             ("torch", "torchvision", "timm", "pytorch_lightning"),

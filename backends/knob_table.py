@@ -16,6 +16,9 @@ TORCH = "docs.pytorch.org/docs/stable/"
 TUNING = "docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
 TENSORFLOW = "www.tensorflow.org/"
 KERAS = "keras.io/"
+JAX = "docs.jax.dev/en/latest/"
+FLAX = "flax.readthedocs.io/en/latest/"
+FLAX_TUTORIAL = f"{FLAX}mnist_tutorial.html"
 PRODUCT = "arXiv:1410.0759, section 2 (convolution as one matrix product), of the whole map"
 ONEDNN = f"{TENSORFLOW}api_docs/python/tf (release notes of 2.9: TF_ENABLE_ONEDNN_OPTS)"
 CUDNN = "github.com/tensorflow/tensorflow, tensorflow/core/util/use_cudnn.cc (TF_CUDNN_USE_AUTOTUNE)"
@@ -42,6 +45,7 @@ THREADS_SOURCES: Mapping[str, str] = MappingProxyType(
         "pytorch": f"{TORCH}generated/torch.set_num_threads.html",
         "tensorflow": INTRA_OP,
         "keras": INTRA_OP,
+        "jax": "github.com/openxla/xla, xla/pjrt/utils.cc (DefaultThreadPoolSize: NPROC, read when the device is made)",
         "lightning": f"{TORCH}generated/torch.set_num_threads.html",
     }
 )
@@ -75,6 +79,13 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     "eager": f"{KERAS}api/models/model_training_apis (run_eagerly)",
                     "xla": f"{KERAS}api/models/model_training_apis (jit_compile)",
                 },
+                "jax": {
+                    "compiled": f"{FLAX_TUTORIAL} (nnx.jit)",
+                    "functional": f"{FLAX}guides/performance.html (functional training loop: jax.jit over nnx.split, "
+                    "the state's memory donated)",
+                    "compiled_frozen": f"{JAX}faq.html (the same; arrays that a compiled function closes over are "
+                    "constants)",
+                },
             },
         ),
         "steps_per_execution": Knob(
@@ -85,6 +96,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     ("1", "4", "8"), f"{TENSORFLOW}guide/function (steps unrolled in one graph)"
                 ),
                 "keras": dict.fromkeys(("1", "8", "32"), f"{KERAS}api/models/model_training_apis (compile)"),
+                "jax": dict.fromkeys(("1", "4", "8", "32"), f"{JAX}_autosummary/jax.lax.scan.html"),
             },
         ),
         "precision": Knob(
@@ -108,6 +120,13 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     "bf16": f"{KERAS}api/mixed_precision/policy",
                     "fp16": f"{KERAS}api/mixed_precision/policy",
                 },
+                "jax": {
+                    "fp32": "the guide's default",
+                    "tf32": f"{JAX}_autosummary/jax.default_matmul_precision.html",
+                    "bf16": f"{FLAX}api_reference/flax.nnx/nn/linear.html (Conv: dtype, param_dtype; on a CPU XLA "
+                    "computes with float32 between roundings)",
+                    "fp16": f"{FLAX}api_reference/flax.nnx/nn/linear.html (Conv: dtype, param_dtype)",
+                },
             },
         ),
         "layout": Knob(
@@ -119,6 +138,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 },
                 "tensorflow": {"nhwc": f"{TENSORFLOW}api_docs/python/tf/nn/conv2d"},
                 "keras": {"nhwc": f"{KERAS}api/utils/config_utils (image_data_format)"},
+                "jax": {"nhwc": f"{FLAX}api_reference/flax.nnx/nn/linear.html (Conv: channels last)"},
             },
         ),
         "folding": Knob(
@@ -136,7 +156,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                         "conv_bn": "arXiv:1712.05877, section 3.2",
                         "product": PRODUCT,
                     }
-                    for backend in ("tensorflow", "keras")
+                    for backend in ("tensorflow", "keras", "jax")
                 },
             },
         ),
@@ -151,6 +171,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 },
                 "tensorflow": {"outside_tape": f"{TENSORFLOW}guide/autodiff"},
                 "keras": {"not_trainable": f"{KERAS}guides/transfer_learning"},
+                "jax": {"outside_grad": f"{JAX}automatic-differentiation.html (what is computed outside of `grad`)"},
             },
         ),
         "optimizer": Knob(
@@ -162,6 +183,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 },
                 "tensorflow": {"keras_sgd": f"{KERAS}api/optimizers/sgd"},
                 "keras": {"keras_sgd": f"{KERAS}api/optimizers/sgd"},
+                "jax": {"optax_sgd": "optax.readthedocs.io/en/latest/api/optimizers.html (sgd)"},
             },
         ),
         "autotune": Knob(
@@ -179,6 +201,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     "autotuned": f"{CUDNN} (its default)",
                     "heuristic": CUDNN,
                 },
+                "jax": {"by_xla": "openxla.org/xla/flags_guidance (xla_gpu_autotune_level: its default)"},
             },
         ),
         "features": Knob(
@@ -192,6 +215,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     ),
                     ("tensorflow", f"{TENSORFLOW}tutorials/images/transfer_learning (feature extraction)"),
                     ("keras", f"{KERAS}guides/transfer_learning (an alternative, more lightweight workflow)"),
+                    ("jax", "flax-linen.readthedocs.io/en/latest/guides/training_techniques/transfer_learning.html"),
                 )
             },
         ),
@@ -216,6 +240,13 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     "feeds batches to the model, so that resident images would need another model)",
                     "normalised": f"{KERAS}guides/preprocessing_layers (preprocessing before the model; done once)",
                 },
+                "jax": {
+                    "streamed": f"{FLAX}guides/data_loaders.html (get_batches: a generator, scaled in JAX)",
+                    "uint8": f"{FLAX}guides/data_loaders.html (the same, scaled in the compiled step)",
+                    "resident": f"{JAX}gpu_performance_tips.html, {JAX}_autosummary/jax.numpy.take.html (in the "
+                    "compiled step)",
+                    "normalised": f"{JAX}_autosummary/jax.numpy.take.html (of the preprocessed images)",
+                },
             },
         ),
         "workers": Knob(
@@ -227,6 +258,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 },
                 "tensorflow": {"autotuned_threads": f"{TENSORFLOW}guide/data_performance (AUTOTUNE)"},
                 "keras": {"autotuned_threads": f"{TENSORFLOW}guide/data_performance (AUTOTUNE)"},
+                "jax": {"main_thread": f"{FLAX}guides/data_loaders.html (get_batches)"},
             },
         ),
         "prefetch": Knob(
@@ -235,6 +267,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 "pytorch": dict.fromkeys(("2", "4", "8"), f"{TORCH}data.html (prefetch_factor)"),
                 "tensorflow": {"autotuned_buffer": f"{TENSORFLOW}guide/data_performance (prefetch)"},
                 "keras": {"autotuned_buffer": f"{TENSORFLOW}guide/data_performance (prefetch)"},
+                "jax": {"asynchronous": f"{FLAX}guides/performance.html (asynchronous dispatch absorbs loading)"},
             },
         ),
         "transfer": Knob(
@@ -246,6 +279,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 },
                 "tensorflow": {"by_itself": "what the framework does by default"},
                 "keras": {"by_itself": "what the framework does by default"},
+                "jax": {"by_itself": "what the framework does by default"},
             },
         ),
         "graph": Knob(
@@ -257,6 +291,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     "tf_ops": f"{TENSORFLOW}api_docs/python/tf/nn (its kernels, without a layer above them)",
                 },
                 "keras": {"keras_layers": f"{KERAS}guides/transfer_learning"},
+                "jax": {"nnx_modules": FLAX_TUTORIAL},
             },
         ),
         "kernels": Knob(
@@ -265,6 +300,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 "pytorch": {"onednn": "what the framework does by default (oneDNN convolutions)"},
                 "tensorflow": {"onednn": ONEDNN, "eigen": ONEDNN},
                 "keras": {"onednn": ONEDNN, "eigen": ONEDNN},
+                "jax": {"ynnpack": "what the framework does by default (YNNPACK, and Eigen where it has no kernel)"},
             },
         ),
         "inter_op": Knob(
@@ -273,6 +309,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 "pytorch": {"one_by_one": f"{TORCH}notes/cpu_threading_torchscript_inference.html (eager operations)"},
                 "tensorflow": {"parallel": INTER_OP, "sequential": INTER_OP},
                 "keras": {"parallel": INTER_OP, "sequential": INTER_OP},
+                "jax": {"one_pool": "github.com/openxla/xla, xla/backends/cpu/runtime/thunk_executor.h"},
             },
         ),
         "affinity": Knob(
@@ -284,6 +321,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                 },
                 "tensorflow": {"free": "the system decides: it has no setting that binds the threads of its pool"},
                 "keras": {"free": "the system decides: it has no setting that binds the threads of its pool"},
+                "jax": {"free": "the system decides: it has no setting that binds the threads of its pool"},
             },
         ),
         "allocator": Knob(
@@ -295,7 +333,7 @@ KNOBS: Mapping[str, Knob] = add_lightning(
                     "tcmalloc": f"{TUNING} (TCMalloc, preloaded)",
                     "hugepages": "gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html (hugetlb)",
                 }
-                for backend in ("pytorch", "tensorflow", "keras")
+                for backend in ("pytorch", "tensorflow", "keras", "jax")
             },
         ),
     }

@@ -25,6 +25,7 @@ Execution = Literal[
     "eager",
     "compiled",
     "compiled_frozen",
+    "functional",
     "torchscript",
     "onednn_graph",
     "xla",
@@ -147,8 +148,8 @@ class Variant(BaseModel):
 
     Attributes:
         name: `default`, `matched`, `tuned`, or the values of the knobs that are set.
-        execution: `eager`, `compiled` (torch.compile, tf.function), `compiled_frozen`, `torchscript`, `onednn_graph`,
-            `xla`, or with a GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
+        execution: `eager`, `compiled` (torch.compile, tf.function, nnx.jit), `compiled_frozen`, `functional` (jax.jit),
+            `torchscript`, `onednn_graph`, `xla`, or with a GPU `reduce_overhead`, `max_autotune` and `cuda_graphs`.
         precision: of the frozen forward.
         layout: memory order of images.
         folding: of frozen batch normalisations into the convolutions before them; `product` also writes convolutions
