@@ -74,7 +74,7 @@ class HeadTraining(Training):
 
         def train(row: jax.Array, carried: tuple[nnx.State, jax.Array, jax.Array]) -> tuple:
             state, total, images = carried
-            model, optimizer = nnx.merge(graph, state, rest)
+            model, optimizer = nnx.merge(graph, state, rest, copy=True)
             batch = indices[row]
             loss = self.step(model, optimizer, features[batch], labels[batch], weights[row])
             state = nnx.state((model, optimizer), self.changes)

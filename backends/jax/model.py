@@ -90,7 +90,7 @@ class Layers:
             layer.out_channels,
             (layer.kernel, layer.kernel),
             (layer.stride, layer.stride),
-            padding=[(layer.pad_before, layer.pad_after)] * 2,
+            padding=((layer.pad_before, layer.pad_after),) * 2,
             feature_group_count=layer.groups,
             **self.options,
         )

@@ -265,7 +265,7 @@ class CompiledSteps:
         graph, state, rest = nnx.split((classifier, optimizer), self.changes, ...)
 
         def train(state: nnx.State, batch: Batch) -> tuple[nnx.State, jax.Array]:
-            classifier, optimizer = nnx.merge(graph, state, rest)
+            classifier, optimizer = nnx.merge(graph, state, rest, copy=True)
             loss = self.step(classifier, optimizer, data, batch)
             return nnx.state((classifier, optimizer), self.changes), loss
 
@@ -282,11 +282,11 @@ class FunctionalSteps(CompiledSteps):
     @contextmanager
     def open(self) -> Iterator[Callable[[Batch, Sequence[Batch]], jax.Array]]:
         """See `CompiledSteps.open`."""
-        graph, state, rest = nnx.split(self.trained, self.changes, ...)
+        _, state, rest = nnx.split(self.trained, self.changes, ...)
 
         def train(data: Batch, batches: Sequence[Batch]) -> jax.Array:
             nonlocal state
-            losses, state = self.compiled(graph, state, rest, data, batches)
+            losses, state = self.compiled(state, rest, data, batches)
             return losses
 
         try:
@@ -295,12 +295,13 @@ class FunctionalSteps(CompiledSteps):
             nnx.update(self.trained, state)
 
     def _compile(self) -> Callable:
-        return jax.jit(self._run_on_state, static_argnums=0, donate_argnums=1)
+        self.graph = nnx.graphdef(self.trained)  # not an argument: comparing it would take longer than small steps
+        return jax.jit(self._run_on_state, donate_argnums=0)
 
     def _run_on_state(
-        self, graph: nnx.GraphDef, state: nnx.State, rest: nnx.State, data: Batch, batches: Sequence[Batch]
+        self, state: nnx.State, rest: nnx.State, data: Batch, batches: Sequence[Batch]
     ) -> tuple[jax.Array, nnx.State]:
-        classifier, optimizer = nnx.merge(graph, state, rest)
+        classifier, optimizer = nnx.merge(self.graph, state, rest, copy=True)
         losses = self._run_in_sequence(classifier, optimizer, data, batches)
         return losses, nnx.state((classifier, optimizer), self.changes)
 
