@@ -43,23 +43,6 @@ class UnbiasedBatchNorm(nnx.BatchNorm):
         return outputs
 
 
-class ProductConvolution(nnx.Conv):
-    """A convolution of a whole map as one product, see `folding.make_product_weights`.
-
-    Inputs are (n, side, side, c).
-    """
-
-    def __init__(self, geometry: Geometry, channels: int, filters: int, **options) -> None:
-        self.out_side = -(-geometry.side // geometry.stride)
-        super().__init__(geometry.side**2 * channels, self.out_side**2 * filters, (1, 1), **options)
-
-    def __call__(self, inputs: jax.Array) -> jax.Array:
-        """The outputs (n, side', side', filters)."""
-        kernel, bias = self.kernel[...], self.bias[...]
-        outputs = inputs.reshape(len(inputs), -1).astype(kernel.dtype) @ kernel[0, 0] + bias
-        return outputs.reshape(len(inputs), self.out_side, self.out_side, -1)
-
-
 class Layers:
     """Makes the layers of a network as a variant executes them.
 
@@ -284,6 +267,23 @@ def load(backbone: nnx.Module, tensors: Tensors) -> None:
 def read(backbone: nnx.Module, names: Iterable[str]) -> dict[str, np.ndarray]:
     """Read the backbone's executed tensors, float32, named and laid out as in the checkpoint."""
     return {name: lay_out_as_in_checkpoint(_find_variable(backbone, name)[...]) for name in names}
+
+
+class ProductConvolution(nnx.Conv):
+    """A convolution of a whole map as one product, see `folding.make_product_weights`.
+
+    Inputs are (n, side, side, c).
+    """
+
+    def __init__(self, geometry: Geometry, channels: int, filters: int, **options) -> None:
+        self.out_side = -(-geometry.side // geometry.stride)
+        super().__init__(geometry.side**2 * channels, self.out_side**2 * filters, (1, 1), **options)
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """The outputs (n, side', side', filters)."""
+        kernel, bias = self.kernel[...], self.bias[...]
+        outputs = inputs.reshape(len(inputs), -1).astype(kernel.dtype) @ kernel[0, 0] + bias
+        return outputs.reshape(len(inputs), self.out_side, self.out_side, -1)
 
 
 def lay_out_as_in_checkpoint(value: jax.Array) -> np.ndarray:

@@ -114,11 +114,20 @@ def _set_tensorflow() -> Iterator[Variant]:
     tf.config.run_functions_eagerly(False)
 
 
+@contextlib.contextmanager
+def _set_jax() -> Iterator[Variant]:
+    import jax
+
+    with jax.disable_jit():
+        yield VARIANT
+
+
 #: Settings of a framework that decide in place of the knobs of a variant; each yields this variant.
 FOREIGN_SETTINGS = {
     "pytorch": _set_torch,
     "tensorflow": _set_tensorflow,
     "keras": _set_tensorflow,
+    "jax": _set_jax,
     "lightning": _set_torch,
 }
 
@@ -170,7 +179,7 @@ def kernel_facts(backend: Backend) -> dict[str, object]:
         for layer in list_convolutions(BACKBONES[name], size)
         if layer.stride > 1 or layer.name in ("layer4.1.conv2", "conv_head")
     ]
-    found: dict[str, object] = {"layers": len(layers)}
+    found: dict[str, object] = {"layers": len(layers), "depthwise": sum(layer.groups > 1 for layer in layers)}
     kernels = {
         "gemm fp32": Gemm(64, "fp32"),
         "gemm bf16": Gemm(64, "bf16"),
@@ -204,6 +213,9 @@ def steps_facts(trainer: Trainer, task: Task) -> dict[str, object]:
     trainer.reset()
     if trainer.resolved.framework == "tensorflow":
         trainer.resident_steps = counted(trainer.resident_steps, len)
+    elif hasattr(trainer, "taking_steps"):
+        real = trainer.taking_steps.compiled
+        trainer.taking_steps.compiled = lambda *given: (calls.append(len(given[-1])), real(*given))[1]
     else:
         trainer.steps = {n: counted(function, lambda batches, n=n: n) for n, function in trainer.steps.items()}
     training = trainer.start(images, labels, order)

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from backends.values import Order
+from tests.backends import jax_faults as jax
 from tests.backends import lightning_faults as lightning
 
 
@@ -262,6 +263,14 @@ FAULTS = {
         stage_in_train_mode, "pytorch", "last stage", "frozen, statistics", ("features",)
     ),
     "loss of the last step": Fault(last_loss, "pytorch", "frozen", "pipeline loss"),
+    "JAX, another epsilon": Fault(jax.other_epsilon, "jax", "frozen", "features", ("logits",)),
+    "JAX, same padding": Fault(jax.same_padding, "jax", "frozen", "features", ("logits",)),
+    "JAX, swapped channels": Fault(jax.swapped_channels, "jax", "frozen", "preprocessing", ("features",)),
+    "JAX, another order of images": Fault(jax.other_order, "jax", "frozen", "pipeline order"),
+    "JAX, trained gamma": Fault(jax.trained_gamma, "jax", "frozen", "frozen", ("losses",)),
+    "JAX, softmax twice": Fault(jax.softmax_twice, "jax", "frozen", "logits", ("first loss",)),
+    "JAX, biased running variance": Fault(jax.biased_variance, "jax", "batch_stats", "running statistics"),
+    "JAX, loss of the last step": Fault(jax.last_loss, "jax", "frozen", "pipeline loss"),
     "Lightning, another epsilon": Fault(lightning.other_epsilon, "lightning", "frozen", "features", ("logits",)),
     "Lightning, same padding": Fault(lightning.same_padding, "lightning", "frozen", "features", ("logits",)),
     "Lightning, swapped channels": Fault(

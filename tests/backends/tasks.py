@@ -53,7 +53,7 @@ FORWARD = MappingProxyType(
 )
 
 #: Variants by name: the task that they are proven on, and the backends that have them.
-EVERYWHERE = ("pytorch", "tensorflow", "keras", "lightning")
+EVERYWHERE = ("pytorch", "tensorflow", "keras", "jax", "lightning")
 VARIANTS = MappingProxyType(
     {
         name: (task, backends, Variant(name=name, threads=1, **knobs))
@@ -67,11 +67,13 @@ VARIANTS = MappingProxyType(
             (
                 "constants",
                 "frozen",
-                ("tensorflow",),
+                ("tensorflow", "jax"),
                 {"execution": "compiled_frozen", "images": "normalised", "steps_per_execution": "4"},
             ),
             ("operations", "lite0", ("tensorflow",), {"graph": "tf_ops"}),
             ("uint8", "frozen", ("pytorch", "lightning"), {"images": "uint8", "workers": "1", "prefetch": "4"}),
+            ("functional", "frozen", ("jax",), {"execution": "functional", "images": "uint8"}),
+            ("taken in the step", "frozen", ("jax",), {"folding": "product", "images": "resident"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
             ("several steps", "frozen", ("keras",), {"steps_per_execution": "8", "images": "normalised"}),
             ("torchscript", "frozen", ("pytorch", "lightning"), {"execution": "torchscript", "images": "resident"}),
@@ -103,6 +105,7 @@ EXTRACTED = MappingProxyType(
         "pytorch": ("folded lite0", "folded bf16"),
         "tensorflow": ("folded lite0", "folded bf16"),
         "keras": ("folded lite0",),
+        "jax": ("folded lite0", "folded bf16"),
         "lightning": ("folded lite0",),
     }
 )

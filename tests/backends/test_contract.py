@@ -15,6 +15,7 @@ IMPORTED = {
     "pytorch": ["torch"],
     "tensorflow": ["tensorflow", "keras"],
     "keras": ["tensorflow", "keras"],
+    "jax": ["jax", "flax"],
     "lightning": ["torch", "pytorch_lightning"],
 }
 

@@ -12,9 +12,20 @@ import backends
 import bench
 
 BACKENDS = Path(backends.__file__).parent
-FOLDERS = ("pytorch", "tensorflow", "keras", "lightning")
+FOLDERS = ("pytorch", "tensorflow", "keras", "jax", "lightning")
 FILES = sorted(path.name for path in (BACKENDS / "pytorch").glob("*.py"))
-FRAMEWORKS = {"torch", "torchvision", "timm", "tensorflow", "keras", "keras_hub", "jax", "pytorch_lightning"}
+FRAMEWORKS = {
+    "torch",
+    "torchvision",
+    "timm",
+    "tensorflow",
+    "keras",
+    "keras_hub",
+    "jax",
+    "flax",
+    "optax",
+    "pytorch_lightning",
+}
 
 
 def modules(package) -> list[str]:
@@ -96,7 +107,7 @@ def names(path: Path) -> list[str]:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             name = node.name
-            for framework in ("PyTorch", "TensorFlow", "Keras", "Lightning"):
+            for framework in ("PyTorch", "TensorFlow", "Keras", "Jax", "Lightning"):
                 name = name.replace(framework, "X")
             found.append(name)
             if isinstance(node, ast.ClassDef):

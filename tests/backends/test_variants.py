@@ -51,7 +51,7 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
     resolved = evidence.facts(backend, title)
     settings = {**resolved, **resolved["flags"]}
     assert {knob: settings[knob] for knob in KNOBS} == {knob: get_value(backend, variant, knob) for knob in KNOBS}
-    assert ("xla" in resolved["jit"]) == (variant.execution == "xla")
+    assert ("xla" in resolved["jit"]) == (variant.execution == "xla" or resolved["framework"] == "jax")
 
 
 @pytest.mark.slow
@@ -61,6 +61,7 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
         make_case(
             "pytorch", "pytorch", {"execution": "compiled"}, ["execution compiled: eager", "kernels onednn: aten"]
         ),
+        make_case("jax", "jax", {}, ["execution compiled: eager"]),
         make_case(
             "lightning", "lightning", {"execution": "compiled"}, ["execution compiled: eager", "kernels onednn: aten"]
         ),
@@ -91,6 +92,7 @@ def test_what_is_in_force_in_place_of_a_knob_is_found(evidence, backend, knobs, 
     [
         make_case("keras", "keras", [1, 8, 8, 1, *[1] * 6]),
         make_case("tensorflow", "tensorflow", [1, *[4] * 4, 1, 4, 1, 1]),
+        make_case("jax", "jax", [1, *[4] * 4, 1, 4, 1, 1]),
     ],
 )
 def test_calls_of_several_steps_make_exactly_the_requested_steps(evidence, backend, calls):
