@@ -55,7 +55,7 @@ def test_an_edited_record_is_left_out_and_said(command_line, run):
         (["--html", "RUN"], "a page ends with .html; a run stands before the option: bench show RUN --html"),
         (["RUN", "--html", "--relative-to", "keras"], "the run's own report has the run's reference: use --html FILE"),
         (["RUN", "--html", "nowhere/page.html"], "cannot write"),
-        (["RUN", "--html", "page.html", "--relative-to", "jax"], "unknown backend 'jax'"),
+        (["RUN", "--html", "page.html", "--relative-to", "mxnet"], "unknown backend 'mxnet'"),
         (["20200101T000000Z-quick", "--html"], "unknown run"),
     ],
 )

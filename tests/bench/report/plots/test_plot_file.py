@@ -140,7 +140,7 @@ def test_the_figure_of_the_readme_is_that_of_the_reference_run(command_line, tmp
             "unknown format 'jpg': did you mean 'png'? Use one of svg, png, pdf",
         ),
         (("--kind", "loader"), "unknown value of --kind 'loader': use one of pipeline, compute"),
-        (("--relative-to", "jax"), "unknown backend 'jax': use one of "),
+        (("--relative-to", "mxnet"), "unknown backend 'mxnet': use one of "),
     ],
 )
 def test_a_mistake_is_one_line(command_line, tmp_path, monkeypatch, arguments, line):
