@@ -49,6 +49,10 @@ RULES: dict[str, tuple[str, str]] = {
         "a quota or an affinity mask lets the process use only some of the machine's CPUs",
         "read the figures as those of a machine with fewer CPUs",
     ),
+    "cores-shared": (
+        "there are fewer cores than processes that train a case together",
+        "use fewer --devices, or let the process use more CPUs",
+    ),
     "resource-limit": (
         "a limit on CPU time or address space is set, which can stop a worker",
         "remove it: ulimit -t, ulimit -v",
@@ -164,6 +168,7 @@ IMPORTANCE = (
     "warm-up-cap",
     "governor",
     "few-cores",
+    "cores-shared",
     "resource-limit",
     "no-host-peak",
     "host-peak-not-by-phase",

@@ -150,6 +150,15 @@ def check_variables(disobeyed: Mapping[str, tuple[str, str]]) -> Evidence:
         yield "variable-not-obeyed", f"{name} was {outside} and is {own} in the worker"
 
 
+def _check_cores(resolved: Mapping[str, object]) -> Evidence:
+    """Check that the processes of a case on several devices have cores of their own."""
+    dealt = resolved.get("cores")
+    if isinstance(dealt, (list, tuple)):
+        cores = [core for one in dealt for core in one]
+        if len(set(cores)) < len(cores):
+            yield "cores-shared", f"{len(dealt)} processes on {len(set(cores))} cores"
+
+
 def _check_features(problem: str | None) -> Evidence:
     """Tell the two problems with cached features apart by the words of `bench.cache.features`."""
     if problem:
@@ -274,7 +283,8 @@ def _check_interval(records: list[Record]) -> Evidence:
 def _compare_backends(records: list[Record]) -> Evidence:
     """Check what should be the same in all cases of a task."""
     resolved = {f"{r.backend}/{r.variant.name}": r.resolved for r in records if r.resolved}
-    yield from _find_disagreement("threads-differ", {case: r.get("intra_op_threads") for case, r in resolved.items()})
+    alone = {case: r for case, r in resolved.items() if "devices" not in r}  # several processes share the threads
+    yield from _find_disagreement("threads-differ", {case: r.get("intra_op_threads") for case, r in alone.items()})
     for name, flag, knob, value in (
         ("onednn-alone", "onednn", "kernels", "eigen"),
         ("tf32-alone", "tf32", "precision", "tf32"),

@@ -7,7 +7,10 @@ The fault is the name of the task, or the value of `$PLANTED_<NAME>` for one bac
 round`, `raise in fine-tune`, `die in round` (by SIGKILL), `hang in round`, `exhaust memory in round`, `other features`
 (wrong ones, when the head trains on cached features), `slow look` (50 ms for the class scores of each batch of cached
 features), `slow extraction` (5 s of making, a quarter of it on the CPU, and 0.3 s for each 32 images), `hang in
-extraction`, `hang in fine-tune`, or `sleep N`: N ms in every step.
+extraction`, `hang in fine-tune`, or `sleep N`: N ms in every step. On several devices it is planted in process 0, but
+for these: `peer dies in round`, `peer hangs in round`, `peer raises in build`, `no average` (of the gradients), `no
+division` (every process trains on whole batches), and `no division in the pipeline`. With `$PORT_TAKEN` the first port
+at which processes meet is taken.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.knobs import get_value
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Head, Order, Resolved, Tensors
+from backends.values import DeviceMemory, Event, Group, Head, Order, Resolved, Tensors
 from bench.worker import warmup
+from tests.bench.arithmetic.exchange import Exchange
 
 #: Arithmetic needs almost no warm-up: blocks of 2 ms, a few steps, are enough.
 BLOCK_SECONDS = 0.002
@@ -37,9 +41,25 @@ BLOCK_SECONDS = 0.002
 class ArithmeticTrainer(Trainer):
     """Softmax regression by SGD with momentum on fixed features."""
 
-    def __init__(self, name: str, fault: str, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+    def __init__(
+        self,
+        name: str,
+        fault: str,
+        task: Task,
+        variant: Variant,
+        checkpoint: Tensors,
+        head: Head,
+        exchange: Exchange,
+    ) -> None:
         self.fault, self.task, self.variant, self.initial_head = fault, task, variant, head
-        if fault == "raise in build":
+        self.exchange, self.group = exchange, exchange.group
+        if self.group.rank and fault.startswith("peer "):
+            self.fault = {"peer dies in round": "die in round", "peer hangs in round": "hang in round"}.get(fault, "")
+        elif self.group.rank and not fault.startswith("no "):
+            self.fault = ""
+        if fault == "peer raises in build" and self.group.rank:
+            raise ValueError("planted: raised in a peer")
+        if self.fault == "raise in build":
             raise ValueError("planted: raised in build\nand a second line")
         self.checkpoint = checkpoint
         last = [tensor for tensor in checkpoint.values() if tensor.ndim == 4][-1]
@@ -57,7 +77,7 @@ class ArithmeticTrainer(Trainer):
             variant.threads or 1,
             1,
             "a generator",
-            {},
+            {"exchange": "pickle"} if self.group.size > 1 else {},
         )
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
@@ -92,7 +112,17 @@ class ArithmeticTrainer(Trainer):
         return self.features(images) @ self.kernel + self.bias
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
-        return self.of_features(self.features(images), labels)
+        loss, gradient = self.of_features(self.features(self.take(images)), self.take(labels))
+        return loss, self.average(gradient)
+
+    def take(self, batch: np.ndarray) -> np.ndarray:
+        return batch if self.fault == "no division" else self.group.take(batch)
+
+    def share(self, order: Order) -> Order:
+        return order if self.fault.startswith("no division") else order.share(self.group)
+
+    def average(self, gradient: Head) -> Head:
+        return gradient if self.fault == "no average" else Head(*self.exchange.average(gradient))
 
     def of_features(self, features: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         logits = features @ self.kernel + self.bias
@@ -105,11 +135,15 @@ class ArithmeticTrainer(Trainer):
         return loss, Head(features.T @ p, p.sum(axis=0))
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        return self.train(self.take(images), self.take(labels))
+
+    def train(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Train on this process' share of a batch."""
         kind, _, number = self.fault.partition(" ")
         if kind == "sleep":
             time.sleep(float(number) / 1000)
-        loss, gradient = self.loss_and_gradient(images, labels)
-        return self.update(loss, gradient)
+        loss, gradient = self.of_features(self.features(images), labels)
+        return self.update(loss, self.average(gradient))
 
     def update(self, loss: float, gradient: Head) -> float:
         self.velocity = [
@@ -120,19 +154,19 @@ class ArithmeticTrainer(Trainer):
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         self.started += 1
-        return ArithmeticTraining(self, ((images[b], labels[b]) for b in order.batches()), self.started)
+        return ArithmeticTraining(self, ((images[b], labels[b]) for b in self.share(order).batches()), self.started)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        return ArithmeticLoading((images[b], labels[b]) for b in order.batches())
+        return ArithmeticLoading((images[b], labels[b]) for b in self.share(order).batches())
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        batches = [(images[b], labels[b]) for b in order.batches()]
+        batches = [(images[b], labels[b]) for b in self.share(order).batches()]
         return ArithmeticTraining(self, itertools.cycle(batches), 0)
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         self.started += 1
         features = features * 1.01 if self.fault == "other features" else features
-        return ArithmeticHead(self, ((features[b], labels[b]) for b in order.batches()), 0)
+        return ArithmeticHead(self, ((features[b], labels[b]) for b in self.share(order).batches()), 0)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         if self.fault == "slow look":
@@ -175,7 +209,7 @@ class ArithmeticTraining(Training):
         losses = []
         for _ in range(steps):
             images, labels = next(self.batches)
-            losses += [self.trainer.step(images, labels)] * len(labels)
+            losses += [self.trainer.train(images, labels)] * len(labels)
         return float(np.mean(losses))
 
     def close(self) -> None:
@@ -208,7 +242,8 @@ class ArithmeticHead(ArithmeticTraining):
         losses = []
         for _ in range(steps):
             features, labels = next(self.batches)
-            loss = self.trainer.update(*self.trainer.of_features(features, labels))
+            loss, gradient = self.trainer.of_features(features, labels)
+            self.trainer.update(loss, self.trainer.average(gradient))
             losses += [loss] * len(labels)
         return float(np.mean(losses))
 
@@ -231,14 +266,23 @@ class ArithmeticLoading(Training):
 class Arithmetic(Backend):
     def __init__(self, name: str) -> None:
         self.name = name
+        self.exchange = Exchange(Group())
         warmup.BLOCK_SECONDS = BLOCK_SECONDS  # in a worker, whose backend this is; not in tests that import this module
 
     def describe_build(self) -> dict[str, str]:
         return {"build": "NumPy"}
 
+    def join(self, group: Group, variant: Variant) -> None:
+        if group.rank == 0 and os.environ.pop("PORT_TAKEN", ""):
+            raise OSError(98, "Address already in use")
+        self.exchange = Exchange(group)
+
+    def leave(self) -> None:
+        self.exchange.close()
+
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         fault = os.environ.get(f"PLANTED_{self.name.upper().replace('-', '_')}", task.name)
-        return ArithmeticTrainer(self.name, fault, task, variant, checkpoint, head)
+        return ArithmeticTrainer(self.name, fault, task, variant, checkpoint, head, self.exchange)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """A small product for every kernel: it is fast, and its figures mean nothing."""

@@ -33,6 +33,7 @@ if not REAL:
                 ("no_such_package",) if name in os.environ.get("MISSING", "").split() else ("numpy",),
                 entry.extra,
                 entry.title,
+                several_devices=("cpu",),
             )
             for name, entry in backends.REGISTRY.items()
         }
