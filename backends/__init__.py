@@ -53,6 +53,7 @@ REGISTRY = Registry(
             ("torch", "torchvision", "timm", "pytorch_lightning"),
             "lightning",
             "Lightning",
+            several_devices=("cpu", "cuda"),
         ),
     }
 )

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from backends import knobs
 from backends.base import Backend, Trainer, Training
+from backends.engines.torch import distribution
 from backends.kernels import Kernel
 from backends.lightning import device as devices
 from backends.lightning import kernels, model, pipeline, profiler
 from backends.lightning.head import FeatureBatches
-from backends.pytorch.trainer import Batch, PyTorchTrainer
+from backends.pytorch.trainer import ALONE, Batch, PyTorchTrainer
 from backends.task import Task, Variant
-from backends.values import Event, Head, Order, Tensors
+from backends.values import Event, Group, Head, Order, Tensors
 
 
 class LightningTrainer(PyTorchTrainer):
@@ -28,10 +28,10 @@ class LightningTrainer(PyTorchTrainer):
     singly: Fit | None = None  # makes the steps of `step`
     batch: Batch  # of its next step
 
-    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head, group: Group = ALONE) -> None:
         knobs.check_variant("lightning", variant, task)
         devices.set_up()
-        super().__init__(task, variant, checkpoint, head)
+        super().__init__(task, variant, checkpoint, head, group)
         self.resolved = devices.resolve(self.resolved)
 
     def reset(self, head: Head | None = None) -> None:
@@ -43,7 +43,7 @@ class LightningTrainer(PyTorchTrainer):
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`; one step of a `fit` that has no end."""
-        self.batch = self._inputs(images), self._labels(labels)
+        self.batch = self._share(images, labels)
         self.singly = self.singly or self._fit(pipeline.Batches(self._handed_batches))
         return self.singly.advance(1)
 
@@ -51,28 +51,32 @@ class LightningTrainer(PyTorchTrainer):
         """See `Trainer.start`."""
         if self.variant.images in pipeline.ON_THE_DEVICE:
             return self._fit(pipeline.Batches(lambda: self._batches(images, labels, order), order.steps))
-        loss = self._loss_of_raw if self.variant.images == "uint8" else self._loss
-        return self._fit(self._loader(images, labels, order), loss)
+        loss = self._loss_of_raw if self.variant.images == "uint8" else self._loss_in_fit
+        return self._fit(self._loader(images, labels, order.share(self.group)), loss)
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        own = order.share(self.group).batches()
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own]
         return self._fit(pipeline.Batches(lambda: itertools.cycle(batches)))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return self._fit(FeatureBatches(features, labels, order, self.device), self._loss_on_features)
+        return self._fit(FeatureBatches(features, labels, order.share(self.group), self.device), self._loss_on_features)
 
     def _fit(self, batches: object, loss: Callable | None = None) -> Fit:
-        tuned = model.FineTune(self.backbone, self.classifier, loss or self._loss, self.optimizer)
-        return Fit(tuned, batches, self.device)
+        tuned = model.FineTune(self.backbone, self.classifier, loss or self._loss_in_fit, self.optimizer)
+        return Fit(tuned, batches, self.device, self.group)
 
     def _handed_batches(self) -> Iterator[Batch]:
         while True:
             yield self.batch
 
+    def _loss_in_fit(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.criterion(self.classifier(self._features(inputs)), labels)
+
     def _loss_of_raw(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self._loss(self.batch_transform(images), labels)
+        return self._loss_in_fit(self.batch_transform(images), labels)
 
     def _loss_on_features(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.criterion(self.classifier(features), labels)
@@ -93,13 +97,14 @@ class Fit(Training, pl.Callback):
     epochs, so that nothing restarts at the harness' epochs. Only a main thread gets Lightning's signal handlers.
     """
 
-    def __init__(self, module: pl.LightningModule, batches: object, device: torch.device) -> None:
+    def __init__(self, module: pl.LightningModule, batches: object, device: torch.device, group: Group) -> None:
         """Start `fit`, which waits for the first steps.
 
         Args:
             module: to be trained, on the device.
             batches: of the order, an iterable with a length.
             device: that `fit` moves each batch to.
+            group: of processes that train together.
         """
         super().__init__()
         self._ahead = len(batches)  # type: ignore[arg-type]
@@ -113,14 +118,15 @@ class Fit(Training, pl.Callback):
         fitting = pl.Trainer(
             accelerator="cpu" if device.type == "cpu" else "gpu",
             devices=1 if device.type == "cpu" else [device.index or 0],
-            strategy=devices.KeptOnDevice(device),
+            strategy=devices.choose_strategy(device, group),
+            use_distributed_sampler=False,  # each process has its share of the order already
             max_epochs=1,
             callbacks=[self],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            plugins=[LightningEnvironment()],  # not a cluster's, whose variables may be set
+            plugins=[devices.JoinedProcesses(group)],  # not a cluster's, whose variables may be set
         )
         self._thread = threading.Thread(target=self._fit, args=(fitting, module, batches), name="fit", daemon=True)
         self._thread.start()
@@ -192,6 +198,17 @@ class Lightning(Backend):
     """The backend `lightning`."""
 
     name = "lightning"
+    group = ALONE
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Backend.join`."""
+        distribution.join(group, variant)
+        self.group = group
+
+    def leave(self) -> None:
+        """See `Backend.leave`."""
+        distribution.leave()
+        self.group = ALONE
 
     def describe_build(self) -> dict[str, str]:
         """See `Backend.describe_build`."""
@@ -199,7 +216,7 @@ class Lightning(Backend):
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
-        return LightningTrainer(task, variant, checkpoint, head)
+        return LightningTrainer(task, variant, checkpoint, head, self.group)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

@@ -142,6 +142,7 @@ def _check_settings(
     for evidence in find_ineffective_knobs(backend, variant, resolved, around.usable_cores if around else None):
         yield "knob-without-effect", evidence
     yield from check_variables(disobeyed)
+    yield from _check_cores(resolved)
 
 
 def check_variables(disobeyed: Mapping[str, tuple[str, str]]) -> Evidence:

@@ -47,6 +47,7 @@ OF_LAUNCH = {
     "on-battery": lambda: under(battery=True),
     "governor": lambda: under(governor="powersave"),
     "few-cores": lambda: under(quota=1.5),
+    "cores-shared": lambda: record().model_copy(update={"resolved": {"devices": 3, "cores": [[0], [1], [0]]}}),
     "resource-limit": lambda: under(limits={"RLIMIT_AS": 2**33}),
     "other-precision": lambda: record().model_copy(update={"resolved": {"precision": "bf16"}}),
     "knob-without-effect": lambda: _with_flags(
