@@ -6,6 +6,8 @@ object is a `TaskEntries`, in a module that imports no framework. Its name is fr
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -106,7 +108,10 @@ class EntryTable(Mapping[str, Entry], Generic[Entry]):
 
     def get_distribution(self, name: str) -> str:
         """The distribution that brings an entry; empty for this project's own."""
-        return "" if name in self._own else self._distributions.get(name, "")
+        if name in self._own:
+            return ""
+        self._find_others()
+        return self._distributions.get(name, "")
 
     def _find_others(self) -> dict[str, Entry]:
         if self._found is None:
@@ -154,8 +159,10 @@ def find_packages() -> tuple[tuple[tuple[str, TaskEntries], ...], Mapping[str, s
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         distribution = point.dist.name if point.dist else "unknown"
         try:
-            entries = point.load()
-        except Exception as error:  # whatever another package's module raises
+            # What it prints would stand among a command's output.
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                entries = point.load()
+        except (Exception, SystemExit) as error:  # whatever another package's module raises
             problem = f"its entries cannot be imported: {type(error).__name__}: {error}"
         else:
             if isinstance(entries, TaskEntries):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Rows = Iterable[tuple[str, ...]]
 #: Where entries come from that no other package brings.
-OWN = "head-to-head"
+OWN = "this project"
 #: The keys of `LISTS`, for the help page.
 LIST_NAMES = "tasks, backbones, datasets, backends, suites, variants, knobs, tuned, warnings or runs"
 
@@ -57,7 +57,10 @@ def show_list(what: str, results: Path) -> None:
     if not found:
         Console().print(EMPTY[what].format(results=results), soft_wrap=True, markup=False, highlight=False)
         return
-    Console(highlight=False).print(ListTable(columns, found))
+    console = Console(highlight=False)
+    console.print(ListTable(columns, found))
+    for line in _iterate_left_out(what):
+        console.print(line, style="yellow", soft_wrap=True, markup=False)
 
 
 def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
@@ -92,38 +95,43 @@ def _list_backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
         )
         for one in BACKBONES.values()
     ]
-    return _add_origins(columns, rows, BACKBONES, CHECKPOINTS)
+    return _add_origins(columns, rows, BACKBONES)
 
 
 def _list_datasets(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench import data
 
-    columns = ("data set", "images", "classes", "where")
+    columns = ("data set", "pixels", "classes", "where")
     rows = []
     for name, entry in DATASETS.items():
         try:
             where = data.find_location(name)
         except UserError as error:
             where = f"missing: {error}"
-        size = f"{entry.side} × {entry.side} px"
-        rows.append((name, size, str(entry.classes), where))
+        rows.append((name, f"{entry.side}×{entry.side}", str(entry.classes), where))
     return _add_origins(columns, rows, DATASETS)
 
 
 def _add_origins(
-    columns: tuple[str, ...], listed: Sequence[tuple[str, ...]], table: EntryTable[Any], *others: EntryTable[Any]
+    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], table: EntryTable[Any]
 ) -> tuple[tuple[str, ...], Rows]:
-    """Add a column with the package that each row's entry comes from, if one does, and a row for each entry that was
-    left out of a table, with the reason.
-    """
-    problems = {name: problem for one in (table, *others) for name, problem in one.problems.items()}
-    rows = list(listed)
+    """Add a column with the package that each row's entry comes from, if one does."""
     origins = [table.get_distribution(name) for name, *_ in rows]
-    if any(origins):
-        columns = (*columns, "from")
-        rows = [(*row, origin or OWN) for row, origin in zip(rows, origins, strict=True)]
-    blank = [""] * (len(columns) - 2)
-    return columns, [*rows, *((name, f"left out: {problem}", *blank) for name, problem in problems.items())]
+    if not any(origins):
+        return columns, rows
+    return (*columns, "from"), [(*row, origin or OWN) for row, origin in zip(rows, origins, strict=True)]
+
+
+def _iterate_left_out(what: str) -> Iterator[str]:
+    """Say which entries of packages were left out of a list, and why."""
+    if what == "tasks":
+        from bench.plan.task_table import TASKS
+
+        tables: tuple[EntryTable[Any], ...] = (TASKS,)
+    else:
+        tables = {"backbones": (BACKBONES, CHECKPOINTS), "datasets": (DATASETS,)}.get(what, ())
+    problems = {name: problem for table in tables for name, problem in table.problems.items()}
+    yield from (f"{name} is left out: {problem}" for name, problem in problems.items())
 
 
 def _list_backends(_: Path) -> tuple[tuple[str, ...], Rows]:
