@@ -22,6 +22,7 @@ from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
 from bench.measure.run import measure_launches
 from bench.measure.stop_signals import StopSignals
+from bench.measure.worker_groups import explain_groups
 from bench.plan.plan import Plan, make_plan
 from bench.plan.request import Request
 from bench.records import store
@@ -240,7 +241,7 @@ def _describe_run(plan: Plan, about: Mapping[str, Any], command: Sequence[str]) 
         "skipped": shorten_all(plan.skipped),
         "banner": shorten_all(plan.banner),
         "relative_to": plan.relative_to,
-        "interleaved": not plan.isolated,
+        "interleaved": not plan.isolated and explain_groups(plan) is None,
         "until": plan.until,
         "threads": plan.default.threads,
         "tuned": {f"{backend} {task}": found.describe(versions) for (backend, task), found in plan.tuned.items()},
@@ -251,5 +252,7 @@ def _describe_run(plan: Plan, about: Mapping[str, Any], command: Sequence[str]) 
 
 def _print_plan(console: Console, plan: Plan) -> None:
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
+    if groups := explain_groups(plan):
+        console.print(groups, markup=False, highlight=False, soft_wrap=True)
     if plan.done:
         console.print(f"{len(plan.done)} launches of cases are done already.", markup=False)

@@ -17,11 +17,11 @@ from bench.analysis.warnings import MIN_LAUNCHES
 from bench.errors import UserError
 from bench.measure import conductor, record_builder
 from bench.measure.case_job import format_case_id, make_case_job, write_images
-from bench.measure.conductor import DEFAULT_LIMITS, LaunchLimits
 from bench.measure.launch_outcome import LaunchInterrupted, WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.start_plan import START_UP_LAUNCHES, choose_limits
 from bench.measure.stop_signals import SignalDeferral
+from bench.measure.worker_groups import group_jobs
 from bench.parity.tolerances import REFERENCE
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -78,10 +78,10 @@ def measure_launches(
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             problem = None
-            workers = 1 if plan.isolated else len(plan.cases(prepared))
-            limits = choose_limits(records, workers, start_up_launches)
             with SignalDeferral() as deferral, make_scratch_folder() as folder:
-                measured = _run_launch(plan, prepared, launch, folder, proofs, draw, watcher, deferral, limits)
+                measured = _run_launch(
+                    plan, prepared, launch, folder, proofs, draw, watcher, deferral, records, start_up_launches
+                )
                 new_records = [
                     record_builder.build_record(
                         *parts, run=run.name, suite=plan.suite.name, position=position, about=about
@@ -185,15 +185,21 @@ def _run_launch(
     draw: random.Random,
     watcher: RunWatcher,
     deferral: SignalDeferral,
-    limits: LaunchLimits = DEFAULT_LIMITS,
+    records: Sequence[Record] = (),
+    start_up_launches: int = START_UP_LAUNCHES,
 ) -> MeasuredLaunch:
-    """Run a launch, which signals may interrupt while its workers run. New proofs are added to `proofs`."""
+    """Run a launch, which signals may interrupt while its workers run. New proofs are added to `proofs`.
+
+    Args:
+        records: of the task's earlier launches.
+    """
     started = datetime.now(UTC)
     jobs = _make_jobs(plan, prepared, launch, folder, proofs)
+    groups = group_jobs(jobs, records, plan.isolated)
+    limits = choose_limits(records, max(map(len, groups)), start_up_launches)
     if limits.parallel_builds > 1:
-        jobs = [job.model_copy(update={"rests": True}) for job in jobs]
-    watcher.start_launch(prepared, launch.number, jobs)
-    groups = [[job] for job in jobs] if plan.isolated else [jobs]
+        groups = [[job.model_copy(update={"rests": True}) for job in group] for group in groups]
+    watcher.start_launch(prepared, launch.number, [job for group in groups for job in group])
     outcomes: dict[str, tuple[WorkerOutcome[Job], Conditions | None]] = {}
     unfinished: set[str] = set()
     stopped = False
