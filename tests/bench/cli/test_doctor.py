@@ -93,7 +93,7 @@ def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     lines = find_summary(show_machine()).splitlines()
     *most, last = (name for name in backends.REGISTRY if not backends.find_missing_packages(name))
-    ready = f"Ready: bench run --suite attribution, gate or offline, with {', '.join(most)} and {last}, on the CPU."
+    ready = f"Ready: bench run --suite attribution, gate, offline or scaling, with {', '.join(most)} and {last}, on the CPU."
     assert lines[0].startswith(ready)
     missing = {line.partition(": ")[2].partition(".")[0] for line in lines if line.startswith("Missing for suite")}
     assert "data cifar10" in missing

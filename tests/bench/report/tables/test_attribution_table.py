@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+import backends
 from backends.task import Variant
 from bench.plan import suite
 from bench.plan.plan import make_plan
 from bench.plan.request import Request
 from bench.records.record import Record
 from bench.report.tables import Table, build_tables
+from bench.report.tables.attribution_table import CHAIN, ON_ENGINES
 from tests.bench.example_records import BROKEN, launches
 
 OPERATIONS = Variant(name="tf_ops", graph="tf_ops")
@@ -93,10 +95,14 @@ def test_a_case_that_is_not_proven_gives_no_figure():
     assert together[2].text.startswith(("1.49", "1.50"))
 
 
-def test_the_suite_has_the_four_cases_and_a_user_may_choose_others():
+def test_the_suite_has_the_cases_of_all_parts_and_a_user_may_choose_others():
+    named = suite.load("attribution").backends
+    keys = {key for part in (*CHAIN, *ON_ENGINES) for key in (part.case, part.reference)}
+    assert set(named) <= {backend for backend, _ in keys}
+    installed = [name for name in named if not backends.find_missing_packages(name)]
     made = make_plan(Request(suite="attribution", launches=1))
     cases = [(backend, variant.name) for backend, variant in made.cases(made.tasks[0])]
-    assert cases == [("pytorch", "default"), ("tensorflow", "default"), ("keras", "default"), ("tensorflow", "tf_ops")]
+    assert cases == [*((name, "default") for name in installed), ("tensorflow", "tf_ops")]
     own = make_plan(Request(suite="attribution", variants=["matched"]))
     assert [variant.name for variant in own.variants] == ["matched"]
     assert suite.load("standard").variants == ()
