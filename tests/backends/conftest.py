@@ -60,6 +60,9 @@ class Gathering:
         self.environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",  # the processes share the machine
+            # XLA compiles the same functions for many of the tasks, variants and faults.
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "HEADTOHEAD_HOME": str(folder / "home"),
         }
         self.running: list[psutil.Process] = []
