@@ -7,6 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from backends.registry import BackendEntry, Registry
+from backends.tried_versions import TRIED_VERSIONS
 
 if TYPE_CHECKING:
     from backends.base import Backend
@@ -55,7 +56,8 @@ REGISTRY = Registry(
             "Lightning",
             several_devices=("cpu", "cuda"),
         ),
-    }
+    },
+    TRIED_VERSIONS,
 )
 
 
@@ -67,7 +69,14 @@ def get_title(name: str) -> str:
 
 def find_missing_packages(name: str) -> tuple[str, ...]:
     """List the packages that backend `name` needs and that are not installed; imports none of them."""
-    return tuple(p for p in REGISTRY[name].packages if importlib.util.find_spec(p) is None)
+    return tuple(package for package in REGISTRY[name].packages if not _is_installed(package))
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:  # of a package that it would be in
+        return False
 
 
 def load(name: str) -> Backend:

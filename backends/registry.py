@@ -1,12 +1,15 @@
 """The registry of backends: an entry for each of our own, and those that installed packages bring.
 
 A package brings a backend with an entry point in the group `headtohead.backends` (PyPA, "Entry points specification").
-Its name is the backend's name, and its object a `BackendEntry`, in a module that imports no framework.
+Its name is the backend's name, and its object a `BackendEntry`, in a module that imports no framework. One that cannot
+be used is left out, and the reason is kept: it must not stop what works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 
@@ -53,26 +56,28 @@ class BackendEntry:
 
 
 class Registry(Mapping[str, BackendEntry]):
-    """The entries by name: first this project's own, then those of installed packages, which are looked up once.
+    """The entries by name: first this project's own, then those of installed packages, which are looked up once."""
 
-    Attributes:
-        problems: why entry points were left out, each with its name and distribution; filled by the lookup.
-    """
+    def __init__(self, own: Mapping[str, BackendEntry], tried: Mapping[str, str] | None = None) -> None:
+        """Make a registry.
 
-    def __init__(self, own: Mapping[str, BackendEntry]) -> None:
-        self._own = dict(own)
+        Args:
+            own: this project's entries, by name.
+            tried: the versions that they were tried with, by distribution, for all of their packages.
+        """
+        self.own = {name: replace(entry, versions=_choose_versions(entry, tried or {})) for name, entry in own.items()}
         self._found: dict[str, BackendEntry] | None = None
         self._problems: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> BackendEntry:
-        return self._own[name] if name in self._own else self._find_others()[name]
+        return self.own[name] if name in self.own else self._find_others()[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._own
+        yield from self.own
         yield from self._find_others()
 
     def __len__(self) -> int:
-        return len(self._own) + len(self._find_others())
+        return len(self.own) + len(self._find_others())
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -83,30 +88,53 @@ class Registry(Mapping[str, BackendEntry]):
     def _find_others(self) -> dict[str, BackendEntry]:
         if self._found is None:
             self._found = {}
-            for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
-                self._add(point)
+            points = ((point, point.dist.name if point.dist else "unknown") for point in _list_points())
+            for point, distribution in sorted(points, key=lambda pair: (pair[0].name, pair[1])):
+                if problem := self._load(point, distribution):
+                    self._problems[f"{point.name} ({distribution})"] = problem
         return self._found
-
-    def _add(self, point: metadata.EntryPoint) -> None:
-        assert self._found is not None
-        distribution = point.dist.name if point.dist else "unknown"
-        if problem := self._load(point, distribution):
-            self._problems[f"{point.name} ({distribution})"] = problem
 
     def _load(self, point: metadata.EntryPoint, distribution: str) -> str | None:
         """Add an entry point's backend; returns why it is left out, or None."""
         assert self._found is not None
-        if point.name in self._own:
+        if point.name in self.own:
             return "this project has a backend of that name: rename the entry point"
         if point.name in self._found:
             return f"{self._found[point.name].distribution} has a backend of that name: uninstall one of them"
         try:
-            entry = point.load()
-        except Exception as error:  # whatever another package's module raises
-            return f"its entry cannot be imported: {type(error).__name__}: {error}"
-        if not isinstance(entry, BackendEntry):
-            return f"its entry is no BackendEntry: correct {point.value}"
+            # What it prints would stand among a command's output; `bench conformance` names it.
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                entry = point.load()
+        except (Exception, SystemExit) as error:  # whatever another package's module raises
+            first = (str(error).strip().splitlines() or ["without a word"])[0]
+            return f"its entry cannot be imported: {type(error).__name__}: {first}"
+        if problem := _find_flaw(entry):
+            return f"{problem}: correct {point.value}"
         if entry.contract != CONTRACT:
             return f"it was written for version {entry.contract} of the contract, and this is {CONTRACT}: update it"
         self._found[point.name] = replace(entry, distribution=distribution)
         return None
+
+
+def _choose_versions(entry: BackendEntry, tried: Mapping[str, str]) -> Mapping[str, str]:
+    """The tried versions of an entry's packages; a distribution has hyphens where its module has underscores."""
+    distributions = (package.replace("_", "-") for package in entry.packages)
+    return entry.versions or {name: tried[name] for name in distributions if name in tried}
+
+
+def _list_points() -> Iterable[metadata.EntryPoint]:
+    return metadata.entry_points(group=GROUP)
+
+
+def _find_flaw(entry: object) -> str | None:
+    """Say what is wrong with the types of an entry; None if nothing is."""
+    if not isinstance(entry, BackendEntry):
+        return "its entry is no BackendEntry"
+    for name, kind in (("module", str), ("title", str), ("contract", int), ("versions", Mapping), ("knobs", Mapping)):
+        if not isinstance(getattr(entry, name), kind):
+            return f"its entry's {name} is no {kind.__name__}"
+    for name in ("packages", "hides", "several_devices"):
+        value = getattr(entry, name)
+        if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+            return f"its entry's {name} is no tuple of texts"
+    return None

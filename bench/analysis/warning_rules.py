@@ -69,6 +69,10 @@ RULES: dict[str, tuple[str, str]] = {
         "an environment variable is set that workers do not have as it is",
         "unset it; docs/variables.md says what decides instead",
     ),
+    "untried-version": (
+        "a package of a backend has a version that the backend was never tried with",
+        "install a version of the range, or see whether the backend still conforms: bench conformance NAME",
+    ),
     "gpu-shared": ("other processes use the GPU", "stop them, or choose another device"),
     "gpu-clock": ("the GPU's clock was more than 10 % below its maximum", "let it cool down, or raise its power limit"),
     "drifting-rounds": (
@@ -148,6 +152,7 @@ IMPORTANCE = (
     "threads-differ",
     "knob-without-effect",
     "variable-not-obeyed",
+    "untried-version",
     "swapped",
     "memory-near-limit",
     "thermal-throttled",

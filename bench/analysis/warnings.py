@@ -17,6 +17,7 @@ from bench.analysis import statistics
 from bench.analysis.knob_effects import find_ineffective_knobs
 from bench.analysis.launches import find_widest_half_width, group_by_task
 from bench.analysis.warning_rules import RULES, RUN_WARNINGS
+from bench.machine.backend_packages import find_untried_versions
 from bench.plan.variants import get_division
 from bench.records.record import Conditions, MeasurementWarning, Record, Rounds
 from bench.records.round_kinds import COMPARED
@@ -115,6 +116,9 @@ def _check_worker(record: Record) -> Evidence:
     banner = run.get("banner") if isinstance(run, dict) else None
     if banner:
         yield "offline-suite", str(banner)
+    packages = record.about.get("packages")
+    for untried in find_untried_versions(record.backend, packages if isinstance(packages, dict) else {}):
+        yield "untried-version", untried.describe()
     if record.memory:
         peaks = [phase.peak for phase in record.memory.host]
         if None in peaks:

@@ -33,6 +33,7 @@ def show_machine(data_dir: Path | None) -> None:
     from bench import data
     from bench.cache.home import get_home
     from bench.machine import gpu
+    from bench.machine.backend_packages import list_left_out
     from bench.machine.environment import count_usable_cores, describe_cpu, list_packages
     from bench.plan.task_table import TASKS
     from bench.weights import checkpoints
@@ -40,8 +41,8 @@ def show_machine(data_dir: Path | None) -> None:
     rows: list[tuple[str, str | Text]] = []
     installed = {name: backends.find_missing_packages(name) for name in backends.REGISTRY}
     for name, missing in installed.items():
-        advice = f"skipped: {', '.join(missing)} missing, pip install 'head-to-head[{backends.REGISTRY[name].extra}]'"
-        rows.append((f"backend {name}", Text(advice, style="yellow") if missing else "ready"))
+        rows.append((f"backend {name}", _describe_backend(name, missing)))
+    rows += [(f"backend {name}", _warn(f"left out: {reason}")) for name, reason in list_left_out().items()]
     shown = {name: version for name, version in list_packages().items() if version}
     rows.append(("packages", ", ".join(f"{name} {version}" for name, version in shown.items())))
     rows.append(("CPU", f"{describe_cpu().get('model')}, {count_usable_cores()} cores usable"))
@@ -64,6 +65,16 @@ def show_machine(data_dir: Path | None) -> None:
         console.print(line, markup=False)
 
 
+def _describe_backend(name: str, missing: Sequence[str]) -> str | Text:
+    from bench.machine.backend_packages import advise_installation, describe_origin, find_untried_versions
+
+    if missing:
+        return _warn(f"skipped: {', '.join(missing)} missing, {advise_installation(name)}")
+    if untried := [one.describe() for one in find_untried_versions(name)]:
+        return _warn(f"ready, but untried-version: {', '.join(untried)}")
+    return f"ready, from {describe_origin(name)}" if backends.REGISTRY[name].distribution else "ready"
+
+
 def summarise(installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpus: int) -> Iterator[str]:
     """Say what can be run now, and what is missing for the rest.
 
@@ -72,6 +83,7 @@ def summarise(installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpu
         data_dir: the user's folder of images.
         gpus: the number of devices that CUDA can see.
     """
+    from bench.machine.backend_packages import advise_installation
     from bench.plan import suite
 
     usable = [name for name, missing in installed.items() if not missing]
@@ -96,8 +108,7 @@ def summarise(installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpu
         )
     for name, missing in installed.items():
         if missing:
-            extra = backends.REGISTRY[name].extra
-            yield f"Missing for backend {name}: {', '.join(missing)}. Install: pip install 'head-to-head[{extra}]'"
+            yield f"Missing for backend {name}: {', '.join(missing)}. Install: {advise_installation(name)}"
     if not gpus:
         yield "Missing for --device cuda: a GPU."
 

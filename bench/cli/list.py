@@ -135,11 +135,27 @@ def _iterate_left_out(what: str) -> Iterator[str]:
 
 
 def _list_backends(_: Path) -> tuple[tuple[str, ...], Rows]:
-    rows = []
-    for name, entry in backends.REGISTRY.items():
-        missing = backends.find_missing_packages(name)
-        rows.append((name, ", ".join(entry.packages), f"{', '.join(missing)} missing" if missing else "installed"))
-    return ("backend", "packages", "state"), rows
+    from bench.machine import backend_packages
+
+    rows = [
+        (name, ", ".join(entry.packages), _describe_state(name), backend_packages.describe_origin(name))
+        for name, entry in backends.REGISTRY.items()
+    ]
+    for left_out, reason in backend_packages.list_left_out().items():
+        name, distribution = left_out.removesuffix(")").split(" (")
+        rows.append((name, "", f"left out: {reason}", distribution))
+    return ("backend", "packages", "state", "from"), rows
+
+
+def _describe_state(backend: str) -> str:
+    from bench.machine.backend_packages import advise_installation, find_untried_versions
+
+    if missing := backends.find_missing_packages(backend):
+        return f"{', '.join(missing)} missing: {advise_installation(backend)}"
+    untried = ", ".join(one.describe() for one in find_untried_versions(backend))
+    if untried:
+        return f"untried-version: {untried}"
+    return "installed" if backends.REGISTRY[backend].versions else "installed; it does not say with which versions"
 
 
 def _list_suites(_: Path) -> tuple[tuple[str, ...], Rows]:

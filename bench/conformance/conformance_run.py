@@ -23,6 +23,7 @@ from bench.conformance.sameness_checks import NO_REFERENCE
 from bench.conformance.small_tasks import IMAGES, TASKS, VARIANT, colour
 from bench.conformance.worker import NEEDED, RESULTS, list_checks
 from bench.errors import UserError, make_unknown_error
+from bench.machine.backend_packages import advise_installation
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.parity.tolerances import REFERENCE
@@ -108,7 +109,7 @@ def _gather_reference(folder: Path, say: Callable[[str], object]) -> None:
     """
     name = REFERENCE[0]
     if missing := backends.find_missing_packages(name):
-        reason = f"{', '.join(missing)} not installed: pip install 'head-to-head[{backends.REGISTRY[name].extra}]'"
+        reason = f"{', '.join(missing)} not installed: {advise_installation(name)}"
         (folder / NO_REFERENCE).write_text(f"the reference is {name}, and {reason}")
         return
     say(f"Training the reference, {name}")

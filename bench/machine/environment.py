@@ -12,14 +12,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+import backends
 from bench.errors import UserError
 from bench.machine import gpu
+from bench.machine.backend_packages import read_version
 from bench.machine.git import TIMEOUT_SECONDS, run_git
 from bench.machine.system_reading import try_read
 from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
@@ -152,14 +153,13 @@ def choose_threads(environment: Mapping[str, str]) -> Threads:
 
 
 def list_packages() -> dict[str, str | None]:
-    """Installed versions by name, from metadata, without an import; None for a package that is not installed."""
-    found: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    """Installed versions by name, from metadata, without an import; None for a package that is not installed.
+
+    They are `PACKAGES`, and what brings backends of other packages, with what these say that they were tried with.
+    """
+    others = [entry for entry in backends.REGISTRY.values() if entry.distribution]
+    names = [name for entry in others for name in (entry.distribution, *entry.versions)]
+    return {name: read_version(name) for name in dict.fromkeys((*PACKAGES, *names))}
 
 
 def list_variables(environment: Mapping[str, str]) -> dict[str, str]:

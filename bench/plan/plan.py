@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import backends
 from backends.task import Variant
 from bench.errors import Unavailable, UserError, make_unknown_error
+from bench.machine.backend_packages import advise_installation, list_left_out, refuse_unknown_backend
 from bench.machine.environment import choose_threads
 from bench.machine.gpu import find_device
 from bench.plan import several_devices, suite, tuned_variants, variants
@@ -74,8 +75,7 @@ def make_plan(request: Request) -> Plan:
     """
     chosen_suite = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
     usable, skipped = find_usable_backends(request.backends or chosen_suite.backends)
-    if (reference := request.relative_to.partition("/")[0]) not in backends.REGISTRY:
-        raise make_unknown_error("backend", reference, backends.REGISTRY)
+    refuse_unknown_backend(request.relative_to.partition("/")[0])
     if request.max_time is not None and request.until is None:
         raise UserError("--max-time limits the launches that bench run --until adds: use both")
     default = make_default_variant(request)
@@ -96,6 +96,7 @@ def make_plan(request: Request) -> Plan:
     needs_tuned = any(is_tuned(variant) for variant in requested)
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
     skipped |= too_many
+    skipped |= list_left_out()
     skipped |= _find_skipped_cases(usable, requested, tasks, tuned)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized_suite = chosen_suite.model_copy(update={name: size for name, size in sizes.items() if size})
@@ -131,14 +132,12 @@ def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[st
         UserError: an unknown name, or no backend can run.
     """
     for name in names:
-        if name not in backends.REGISTRY:
-            raise make_unknown_error("backend", name, backends.REGISTRY)
+        refuse_unknown_backend(name)
     requested = tuple(dict.fromkeys(names)) or suite.DEFAULT_BACKENDS
     skipped = {}
     for name in requested:
         if missing := backends.find_missing_packages(name):
-            extra = backends.REGISTRY[name].extra
-            skipped[name] = f"{', '.join(missing)} not installed: pip install 'head-to-head[{extra}]'"
+            skipped[name] = f"{', '.join(missing)} not installed: {advise_installation(name)}"
     usable = tuple(name for name in requested if name not in skipped)
     if not usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())

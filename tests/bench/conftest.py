@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
 
 import backends
+from backends.registry import Registry
 from bench.cli import entry_point
 from bench.measure import conductor
 
@@ -50,9 +50,9 @@ def arithmetic_here(monkeypatch) -> None:
         name: backends.BackendEntry(
             f"tests.bench.arithmetic.{name.replace('-', '_')}", ("numpy",), entry.extra, entry.title
         )
-        for name, entry in backends.REGISTRY.items()
+        for name, entry in backends.REGISTRY.own.items()
     }
-    monkeypatch.setattr(backends, "REGISTRY", MappingProxyType(entries))
+    monkeypatch.setattr(backends, "REGISTRY", Registry(entries))
 
 
 @pytest.fixture(autouse=True)

@@ -17,12 +17,14 @@ PAGE = (PROJECT / "docs/messages.md").read_text(encoding="utf-8")
 LINES = re.findall(r"^\| `([^`]+)` \|", PAGE, re.M)
 #: The modules whose lines are about the machine and its surroundings.
 MODULES = (
+    "../backends/registry.py",
     "cache/home.py",
     "cli/crash_report.py",
     "cli/entry_point.py",
     "cli/system_errors.py",
     "gate/gate_report.py",
     "gate/stored_gate.py",
+    "machine/backend_packages.py",
     "measure/case_job.py",
     "measure/machine_lock.py",
     "measure/scratch_folder.py",

@@ -54,6 +54,7 @@ OF_LAUNCH = {
         "allocator", "hugepages", {process_flags.HUGE: "0", process_flags.CPUS: "2"}
     ),
     "variable-not-obeyed": lambda: record().model_copy(update={"disobeyed": {"OMP_NUM_THREADS": ("1", "2")}}),
+    "untried-version": lambda: record().model_copy(update={"about": {"packages": {"torch": "99.0"}}}),
     "gpu-shared": lambda: under(gpu_processes=1),
     "gpu-clock": lambda: under(gpu_clock=1200, gpu_clock_most=1980),
     "drifting-rounds": lambda: with_rounds([1.0, 1.02, 1.04, 1.06, 1.08, 1.1]),

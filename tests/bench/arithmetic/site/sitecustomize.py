@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from types import MappingProxyType
 
 PROJECT = str(Path(__file__).parents[4])
 #: The project is not on the path of a worker that runs another project's test.
@@ -22,11 +21,12 @@ if IS_TARGET_WORKER:
     sys.path.insert(0, PROJECT)
 
 import backends  # noqa: E402
+from backends.registry import Registry  # noqa: E402
 
 REAL = os.environ.get("REAL")
 
 if not REAL:
-    backends.REGISTRY = MappingProxyType(
+    backends.REGISTRY = Registry(
         {
             name: backends.BackendEntry(
                 f"tests.bench.arithmetic.{name.replace('-', '_')}",
@@ -35,7 +35,7 @@ if not REAL:
                 entry.title,
                 several_devices=("cpu",),
             )
-            for name, entry in backends.REGISTRY.items()
+            for name, entry in backends.REGISTRY.own.items()
         }
     )
 

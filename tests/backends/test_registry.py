@@ -1,0 +1,110 @@
+"""The registry finds the backends of installed packages, and leaves out what cannot be used, with the reason."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import backends
+from backends.registry import BackendEntry, Registry
+from backends.tried_versions import TRIED_VERSIONS
+
+PROJECT = Path(__file__).parents[2]
+OWN = {"pytorch": BackendEntry("backends.pytorch", ("torch",))}
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch) -> Callable[..., None]:
+    """Lays out distributions on the path: their entry points, and the module that these name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def lay_out(distribution: str, points: str, code: str = "") -> None:
+        folder = tmp_path / f"{distribution}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[headtohead.backends]\n{points}\n")
+        (tmp_path / f"{distribution}.py").write_text(f"from backends.registry import BackendEntry\n{code}\n")
+        monkeypatch.delitem(sys.modules, distribution, raising=False)
+
+    return lay_out
+
+
+def test_a_backend_of_a_package_stands_after_the_own_ones_with_its_distribution(install):
+    install("mine_backend", "mine = mine_backend:ENTRY", "ENTRY = BackendEntry('mine_backend', ('numpy',))")
+    found = Registry(OWN)
+    assert list(found) == ["pytorch", "mine"]
+    assert found["mine"].distribution == "mine_backend"
+    assert found.problems == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise RuntimeError('no CUDA\\nsecond line')", "its entry cannot be imported: RuntimeError: no CUDA"),
+        (
+            "import no_such_module",
+            "its entry cannot be imported: ModuleNotFoundError: No module named",
+        ),
+        ("raise SystemExit(3)", "its entry cannot be imported: SystemExit: 3"),
+        ("raise SystemExit", "its entry cannot be imported: SystemExit: without a word"),
+        ("ENTRY = {'module': 'x'}", "its entry is no BackendEntry: correct broken:ENTRY"),
+        ("ENTRY = BackendEntry('x', 'numpy')", "its entry's packages is no tuple of texts: correct broken:ENTRY"),
+        ("ENTRY = BackendEntry('x', ('numpy',), versions='>1')", "its entry's versions is no Mapping: correct"),
+        ("ENTRY = BackendEntry('x', (), contract=99)", "it was written for version 99 of the contract, and this is"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_left_out_and_named(install, capfd, code, reason):
+    install("broken", "mine = broken:ENTRY", code)
+    install("sound", "other = sound:ENTRY", "ENTRY = BackendEntry('x', ())")
+    found = Registry(OWN)
+    assert list(found) == ["pytorch", "other"]
+    assert found.problems["mine (broken)"].startswith(reason)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_of_two_backends_of_one_name_the_first_is_kept_and_the_other_named(install):
+    entry = "ENTRY = BackendEntry('x', ())"
+    install("first", "mine = first:ENTRY", entry)
+    install("second", "mine = second:ENTRY\npytorch = second:ENTRY", entry)
+    found = Registry(OWN)
+    assert (found["mine"].distribution, found["pytorch"].module) == ("first", "backends.pytorch")
+    assert found.problems == {
+        "mine (second)": "first has a backend of that name: uninstall one of them",
+        "pytorch (second)": "this project has a backend of that name: rename the entry point",
+    }
+
+
+def test_an_entry_that_prints_prints_nothing_here(install, capfd):
+    install("loud", "mine = loud:ENTRY", "print('hello')\nENTRY = BackendEntry('x', ())")
+    assert "mine" in Registry(OWN)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_own_backends_are_found_without_a_look_at_other_packages(monkeypatch):
+    monkeypatch.setattr("backends.registry._list_points", lambda: pytest.fail("looked up"))
+    found = Registry(OWN)
+    assert "pytorch" in found
+    assert found["pytorch"].packages == ("torch",)
+
+
+def test_a_package_within_a_package_that_is_missing_is_missing(monkeypatch):
+    entry = BackendEntry("x", ("no_such_package.part", "numpy"))
+    monkeypatch.setattr(backends, "REGISTRY", Registry({"mine": entry}))
+    assert backends.find_missing_packages("mine") == ("no_such_package.part",)
+
+
+def test_the_tried_versions_are_those_that_the_extras_install():
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = {}
+    for extra in (entry.extra for entry in backends.REGISTRY.own.values()):
+        for requirement in extras[extra]:
+            name, limits = re.fullmatch(r"([\w-]+)(.*)", requirement.partition(";")[0].strip()).groups()
+            installed[name] = limits
+    assert {name: limits for name, limits in TRIED_VERSIONS.items() if installed.get(name, limits) != limits} == {}
+    for name, entry in backends.REGISTRY.own.items():
+        assert set(entry.versions) == {package.replace("_", "-") for package in entry.packages}, name
