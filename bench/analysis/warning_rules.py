@@ -51,7 +51,7 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     "cores-shared": (
         "there are fewer cores than processes that train a case together",
-        "use fewer --devices, or let the process use more CPUs",
+        "train on fewer devices, or let the processes use more CPUs",
     ),
     "resource-limit": (
         "a limit on CPU time or address space is set, which can stop a worker",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli.option_groups import (
+    CASE,
     EFFORT,
     OPTIONS,
     CachingDataOptions,
@@ -24,8 +26,10 @@ from bench.cli.option_groups import (
     make_request,
 )
 from bench.cli.option_values import Seconds, Share, make_number_parameter
+from bench.errors import UserError
 
 if TYPE_CHECKING:
+    from bench.measure.rendezvous import Rendezvous
     from bench.plan.request import Request
     from bench.records.record import Record
 
@@ -48,6 +52,30 @@ class RunEffort(EffortOptions):
     isolated: Annotated[bool, Parameter(help="Run one worker at a time, if memory cannot hold all.")] = False
 
 
+@Parameter(name="*", group=CASE)
+@dataclass(frozen=True)
+class NodeOptions:
+    """Which machines train a case together."""
+
+    rendezvous: Annotated[
+        str | None,
+        Parameter(metavar="HOST:PORT", help="Where node 0 listens and the other nodes meet it; see --nodes."),
+    ] = None
+    nodes: Annotated[
+        int | None,
+        make_number_parameter(2),
+        Parameter(help="Number of machines that train a case together; --devices is the number of all their devices."),
+    ] = None
+    node_rank: Annotated[
+        int | None,
+        make_number_parameter(0),
+        Parameter(help="The number of this machine, from 0; node 0 measures, and the others follow it."),
+    ] = None
+    rendezvous_timeout: Annotated[
+        Seconds, Parameter(help="Time that the other nodes may take to come, as `90s` or `5m` (the default).")
+    ] = 300.0
+
+
 def run(
     *,
     resume: Annotated[
@@ -56,6 +84,7 @@ def run(
     strict: Annotated[bool, Parameter(group=OPTIONS, help="Exit with status 1 if there is a warning.")] = False,
     task: TaskOptions = TaskOptions(),
     case: SpreadCaseOptions = SpreadCaseOptions(),
+    nodes: NodeOptions = NodeOptions(),
     data: CachingDataOptions = CachingDataOptions(),
     effort: RunEffort = RunEffort(),
     relative_to: Annotated[str, Reference, Parameter(show_default=True)] = "pytorch",
@@ -66,10 +95,69 @@ def run(
 
     It proves that they train the same, measures them side by side, prints a verdict and stores everything in --results.
     """
-    request = make_request(task, case, data, effort, output, relative_to=relative_to)
+    meeting = _parse_rendezvous(nodes)
+    place = {"nodes": meeting.nodes, "host": meeting.host} if meeting else {}
+    request = make_request(task, case, data, effort, output, relative_to=relative_to, **place)
+    if meeting:
+        if not any(number > 1 for number in case.devices):
+            raise UserError(
+                f"--rendezvous {meeting.address}: say with --devices how many devices the nodes have in all"
+            )
+        if meeting.node:
+            return _follow(request, meeting, effort.wait)
     return run_comparison(
-        request, strict=strict, wait=effort.wait, resume_run=resume, progress=progress, full=output.full
+        request,
+        strict=strict,
+        wait=effort.wait,
+        resume_run=resume,
+        progress=progress,
+        full=output.full,
+        rendezvous=meeting,
     )
+
+
+def _parse_rendezvous(options: NodeOptions) -> Rendezvous | None:
+    """The rendezvous of the options; None without one.
+
+    Raises:
+        UserError: an option is missing or wrong.
+    """
+    given = {"--rendezvous": options.rendezvous, "--nodes": options.nodes, "--node-rank": options.node_rank}
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise UserError(f"--rendezvous, --nodes and --node-rank belong together: give {', '.join(missing)}, too")
+    from bench.measure.rendezvous import Rendezvous
+
+    host, _, port = str(options.rendezvous).rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise UserError(f"--rendezvous {options.rendezvous}: give HOST:PORT, as node0.example.org:29500")
+    assert options.nodes is not None
+    assert options.node_rank is not None
+    meeting = Rendezvous(host.strip("[]"), int(port), options.nodes, options.node_rank, options.rendezvous_timeout)
+    meeting.check()
+    return meeting
+
+
+def _follow(request: Request, meeting: Rendezvous, wait: bool) -> int:
+    """Follow node 0 of a run; returns the exit status: 0, or 130 after Ctrl-C."""
+    from bench.measure.follower import follow
+    from bench.measure.machine_lock import hold_lock
+    from bench.measure.stop_signals import StopSignals
+    from bench.plan.plan import make_plan
+
+    console = Console()
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    with hold_lock("bench run", wait, say), StopSignals():
+        plan = make_plan(request)
+        say(f"Node {meeting.node} of {meeting.nodes} follows {meeting.address}.")
+        try:
+            follow(meeting, plan, say)
+        except KeyboardInterrupt:
+            return 130
+    say("The run is over: its results are on node 0.")
+    return 0
 
 
 def run_comparison(
@@ -80,6 +168,7 @@ def run_comparison(
     resume_run: str | None,
     progress: ProgressOptions = ProgressOptions(),
     full: bool = False,
+    rendezvous: Rendezvous | None = None,
 ) -> int:
     """Run a comparison, or what is left of an interrupted one.
 
@@ -103,6 +192,7 @@ def run_comparison(
             quiet=progress.quiet,
             full=full,
             events=events,
+            rendezvous=rendezvous,
         )
     return 130 if outcome.stopped else _choose_exit_status(console, outcome.records, strict)
 

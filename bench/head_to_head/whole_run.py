@@ -20,6 +20,7 @@ from bench.machine.environment import describe_environment
 from bench.machine.fingerprint import make_fingerprint
 from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
+from bench.measure.rendezvous import FollowedWatcher, Followers, Rendezvous, open_followers
 from bench.measure.run import measure_launches
 from bench.measure.stop_signals import StopSignals
 from bench.measure.worker_groups import explain_groups
@@ -64,6 +65,7 @@ def measure_run(
     quiet: bool = False,
     full: bool = False,
     events: JsonEvents | None = None,
+    rendezvous: Rendezvous | None = None,
 ) -> RunOutcome:
     """Measure a run, or what is left of an interrupted one; progress, verdict and tables are printed.
 
@@ -75,6 +77,7 @@ def measure_run(
         resume_run: the name or folder of the run to finish.
         quiet: whether only the verdict and the run's folder are printed.
         full: whether all tables are printed, and not only one for each task.
+        rendezvous: where this machine, as node 0, meets others that train with it.
         events: gets what is to be said, in place of the console: that has problems only.
 
     Raises:
@@ -101,8 +104,8 @@ def measure_run(
                 console.print(f"{problem}: this launch is measured again", style="yellow", markup=False, soft_wrap=True)
             before = plan.done[0].about.get("run") if plan.done else None
             about["run"] = before or _describe_run(plan, about, command)
-        with StopSignals() as signals:
-            return _measure(console, run, plan, about, _Output(quiet, full, events), signals)
+        with StopSignals() as signals, open_followers(rendezvous, plan) as followers:
+            return _measure(console, run, plan, about, _Output(quiet, full, events), signals, followers)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,13 @@ class _Output:
 
 
 def _measure(
-    console: Console, run: Path, plan: Plan, about: dict[str, Any], output: _Output, signals: StopSignals
+    console: Console,
+    run: Path,
+    plan: Plan,
+    about: dict[str, Any],
+    output: _Output,
+    signals: StopSignals,
+    followers: Followers,
 ) -> RunOutcome:
     events = output.events
     notes = Console(quiet=True) if output.quiet or events else console
@@ -132,7 +141,7 @@ def _measure(
 
     try:
         with open_view(notes, plan, events=events) as view:
-            for launch in measure_launches(plan, run, about, view, is_enough):
+            for launch in measure_launches(plan, run, about, FollowedWatcher(view, followers), is_enough):
                 records += launch
                 if launch:  # an interrupted launch may have none
                     view.finish_launch(records)

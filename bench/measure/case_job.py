@@ -37,11 +37,14 @@ def make_case_job(
     seeds: tuple[int, ...] = (),
     profile_steps: int = 0,
     cache_limit: int = 0,
+    nodes: int = 1,
+    host: str = "",
 ) -> Job:
     """Make the job of a case, and its own folder in `folder`. By default the job does nothing but build the case.
 
     Args:
         data: the file that `write_images` wrote.
+        nodes, host: number of machines, and the host of the first; only cases on several devices train on all.
     """
     check_utf8(prepared.checkpoint.folder, "move the checkpoint")
     case = format_case_id(prepared, backend, variant)
@@ -66,6 +69,8 @@ def make_case_job(
         features=_find_cache_entry(prepared, backend, variant),
         cache_limit=cache_limit,
         descriptor=-1,
+        nodes=nodes if variant.devices else 1,
+        host=host if variant.devices else "",
     )
 
 

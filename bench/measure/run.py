@@ -277,6 +277,8 @@ def _make_jobs(
                 later=_count_later_rounds(plan.suite.rounds) if is_measured else 0,
                 kinds=_choose_round_kinds(variant, launch),
                 cache_limit=plan.cache_limit,
+                nodes=plan.nodes,
+                host=plan.host,
                 seeds=launch.seeds if variant.exchange != "none" and (is_measured or not plan.suite.rounds) else (),
             )
         )

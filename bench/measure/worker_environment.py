@@ -43,7 +43,7 @@ def build_environment(job: AnyJob, outside: Mapping[str, str] = os.environ) -> d
         **({"TORCHINDUCTOR_CACHE_DIR": str(job.compiled)} if job.compiled else {}),
         "HEADTOHEAD_PADDING": "x" * random.randrange(MAX_PADDING),
     }
-    threads = count_own_threads(job.variant)
+    threads = count_own_threads(job.variant, job.nodes if isinstance(job, Job) else 1)
     if isinstance(job, TargetJob):
         return _make_target_variables(outside, threads) | own
     own |= {

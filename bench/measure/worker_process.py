@@ -198,7 +198,8 @@ class WorkerProcess:
             self.kill()
         last_lines = tuple(map(shorten_paths, choose_last_lines(self._read_lines())))
         if died := self.messages.get("peer died"):
-            error = explain_death(died["status"], None, last_lines)
+            gone = "its connection was closed: see what its node says"
+            error = gone if died["status"] is None else explain_death(died["status"], None, last_lines)
             reason = f"process {died['rank']} of {died['size']}: {error}"
         elif ended_itself:
             sent = self.messages.get("failed", {}).get("reason")

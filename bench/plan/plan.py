@@ -35,6 +35,7 @@ class Plan:
         banner: a line about a fallback to the offline suite; None without a fallback.
         threads_note: a line about the number of threads; None if it is requested, or all usable cores.
         relative_to: the backend, or the case, that ratios are relative to.
+        nodes, host: see `Request`.
         done: records of launches that a resumed run has measured already.
     """
 
@@ -54,6 +55,8 @@ class Plan:
     seeds: int = 1
     cache_limit: int = CACHE_LIMIT
     done: tuple[Record, ...] = ()
+    nodes: int = 1
+    host: str = ""
 
     def cases(self, prepared: PreparedTask) -> list[tuple[str, Variant]]:
         """The backends and variants of a task that are measured."""
@@ -118,6 +121,8 @@ def make_plan(request: Request) -> Plan:
         max_time=request.max_time,
         seeds=request.seeds,
         cache_limit=request.cache_limit,
+        nodes=request.nodes,
+        host=request.host,
     )
     _check_reference(plan)
     return plan

@@ -23,6 +23,7 @@ class Request:
         overrides: fields of the task, by name.
         variants, knobs: names of variants, and `knob=value`; if both are empty, the suite's, or else `default`.
         devices: numbers of devices that train a case together, each a case of its own; empty means the suite's.
+        nodes, host: number of machines that train a case together, and the host of the first.
         until: add launches until the half-widths of all ratios are at most this share of them.
         max_time: seconds after which no launch is added.
         seeds: number of fine-tunes, each with its own seed.
@@ -41,6 +42,8 @@ class Request:
     device: str = "cpu"
     threads: int | None = None
     devices: Sequence[int] = ()
+    nodes: int = 1
+    host: str = ""
     launches: int | None = None
     rounds: int | None = None
     until: float | None = None

@@ -22,7 +22,7 @@ def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[i
         UserError: the machine has fewer devices than requested, or the request names one device.
     """
     numbers = tuple(request.devices) or suite.devices
-    problems = {number: problem for number in numbers if (problem := _explain_too_many(number, device))}
+    problems = {number: problem for number in numbers if (problem := _explain_too_many(number, device, request.nodes))}
     if request.devices and problems:
         raise UserError(next(iter(problems.values())))
     kept = tuple(number for number in numbers if number not in problems)
@@ -30,8 +30,10 @@ def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[i
     return kept, {f"{left_out} devices": problems[min(problems)]} if problems else {}
 
 
-def _explain_too_many(number: int, device: str) -> str | None:
-    """Explain why this machine cannot train on so many devices; None if it can."""
+def _explain_too_many(number: int, device: str, nodes: int) -> str | None:
+    """Explain why so many machines like this one cannot train on so many devices; None if they can."""
+    if number % nodes:
+        return f"--devices {number}: {nodes} nodes cannot have equally many: use a multiple of {nodes}"
     if number == 1:
         return None
     if device not in ("cpu", "cuda"):
@@ -40,9 +42,10 @@ def _explain_too_many(number: int, device: str) -> str | None:
         found, what = count_usable_cores() or 1, "usable cores"
     else:
         found, what = len(gpu.list_visible(gpu.list_devices(), os.environ)), "visible GPUs"
-    if number <= found:
+    if number // nodes <= found:
         return None
-    return f"--devices {number}: this machine has {found} {what}: use --devices {found} or less"
+    most = found * nodes
+    return f"--devices {number}: this machine has {found} {what}: use --devices {most} or less"
 
 
 def explain_single(backend: str, variant: Variant, task: Task) -> str | None:

@@ -1,7 +1,8 @@
 """A peer: one of the other processes of a case that trains on several devices. It makes the calls of process 0.
 
-`python -m bench.worker.peer JOB.json DESCRIPTOR LOCAL_RANK`. A request is the name of a method of `PeerSession` and its
-arguments; the answer is `("result", value)`, or `("error", line)`, after which the peer ends.
+`python -m bench.worker.peer JOB.json DESCRIPTOR LOCAL_RANK`, or `HOST:PORT` in place of the descriptor if process 0 is
+on another machine. A request is the name of a method of `PeerSession` and its arguments; the answer is
+`("result", value)`, or `("error", line)`, after which the peer ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -26,11 +28,11 @@ from backends.values import Group, Head, Order
 from bench.machine import core_shares, memory
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
-from bench.worker import peer_messages
+from bench.worker import node_connection, peer_messages
 from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job
 from bench.worker.lifeline import DUMP_STACKS_SIGNAL
-from bench.worker.peers import export_group, wait_for_death
+from bench.worker.peers import NODE_SECONDS, export_group, wait_for_death
 from bench.worker.process_shares import make_shares
 
 #: Methods of a trainer whose value process 0 needs of every process.
@@ -45,7 +47,7 @@ class PeerSession:
 
     def __init__(self, job: Job, local_rank: int) -> None:
         self.job = job
-        self.share = make_shares(job.variant)[local_rank]
+        self.share = make_shares(job.variant, job.nodes, job.node)[local_rank]
         core_shares.bind(self.share.cores)
         self.known: dict[str, np.ndarray] = {}
         self.trainings: dict[int, Training] = {}
@@ -135,15 +137,31 @@ def _end_with(descriptor: int, parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(job_file: str, descriptor: str, local_rank: str) -> int:
+def connect(where: str, rank: int) -> Connection:
+    """Connect to process 0: by a descriptor, or by `HOST:PORT` and a greeting with the rank.
+
+    Raises:
+        TimeoutError: it does not answer.
+    """
+    host, colon, port = where.rpartition(":")
+    if not colon:
+        return Connection(int(where))
+    connection = node_connection.connect(host, int(port), time.monotonic() + NODE_SECONDS)
+    connection.send(rank)
+    return connection
+
+
+def main(job_file: str, where: str, local_rank: str) -> int:
     """Run a peer; returns its exit status."""
     if DUMP_STACKS_SIGNAL is not None:
         faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
-    watched = os.dup(int(descriptor))
-    threading.Thread(target=_end_with, args=(watched, os.getppid()), daemon=True).start()
     job = Job.model_validate_json(Path(job_file).read_text(encoding="utf-8"))
     hide_packages(backends.REGISTRY[job.backend].hides)
-    return serve(PeerSession(job, int(local_rank)), Connection(int(descriptor)))
+    session = PeerSession(job, int(local_rank))
+    connection = connect(where, session.share.rank)
+    watched = os.dup(connection.fileno())
+    threading.Thread(target=_end_with, args=(watched, os.getppid()), daemon=True).start()
+    return serve(session, connection)
 
 
 if __name__ == "__main__":

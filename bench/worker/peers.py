@@ -25,7 +25,7 @@ import numpy as np
 from backends.base import Backend
 from backends.values import Group
 from bench.machine import core_shares
-from bench.worker import peer_messages
+from bench.worker import node_connection, peer_messages
 from bench.worker.baton import Baton
 from bench.worker.job import Job
 from bench.worker.process_shares import ProcessShare, make_shares
@@ -40,6 +40,8 @@ MEETING_TRIES = 3
 PORT_TAKEN = ("EADDRINUSE", "address already in use", "Address already in use", "Failed to bind")
 #: Seconds that a failed call waits for the news that a peer has died, which may be why it failed.
 NEWS_SECONDS = 2.0
+#: Seconds that the peers of other machines may take to come, once their nodes have met.
+NODE_SECONDS = 120.0
 #: Seconds that the peers may take to end after their last call.
 END_SECONDS = 20.0
 
@@ -58,7 +60,7 @@ class Peers:
     """
 
     def __init__(self, job: Job, baton: Baton) -> None:
-        shares = make_shares(job.variant)
+        shares = make_shares(job.variant, job.nodes, job.node)
         self.share, self.cores = shares[0], tuple(share.cores for share in shares)
         self.size = job.variant.devices or 1
         self.known: dict[str, np.ndarray] = {}
@@ -66,7 +68,7 @@ class Peers:
         self._connections: list[Connection] = []
         self._processes: list[subprocess.Popen] = []
         self._is_ending = False
-        if len(shares) > 1:
+        if self.size > 1:
             core_shares.bind(self.share.cores)
             self._start()
 
@@ -107,7 +109,8 @@ class Peers:
         if self.size == 1 or self.share.apart:
             return
         for attempt in range(MEETING_TRIES):
-            address = f"{HOST}:{find_free_ports(self.size)}"
+            host = self._job.host or HOST
+            address = f"{host}:{find_free_ports(self.size, host)}"
             group = Group(0, self.size, address, 0)
             export_group(group)
             for connection in self._connections:
@@ -163,6 +166,26 @@ class Peers:
             self._connections.append(Connection(ours.detach()))
             threading.Thread(target=self._watch, args=(process, share.rank), daemon=True).start()
         self._baton.send("peers", pids=sorted(self.pids), cores=self.cores)
+        if self._job.nodes > 1:
+            self._await_nodes()
+
+    def _await_nodes(self) -> None:
+        """Let the peers of the other machines connect."""
+        with node_connection.listen(self._job.host) as server:
+            self._baton.send("awaits peers", host=self._job.host, port=server.getsockname()[1])
+            connected: dict[int, Connection] = {}
+            while len(connected) < self.size - len(self._shares):
+                try:
+                    connection = node_connection.accept(server, time.monotonic() + NODE_SECONDS)
+                except TimeoutError:
+                    raise PeerFailed(
+                        f"{self.size - len(self._shares) - len(connected)} processes of other nodes did not come in "
+                        f"{NODE_SECONDS:g} s: see what these nodes say"
+                    ) from None
+                connected[connection.recv()] = connection
+        for rank in sorted(connected):
+            self._connections.append(connected[rank])
+            threading.Thread(target=self._watch_connection, args=(connected[rank], rank), daemon=True).start()
 
     def _restart(self) -> None:
         """Start the peers anew: those that were to meet at a port that was taken wait there."""
@@ -182,7 +205,14 @@ class Peers:
 
     def _watch(self, process: subprocess.Popen, rank: int) -> None:
         """Wait for the end of a peer; if it comes too early, tell the conductor, and end all processes of the case."""
-        status = process.wait()
+        self._end_without(rank, process.wait())
+
+    def _watch_connection(self, connection: Connection, rank: int) -> None:
+        """The same for a peer on another machine, of which only the connection is seen."""
+        wait_for_death(connection.fileno())
+        self._end_without(rank, None)
+
+    def _end_without(self, rank: int, status: int | None) -> None:
         if self._is_ending:
             return
         with contextlib.suppress(OSError):
@@ -223,11 +253,12 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def wait_for_death(descriptor: int, parent: int) -> None:
+def wait_for_death(descriptor: int, parent: int | None = None) -> None:
     """Wait, without using the CPU, until the other end of a connection is closed or the parent process has died."""
     poll = select.poll()
-    poll.register(descriptor, 0)
-    with contextlib.suppress(OSError, AttributeError):
-        poll.register(os.pidfd_open(parent), select.POLLIN)
-    if os.getppid() == parent:
+    poll.register(descriptor, getattr(select, "POLLRDHUP", 0))
+    if parent is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            poll.register(os.pidfd_open(parent), select.POLLIN)
+    if parent in (None, os.getppid()):
         poll.poll()

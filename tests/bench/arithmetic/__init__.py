@@ -36,6 +36,7 @@ from tests.bench.arithmetic.exchange import Exchange
 
 #: Arithmetic needs almost no warm-up: blocks of 2 ms, a few steps, are enough.
 BLOCK_SECONDS = 0.002
+ALONE = Exchange(Group())
 
 
 class ArithmeticTrainer(Trainer):
@@ -49,7 +50,7 @@ class ArithmeticTrainer(Trainer):
         variant: Variant,
         checkpoint: Tensors,
         head: Head,
-        exchange: Exchange,
+        exchange: Exchange = ALONE,
     ) -> None:
         self.fault, self.task, self.variant, self.initial_head = fault, task, variant, head
         self.exchange, self.group = exchange, exchange.group
@@ -266,7 +267,7 @@ class ArithmeticLoading(Training):
 class Arithmetic(Backend):
     def __init__(self, name: str) -> None:
         self.name = name
-        self.exchange = Exchange(Group())
+        self.exchange = ALONE
         warmup.BLOCK_SECONDS = BLOCK_SECONDS  # in a worker, whose backend this is; not in tests that import this module
 
     def describe_build(self) -> dict[str, str]:

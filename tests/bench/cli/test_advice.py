@@ -34,6 +34,8 @@ COMMANDS = {
     "gate/error_rate_run.py": ("gate-selftest",),
     "machine/variable_table.py": ("run",),
     "measure/machine_lock.py": (*(name for name in TRAINING if name != "parity"), "gate-selftest", "selftest"),
+    "measure/follower.py": ("run",),
+    "measure/rendezvous.py": ("run",),
     "plan/several_devices.py": ("run", "parity", "profile"),
     "records/baseline.py": ("baseline save",),
     "report/exchange": ("export",),

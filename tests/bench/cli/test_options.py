@@ -12,7 +12,7 @@ import pytest
 from bench.cli.app import app
 from bench.cli.gate import parse_margins
 from bench.cli.option_groups import CaseOptions, DataOptions, TaskOptions, make_request
-from bench.cli.option_values import read_names
+from bench.cli.option_values import read_names, read_numbers
 from bench.machine.environment import PROJECT
 
 COMMANDS = [name for name in app if not name.startswith("-")]
@@ -106,6 +106,7 @@ def test_every_option_that_may_be_repeated_counts_a_value_once():
     converters = {option.name: option.parameter.converter for option in options}
     assert converters.pop("--margin") is parse_margins, "of each metric the last one counts"
     assert converters.keys() >= {"--task", "--backend", "--variant", "--knob", "--against-package", "--allow", "--set"}
+    assert converters.pop("--devices") is read_numbers
     assert set(converters.values()) == {read_names}
 
 

@@ -1,0 +1,101 @@
+"""The connections between the machines that train one case together: TCP, and only with those that know the token.
+
+Each side proves to the other that it has the token, and does not send it (`multiprocessing.connection`, "Authentication
+keys"). What follows is not encrypted: use them in a network that you trust.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import time
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+
+#: The variable with the token, which all machines of a run must have.
+TOKEN = "HEADTOHEAD_TOKEN"
+#: Seconds that the other side may take to prove that it has the token, and between two attempts to connect.
+PROOF_SECONDS = 10
+RETRY_SECONDS = 0.2
+#: Seconds until a machine that has vanished is noticed: the first question whether it is there, and the next ones.
+ALIVE_SECONDS, ALIVE_REPEAT_SECONDS, ALIVE_REPEATS = 10, 5, 3
+
+
+def read_token() -> bytes:
+    """The token of this process; empty without one."""
+    return os.environ.get(TOKEN, "").encode()
+
+
+def listen(host: str, port: int = 0) -> socket.socket:
+    """Listen at an address, and at no other; port 0 is any free one.
+
+    Raises:
+        OSError: the address is not one of this machine, or it is taken.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address[:2], family=family)
+
+
+def accept(server: socket.socket, deadline: float) -> Connection:
+    """Accept the next connection from someone who has the token; others are turned away.
+
+    Args:
+        deadline: in seconds of the monotonic clock.
+
+    Raises:
+        TimeoutError: none came in time.
+    """
+    while True:
+        server.settimeout(max(0.01, deadline - time.monotonic()))
+        one, _ = server.accept()
+        with contextlib.suppress(OSError, EOFError, AuthenticationError, AssertionError):
+            return _prove(one, is_server=True)
+
+
+def connect(host: str, port: int, deadline: float) -> Connection:
+    """Connect to someone who has the token, as soon as there is someone at that address.
+
+    Raises:
+        TimeoutError: there was none in time.
+        AuthenticationError: the other side has another token.
+    """
+    while time.monotonic() < deadline:
+        try:
+            one = socket.create_connection((host, port), timeout=max(0.01, deadline - time.monotonic()))
+            return _prove(one, is_server=False)
+        except (OSError, EOFError):
+            time.sleep(RETRY_SECONDS)
+    raise TimeoutError
+
+
+def _prove(one: socket.socket, is_server: bool) -> Connection:
+    """Exchange proofs of the token, within `PROOF_SECONDS` each.
+
+    Raises:
+        AuthenticationError: the other side has another token.
+        OSError, EOFError: it does not answer, or has closed its end.
+    """
+    one.settimeout(None)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PROOF_SECONDS, 0))
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", ALIVE_SECONDS),
+        ("TCP_KEEPINTVL", ALIVE_REPEAT_SECONDS),
+        ("TCP_KEEPCNT", ALIVE_REPEATS),
+    ):
+        if hasattr(socket, option):
+            one.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    connection = Connection(one.detach())
+    try:
+        steps = (deliver_challenge, answer_challenge) if is_server else (answer_challenge, deliver_challenge)
+        for step in steps:
+            step(connection, read_token())
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
