@@ -34,7 +34,7 @@ REGISTRY = Registry(
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
         "keras": BackendEntry(
-            "backends.keras",
+            "backends.keras.on_tensorflow",
             ("tensorflow", "keras", "keras_hub"),
             "keras",
             "Keras",
@@ -48,6 +48,22 @@ REGISTRY = Registry(
             "JAX",
             # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+        ),
+        "keras-torch": BackendEntry(
+            "backends.keras.on_torch",
+            ("torch", "torchvision", "keras", "keras_hub"),
+            "keras-torch",
+            "Keras on PyTorch",
+            environment={"KERAS_BACKEND": "torch"},
+            hides=("tensorflow", "jax"),  # KerasHub imports the one where it is installed, and Keras the other
+        ),
+        "keras-jax": BackendEntry(
+            "backends.keras.on_jax",
+            ("jax", "scipy", "keras", "keras_hub"),
+            "keras-jax",
+            "Keras on JAX",
+            environment={"KERAS_BACKEND": "jax"},
+            hides=("tensorflow", "torch"),  # KerasHub imports the one where it is installed
         ),
         "lightning": BackendEntry(
             "backends.lightning",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from backends import keras_knobs
 from backends.lightning_knobs import add_lightning
 
 TORCH = "docs.pytorch.org/docs/stable/"
@@ -47,10 +48,11 @@ THREADS_SOURCES: Mapping[str, str] = MappingProxyType(
         "keras": INTRA_OP,
         "jax": "github.com/openxla/xla, xla/pjrt/utils.cc (DefaultThreadPoolSize: NPROC, read when the device is made)",
         "lightning": f"{TORCH}generated/torch.set_num_threads.html",
+        **keras_knobs.THREADS_SOURCES,
     }
 )
 
-KNOBS: Mapping[str, Knob] = add_lightning(
+_KNOBS: Mapping[str, Knob] = add_lightning(
     {
         "execution": Knob(
             "what runs the step's operations: Python one by one, the framework's graph, or a compiler",
@@ -338,3 +340,5 @@ KNOBS: Mapping[str, Knob] = add_lightning(
         ),
     }
 )
+
+KNOBS: Mapping[str, Knob] = keras_knobs.add_keras_engines(_KNOBS)

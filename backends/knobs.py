@@ -18,7 +18,7 @@ ENVIRONMENT: Mapping[tuple[str, str, str], Mapping[str, str]] = MappingProxyType
     {
         **{
             (backend, "affinity", "bound"): {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"}
-            for backend in ("pytorch", "lightning")
+            for backend in ("pytorch", "lightning", "keras-torch")
         },
         **{(backend, "kernels", "onednn"): {"TF_ENABLE_ONEDNN_OPTS": "1"} for backend in ("tensorflow", "keras")},
         **{(backend, "kernels", "eigen"): {"TF_ENABLE_ONEDNN_OPTS": "0"} for backend in ("tensorflow", "keras")},
@@ -56,6 +56,7 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
         ("pytorch", "execution", "max_autotune"): ("gpu", "compiler"),
         ("tensorflow", "autotune", "heuristic"): ("gpu",),
         ("keras", "autotune", "heuristic"): ("gpu",),
+        ("keras-torch", "autotune", "autotuned"): ("gpu",),
         **{(backend, "precision", "bf16"): ("bf16",) for backend in KNOBS["precision"].values},
         **{(backend, "precision", "tf32"): ("gpu", "tf32") for backend in KNOBS["precision"].values},
         **{(backend, "precision", "fp16"): ("gpu",) for backend in KNOBS["precision"].values},

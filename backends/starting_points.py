@@ -30,6 +30,8 @@ STARTING_POINTS: Mapping[str, tuple[Knobs, ...]] = MappingProxyType(
             {**_OTHERS, "steps_per_execution": "4"},
             {**_BF16, "folding": "product", "steps_per_execution": "8"},
         ),
+        "keras-torch": ({**_BF16, **_OTHERS}, {**_OTHERS}),
+        "keras-jax": ({**_OTHERS}, {**_BF16, **_OTHERS}),
         "keras": (
             {**_BF16, **_OTHERS, "steps_per_execution": "8"},
             {**_OTHERS, "steps_per_execution": "8"},

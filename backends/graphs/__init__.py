@@ -6,7 +6,7 @@ reading follow one rule for all networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -31,11 +31,12 @@ DEPTHWISE = (2, 3, 0, 1)
 NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def build(task: Task, variant: Variant) -> keras.Model:
+def build(task: Task, variant: Variant, add_bias: Callable = keras.ops.add) -> keras.Model:
     """The network from inputs (n, s, s, 3) to its last feature map (n, h, w, d), frozen where the task trains nothing.
 
     In mode `batch_stats` all normalisation layers stay trainable: only then do they use the batch's statistics and move
-    the running ones. In frozen parts only their gamma and beta are not trainable.
+    the running ones. In frozen parts only their gamma and beta are not trainable. `add_bias` is the engine's function
+    that adds a bias (c,) to values (n, c).
     """
     family = FAMILIES[task.network.family]
     graph = family.build(task.network, task.image_size)
@@ -44,7 +45,7 @@ def build(task: Task, variant: Variant) -> keras.Model:
             family.get_layer_name(prefix): geometry
             for prefix, geometry in folding.find_product_convolutions(task, variant).items()
         }
-        replace_layer = partial(executed_layers.replace_layer, variant=variant, products=products)
+        replace_layer = partial(executed_layers.replace_layer, variant=variant, products=products, add_bias=add_bias)
         graph = keras.models.clone_model(graph, clone_function=replace_layer)
     if task.batch_norm == "batch_stats":
         graph = keras.models.clone_model(graph, clone_function=BatchStatistics.replace_layer)

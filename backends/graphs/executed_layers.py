@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from backends import folding
@@ -28,10 +27,11 @@ class Passthrough(keras.layers.Layer):
 class ProductConvolution(keras.layers.Conv2D):
     """A convolution of a whole map as one product, see `folding.make_product_weights`.
 
-    Inputs are (n, side, side, channels).
+    Inputs are (n, side, side, channels). `add_bias` adds a bias (c,) to values (n, c).
     """
 
-    def __init__(self, geometry: Geometry, filters: int, **options) -> None:
+    def __init__(self, geometry: Geometry, filters: int, add_bias: Callable, **options) -> None:
+        self.add_bias = add_bias
         self.geometry, self.out_side = geometry, -(-geometry.side // geometry.stride)
         super().__init__(self.out_side**2 * filters, 1, **options)
 
@@ -46,8 +46,7 @@ class ProductConvolution(keras.layers.Conv2D):
         margin = (inputs.shape[1] - side) // 2
         values = inputs[:, margin : margin + side, margin : margin + side] if margin else inputs
         flat = ops.reshape(values, (-1, side * side * inputs.shape[-1]))
-        # Not an addition: TensorFlow fuses `bias_add` with the product and with a ReLU after it.
-        outputs = tf.nn.bias_add(ops.matmul(flat, ops.squeeze(self.kernel, (0, 1))), self.bias)
+        outputs = self.add_bias(ops.matmul(flat, ops.squeeze(self.kernel, (0, 1))), self.bias)
         return ops.reshape(outputs, (-1, self.out_side, self.out_side, self.filters // self.out_side**2))
 
     def compute_output_shape(self, input_shape):
@@ -55,12 +54,14 @@ class ProductConvolution(keras.layers.Conv2D):
         return (input_shape[0], self.out_side, self.out_side, self.filters // self.out_side**2)
 
 
-def replace_layer(layer: keras.Layer, variant: Variant, products: Mapping[str, Geometry]) -> keras.Layer:
+def replace_layer(
+    layer: keras.Layer, variant: Variant, products: Mapping[str, Geometry], add_bias: Callable
+) -> keras.Layer:
     """A copy of `layer` for `clone_model`, as the variant executes it.
 
     With folding, convolutions have a bias and normalisations become a `Passthrough`; the convolutions named in
-    `products` become products. In bf16 and fp16 every layer computes in that type; convolutions also keep their weights
-    in it, so that no step converts them.
+    `products` become products, to which `add_bias` adds the bias. In bf16 and fp16 every layer computes in that type;
+    convolutions also keep their weights in it, so that no step converts them.
     """
     config = layer.get_config()
     if isinstance(layer, keras.layers.InputLayer):
@@ -75,7 +76,7 @@ def replace_layer(layer: keras.Layer, variant: Variant, products: Mapping[str, G
             DTYPE_NAMES[variant.precision] if isinstance(layer, CONVOLUTIONS) else _get_dtype_policy(variant)
         )
     if layer.name in products:
-        return ProductConvolution(products[layer.name], layer.filters, name=layer.name, dtype=config["dtype"])
+        return ProductConvolution(products[layer.name], layer.filters, add_bias, name=layer.name, dtype=config["dtype"])
     return layer.__class__.from_config(config)
 
 

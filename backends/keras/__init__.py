@@ -1,9 +1,4 @@
-"""The fine-tune in Keras on TensorFlow: `compile` and `fit`, as in Keras' transfer-learning guide."""
+"""The fine-tune in Keras: `compile` and `fit`, as in Keras' transfer-learning guide, on three engines.
 
-import os
-
-os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's Keras settings
-
-from backends.keras.trainer import Keras
-
-BACKEND = Keras()
+One model, one loop. What is an engine's is in `on_tensorflow`, `on_torch` and `on_jax`, each with a `BACKEND`.
+"""

@@ -6,37 +6,39 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from backends import graphs
 from backends.keras import preprocess
+from backends.keras.engine import Engine
 from backends.task import Task, Variant
 from backends.values import Tensors
 
 
-def build(task: Task, variant: Variant) -> keras.Model:
+def build(task: Task, variant: Variant, engine: Engine) -> keras.Model:
     """The model from images (n, s, s, 3), as `preprocess.make_transform` prepares them, to logits (n, c). Only the
     layer `head` is trainable, and what else the task trains.
     """
-    backbone = graphs.build(task, variant)
-    inputs = keras.Input((task.image_size, task.image_size, 3), name="images")
-    x = preprocess.make_normalisation(task, variant)(inputs)
+    backbone = graphs.build(task, variant, engine.add_bias)
+    side = preprocess.get_input_side(task, engine.resizes_in_model)
+    inputs = keras.Input((side, side, 3), name="images")
+    x = preprocess.add_normalisation(inputs, task, variant)
     x = backbone(x, training=task.batch_norm == "batch_stats")
     x = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
     outputs = keras.layers.Dense(task.classes, name="head")(x)
     return keras.Model(inputs, outputs)
 
 
-def find_knobs_in_force(model: keras.Model, backbone: keras.Model, variant: Variant) -> dict[str, str]:
-    """Find the values of knobs that are in force in the compiled model and its backbone.
+def find_backbone(model: keras.Model) -> keras.Model:
+    """The backbone in a model."""
+    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
 
-    A variant that does not set `execution` leaves the choice of XLA to Keras, and has what it asks for either way.
-    """
-    compiled = "xla" if model.jit_compile and variant.execution else "compiled"
+
+def find_knobs_in_force(model: keras.Model, execution: str) -> dict[str, str]:
+    """Find the values of knobs that are in force in the compiled model; `execution` as the engine says."""
     return {
-        "execution": "eager" if model.run_eagerly or tf.config.functions_run_eagerly() else compiled,
+        "execution": execution,
         "steps_per_execution": str(model.steps_per_execution),
-        **graphs.find_knobs_in_force(backbone),
+        **graphs.find_knobs_in_force(find_backbone(model)),
     }
 
 

@@ -1,39 +1,57 @@
-"""Preprocessing: raw images to network inputs, resized in the input pipeline, normalised in the model or before it."""
+"""Preprocessing: raw images to network inputs, normalised in the model or before it, resized in either."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from backends.task import DATASETS, Task, Variant
 
 
-def make_transform(task: Task, variant: Variant) -> Callable[[tf.Tensor], tf.Tensor]:
+def make_transform(task: Task, variant: Variant, resizes: bool) -> Callable[[Any], Any]:
     """A function of a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255, resized; and
     normalised if the variant says so.
 
-    For images that have their size already it is `keep_unchanged`: the model's first layer accepts uint8.
+    For images that have their size already, or that the model `resizes`, it is `keep_unchanged`: the model's first
+    layer accepts uint8.
     """
     if variant.images == "normalised":
         return _make_rescaling(task)
-    size = task.image_size
-    if size == DATASETS[task.dataset][0]:
+    if resizes or not _needs_resizing(task):
         return keep_unchanged
-    resize = keras.layers.Resizing(size, size, interpolation="bilinear", antialias=False)
-    return lambda images: resize(tf.cast(images, tf.float32))  # given integers, Resizing would round to integers
+    resize = _make_resizing(task)
+    return lambda images: resize(keras.ops.cast(images, "float32"))  # given integers, it would round to integers
 
 
-def keep_unchanged(images: tf.Tensor) -> tf.Tensor:
+def keep_unchanged(images: Any) -> Any:
     """Return the same images."""
     return images
 
 
-def make_normalisation(task: Task, variant: Variant) -> keras.Layer:
-    """The model's first layer, which makes network inputs of the transformed images."""
-    return keras.layers.Identity(name="normalise") if variant.images == "normalised" else _make_rescaling(task)
+def add_normalisation(inputs: Any, task: Task, variant: Variant) -> Any:
+    """The model's first layers, which make network inputs of the transformed images."""
+    if variant.images == "normalised":
+        return keras.layers.Identity(name="normalise")(inputs)
+    if inputs.shape[1] != task.image_size:
+        inputs = _make_resizing(task)(inputs)
+    return _make_rescaling(task)(inputs)
+
+
+def get_input_side(task: Task, resizes: bool) -> int:
+    """Width and height of the model's inputs: of the raw images if the model resizes them."""
+    return DATASETS[task.dataset][0] if resizes else task.image_size
+
+
+def _needs_resizing(task: Task) -> bool:
+    return task.image_size != DATASETS[task.dataset][0]
+
+
+def _make_resizing(task: Task) -> keras.Layer:
+    size = task.image_size
+    return keras.layers.Resizing(size, size, interpolation="bilinear", antialias=False)
 
 
 def _make_rescaling(task: Task) -> keras.Layer:

@@ -2,61 +2,54 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
-from backends.engines.tensorflow.extraction import list_extraction_forms, make_extractor
 from backends.extraction import ExtractionForm, Extractor
-from backends.keras import device as devices
-from backends.keras import kernels, model, pipeline, preprocess, profiler
-from backends.keras.head import HeadTraining
+from backends.keras import model, preprocess
+from backends.keras.engine import Engine, Tensor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Head, Order, Tensors
 
-Batch = tuple[tf.Tensor, tf.Tensor]
+Batch = tuple[Tensor, Tensor]
 
 
 class KerasTrainer(Trainer):
     """`backends.base.Trainer` in Keras: a compiled model, trained with `fit`."""
 
-    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
-        knobs.check_variant("keras", variant, task)
-        self.task, self.variant = task, variant
-        devices.set_up(variant)
-        self.transform = preprocess.make_transform(task, variant)
-        self.group = int(knobs.get_value("keras", variant, "steps_per_execution"))
-        self.model = model.build(task, variant)
+    def __init__(self, engine: Engine, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+        knobs.check_variant(engine.backend, variant, task)
+        self.engine, self.task, self.variant = engine, task, variant
+        engine.set_up(variant)
+        self.transform = preprocess.make_transform(task, variant, engine.resizes_in_model)
+        self.group = int(knobs.get_value(engine.backend, variant, "steps_per_execution"))
+        self.model = model.build(task, variant, engine)
+        self.until_inputs = keras.Model(self.model.input, self.model.get_layer("normalise").output)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
-        self.backbone = self.model.layers[2]
+        self.backbone = model.find_backbone(self.model)
         self.classifier = self.model.get_layer("head")
         self.trained = graphs.list_trained_variables(self.backbone, task)
         self.model.compile(
             optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=self.group,
-            **devices.EXECUTIONS[variant.execution],
+            **engine.executions[variant.execution],
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.steps = {count: self._steps(count) for count in sorted({1, self.group})}
-        self.compile_function = partial(devices.compile_function, variant)
-        self.forward = self.compile_function(self._forward)
+        self.forward = engine.compile_function(variant, self._forward, self.model.weights)
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
-        in_force = model.find_knobs_in_force(self.model, self.backbone, variant)
-        self.resolved = devices.resolve(
-            variant, self.model, pipeline.DESCRIPTIONS[variant.images or "streamed"], in_force
-        )
+        in_force = model.find_knobs_in_force(self.model, engine.find_execution(self.model, variant))
+        self.resolved = engine.resolve(variant, self.model, engine.pipelines[variant.images or "streamed"], in_force)
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -66,61 +59,60 @@ class KerasTrainer(Trainer):
         self.classifier.bias.assign(self.initial_head.bias)
         for variable in self.model.optimizer.variables:
             if variable is not self.model.optimizer.learning_rate:
-                variable.assign(keras.ops.zeros_like(variable))
+                variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
-        return keras.ops.convert_to_numpy(self.model.get_layer("normalise")(self._inputs(images)))
+        return _to_numpy(self.until_inputs(self._inputs(images)))
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        return self.forward(self._inputs(images))[0].numpy()
+        return _to_numpy(self.forward(self._inputs(images))[0])
 
     def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
         """See `Trainer.list_extraction_forms`."""
-        return list_extraction_forms(self.task, self.variant)
+        return self.engine.list_extraction_forms(self.task, self.variant)
 
     def make_extractor(self, form: ExtractionForm) -> Extractor:
         """See `Trainer.make_extractor`."""
-        whole = model.build(self.task, form.variant)
-        model.load(whole.layers[2], self.task, folding.prepare_tensors(self.task, self.checkpoint, form.variant))
+        whole = model.build(self.task, form.variant, self.engine)
+        model.load(
+            model.find_backbone(whole), self.task, folding.prepare_tensors(self.task, self.checkpoint, form.variant)
+        )
         until_features = keras.Model(whole.input, whole.get_layer("pool").output)
-        transform = preprocess.make_transform(self.task, form.variant)
-        return make_extractor(lambda images: until_features(transform(images)), self.task, form)
+        transform = preprocess.make_transform(self.task, form.variant, self.engine.resizes_in_model)
+        return self.engine.make_extractor(until_features, transform, self.task, form)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
-        return self.forward(self._inputs(images))[1].numpy()
+        return _to_numpy(self.forward(self._inputs(images))[1])
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
-        with tf.GradientTape() as tape:
-            loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
-        kernel, bias = tape.gradient(loss, [self.classifier.kernel.value, self.classifier.bias.value])
-        return float(loss), Head(kernel.numpy(), bias.numpy())
+        loss, (kernel, bias) = self._compute_gradients(images, labels, [self.classifier.kernel, self.classifier.bias])
+        return float(loss), Head(_to_numpy(kernel), _to_numpy(bias))
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
-        with tf.GradientTape() as tape:
-            loss = self.model.loss(self._labels(labels), self.model(self._inputs(images), training=True))
-        gradients = tape.gradient(loss, [variable.value for variable in self.trained])
+        _, gradients = self._compute_gradients(images, labels, self.trained)
         return graphs.read_gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
         return float(self.train_step(self._inputs(images), self._labels(labels)))
 
-    def train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
+    def train_step(self, inputs: Tensor, labels: Tensor) -> np.ndarray:
         """Train one step on a batch on the device; returns its mean loss."""
         return self.model.train_on_batch(inputs, labels)
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        return Fit(self.model, self._batches(images, labels, order, self.group == 1), order.steps, self.steps)
+        batches = self._batches(images, labels, order, self.group == 1)
+        return Fit(self.model, batches, order.steps, self.steps, self.engine)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
-        return pipeline.Loading(self._batches(images, labels, order))
+        return self.engine.start_loading(self._batches(images, labels, order))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
@@ -129,15 +121,16 @@ class KerasTrainer(Trainer):
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(self._head_step, self.compile_function, features, labels, order)
+        variables = [self.classifier.kernel, self.classifier.bias, *self.model.optimizer.variables]
+        return self.engine.start_on_features(self._head_step, self.variant, variables, (features, labels), order)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
-        return keras.ops.convert_to_numpy(self.classifier(features))
+        return _to_numpy(self.classifier(features))
 
     def head(self) -> Head:
         """See `Trainer.head`."""
-        kernel, bias = (keras.ops.convert_to_numpy(v) for v in (self.classifier.kernel, self.classifier.bias))
+        kernel, bias = (_to_numpy(variable) for variable in (self.classifier.kernel, self.classifier.bias))
         return Head(np.array(kernel), np.array(bias))
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -147,17 +140,25 @@ class KerasTrainer(Trainer):
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""
-        devices.reset_memory()
+        self.engine.reset_memory()
 
     def device_memory(self) -> DeviceMemory | None:
         """See `Trainer.device_memory`."""
-        return devices.read_memory()
+        return self.engine.read_memory()
 
-    def _batches(
-        self, images: np.ndarray, labels: np.ndarray, order: Order, known_length: bool = True
-    ) -> tf.data.Dataset:
-        load = pipeline.make_resident_loader if self.variant.images == "normalised" else pipeline.make_loader
-        return load(images, labels, order, self.transform, known_length)
+    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order, known_length: bool = True) -> Iterable:
+        resident = self.variant.images == "normalised"
+        load = self.engine.make_resident_loader if resident else self.engine.make_loader
+        return load(images, labels, order, self.transform, self.task.classes, known_length)
+
+    def _compute_gradients(
+        self, images: np.ndarray, labels: np.ndarray, variables: list[keras.Variable]
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        inputs, targets = self._inputs(images), self._labels(labels)
+        others = [one for one in self.model.weights if not any(one is variable for variable in variables)]
+        return self.engine.compute_gradients(
+            lambda: self.model.loss(targets, self.model(inputs, training=True)), variables, others
+        )
 
     def _steps(self, count: int) -> Callable:
         """Keras' training function that makes `count` steps in one call."""
@@ -165,28 +166,32 @@ class KerasTrainer(Trainer):
         self.model.make_train_function(force=True)
         return self.model.train_function
 
-    def _inputs(self, images: np.ndarray) -> tf.Tensor:
-        return self.transform(tf.constant(images))
+    def _inputs(self, images: np.ndarray) -> Tensor:
+        return self.transform(self.engine.to_device(images))
 
-    def _labels(self, labels: np.ndarray) -> tf.Tensor:
-        return tf.constant(labels, tf.int64)
+    def _labels(self, labels: np.ndarray) -> Tensor:
+        return self.engine.to_device(labels.astype(np.int64))
 
-    def _forward(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         # Not `predict`: it runs normalisations in inference mode, even if the task says `batch_stats`.
         features = self.until_features(inputs, training=self.task.batch_norm == "batch_stats")
         return features, self.classifier(features)
 
-    def _head_step(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _head_step(self, features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """A step as in Keras' guide to custom training steps. Keras' losses divide by the size of the batch, so the
         weights are multiplied by it.
         """
-        with tf.GradientTape() as tape:
-            scaled = weights * tf.cast(tf.size(weights), tf.float32)
-            loss = self.model.loss(labels, self.classifier(features), sample_weight=scaled)
+        scaled = weights * keras.ops.cast(keras.ops.size(weights), "float32")
         variables = [self.classifier.kernel, self.classifier.bias]
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        self.model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        loss, gradients = self.engine.compute_gradients(
+            lambda: self.model.loss(labels, self.classifier(features), sample_weight=scaled), variables
+        )
+        self.model.optimizer.apply(gradients, variables)
         return loss
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
 
 
 class KerasTraining(Training):
@@ -209,7 +214,7 @@ class KerasTraining(Training):
         self.batches = iter(())
 
 
-#: A closed `fit` ends within milliseconds, or waits for tf.data, and then nothing else waits (see `free_iterator`).
+#: A closed `fit` ends within milliseconds, or waits for tf.data, and then nothing else waits (see `Engine.free`).
 CLOSE_SECONDS = 2.0
 
 
@@ -228,7 +233,7 @@ class Fit(Training, keras.callbacks.Callback):
     """
 
     def __init__(
-        self, model: keras.Model, batches: tf.data.Dataset, steps: int, functions: Mapping[int, Callable]
+        self, model: keras.Model, batches: Iterable, steps: int, functions: Mapping[int, Callable], engine: Engine
     ) -> None:
         """Start `fit`, which waits for the first steps.
 
@@ -237,8 +242,10 @@ class Fit(Training, keras.callbacks.Callback):
             batches: of the order.
             steps: number of batches.
             functions: the model's training functions, by the number of steps that one call makes; 1 is among them.
+            engine: that Keras runs on.
         """
         super().__init__()
+        self._engine = engine
         self._fitted, self._functions, self._group = model, functions, max(functions)
         self._ahead = steps
         self._left = 0
@@ -271,9 +278,7 @@ class Fit(Training, keras.callbacks.Callback):
             self._closed = True
             self._gate.notify_all()
         self._thread.join(CLOSE_SECONDS)
-        pipeline.free_iterator(
-            gc.collect
-        )  # the iterator is in a reference cycle, which is otherwise collected at some later time
+        self._engine.free()
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Continue while steps are left; otherwise report the loss and wait."""
@@ -289,8 +294,8 @@ class Fit(Training, keras.callbacks.Callback):
             self._prepare_call()
 
     def on_train_end(self, logs: object = None) -> None:
-        """Report the loss of the order's last steps. This cannot wait for `fit` to return: it frees its iterator first,
-        which may take long, see `free_iterator`.
+        """Report the loss of the order's last steps. This cannot wait for `fit` to return: on TensorFlow it frees its
+        iterator first, which may take long.
         """
         with self._gate:
             if self._left == 0 and not self._closed:
@@ -306,11 +311,12 @@ class Fit(Training, keras.callbacks.Callback):
 
     def _report(self) -> None:
         """Report that the requested steps are done. Reading the loss waits for the device."""
+        self._engine.update_variables(self._fitted)
         self._loss = float(self._fitted.get_metrics_result()["loss"])
         self._left = -1
         self._gate.notify_all()
 
-    def _fit(self, batches: tf.data.Dataset) -> None:
+    def _fit(self, batches: Iterable) -> None:
         try:
             self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
         except _Closed:
@@ -323,22 +329,23 @@ class Fit(Training, keras.callbacks.Callback):
 
 
 class Keras(Backend):
-    """The backend `keras`."""
+    """The backends on Keras: one for each engine."""
 
-    name = "keras"
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.name = engine, engine.backend
 
     def describe_build(self) -> dict[str, str]:
         """See `Backend.describe_build`."""
-        return devices.describe_build()
+        return self.engine.describe_build()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
-        return KerasTrainer(task, variant, checkpoint, head)
+        return KerasTrainer(self.engine, task, variant, checkpoint, head)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""
-        return kernels.build(kernel, variant)
+        return self.engine.build_kernel(kernel, variant)
 
     def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
         """See `Backend.profile`."""
-        return profiler.profile(run, folder)
+        return self.engine.profile(run, folder)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from backends import graphs
-from backends.graphs.operations import Operations
+from backends.engines.tensorflow.operations import Operations
 from backends.task import Task, Variant
 from backends.values import Tensors
 
@@ -19,7 +19,7 @@ def build(task: Task, variant: Variant) -> keras.Model | Operations:
     """The backbone up to its pooled features (n, d) float32, frozen except for what the task trains."""
     if variant.graph == "tf_ops":
         return Operations(task.network)
-    graph = graphs.build(task, variant)
+    graph = graphs.build(task, variant, tf.nn.bias_add)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(graph.output)
     return keras.Model(graph.input, pooled)
 

@@ -32,7 +32,8 @@ def main(job_file: str) -> int:
     job = (SweepJob if is_sweep else Job).model_validate(fields)
     tests = SWEEP if is_sweep else MEASUREMENTS
     lifeline = Lifeline(job.descriptor, job.scratch)
-    hide_packages(backends.REGISTRY[job.backend].hides)
+    entry = backends.REGISTRY[job.backend]
+    hide_packages(entry.hides, entry.packages)
     try:
         return pytest.main([str(tests), *_list_arguments(job)], plugins=[plugin.WorkerPlugin(job), QuickSave()])
     finally:

@@ -1,6 +1,7 @@
 """The hidden packages: those that frameworks import where they are installed, and that no worker uses.
 
-This suite brings them for its tables, figures and data sets; no framework requires them. Keras imports them to accept
+This suite brings them for its tables, figures and data sets; no framework requires them, but for JAX, which requires
+SciPy, and imports parts of it only for Keras. Keras imports them to accept
 their types and to draw. They would cost a worker a quarter of its imports, and 150 MB, and a framework's start-up
 figures would depend on what else is installed.
 """
@@ -8,9 +9,10 @@ figures would depend on what else is installed.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
+from typing import Any
 
 HIDDEN_PACKAGES = ("IPython", "matplotlib", "mpl_toolkits", "pandas", "pyarrow", "scipy", "sklearn")
 
@@ -19,18 +21,28 @@ HIDDEN_PACKAGES = ("IPython", "matplotlib", "mpl_toolkits", "pandas", "pyarrow",
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
-def hide_packages(others: Iterable[str] = ()) -> None:
+def hide_packages(others: Iterable[str] = (), needed: Iterable[str] = ()) -> None:
     """Let this process find none of the hidden packages; call it before a framework is imported.
 
     Args:
         others: to be hidden, too.
+        needed: not to be hidden.
 
-    None in `sys.modules` stands for a module that cannot be imported (Python's reference, "The module cache").
+    They are as if they were not installed. None in `sys.modules` would not do: Keras takes every name in it for a
+    module that was imported.
     """
-    hidden = (*HIDDEN_PACKAGES, *others)
-    for name in hidden:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    hidden = {*HIDDEN_PACKAGES, *others}.difference(needed)
+    _hide_modules(hidden)
     _hide_distributions({_normalise(DISTRIBUTIONS.get(name, name)) for name in hidden})
+
+
+def _hide_modules(hidden: set[str]) -> None:
+    find = PathFinder.find_spec
+
+    def find_others(name: str, *others: Any) -> ModuleSpec | None:
+        return None if name in hidden else find(name, *others)
+
+    PathFinder.find_spec = find_others  # type: ignore[method-assign, assignment]
 
 
 def _hide_distributions(hidden: set[str]) -> None:

@@ -156,7 +156,8 @@ def main(job_file: str, where: str, local_rank: str) -> int:
     if DUMP_STACKS_SIGNAL is not None:
         faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
     job = Job.model_validate_json(Path(job_file).read_text(encoding="utf-8"))
-    hide_packages(backends.REGISTRY[job.backend].hides)
+    entry = backends.REGISTRY[job.backend]
+    hide_packages(entry.hides, entry.packages)
     session = PeerSession(job, int(local_rank))
     connection = connect(where, session.share.rank)
     watched = os.dup(connection.fileno())

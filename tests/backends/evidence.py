@@ -33,9 +33,9 @@ from backends.knobs import KNOBS
 from backends.task import Task, Variant
 from backends.values import Order, UnsupportedVariant
 from bench.parity.checks import compute_difference
+from bench.worker import hidden_packages
 from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.feature_extraction import extract_in_batches
-from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
 from tests.backends.tasks import EXTRACTED, FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
@@ -50,8 +50,9 @@ FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "flax", "pytorch_lightning"
 
 
 def main(name: str, folder: Path, reference_only: bool) -> None:
-    hide_packages(backends.REGISTRY[name].hides)
-    del sys.modules["sklearn"]  # the images are among its files
+    hidden = [package for package in hidden_packages.HIDDEN_PACKAGES if package != "sklearn"]  # it has the images
+    with patch.object(hidden_packages, "HIDDEN_PACKAGES", hidden):
+        hidden_packages.hide_packages(backends.REGISTRY[name].hides, backends.REGISTRY[name].packages)
     backend = backends.load(name)
     for task in TASKS.values():
         trainer = backend.build(task, VARIANT, checkpoint_of(task), head_of(task))
@@ -129,6 +130,7 @@ FOREIGN_SETTINGS = {
     "keras": _set_tensorflow,
     "jax": _set_jax,
     "lightning": _set_torch,
+    "keras-torch": _set_torch,
 }
 
 

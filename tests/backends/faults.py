@@ -15,6 +15,7 @@ import numpy as np
 
 from backends.values import Order
 from tests.backends import jax_faults as jax
+from tests.backends import keras_faults
 from tests.backends import lightning_faults as lightning
 
 
@@ -133,8 +134,8 @@ def softmax_twice() -> Iterator[None]:
 
     real = model.build
 
-    def build(task, variant):
-        built = real(task, variant)
+    def build(*arguments):
+        built = real(*arguments)
         # Given a plain softmax layer, Keras finds its inputs and takes those for the logits, with a warning.
         built.get_layer("head").activation = lambda x: 1.0 * keras.ops.softmax(x)
         return built
@@ -271,6 +272,19 @@ FAULTS = {
     "JAX, softmax twice": Fault(jax.softmax_twice, "jax", "frozen", "logits", ("first loss",)),
     "JAX, biased running variance": Fault(jax.biased_variance, "jax", "batch_stats", "running statistics"),
     "JAX, loss of the last step": Fault(jax.last_loss, "jax", "frozen", "pipeline loss"),
+    **{
+        f"{backend}, {title}": Fault(plant, backend, task, named, others)
+        for backend in ("keras-torch", "keras-jax")
+        for title, plant, task, named, others in (
+            ("another epsilon", other_epsilon, "frozen", "features", ("logits", "losses")),
+            ("same padding", same_padding, "frozen", "features", ("logits",)),
+            ("swapped channels", keras_faults.swapped_channels, "frozen", "preprocessing", ("features",)),
+            ("another order of images", keras_faults.other_order, "frozen", "pipeline order", ()),
+            ("trained gamma", trained_gamma, "frozen", "frozen", ()),
+            ("softmax twice", softmax_twice, "frozen", "logits", ("first loss", "losses")),
+            ("biased running variance", biased_variance, "batch_stats", "running statistics", ()),
+        )
+    },
     "Lightning, another epsilon": Fault(lightning.other_epsilon, "lightning", "frozen", "features", ("logits",)),
     "Lightning, same padding": Fault(lightning.same_padding, "lightning", "frozen", "features", ("logits",)),
     "Lightning, swapped channels": Fault(

@@ -53,7 +53,7 @@ FORWARD = MappingProxyType(
 )
 
 #: Variants by name: the task that they are proven on, and the backends that have them.
-EVERYWHERE = ("pytorch", "tensorflow", "keras", "jax", "lightning")
+EVERYWHERE = ("pytorch", "tensorflow", "keras", "keras-torch", "keras-jax", "jax", "lightning")
 VARIANTS = MappingProxyType(
     {
         name: (task, backends, Variant(name=name, threads=1, **knobs))
@@ -75,6 +75,7 @@ VARIANTS = MappingProxyType(
             ("functional", "frozen", ("jax",), {"execution": "functional", "images": "uint8"}),
             ("taken in the step", "frozen", ("jax",), {"folding": "product", "images": "resident"}),
             ("eager", "frozen", ("keras",), {"execution": "eager"}),
+            ("normalised", "frozen", ("keras-torch", "keras-jax"), {"images": "normalised", "folding": "product"}),
             ("several steps", "frozen", ("keras",), {"steps_per_execution": "8", "images": "normalised"}),
             ("torchscript", "frozen", ("pytorch", "lightning"), {"execution": "torchscript", "images": "resident"}),
             (
@@ -106,6 +107,8 @@ EXTRACTED = MappingProxyType(
         "tensorflow": ("folded lite0", "folded bf16"),
         "keras": ("folded lite0",),
         "jax": ("folded lite0", "folded bf16"),
+        "keras-torch": ("folded lite0",),
+        "keras-jax": ("folded lite0",),
         "lightning": ("folded lite0",),
     }
 )

@@ -17,6 +17,8 @@ IMPORTED = {
     "keras": ["tensorflow", "keras"],
     "jax": ["jax", "flax"],
     "lightning": ["torch", "pytorch_lightning"],
+    "keras-torch": ["torch", "keras"],
+    "keras-jax": ["keras", "jax"],
 }
 
 

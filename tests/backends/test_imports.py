@@ -14,6 +14,9 @@ import bench
 BACKENDS = Path(backends.__file__).parent
 FOLDERS = ("pytorch", "tensorflow", "keras", "jax", "lightning")
 FILES = sorted(path.name for path in (BACKENDS / "pytorch").glob("*.py"))
+KERAS_FILES = ("__init__.py", "model.py", "preprocess.py", "trainer.py")
+#: What is an engine's in Keras.
+ENGINES = {"on_tensorflow.py", "on_torch.py", "on_jax.py"}
 FRAMEWORKS = {
     "torch",
     "torchvision",
@@ -86,13 +89,42 @@ def test_nothing_outside_a_backend_imports_its_framework():
     assert offenders == []
 
 
-def test_the_three_folders_hold_the_same_files():
+def test_the_folders_hold_the_same_files():
     for folder in FOLDERS:
-        assert sorted(path.name for path in (BACKENDS / folder).glob("*.py")) == FILES
+        own = {path.name for path in (BACKENDS / folder).glob("*.py")}
+        # What is an engine's is in a file for each engine of Keras.
+        assert own == {"keras": {*KERAS_FILES, "engine.py", "batches.py", *ENGINES}}.get(folder, set(FILES))
 
 
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("pair", list(itertools.combinations(FOLDERS, 2)), ids="-".join)
+def test_of_kerass_files_only_those_of_an_engine_import_one():
+    engines = FRAMEWORKS - {"keras", "keras_hub"}
+    importing = {path.name for path in (BACKENDS / "keras").glob("*.py") if imported(path) & engines}
+    assert importing == ENGINES
+    assert not [path for path in (BACKENDS / "graphs").glob("*.py") if imported(path) & engines]
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("backend", "engine"), [("keras", "tensorflow"), ("keras-torch", "torch"), ("keras-jax", "jax")]
+)
+def test_keras_imports_one_engine(in_fresh_interpreter, backend, engine):
+    code = (
+        "import sys, backends; from bench.worker.hidden_packages import hide_packages\n"
+        f"entry = backends.REGISTRY[{backend!r}]; hide_packages(entry.hides, entry.packages)\n"
+        f"backends.load({backend!r})\n"
+        "import keras; print(keras.backend.backend(), *sorted({'torch', 'tensorflow', 'jax'} & sys.modules.keys()))"
+    )
+    assert in_fresh_interpreter(code).splitlines()[-1] == f"{engine} {engine}"
+
+
+@pytest.mark.parametrize(
+    ("file", "pair"),
+    [
+        (file, pair)
+        for pair in itertools.combinations(FOLDERS, 2)
+        for file in (KERAS_FILES if "keras" in pair else FILES)
+    ],
+)
 def test_what_two_backends_share_stands_in_the_same_order(file, pair):
     first, second = (names(BACKENDS / folder / file) for folder in pair)
     shared = set(first) & set(second)

@@ -15,10 +15,12 @@ from bench.worker.hidden_packages import HIDDEN_PACKAGES
 LOAD = """
 import sys
 from bench.worker.hidden_packages import HIDDEN_PACKAGES, hide_packages
-hide_packages()
 import backends
+entry = backends.REGISTRY[sys.argv[1]]
+hide_packages(entry.hides, entry.packages)
 backends.load(sys.argv[1])
-print(sorted({name.partition(".")[0] for name, module in sys.modules.items() if module} & set(HIDDEN_PACKAGES)))
+imported = {name.partition(".")[0] for name, module in sys.modules.items() if module}
+print(sorted(imported & {*HIDDEN_PACKAGES, *entry.hides} - {*entry.packages}))
 """
 END = """
 import atexit, sys

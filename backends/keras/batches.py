@@ -1,0 +1,76 @@
+"""The input pipeline of the engines that have none of their own in Keras: a `PyDataset` of NumPy batches.
+
+`fit` accepts it on every engine (keras.io/api/utils/python_utils, "PyDataset class"). Nothing is resized in it: Keras'
+guide to preprocessing layers (keras.io/guides/preprocessing_layers) has them in the model where there is no tf.data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from backends.base import Training
+from backends.values import Order
+
+DESCRIPTIONS = {
+    "streamed": "keras.utils.PyDataset, NumPy batches",
+    "normalised": "keras.utils.PyDataset, NumPy batches of images in memory that were normalised once",
+}
+#: Images that are normalised at once.
+NORMALISED_AT_ONCE = 4096
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of an order: images (b, s, s, 3) and labels (b,) int32."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, order: Order, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.images, self.labels = images, labels.astype(np.int32)
+        self.batches = list(order.batches())
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A batch."""
+        indices = self.batches[index]
+        return self.images[indices], self.labels[indices]
+
+    def on_epoch_begin(self) -> None:
+        """Refuse labels that are no class: on JAX the loss of one is a number as any other.
+
+        Raises:
+            ValueError: there is one.
+        """
+        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < self.classes:
+            raise ValueError(f"labels from {self.labels.min()} to {self.labels.max()}, and {self.classes} classes")
+
+
+def normalise_all(images: np.ndarray, transform: Callable) -> np.ndarray:
+    """All images as network inputs (n, s, s, 3) float32, in host memory; they are transformed in parts."""
+    parts = np.array_split(images, -(-len(images) // NORMALISED_AT_ONCE))
+    return np.concatenate([keras.ops.convert_to_numpy(transform(part)) for part in parts])
+
+
+class Loading(Training):
+    """Takes batches, brings them to the device, and discards them."""
+
+    def __init__(self, batches: Batches, to_device: Callable[[np.ndarray], object]) -> None:
+        self.batches, self.to_device, self.done = batches, to_device, 0
+
+    def advance(self, steps: int) -> float:
+        """See `Trainer.start_loading`."""
+        if self.done + steps > len(self.batches):
+            raise StopIteration
+        for index in range(self.done, self.done + steps):
+            for array in self.batches[index]:
+                self.to_device(array)
+        self.done += steps
+        return 0.0
+
+    def close(self) -> None:
+        """See `Training.close`."""
+        self.done = len(self.batches)

@@ -1,5 +1,0 @@
-"""Training of the head on features that were computed before: TensorFlow's loop around a Keras step."""
-
-from backends.engines.tensorflow.head import HeadTraining
-
-__all__ = ["HeadTraining"]

@@ -1,0 +1,230 @@
+"""Keras on JAX: the backend `keras-jax`.
+
+JAX's compiled functions take all state as arguments and return it (keras.io/guides/custom_train_step_in_jax): here a
+`StatelessScope` gives variables their values inside of such a function.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+os.environ["KERAS_BACKEND"] = "jax"  # overrides the user's Keras settings
+
+import jax
+import jax.numpy as jnp
+import keras
+import keras_hub
+import numpy as np
+
+from backends import folding
+from backends.base import Training
+from backends.engines.jax import device, kernels, profiler
+from backends.extraction import ExtractionForm, Extractor, choose_batch_size
+from backends.keras import batches
+from backends.keras.engine import Engine, HeadStep
+from backends.keras.trainer import Keras
+from backends.kernels import Kernel
+from backends.task import Task, Variant
+from backends.values import DeviceMemory, Event, Order, Resolved
+
+VERSIONS = {"keras": keras.__version__, "keras-hub": keras_hub.__version__}
+
+
+class JAXEngine(Engine):
+    """JAX below Keras."""
+
+    backend = "keras-jax"
+    #: "auto" is XLA (keras/src/trainers/trainer.py).
+    executions: ClassVar = {None: {}, "xla": {"jit_compile": True}, "eager": {"run_eagerly": True}}
+    pipelines = batches.DESCRIPTIONS
+    resizes_in_model = True
+
+    def set_up(self, variant: Variant) -> None:
+        """See `Engine.set_up`."""
+        self.device = device.set_up(variant)
+
+    def find_execution(self, model: keras.Model, variant: Variant) -> str:
+        """See `Engine.find_execution`."""
+        return "xla" if model.jit_compile and not model.run_eagerly else "eager"
+
+    def resolve(self, variant: Variant, model: keras.Model, input_pipeline: str, in_force: dict[str, str]) -> Resolved:
+        """See `Engine.resolve`."""
+        engine = device.resolve(variant, self.device, input_pipeline, self.backend, in_force)
+        versions = {**engine.versions, **VERSIONS}
+        return dataclasses.replace(engine, framework=f"keras on {keras.backend.backend()}", versions=versions)
+
+    def describe_build(self) -> dict[str, str]:
+        """See `Engine.describe_build`."""
+        return device.describe_build()
+
+    def reset_memory(self) -> None:
+        """See `Engine.reset_memory`."""
+        device.reset_memory(self.device)
+
+    def read_memory(self) -> DeviceMemory | None:
+        """See `Engine.read_memory`."""
+        return device.read_memory(self.device)
+
+    def build_kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
+        """See `Engine.build_kernel`."""
+        return kernels.build(kernel, variant)
+
+    def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
+        """See `Engine.profile`."""
+        return profiler.profile(run, folder)
+
+    def to_device(self, array: np.ndarray) -> jax.Array:
+        """See `Engine.to_device`. JAX has no 64-bit integers unless it is told to."""
+        return jnp.asarray(array.astype(np.int32) if array.dtype == np.int64 else array)
+
+    def compile_function(
+        self, variant: Variant, function: Callable[..., Any], variables: Sequence[keras.Variable]
+    ) -> Callable[..., Any]:
+        """See `Engine.compile_function`."""
+        compiled = jax.jit(lambda values, *arrays: _run_stateless(function, variables, values, *arrays))
+
+        def run(*arrays: jax.Array) -> Any:
+            result, values = compiled([variable.value for variable in variables], *arrays)
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            return result
+
+        return run
+
+    def compute_gradients(
+        self, loss: Callable[[], jax.Array], variables: Sequence[keras.Variable], others: Sequence[keras.Variable] = ()
+    ) -> tuple[jax.Array, Sequence[jax.Array]]:
+        """See `Engine.compute_gradients`."""
+
+        def compute(values: list[jax.Array], other_values: list[jax.Array]) -> jax.Array:
+            return _run_stateless(loss, [*variables, *others], [*values, *other_values])[0]
+
+        return jax.jit(jax.value_and_grad(compute))(
+            [variable.value for variable in variables], [variable.value for variable in others]
+        )
+
+    def make_loader(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        order: Order,
+        transform: Callable,
+        classes: int,
+        known_length: bool = True,
+    ) -> batches.Batches:
+        """See `Engine.make_loader`."""
+        return batches.Batches(images, labels, order, classes)
+
+    def make_resident_loader(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        order: Order,
+        transform: Callable,
+        classes: int,
+        known_length: bool = True,
+    ) -> batches.Batches:
+        """See `Engine.make_resident_loader`."""
+        return batches.Batches(batches.normalise_all(images, transform), labels, order, classes)
+
+    def start_loading(self, loader: batches.Batches) -> Training:
+        """See `Engine.start_loading`."""
+        return batches.Loading(loader, self.to_device)
+
+    def start_on_features(
+        self,
+        step: HeadStep,
+        variant: Variant,
+        variables: Sequence[keras.Variable],
+        data: tuple[np.ndarray, np.ndarray],
+        order: Order,
+    ) -> Training:
+        """See `Engine.start_on_features`."""
+        features, labels = data
+        return HeadTraining(step, variables, self.to_device(features), self.to_device(labels.astype(np.int32)), order)
+
+    def list_extraction_forms(self, task: Task, variant: Variant) -> tuple[ExtractionForm, ...]:
+        """See `Engine.list_extraction_forms`."""
+        folded = folding.make_extraction_variant(variant)
+        return (ExtractionForm("xla", folded, choose_batch_size(task, variant), 3.0),)
+
+    def make_extractor(self, model: keras.Model, transform: Callable, task: Task, form: ExtractionForm) -> Extractor:
+        """See `Engine.make_extractor`."""
+        forward = self.compile_function(form.variant, model, model.weights)
+        return lambda images: np.asarray(forward(transform(self.to_device(images))))
+
+    def update_variables(self, model: keras.Model) -> None:
+        """See `Engine.update_variables`: `fit` keeps all state outside of the model until an epoch ends."""
+        model.jax_state_sync()
+        jax.block_until_ready([variable.value for variable in model.trainable_variables])
+
+
+class HeadTraining(Training):
+    """Trains the head in a loop over the order's batches, inside one compiled function.
+
+    All batches have the same shape: a partial one is padded with images of weight 0.
+    """
+
+    def __init__(
+        self, step: HeadStep, variables: Sequence[keras.Variable], features: jax.Array, labels: jax.Array, order: Order
+    ) -> None:
+        indices, mask = order.padded()
+        sizes = mask.sum(axis=1, keepdims=True)
+        self.step, self.variables = step, variables
+        self.data = (
+            features,
+            labels,
+            jnp.asarray(indices, jnp.int32),
+            jnp.asarray(mask / sizes, jnp.float32),
+            jnp.asarray(sizes[:, 0], jnp.float32),
+        )
+        self.done, self.steps = 0, order.steps
+        self.loop = jax.jit(self._loop)
+
+    def advance(self, steps: int) -> float:
+        """See `Training.advance`."""
+        if self.done + steps > self.steps:
+            raise StopIteration
+        values = [variable.value for variable in self.variables]
+        loss, values = self.loop(values, self.data, self.done, self.done + steps)
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+        self.done += steps
+        return float(loss)
+
+    def close(self) -> None:
+        """See `Training.close`."""
+        self.done = self.steps
+
+    def _loop(self, values: list[jax.Array], data: tuple[jax.Array, ...], first: int, end: int) -> tuple:
+        """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, and the
+        variables' values.
+        """
+        features, labels, indices, weights, sizes = data
+
+        def train(row: jax.Array, carry: tuple) -> tuple:
+            values, total, images = carry
+            batch = indices[row]
+            loss, values = _run_stateless(
+                self.step, self.variables, values, features[batch], labels[batch], weights[row]
+            )
+            return values, total + loss * sizes[row], images + sizes[row]
+
+        values, total, images = jax.lax.fori_loop(first, end, train, (values, 0.0, 0.0))
+        return total / images, values
+
+
+def _run_stateless(
+    function: Callable[..., Any], variables: Sequence[keras.Variable], values: Sequence[jax.Array], *arrays: jax.Array
+) -> tuple[Any, list[jax.Array]]:
+    """Run a function in which variables have these values; returns its result, and the values after it."""
+    with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
+        result = function(*arrays)
+    after = [scope.get_current_value(variable) for variable in variables]
+    return result, after
+
+
+BACKEND = Keras(JAXEngine())

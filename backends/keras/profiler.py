@@ -1,5 +1,0 @@
-"""Profiles by TensorFlow's own profiler."""
-
-from backends.engines.tensorflow.profiler import profile
-
-__all__ = ["profile"]
