@@ -62,7 +62,7 @@ REGISTRY = Registry(
             ("jax", "scipy", "keras", "keras_hub"),
             "keras-jax",
             "Keras on JAX",
-            environment={"KERAS_BACKEND": "jax"},
+            environment={"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
             hides=("tensorflow", "torch"),  # KerasHub imports the one where it is installed
         ),
         "lightning": BackendEntry(

@@ -53,8 +53,12 @@ class JAXEngine(Engine):
     def resolve(self, variant: Variant, model: keras.Model, input_pipeline: str, in_force: dict[str, str]) -> Resolved:
         """See `Engine.resolve`."""
         engine = device.resolve(variant, self.device, input_pipeline, self.backend, in_force)
-        versions = {**engine.versions, **VERSIONS}
-        return dataclasses.replace(engine, framework=f"keras on {keras.backend.backend()}", versions=versions)
+        return dataclasses.replace(
+            engine,
+            framework=f"keras on {keras.backend.backend()}",
+            versions={**engine.versions, **VERSIONS},
+            jit="none" if engine.execution == "eager" else engine.jit,
+        )
 
     def describe_build(self) -> dict[str, str]:
         """See `Engine.describe_build`."""

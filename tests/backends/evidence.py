@@ -106,6 +106,14 @@ def _set_torch() -> Iterator[Variant]:
 
 
 @contextlib.contextmanager
+def _set_torch_below_keras() -> Iterator[Variant]:
+    import torch
+
+    with torch.backends.mkldnn.flags(enabled=False):
+        yield VARIANT
+
+
+@contextlib.contextmanager
 def _set_tensorflow() -> Iterator[Variant]:
     import tensorflow as tf
 
@@ -130,7 +138,7 @@ FOREIGN_SETTINGS = {
     "keras": _set_tensorflow,
     "jax": _set_jax,
     "lightning": _set_torch,
-    "keras-torch": _set_torch,
+    "keras-torch": _set_torch_below_keras,
 }
 
 

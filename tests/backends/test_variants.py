@@ -67,6 +67,7 @@ def test_a_variant_is_resolved_to_its_knobs(evidence, backend, title):
         make_case(
             "lightning", "lightning", {"execution": "compiled"}, ["execution compiled: eager", "kernels onednn: aten"]
         ),
+        make_case("keras-torch", "keras-torch", {}, ["kernels onednn: aten"]),
         make_case(
             "tensorflow",
             "tensorflow",
