@@ -88,11 +88,16 @@ class Engine(ABC):
 
     @abstractmethod
     def compute_gradients(
-        self, loss: Callable[[], Tensor], variables: Sequence[keras.Variable], others: Sequence[keras.Variable] = ()
+        self,
+        loss: Callable[..., Tensor],
+        arrays: Sequence[Tensor],
+        variables: Sequence[keras.Variable],
+        others: Sequence[keras.Variable] = (),
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        """A loss, and its gradients with respect to variables; nothing is assigned.
+        """A loss, and its gradients with respect to variables.
 
         Args:
+            loss: a function of `arrays`.
             others: the other variables that the loss reads.
         """
 

@@ -99,15 +99,19 @@ class JAXEngine(Engine):
         return run
 
     def compute_gradients(
-        self, loss: Callable[[], jax.Array], variables: Sequence[keras.Variable], others: Sequence[keras.Variable] = ()
+        self,
+        loss: Callable[..., jax.Array],
+        arrays: Sequence[jax.Array],
+        variables: Sequence[keras.Variable],
+        others: Sequence[keras.Variable] = (),
     ) -> tuple[jax.Array, Sequence[jax.Array]]:
         """See `Engine.compute_gradients`."""
 
-        def compute(values: list[jax.Array], other_values: list[jax.Array]) -> jax.Array:
-            return _run_stateless(loss, [*variables, *others], [*values, *other_values])[0]
+        def compute(values: list[jax.Array], other_values: list[jax.Array], *arrays: jax.Array) -> jax.Array:
+            return _run_stateless(loss, [*variables, *others], [*values, *other_values], *arrays)[0]
 
         return jax.jit(jax.value_and_grad(compute))(
-            [variable.value for variable in variables], [variable.value for variable in others]
+            [variable.value for variable in variables], [variable.value for variable in others], *arrays
         )
 
     def make_loader(

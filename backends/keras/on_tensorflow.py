@@ -96,11 +96,15 @@ class TensorFlowEngine(Engine):
         return device.compile_function(variant, function)
 
     def compute_gradients(
-        self, loss: Callable[[], tf.Tensor], variables: Sequence[keras.Variable], others: Sequence[keras.Variable] = ()
+        self,
+        loss: Callable[..., tf.Tensor],
+        arrays: Sequence[tf.Tensor],
+        variables: Sequence[keras.Variable],
+        others: Sequence[keras.Variable] = (),
     ) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
         """See `Engine.compute_gradients`."""
         with tf.GradientTape() as tape:
-            value = loss()
+            value = loss(*arrays)
         return value, tape.gradient(value, [variable.value for variable in variables])
 
     def make_loader(

@@ -91,13 +91,14 @@ class TorchEngine(Engine):
 
     def compute_gradients(
         self,
-        loss: Callable[[], torch.Tensor],
+        loss: Callable[..., torch.Tensor],
+        arrays: Sequence[torch.Tensor],
         variables: Sequence[keras.Variable],
         others: Sequence[keras.Variable] = (),
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """See `Engine.compute_gradients`."""
         with torch.enable_grad():
-            value = loss()
+            value = loss(*arrays)
             gradients = torch.autograd.grad(value, [variable.value for variable in variables])
         return value.detach(), gradients
 

@@ -154,10 +154,13 @@ class KerasTrainer(Trainer):
     def _compute_gradients(
         self, images: np.ndarray, labels: np.ndarray, variables: list[keras.Variable]
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        inputs, targets = self._inputs(images), self._labels(labels)
+        arrays = self._inputs(images), self._labels(labels)
         others = [one for one in self.model.weights if not any(one is variable for variable in variables)]
         return self.engine.compute_gradients(
-            lambda: self.model.loss(targets, self.model(inputs, training=True)), variables, others
+            lambda inputs, targets: self.model.loss(targets, self.model(inputs, training=True)),
+            arrays,
+            variables,
+            others,
         )
 
     def _steps(self, count: int) -> Callable:
@@ -184,7 +187,9 @@ class KerasTrainer(Trainer):
         scaled = weights * keras.ops.cast(keras.ops.size(weights), "float32")
         variables = [self.classifier.kernel, self.classifier.bias]
         loss, gradients = self.engine.compute_gradients(
-            lambda: self.model.loss(labels, self.classifier(features), sample_weight=scaled), variables
+            lambda features, labels, weights: self.model.loss(labels, self.classifier(features), sample_weight=weights),
+            (features, labels, scaled),
+            variables,
         )
         self.model.optimizer.apply(gradients, variables)
         return loss

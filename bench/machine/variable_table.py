@@ -163,7 +163,13 @@ TABLE: tuple[Variable, ...] = (
         "2",
     ),
     Variable(("AUTOGRAPH_VERBOSITY",), Treatment.PASSED, "a log level", "www.tensorflow.org/guide/function"),
-    Variable(("KERAS_BACKEND",), Treatment.SET, "the backends on Keras use the engine TensorFlow", KERAS, "tensorflow"),
+    Variable(
+        ("KERAS_BACKEND",),
+        Treatment.SET,
+        "Keras' engine; the workers of `keras-torch` and `keras-jax` have `torch` and `jax`",
+        KERAS,
+        "tensorflow",
+    ),
     Variable(
         ("KERAS_HOME",),
         Treatment.SET,

@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
+import backends
 from backends import knobs
 from bench.machine.environment import PROJECT
 from bench.machine.variable_table import THREADS, Treatment, list_values
@@ -18,7 +19,8 @@ from bench.worker.process_shares import count_own_threads
 #: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
 #: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MAX_PADDING = 4096
-#: What workers read in place of the user's `~/.keras/keras.json`: Keras' own defaults (keras/src/backend/config.py).
+#: What workers read in place of the user's `~/.keras/keras.json`: Keras' own defaults (keras/src/backend/config.py). The
+#: engine is that of the job's backend.
 KERAS_CONFIGURATION = {
     "floatx": "float32",
     "epsilon": 1e-07,
@@ -58,7 +60,9 @@ def write_keras_configuration(job: AnyJob) -> None:
     """Write the configuration of Keras into the job's folder, where `build_environment` lets Keras find it."""
     folder = _get_keras_folder(job)
     folder.mkdir(exist_ok=True)
-    (folder / "keras.json").write_text(json.dumps(KERAS_CONFIGURATION))
+    entry = backends.REGISTRY.get(job.backend) if isinstance(job, Job) else None
+    engine = (entry.environment if entry else {}).get("KERAS_BACKEND", KERAS_CONFIGURATION["backend"])
+    (folder / "keras.json").write_text(json.dumps({**KERAS_CONFIGURATION, "backend": engine}))
 
 
 def _get_keras_folder(job: AnyJob) -> Path:

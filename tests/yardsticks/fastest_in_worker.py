@@ -9,11 +9,11 @@ import sys
 
 from bench.worker import plugin
 from tests.yardsticks import in_worker
-from tests.yardsticks.script_in_worker import compare
+from tests.yardsticks.script_in_worker import compare, get_script
 
 
 def test_ours_against_the_loop(case: str, session: plugin.CaseSession) -> None:
-    compare(session, f"{session.job.backend}_fastest")
+    compare(session, get_script(session.job.backend, "fastest"))
 
 
 if __name__ == "__main__":

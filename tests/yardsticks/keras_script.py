@@ -2,21 +2,26 @@
 
 https://keras.io/guides/transfer_learning/
 
+The engine is that of `KERAS_BACKEND`, or the argument: `python -m tests.yardsticks.keras_script torch`. On TensorFlow
+the input is the guide's tf.data; on the others it is `fit`'s NumPy arrays (keras.io/api/models/model_training_apis).
+
 A yardstick: it shares no code with `backends`, and does nothing that the task does not ask for (no accuracy).
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
+if __name__ == "__main__" and len(sys.argv) > 1:
+    os.environ["KERAS_BACKEND"] = sys.argv[1]
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
 from keras_hub.models import ResNetBackbone
-from tensorflow import data as tf_data
 
 
 class Tick(keras.callbacks.Callback):
@@ -65,20 +70,30 @@ def train(
     tick: Callable[[], object],
 ) -> float:
     """Train the dense layer; the last epoch's mean loss. `tick` is called after every step."""
-    dataset = tf_data.Dataset.from_tensor_slices((images, labels))
-    dataset = dataset.shuffle(len(images)).batch(batch_size).prefetch(tf_data.AUTOTUNE)
     model.compile(
         optimizer=keras.optimizers.SGD(0.001, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    history = model.fit(dataset, epochs=epochs, verbose=0, callbacks=[Tick(tick)])
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow import data as tf_data
+
+        dataset = tf_data.Dataset.from_tensor_slices((images, labels))
+        dataset = dataset.shuffle(len(images)).batch(batch_size).prefetch(tf_data.AUTOTUNE)
+        history = model.fit(dataset, epochs=epochs, verbose=0, callbacks=[Tick(tick)])
+    else:
+        history = model.fit(images, labels, batch_size, epochs, verbose=0, callbacks=[Tick(tick)])
     return history.history["loss"][-1]
 
 
 def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
     """The share of images that are classified right."""
-    dataset = tf_data.Dataset.from_tensor_slices(images).batch(batch_size).prefetch(tf_data.AUTOTUNE)
-    logits = model.predict(dataset, verbose=0)
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow import data as tf_data
+
+        dataset = tf_data.Dataset.from_tensor_slices(images).batch(batch_size).prefetch(tf_data.AUTOTUNE)
+        logits = model.predict(dataset, verbose=0)
+    else:
+        logits = model.predict(images, batch_size, verbose=0)
     return float(np.mean(logits.argmax(axis=1) == labels))
 
 

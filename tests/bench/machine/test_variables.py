@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from bench.machine.variables import (
     make_worker_variables,
 )
 from bench.measure import resume
-from bench.measure.worker_environment import build_environment
+from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.worker.job import Job, TargetJob
 
 #: Each entry with an example of each of its names.
@@ -131,6 +132,16 @@ def test_the_tests_of_other_projects_keep_their_settings_but_not_their_threads(t
     worker = build_environment(job, {**own, "OMP_NUM_THREADS": "7"})
     assert worker.items() >= own.items()
     assert worker["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("backend", "engine"), [("keras", "tensorflow"), ("keras-torch", "torch"), ("keras-jax", "jax")]
+)
+def test_a_worker_of_keras_has_its_backends_engine_whatever_the_users_settings_say(tmp_path, backend, engine):
+    job = Job.model_construct(backend=backend, variant=Variant(), folder=tmp_path, root=None, compiled=None)
+    assert build_environment(job, {"KERAS_BACKEND": "openvino"})["KERAS_BACKEND"] == engine
+    write_keras_configuration(job)
+    assert json.loads((tmp_path / "keras" / "keras.json").read_text())["backend"] == engine
 
 
 def test_the_page_shows_the_table():
