@@ -19,8 +19,8 @@ from bench.worker.process_shares import count_own_threads
 #: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
 #: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MAX_PADDING = 4096
-#: What workers read in place of the user's `~/.keras/keras.json`: Keras' own defaults (keras/src/backend/config.py). The
-#: engine is that of the job's backend.
+#: What workers read in place of the user's `~/.keras/keras.json`: Keras' own defaults (keras/src/backend/config.py),
+#: with the engine of the job's backend.
 KERAS_CONFIGURATION = {
     "floatx": "float32",
     "epsilon": 1e-07,

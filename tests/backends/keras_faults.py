@@ -14,9 +14,16 @@ from backends.values import Order
 @contextmanager
 def swapped_channels() -> Iterator[None]:
     """Blue, green, red: as OpenCV reads images."""
+    import keras
+
     from backends.keras import preprocess
 
-    with patch.object(preprocess, "keep_unchanged", lambda images: images[..., [2, 1, 0]]):
+    real = preprocess.add_normalisation
+
+    def add_normalisation(inputs, *arguments):
+        return real(keras.ops.flip(inputs, axis=-1), *arguments)
+
+    with patch.object(preprocess, "add_normalisation", add_normalisation):
         yield
 
 
