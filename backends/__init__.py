@@ -6,13 +6,24 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING
 
-from backends.registry import BackendEntry, Registry
+from backends.registry import BackendEntry, CudaSupport, Registry
 from backends.tried_versions import TRIED_VERSIONS
 
 if TYPE_CHECKING:
     from backends.base import Backend
 
-__all__ = ["REGISTRY", "BackendEntry", "find_missing_packages", "get_title", "load"]
+__all__ = ["REGISTRY", "BackendEntry", "CudaSupport", "find_missing_packages", "get_title", "load"]
+
+#: What pip installs has CUDA 13 from torch 2.11 on. What is there without CUDA has the same name, so that pip has to be
+#: told to replace it. (pytorch.org/get-started/locally; the packages' own requirements)
+_TORCH = CudaSupport(
+    "backends.engines.torch.device",
+    {13: "--force-reinstall torch torchvision", 12: "--force-reinstall 'torch<2.11' 'torchvision<0.26'"},
+)
+#: (www.tensorflow.org/install/pip)
+_TENSORFLOW = CudaSupport("backends.engines.tensorflow.device", {12: "'tensorflow[and-cuda]'"})
+#: (docs.jax.dev/en/latest/installation.html)
+_JAX = CudaSupport("backends.engines.jax.device", {13: "'jax[cuda13]'", 12: "'jax[cuda12]'"})
 
 #: A new backend of this project is one folder and one entry here; one of another package is an entry point.
 REGISTRY = Registry(
@@ -22,6 +33,7 @@ REGISTRY = Registry(
             ("torch", "torchvision", "timm"),
             "pytorch",
             "PyTorch",
+            cuda=_TORCH,
             several_devices=("cpu", "cuda"),
         ),
         "tensorflow": BackendEntry(
@@ -29,6 +41,7 @@ REGISTRY = Registry(
             ("tensorflow", "keras", "keras_hub"),
             "tensorflow",
             "TensorFlow",
+            cuda=_TENSORFLOW,
             environment={"KERAS_BACKEND": "tensorflow"},
             several_devices=("cpu", "cuda"),
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
@@ -38,6 +51,7 @@ REGISTRY = Registry(
             ("tensorflow", "keras", "keras_hub"),
             "keras",
             "Keras",
+            cuda=_TENSORFLOW,
             environment={"KERAS_BACKEND": "tensorflow"},
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
         ),
@@ -46,6 +60,7 @@ REGISTRY = Registry(
             ("jax", "flax", "optax"),
             "jax",
             "JAX",
+            cuda=_JAX,
             # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         ),
@@ -70,6 +85,7 @@ REGISTRY = Registry(
             ("torch", "torchvision", "timm", "pytorch_lightning"),
             "lightning",
             "Lightning",
+            cuda=_TORCH,
             several_devices=("cpu", "cuda"),
         ),
     },

@@ -20,6 +20,20 @@ CONTRACT = 1
 
 
 @dataclass(frozen=True)
+class CudaSupport:
+    """How a framework comes to use NVIDIA's GPUs.
+
+    Attributes:
+        module: whose `list_gpus()` lists the names of the GPUs that the framework sees.
+        install: arguments of `pip install`, by the least major version of CUDA that the driver has to support, the
+            highest first.
+    """
+
+    module: str
+    install: Mapping[int, str]
+
+
+@dataclass(frozen=True)
 class BackendEntry:
     """A backend, described without importing it.
 
@@ -37,6 +51,7 @@ class BackendEntry:
         trains_backbones: whether it can train below the head, and normalise by a batch's statistics. One that cannot
             still has the complete contract for frozen backbones.
         several_devices: the kinds of devices of which it can train on several together: `cpu`, `cuda`.
+        cuda: how its framework comes to use a GPU; None where that is not known.
         contract: the version of the contract that it was written for.
         distribution: that brought it; empty for this project's own.
     """
@@ -51,6 +66,7 @@ class BackendEntry:
     hides: tuple[str, ...] = ()
     trains_backbones: bool = True
     several_devices: tuple[str, ...] = ()
+    cuda: CudaSupport | None = None
     contract: int = CONTRACT
     distribution: str = ""
 

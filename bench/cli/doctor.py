@@ -17,6 +17,7 @@ from bench.errors import UserError
 from bench.report.list_table import ListTable
 
 if TYPE_CHECKING:
+    from bench.machine.gpu import Gpu
     from bench.plan.suite import Suite
 
 
@@ -48,7 +49,11 @@ def show_machine(data_dir: Path | None) -> None:
     rows.append(("CPU", f"{describe_cpu().get('model')}, {count_usable_cores()} cores usable"))
     gpus = gpu.list_devices()
     rows.append(("GPU", "; ".join(f"cuda:{g.index} {g.name}, driver {g.driver}" for g in gpus) or "no GPU"))
-    visible = len(gpu.list_visible(gpus, os.environ))
+    listed = gpu.list_visible(gpus, os.environ)
+    visible, blind = len(listed), []
+    for name, answer, problem in _ask_frameworks(installed, listed):
+        rows.append((f"GPU in {name}", _warn(f"missing: {problem}") if problem else answer))
+        blind += [problem] if problem else []
     for need, purpose, problem in _list_knob_needs(visible):
         rows.append((need, _warn(f"missing: {problem}{purpose}") if problem else f"ready{purpose}"))
     rows.append(("home", _find_location(lambda: f"{get_home()} (HEADTOHEAD_HOME)")))
@@ -61,8 +66,21 @@ def show_machine(data_dir: Path | None) -> None:
     console = Console(highlight=False)
     console.print(ListTable(("what", "state"), rows, wrap_first=True))
     console.print()
-    for line in summarise(installed, data_dir, visible):
+    for line in summarise(installed, data_dir, visible, blind):
         console.print(line, markup=False)
+
+
+def _ask_frameworks(
+    installed: Mapping[str, Sequence[str]], gpus: Sequence[Gpu]
+) -> Iterator[tuple[str, str, str | None]]:
+    """Ask the frameworks of the backends that lack nothing which GPUs they see; of each the name, what it sees, and why
+    it sees none. Nothing is asked without a GPU.
+    """
+    from bench.measure.framework_gpus import ask_frameworks, explain_blindness
+
+    usable = [name for name, missing in installed.items() if not missing]
+    for name, seen in ask_frameworks(usable if gpus else ()).items():
+        yield name, f"sees {', '.join(seen)}", explain_blindness(name, seen, gpus)
 
 
 def _describe_backend(name: str, missing: Sequence[str]) -> str | Text:
@@ -75,13 +93,16 @@ def _describe_backend(name: str, missing: Sequence[str]) -> str | Text:
     return f"ready, from {describe_origin(name)}" if backends.REGISTRY[name].distribution else "ready"
 
 
-def summarise(installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpus: int) -> Iterator[str]:
+def summarise(
+    installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpus: int, blind: Sequence[str] = ()
+) -> Iterator[str]:
     """Say what can be run now, and what is missing for the rest.
 
     Args:
         installed: the packages that each backend lacks.
         data_dir: the user's folder of images.
         gpus: the number of devices that CUDA can see.
+        blind: why frameworks do not see them.
     """
     from bench.machine.backend_packages import advise_installation
     from bench.plan import suite
@@ -111,6 +132,7 @@ def summarise(installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpu
             yield f"Missing for backend {name}: {', '.join(missing)}. Install: {advise_installation(name)}"
     if not gpus:
         yield "Missing for --device cuda: a GPU."
+    yield from (f"Missing for --device cuda: {line}" for line in dict.fromkeys(blind))
 
 
 def _list_missing_files(of: Suite, data_dir: Path | None) -> list[str]:

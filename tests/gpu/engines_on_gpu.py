@@ -47,6 +47,7 @@ MINUTES, PART_SECONDS = 6.0, 170.0
 ROUNDING = "rounding"
 #: Seconds in which a part that is interrupted writes what it has, and seconds that the table takes.
 GRACE_SECONDS, TABLE_SECONDS = 15.0, 5.0
+#: Seconds of each backend in the part `rounding`.
 ROUNDING_SECONDS = 45.0
 
 
@@ -91,6 +92,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", help="as 128,fp32 or rounding; all in their order by default")
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--part-seconds", type=float, default=PART_SECONDS)
+    parser.add_argument("--rounding-seconds", type=float, default=ROUNDING_SECONDS)
     parser.add_argument("--launches", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-seconds", type=float, default=0.3)
@@ -121,7 +123,7 @@ def run_rounding(options: argparse.Namespace, left: float) -> str:
     problems = []
     end = time.monotonic() + left
     for name in _list_usable(options.backend):
-        limit = min(ROUNDING_SECONDS, end - time.monotonic())
+        limit = min(options.rounding_seconds, end - time.monotonic())
         if limit < GRACE_SECONDS:
             problems.append(f"{name} not reached")
             continue

@@ -18,6 +18,7 @@ def test_it_measures_its_parts_and_writes_one_table(tmp_path):
     names = ("pytorch", "keras-jax", "jax")
     chosen = engines_on_gpu._list_usable(names)[-2:]
     options = [*TINY, "--precision", "fp32", "--backend", *chosen, "--minutes", "8", "--part-seconds", "240"]
+    options += ["--rounding-seconds", "200"]
     assert engines_on_gpu.main([*options, "--out", str(tmp_path)]) == 0
     (run,) = tmp_path.glob("*Z-gpu-8-fp32")
     records, problems = store.read_records(run)

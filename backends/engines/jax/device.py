@@ -81,6 +81,14 @@ def resolve(
     )
 
 
+def list_gpus() -> list[str]:
+    """The names of the GPUs that JAX sees; it makes its devices for that."""
+    try:
+        return [device.device_kind for device in jax.devices("cuda")]
+    except RuntimeError:  # no plugin, or no device
+        return []
+
+
 def describe_build() -> dict[str, str]:
     """JAX's own description of its build: versions, the platform (on a GPU with its version of CUDA), XLA's flags."""
     return {

@@ -87,6 +87,12 @@ def resolve(variant: Variant, input_pipeline: str, backend: str, jit: str, in_fo
     )
 
 
+def list_gpus() -> list[str]:
+    """The names of the GPUs that TensorFlow sees."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+
+
 def describe_build() -> dict[str, str]:
     """TensorFlow's own description of its build: compiler and its flags, CUDA and cuDNN."""
     build = {name: str(value) for name, value in tf.sysconfig.get_build_info().items()}

@@ -81,6 +81,11 @@ def resolve(
     )
 
 
+def list_gpus() -> list[str]:
+    """The names of the GPUs that PyTorch sees."""
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
 def describe_build() -> dict[str, str]:
     """PyTorch's own description of its build (compiler, BLAS, oneDNN, CUDA and cuDNN) and of its threads."""
     cudnn = torch.backends.cudnn.version()

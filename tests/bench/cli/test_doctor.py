@@ -11,6 +11,7 @@ from backends.knobs import NEEDS
 from bench.cli import doctor
 from bench.data import cifar10
 from bench.machine import gpu
+from bench.measure import framework_gpus
 from bench.plan import knob_support
 
 
@@ -21,6 +22,7 @@ def show_machine(monkeypatch, tmp_path, capsys):
     def show(*gpus: gpu.Gpu) -> str:
         monkeypatch.setenv("COLUMNS", "400")
         monkeypatch.setattr(gpu, "list_devices", lambda: list(gpus))
+        monkeypatch.setattr(framework_gpus, "ask_frameworks", lambda names: {name: ["NVIDIA"] for name in names})
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         monkeypatch.setattr(knob_support, "find_library", lambda name: None)
         doctor.show_machine(tmp_path)
@@ -93,7 +95,8 @@ def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     lines = find_summary(show_machine()).splitlines()
     *most, last = (name for name in backends.REGISTRY if not backends.find_missing_packages(name))
-    ready = f"Ready: bench run --suite attribution, gate, offline or scaling, with {', '.join(most)} and {last}, on the CPU."
+    suites = "attribution, gate, offline or scaling"
+    ready = f"Ready: bench run --suite {suites}, with {', '.join(most)} and {last}, on the CPU."
     assert lines[0].startswith(ready)
     missing = {line.partition(": ")[2].partition(".")[0] for line in lines if line.startswith("Missing for suite")}
     assert "data cifar10" in missing
