@@ -15,6 +15,8 @@ import pynvml
 
 from bench.errors import UserError
 
+#: What the bindings raise: NVML's own errors, and another one where a driver is older than a function.
+ERRORS = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError)
 #: NVML's reasons for a clock below its maximum, by bit (nvml.h, nvmlClocksEventReasons).
 CLOCK_LIMITS = {
     0x0000000000000004: "software power cap",
@@ -55,7 +57,7 @@ def list_devices() -> list[Gpu]:
             version = pynvml.nvmlSystemGetCudaDriverVersion()
             cuda = f"{version // 1000}.{version % 1000 // 10}"
             return [_read_device(index, driver, cuda) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
+    except ERRORS:
         return []
 
 
@@ -64,7 +66,7 @@ def read_used_bytes(index: int) -> int | None:
     try:
         with _open_nvml():
             return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(index)).used)
-    except pynvml.NVMLError:
+    except ERRORS:
         return None
 
 
@@ -90,7 +92,7 @@ def read_state(index: int) -> GpuState | None:
             clock = _ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM)
             most = _ask(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM)
             reasons = _ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle) or 0
-    except pynvml.NVMLError:
+    except ERRORS:
         return None
     slowed = tuple(name for bit, name in CLOCK_LIMITS.items() if reasons & bit)
     return GpuState(processes, clock, most, slowed)
@@ -155,7 +157,7 @@ def _read_device(index: int, driver: str, cuda: str) -> Gpu:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     try:
         power_limit = pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000
-    except pynvml.NVMLError:
+    except ERRORS:
         power_limit = None
     return Gpu(
         index=index,
@@ -177,7 +179,7 @@ def _ask(ask: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function of NVML; None if the device does not support it."""
     try:
         return ask(*arguments)
-    except pynvml.NVMLError:
+    except ERRORS:
         return None
 
 

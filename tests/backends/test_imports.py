@@ -103,20 +103,6 @@ def test_of_kerass_files_only_those_of_an_engine_import_one():
     assert not [path for path in (BACKENDS / "graphs").glob("*.py") if imported(path) & engines]
 
 
-@pytest.mark.engines
-@pytest.mark.parametrize(
-    ("backend", "engine"), [("keras", "tensorflow"), ("keras-torch", "torch"), ("keras-jax", "jax")]
-)
-def test_keras_imports_one_engine(in_fresh_interpreter, backend, engine):
-    code = (
-        "import sys, backends; from bench.worker.hidden_packages import hide_packages\n"
-        f"entry = backends.REGISTRY[{backend!r}]; hide_packages(entry.hides, entry.packages)\n"
-        f"backends.load({backend!r})\n"
-        "import keras; print(keras.backend.backend(), *sorted({'torch', 'tensorflow', 'jax'} & sys.modules.keys()))"
-    )
-    assert in_fresh_interpreter(code).splitlines()[-1] == f"{engine} {engine}"
-
-
 @pytest.mark.parametrize(
     ("file", "pair"),
     [

@@ -123,3 +123,13 @@ def test_a_device_tells_its_modes_where_it_has_them(two_gpus, monkeypatch):
 
 def test_without_a_driver_there_is_no_state(no_driver):
     assert gpu.read_state(0) is None
+
+
+def test_a_driver_that_is_older_than_a_function_has_no_state(two_gpus, monkeypatch):
+    def too_old(handle):
+        raise pynvml.NVMLLibraryMismatchError("Unversioned function called")
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", too_old)
+    assert gpu.read_state(0) is None
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetEccMode", too_old)
+    assert gpu.list_devices()[0].ecc is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from backends import REGISTRY
 from bench.errors import UserError
 from bench.plan import suite
 from bench.plan.prepared_task import override_task
@@ -26,6 +27,16 @@ def test_every_suite_loads_and_its_tasks_are_valid(name):
 def test_the_suites_are_the_documented_ones():
     assert suite.list_names() == ["attribution", "engines", "full", "gate", "offline", "quick", "scaling", "standard"]
     assert {entry.task for entry in suite.load("full").entries} == set(TASKS), "`full` is every task"
+
+
+@pytest.mark.parametrize("name", ["engines", "attribution"])
+def test_the_suites_about_engines_measure_every_backend_of_this_project(name):
+    assert set(suite.load(name).backends) == {own for own, entry in REGISTRY.items() if not entry.distribution}
+
+
+def test_what_runs_by_default_stays_quick():
+    for name in ("standard", "quick", "offline", "full"):
+        assert suite.load(name).backends == ("pytorch", "tensorflow", "keras")
 
 
 def test_the_offline_suite_downloads_nothing():
