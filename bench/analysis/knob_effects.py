@@ -31,9 +31,17 @@ def find_ineffective_knobs(
             asked = get_value(backend, variant, knob)
             if in_force[knob] != asked:
                 yield f"{knob} {asked}: {in_force[knob]} is in force"
-    if variant.threads is not None and in_force.get("intra_op_threads") not in (None, variant.threads):
-        yield f"threads {variant.threads}: {in_force['intra_op_threads']} in force"
+    threads = _count_own_threads(variant, int(in_force.get("nodes", 1)))
+    if threads is not None and in_force.get("intra_op_threads") not in (None, threads):
+        yield f"threads {threads}: {in_force['intra_op_threads']} in force"
     yield from _find_ineffective_process_knobs(variant, in_force, usable_cores)
+
+
+def _count_own_threads(variant: Variant, nodes: int) -> int | None:
+    """Count the threads that a process of the case is to have: the processes on a machine share those of the case."""
+    if variant.threads is None or not variant.devices:
+        return variant.threads
+    return max(1, variant.threads // (variant.devices // nodes))
 
 
 def _find_ineffective_process_knobs(
@@ -47,7 +55,7 @@ def _find_ineffective_process_knobs(
     if flags.get(process_flags.HUGE) == "0" and variant.allocator == "hugepages":
         yield "allocator hugepages: no memory of the process is in huge pages"
     cpus = int(str(flags.get(process_flags.CPUS, 0)))
-    if not cpus or not usable_cores:
+    if not cpus or not usable_cores or variant.devices:  # the harness deals the cores out to several processes
         return
     # A core may have two CPUs.
     if variant.affinity == "bound" and cpus >= usable_cores > 2:

@@ -139,6 +139,9 @@ def describe_error(error: CycloptsError) -> str:
         case UnknownOptionError(token=token, argument_collection=known):
             option = token.keyword or token.value
             names = [name for argument in known for name in argument.names]
+            others = _list_commands_with(option)
+            if others and path not in others:  # which may have it under a name that is not allowed
+                return f"{path} has no {option}, but {' and '.join(others)}: see {path} --help"
             nearest = difflib.get_close_matches(option, names, n=1) if names else []
             hint = f"did you mean {nearest[0]}? See" if nearest else "see"
             return f"unknown option {option}: {hint} {path} --help"
@@ -159,6 +162,16 @@ def describe_error(error: CycloptsError) -> str:
 
 def _list_commands(of: App) -> Iterable[str]:
     return [name for name in of if not name.startswith("-")]
+
+
+def _list_commands_with(option: str) -> list[str]:
+    """The commands that have an option, of those that stand for themselves."""
+    commands = {name: app[name] for name in _list_commands(app) if app[name].default_command}
+    return [
+        f"bench {name}"
+        for name, command in commands.items()
+        if option in [known for argument in command.assemble_argument_collection() for known in argument.names]
+    ]
 
 
 def _format_help(text: str | None) -> str:

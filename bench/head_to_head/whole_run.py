@@ -39,6 +39,9 @@ from bench.report.tables import build_tables
 from bench.report.terminal import print_missing, print_problem
 from bench.report.verdict import build_verdict
 
+#: Why `--resume` does not take a run of several machines: they would have to meet again.
+NOT_RESUMED = "cannot be resumed"
+
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -82,7 +85,7 @@ def measure_run(
 
     Raises:
         UserError: the request has a mistake, or the run cannot be resumed; nothing was measured. Or a record could not
-            be written; what is finished was shown.
+            be written, or another node has ended; what is finished was shown.
     """
     with hold_lock("bench run", wait, console.print):
         about: dict[str, Any]
@@ -97,6 +100,10 @@ def measure_run(
         else:
             run = store.find_run(request.results, resume_run)
             request = replace(resume.read_request(run), results=request.results)
+            if request.nodes > 1:
+                raise UserError(
+                    f"run {run.name} trained on {request.nodes} nodes together and {NOT_RESUMED}: start a new run"
+                )
             plan = resume.plan_remaining(run, request, describe_environment())
             about = describe_environment(plan.default.threads, say)
             store.check_writable(run / store.RECORDS / "record")
@@ -105,7 +112,10 @@ def measure_run(
             before = plan.done[0].about.get("run") if plan.done else None
             about["run"] = before or _describe_run(plan, about, command)
         with StopSignals() as signals, open_followers(rendezvous, plan) as followers:
-            return _measure(console, run, plan, about, _Output(quiet, full, events), signals, followers)
+            outcome = _measure(console, run, plan, about, _Output(quiet, full, events), signals, followers)
+            if not outcome.stopped:
+                followers.check_alive()
+            return outcome
 
 
 @dataclass(frozen=True)
@@ -157,9 +167,12 @@ def _measure(
         _emit_end(output.events, run, plan, records, stopped is not None)
     if stopped:
         done = f"{len(records)} finished launches are kept in {run}" if records else "nothing had finished"
-        console.print(f"Stopped: {done}. Resume with:", style="red", markup=False, soft_wrap=True)
-        command = resume.format_command("run", run)
-        console.print(command, markup=False, highlight=False, soft_wrap=True)
+        resumable = plan.nodes == 1
+        advice = "Resume with:" if resumable else f"A run of several nodes {NOT_RESUMED}."
+        console.print(f"Stopped: {done}. {advice}", style="red", markup=False, soft_wrap=True)
+        if resumable:
+            command = resume.format_command("run", run)
+            console.print(command, markup=False, highlight=False, soft_wrap=True)
         if isinstance(stopped, UserError):
             raise stopped
     elif not events:
@@ -216,7 +229,7 @@ def _emit_end(
         "finished",
         path=str(run),
         stopped=stopped,
-        resume=shlex.split(resume.format_command("run", run)) if stopped else None,
+        resume=shlex.split(resume.format_command("run", run)) if stopped and plan.nodes == 1 else None,
         verdict=describe_verdict(build_verdict(records, plan.relative_to, plan.banner)),
     )
 

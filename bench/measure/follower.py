@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -16,8 +19,9 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.machine.environment import PROJECT
 from bench.measure.case_job import write_images
-from bench.measure.rendezvous import Rendezvous, describe_tasks
+from bench.measure.rendezvous import Rendezvous, describe_node
 from bench.measure.scratch_folder import make_scratch_folder
+from bench.measure.worker_death import explain_death
 from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.plan.plan import Plan
 from bench.worker import node_connection
@@ -40,7 +44,7 @@ def follow(rendezvous: Rendezvous, plan: Plan, say: Callable[[str], object]) -> 
     """
     connection = _connect(rendezvous)
     with connection, make_scratch_folder() as folder:
-        connection.send((rendezvous.node, describe_tasks(plan)))
+        connection.send_bytes(json.dumps({"node": rendezvous.node, **describe_node(plan)}).encode())
         node = _Node(rendezvous, plan, folder, say)
         try:
             node.serve(connection)
@@ -53,6 +57,11 @@ def follow(rendezvous: Rendezvous, plan: Plan, say: Callable[[str], object]) -> 
 def _connect(rendezvous: Rendezvous) -> Connection:
     try:
         return node_connection.connect(rendezvous.host, rendezvous.port, time.monotonic() + rendezvous.timeout)
+    except socket.gaierror as error:
+        raise UserError(
+            f"--rendezvous {rendezvous.address}: the host's name has no address ({error.strerror}): give the name or "
+            "the address of node 0"
+        ) from None
     except TimeoutError:
         raise UserError(
             f"--rendezvous {rendezvous.address}: node 0 did not answer in {rendezvous.timeout:g} s: start it with "
@@ -64,12 +73,23 @@ def _connect(rendezvous: Rendezvous) -> Connection:
         ) from None
 
 
+@dataclass(frozen=True)
+class _NodePeer:
+    """A peer of this node: the case that it trains, its output, and where the case's worker listens."""
+
+    name: str
+    process: subprocess.Popen
+    output: Path
+    host: str
+    port: int
+
+
 class _Node:
     """The peers of this node, and what they need of its own."""
 
     def __init__(self, rendezvous: Rendezvous, plan: Plan, folder: Path, say: Callable[[str], object]) -> None:
         self._rendezvous, self._plan, self._folder, self._say = rendezvous, plan, folder, say
-        self._peers: list[tuple[str, subprocess.Popen]] = []
+        self._peers: list[_NodePeer] = []
         self._images: dict[str, Path] = {}
         self._jobs = 0
 
@@ -88,18 +108,20 @@ class _Node:
 
     def kill(self) -> None:
         """End all peers."""
-        for _, process in self._peers:
+        for peer in self._peers:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                os.killpg(peer.process.pid, signal.SIGKILL)
+            peer.process.wait()
 
     def _start(self, text: str, host: str, port: int) -> None:
         job = self._localise(Job.model_validate_json(text))
         write_keras_configuration(job)
         file = job.folder / "job.json"
         file.write_text(job.model_dump_json(), encoding="utf-8")
-        for local_rank in range(count_local_processes(job.variant, job.nodes)):
-            with (job.folder / f"peer-{local_rank}.txt").open("wb") as output:
+        number = count_local_processes(job.variant, job.nodes)
+        for local_rank in range(number):
+            file_of_output = job.folder / f"peer-{local_rank}.txt"
+            with file_of_output.open("wb") as output:
                 process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "bench.worker.peer", str(file), f"{host}:{port}", str(local_rank)],
                     cwd=PROJECT,
@@ -109,8 +131,10 @@ class _Node:
                     env=build_environment(job),
                     start_new_session=True,
                 )
-            self._peers.append((f"{job.case}, process {local_rank} of this node", process))
-        self._say(f"{job.label}: {len(self._peers)} processes follow node 0")
+            rank = job.node * number + local_rank
+            name = f"process {rank} of {job.variant.devices}, on node {job.node}"
+            self._peers.append(_NodePeer(f"{job.label}, {name}", process, file_of_output, host, port))
+        self._say(f"{job.label}: {number} of {job.variant.devices} processes run on this node")
 
     def _localise(self, job: Job) -> Job:
         """The job with this node's own files."""
@@ -132,7 +156,10 @@ class _Node:
 
     def _look(self) -> None:
         """Say how peers have ended that failed, and forget those that have ended."""
-        for name, process in self._peers:
-            if process.poll():
-                self._say(f"{name} ended with status {process.returncode}")
-        self._peers = [(name, process) for name, process in self._peers if process.returncode is None]
+        for peer in self._peers:
+            if peer.process.poll():
+                lines = peer.output.read_text(encoding="utf-8", errors="replace").splitlines()
+                reason = f"{peer.name}: {explain_death(peer.process.returncode, None, lines)}"
+                self._say(reason)
+                node_connection.send_refusal(peer.host, peer.port, reason, time.monotonic() + LOOK_SECONDS)
+        self._peers = [peer for peer in self._peers if peer.process.returncode is None]

@@ -8,13 +8,19 @@ peers (see `bench.worker.peers`).
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import platform
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
+import backends
 from bench.errors import UserError
+from bench.machine.backend_packages import read_version
 from bench.measure.run import RunWatcher
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
@@ -24,6 +30,15 @@ from bench.worker.job import Job
 
 #: Seconds that the other nodes may take to come, by default.
 TIMEOUT = 300.0
+#: Seconds that it may take to tell a worker of this machine that peers will not come.
+REFUSAL_SECONDS = 5.0
+SAME_OPTIONS = "start all nodes with the same options"
+#: What to do about a difference between two nodes, by how it begins.
+ADVICE = {
+    "the version": "install the same on all nodes",
+    "the images": "give all nodes the same images",
+    "the weights": "give all nodes the same weights",
+}
 
 
 @dataclass(frozen=True)
@@ -63,46 +78,90 @@ class Rendezvous:
             )
 
 
-def describe_tasks(plan: Plan) -> list[tuple[str, str, str, str]]:
-    """What has to be equal on all nodes: of each task its name, its hash, and those of images and weights."""
-    return [(one.task.name, one.task.hash, one.dataset.fingerprint, one.checkpoint.sha256) for one in plan.tasks]
+def describe_node(plan: Plan) -> dict[str, str]:
+    """Describe what has to be equal on all nodes: versions, cases, and of each task its fields, images and weights."""
+    names = dict.fromkeys(name for backend in plan.backends for name in backends.REGISTRY[backend].versions)
+    versions = {name: read_version(name) or "" for name in ("head-to-head", *names)}
+    cases = dict.fromkeys(f"{name}/{variant.name}" for task in plan.tasks for name, variant in plan.cases(task))
+    described = {
+        "the number of nodes": str(plan.nodes),
+        "the version of Python": platform.python_version(),
+        **{f"the version of {name}": version for name, version in versions.items()},
+        "the tasks": ", ".join(one.task.name for one in plan.tasks),
+        "the cases": ", ".join(cases),
+    }
+    for number, one in enumerate(plan.tasks, start=1):
+        name = f"task {number}, {one.task.name}"
+        described |= {
+            f"the fields of {name}": one.task.hash,
+            f"the images of {name}": one.dataset.fingerprint,
+            f"the weights of {name}": one.checkpoint.sha256,
+        }
+    return described
 
 
-def explain_difference(node: int, mine: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]]) -> str | None:
-    """Explain how the tasks of another node differ from those of node 0; None if they do not."""
-    if [name for name, *_ in mine] != [name for name, *_ in theirs]:
-        return f"node {node} has other tasks: start it with the same options"
-    for (name, *own), (_, *other) in zip(mine, theirs, strict=True):
-        for what, first, second in zip(("fields", "images", "weights"), own, other, strict=True):
-            if first != second:
-                return f"node {node} has other {what} of {name} ({second} instead of {first}): give all nodes the same"
+def explain_difference(node: int, mine: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
+    """Explain how another node differs from node 0, by what `describe_node` gives for both; None if it does not."""
+    for what, own in mine.items():
+        other = theirs.get(what)
+        if other != own:
+            advice = next((advice for start, advice in ADVICE.items() if what.startswith(start)), SAME_OPTIONS)
+            return f"node {node} differs from node 0 in {what} ({other or 'none'} instead of {own or 'none'}): {advice}"
     return None
 
 
 class Followers:
     """The other nodes, from node 0's side."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
-        self._connections = connections
+    def __init__(self, connections: Mapping[int, Connection]) -> None:
+        self._connections = dict(connections)
         self._jobs: dict[str, Job] = {}
 
+    def check_alive(self) -> None:
+        """Check that no node has ended: no case can then be trained on all of them.
+
+        Raises:
+            UserError: one has.
+        """
+        if ended := self._find_ended():
+            raise UserError(f"{describe_ended(ended)}: see what it says, and start all nodes again")
+
     def note_jobs(self, jobs: Sequence[Job]) -> None:
-        """Note the jobs of a launch."""
+        """Note the jobs of a launch.
+
+        Raises:
+            UserError: a node has ended.
+        """
+        self.check_alive()
         self._jobs |= {job.case: job for job in jobs}
 
     def note_event(self, case: str, message: Message) -> None:
         """Tell the other nodes where a case's worker waits for their peers, if it does."""
-        if message["event"] == "awaits peers":
-            for connection in self._connections:
-                with contextlib.suppress(OSError):  # a node that has died: the worker waits for it in vain
-                    connection.send(("job", self._jobs[case].model_dump_json(), message["host"], message["port"]))
+        if message["event"] != "awaits peers":
+            return
+        where = message["host"], message["port"]
+        for connection in self._connections.values():
+            with contextlib.suppress(OSError):  # it has ended: its peers are refused below
+                connection.send(("job", self._jobs[case].model_dump_json(), *where))
+        if ended := self._find_ended():
+            node_connection.send_refusal(*where, describe_ended(ended), time.monotonic() + REFUSAL_SECONDS)
 
     def end(self) -> None:
         """Tell the other nodes that the run is over."""
-        for connection in self._connections:
+        for connection in self._connections.values():
             with contextlib.suppress(OSError):
                 connection.send(("over",))
             connection.close()
+
+    def _find_ended(self) -> list[int]:
+        """The nodes that have ended: they send nothing, so that what can be read is the end of their connection."""
+        ready = wait(list(self._connections.values()), 0)
+        return [node for node, connection in self._connections.items() if connection in ready]
+
+
+def describe_ended(nodes: Sequence[int]) -> str:
+    """Describe which nodes have ended."""
+    return f"node {', '.join(map(str, nodes))} has ended before the run was over"
 
 
 class FollowedWatcher(RunWatcher):
@@ -134,52 +193,74 @@ def open_followers(rendezvous: Rendezvous | None, plan: Plan) -> Iterator[Follow
     Raises:
         UserError: one did not come in time, or has other tasks; or the address cannot be listened at.
     """
-    followers = Followers(_await_nodes(rendezvous, plan) if rendezvous else ())
+    followers = Followers(_await_nodes(rendezvous, plan) if rendezvous else {})
     try:
         yield followers
     finally:
         followers.end()
 
 
-def _await_nodes(rendezvous: Rendezvous, plan: Plan) -> list[Connection]:
+def _await_nodes(rendezvous: Rendezvous, plan: Plan) -> dict[int, Connection]:
     deadline = time.monotonic() + rendezvous.timeout
     connections: dict[int, Connection] = {}
-    mine = describe_tasks(plan)
+    mine, strangers = describe_node(plan), 0
+
+    def note_stranger() -> None:
+        nonlocal strangers
+        strangers += 1
+
     try:
         server = node_connection.listen(rendezvous.host, rendezvous.port)
     except OSError as error:
         raise UserError(
-            f"--rendezvous {rendezvous.address} cannot be listened at ({error.strerror or error}): give an address of "
-            "node 0 with a free port"
+            f"--rendezvous {rendezvous.address} cannot be listened at ({_explain_listening(error)}): give an "
+            "address of node 0 with a free port"
         ) from None
     try:
         with server:
             while len(connections) < rendezvous.nodes - 1:
-                connection = node_connection.accept(server, deadline)
+                connection = node_connection.accept(server, deadline, note_stranger)
                 try:
-                    node, theirs = connection.recv()
-                except (EOFError, OSError):  # it has ended meanwhile
+                    theirs = json.loads(connection.recv_bytes())
+                except (EOFError, OSError, ValueError):  # it has ended meanwhile
                     continue
+                node = theirs.pop("node")
                 problem = explain_difference(node, mine, theirs)
-                if node in connections or not 0 < node < rendezvous.nodes:
+                if not problem and (node in connections or not 0 < node < rendezvous.nodes):
                     problem = f"two nodes have --node-rank {node}: give each its own"
-                connection.send(("refused", problem) if problem else ("welcome",))
-                connections[node] = connection
+                with contextlib.suppress(OSError):
+                    connection.send(("refused", problem) if problem else ("welcome",))
                 if problem:
+                    connection.close()
                     raise UserError(problem)
+                connections[node] = connection
     except TimeoutError:
         missing = [str(node) for node in range(1, rendezvous.nodes) if node not in connections]
-        _close(connections)
+        _refuse(connections, f"node {', '.join(missing)} did not come")
+        turned_away = f" ({strangers} with another {node_connection.TOKEN} was turned away)" if strangers else ""
         raise UserError(
-            f"--rendezvous {rendezvous.address}: node {', '.join(missing)} did not come in {rendezvous.timeout:g} s: "
-            "start it with the same options, or wait longer with --rendezvous-timeout"
+            f"--rendezvous {rendezvous.address}: node {', '.join(missing)} did not come in {rendezvous.timeout:g} s"
+            f"{turned_away}: start it with the same options, or wait longer with --rendezvous-timeout"
         ) from None
-    except BaseException:
-        _close(connections)
+    except UserError as error:
+        _refuse(connections, str(error))
         raise
-    return [connections[node] for node in sorted(connections)]
+    except BaseException:
+        _refuse(connections, "node 0 was stopped before all nodes had come")
+        raise
+    return {node: connections[node] for node in sorted(connections)}
 
 
-def _close(connections: dict[int, Connection]) -> None:
+def _explain_listening(error: OSError) -> str:
+    """The system's words for why an address cannot be listened at, without the address that Python adds to them."""
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return str(error.strerror or error)
+
+
+def _refuse(connections: Mapping[int, Connection], reason: str) -> None:
+    """Tell the nodes that have come why there will be no run."""
     for connection in connections.values():
+        with contextlib.suppress(OSError):
+            connection.send(("refused", reason))
         connection.close()

@@ -198,9 +198,11 @@ class WorkerProcess:
             self.kill()
         last_lines = tuple(map(shorten_paths, choose_last_lines(self._read_lines())))
         if died := self.messages.get("peer died"):
-            gone = "its connection was closed: see what its node says"
-            error = gone if died["status"] is None else explain_death(died["status"], None, last_lines)
-            reason = f"process {died['rank']} of {died['size']}: {error}"
+            reason = f"process {died['rank']} of {died['size']}"
+            if died["status"] is None:
+                reason += f", on node {died['node']}: its connection was closed: see what that node says"
+            else:
+                reason += f": {explain_death(died['status'], None, last_lines)}"
         elif ended_itself:
             sent = self.messages.get("failed", {}).get("reason")
             sent = shorten_paths(strip_escapes(sent)) if sent else None

@@ -32,10 +32,10 @@ def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[i
 
 def _explain_too_many(number: int, device: str, nodes: int) -> str | None:
     """Explain why so many machines like this one cannot train on so many devices; None if they can."""
+    if number == 1:
+        return None  # of node 0
     if number % nodes:
         return f"--devices {number}: {nodes} nodes cannot have equally many: use a multiple of {nodes}"
-    if number == 1:
-        return None
     if device not in ("cpu", "cuda"):
         return f"--devices {number} --device {device}: that is one device: use --device {device.partition(':')[0]}"
     if device == "cpu":

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 
@@ -38,11 +39,12 @@ def listen(host: str, port: int = 0) -> socket.socket:
     return socket.create_server(address[:2], family=family)
 
 
-def accept(server: socket.socket, deadline: float) -> Connection:
+def accept(server: socket.socket, deadline: float, on_refused: Callable[[], object] = lambda: None) -> Connection:
     """Accept the next connection from someone who has the token; others are turned away.
 
     Args:
         deadline: in seconds of the monotonic clock.
+        on_refused: called when someone with another token was turned away.
 
     Raises:
         TimeoutError: none came in time.
@@ -50,14 +52,19 @@ def accept(server: socket.socket, deadline: float) -> Connection:
     while True:
         server.settimeout(max(0.01, deadline - time.monotonic()))
         one, _ = server.accept()
-        with contextlib.suppress(OSError, EOFError, AuthenticationError, AssertionError):
+        try:
             return _prove(one, is_server=True)
+        except AuthenticationError:
+            on_refused()
+        except (OSError, EOFError, AssertionError):
+            pass  # someone else, or one that has ended meanwhile
 
 
 def connect(host: str, port: int, deadline: float) -> Connection:
     """Connect to someone who has the token, as soon as there is someone at that address.
 
     Raises:
+        socket.gaierror: the host's name has no address.
         TimeoutError: there was none in time.
         AuthenticationError: the other side has another token.
     """
@@ -65,9 +72,17 @@ def connect(host: str, port: int, deadline: float) -> Connection:
         try:
             one = socket.create_connection((host, port), timeout=max(0.01, deadline - time.monotonic()))
             return _prove(one, is_server=False)
-        except (OSError, EOFError):
+        except socket.gaierror:
+            raise
+        except (OSError, EOFError, AssertionError):
             time.sleep(RETRY_SECONDS)
     raise TimeoutError
+
+
+def send_refusal(host: str, port: int, reason: str, deadline: float) -> None:
+    """Tell a worker that waits for peers that one of them will not come; nothing happens if it no longer waits."""
+    with contextlib.suppress(OSError, AuthenticationError), connect(host, port, deadline) as connection:
+        connection.send(reason)
 
 
 def _prove(one: socket.socket, is_server: bool) -> Connection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -132,8 +133,15 @@ def serve(session: PeerSession, connection: Connection) -> int:
             return 0
 
 
-def _end_with(descriptor: int, parent: int) -> None:
+def _end_with(descriptor: int, parent: int, scratch: Path | None) -> None:
+    """End this process as soon as process 0, or the parent, has died.
+
+    Args:
+        scratch: to be removed if the parent has died, which cannot do it then.
+    """
     wait_for_death(descriptor, parent)
+    if scratch and os.getppid() != parent:
+        shutil.rmtree(scratch, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -161,7 +169,8 @@ def main(job_file: str, where: str, local_rank: str) -> int:
     session = PeerSession(job, int(local_rank))
     connection = connect(where, session.share.rank)
     watched = os.dup(connection.fileno())
-    threading.Thread(target=_end_with, args=(watched, os.getppid()), daemon=True).start()
+    scratch = job.scratch if job.node else None  # on node 0 the worker removes it
+    threading.Thread(target=_end_with, args=(watched, os.getppid(), scratch), daemon=True).start()
     return serve(session, connection)
 
 

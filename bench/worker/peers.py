@@ -55,6 +55,7 @@ class Peers:
 
     Attributes:
         share: this process' own.
+        size, nodes: number of processes of the case, and of machines that they are on.
         cores: those of each process of this machine.
         known: arrays that the peers have under the same names.
     """
@@ -62,7 +63,7 @@ class Peers:
     def __init__(self, job: Job, baton: Baton) -> None:
         shares = make_shares(job.variant, job.nodes, job.node)
         self.share, self.cores = shares[0], tuple(share.cores for share in shares)
-        self.size = job.variant.devices or 1
+        self.size, self.nodes = job.variant.devices or 1, job.nodes
         self.known: dict[str, np.ndarray] = {}
         self._job, self._baton, self._shares = job, baton, shares
         self._connections: list[Connection] = []
@@ -182,7 +183,11 @@ class Peers:
                         f"{self.size - len(self._shares) - len(connected)} processes of other nodes did not come in "
                         f"{NODE_SECONDS:g} s: see what these nodes say"
                     ) from None
-                connected[connection.recv()] = connection
+                with contextlib.suppress(EOFError, OSError):  # it has ended meanwhile: its node says so
+                    greeting = connection.recv()
+                    if isinstance(greeting, str):
+                        raise PeerFailed(greeting)
+                    connected[greeting] = connection
         for rank in sorted(connected):
             self._connections.append(connected[rank])
             threading.Thread(target=self._watch_connection, args=(connected[rank], rank), daemon=True).start()
@@ -216,7 +221,7 @@ class Peers:
         if self._is_ending:
             return
         with contextlib.suppress(OSError):
-            self._baton.send("peer died", rank=rank, size=self.size, status=status)
+            self._baton.send("peer died", rank=rank, size=self.size, status=status, node=rank // len(self._shares))
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

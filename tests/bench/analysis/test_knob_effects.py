@@ -27,6 +27,9 @@ def test_every_knob_of_every_backend_is_compared(backend, knob):
     [
         ({"threads": 4}, {"intra_op_threads": 2}, ["threads 4: 2 in force"]),
         ({"threads": 2}, {"intra_op_threads": 2}, []),
+        ({"threads": 4, "devices": 2}, {"intra_op_threads": 2}, []),
+        ({"threads": 4, "devices": 2}, {"intra_op_threads": 4}, ["threads 2: 4 in force"]),
+        ({"threads": 2, "devices": 2}, {"intra_op_threads": 2, "nodes": 2}, []),
         ({}, {process_flags.ALLOCATOR: "jemalloc"}, ["allocator system: the process uses the jemalloc one"]),
         ({"allocator": "tcmalloc"}, {process_flags.ALLOCATOR: "tcmalloc"}, []),
         (
@@ -35,6 +38,7 @@ def test_every_knob_of_every_backend_is_compared(backend, knob):
             ["allocator hugepages: no memory of the process is in h"],
         ),
         ({}, {process_flags.CPUS: "1"}, ["affinity free: the main thread may use 1 of 4 CPUs"]),
+        ({"devices": 2}, {process_flags.CPUS: "2"}, []),
         ({"affinity": "bound"}, {process_flags.CPUS: "4"}, ["affinity bound: the main thread may use 4 CPUs"]),
         ({"affinity": "bound"}, {process_flags.CPUS: "1"}, []),
     ],

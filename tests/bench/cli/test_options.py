@@ -139,6 +139,10 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ("run --no-isolated", "unknown option --no-isolated: did you mean --isolated? See bench run --help"),
         ("run --tsak tutorial", "unknown option --tsak: did you mean --task? See bench run --help"),
         ("--helpp", "unknown option --helpp: see bench --help"),
+        (
+            "tune --devices 2",
+            "bench tune has no --devices, but bench run and bench parity and bench profile: see bench",
+        ),
         ("baseline sav", "unknown command 'sav': did you mean 'save'? Use one of save, list, show, rm"),
         ("baseline save", "bench baseline save needs the argument NAME: "),
         ("list tasks runs", "unexpected argument 'runs': leave it out, or see bench list --help"),

@@ -10,6 +10,7 @@ import pytest
 
 from bench.cache import features, file_lock
 from bench.errors import UserError
+from bench.measure import machine_lock
 from bench.measure.machine_lock import LOCK_FILE, hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
 
@@ -51,6 +52,23 @@ def test_the_lock_holds_where_the_holders_name_cannot_be_written(home):
         pytest.raises(UserError, match=r"another measurement is under way \(unknown\): wait for it with --wait"),
         hold_lock("bench gate", False, pytest.fail),
     ):
+        pass
+
+
+def test_machines_that_share_a_home_have_a_lock_each(home, monkeypatch):
+    """A lock of this machine is held; another machine's name makes another machine of it."""
+    with hold_lock("bench run", False, pytest.fail):
+        with pytest.raises(UserError, match=r"under way \(process \d+, bench run\): wait"):
+            hold_lock("bench run", False, pytest.fail).__enter__()
+        monkeypatch.setattr(machine_lock, "read_machine_name", lambda: "another")
+        second = hold_lock("bench gate", False, pytest.fail)
+        second.__enter__()
+        with pytest.raises(UserError, match=r"under way \(process \d+, bench gate\): wait"):
+            hold_lock("bench run", False, pytest.fail).__enter__()
+    with pytest.raises(UserError, match=r"under way \(process \d+, bench gate\): wait"):
+        hold_lock("bench run", False, pytest.fail).__enter__()  # the first machine's lock is free again
+    second.__exit__(None, None, None)
+    with hold_lock("bench run", False, pytest.fail):
         pass
 
 

@@ -2,8 +2,10 @@
 
 If `$REAL` is set, backends are the real ones. If `$SHORT_WARMUP` is set, blocks of a warm-up are a tenth as long;
 rounds of `bench roofline` always are. `$SUITES` is a folder with other suites in place of the project's, and
-a gate then decides after few launch pairs. With `$JUMPING_CLOCK` the wall clock jumps by days at every reading,
-forwards and backwards. `bench run` writes what its workers are doing into the file `$EVENTS`, a line an event.
+a gate then decides after few launch pairs. `$OTHER_VERSION` is a package and the version that this node of several
+claims to have, and with `$BROKEN_PEER` its peers cannot start. With `$JUMPING_CLOCK` the wall clock jumps by days at
+every reading, forwards and backwards. `bench run` writes what its workers are doing into the file `$EVENTS`, a line an
+event.
 """
 
 import datetime
@@ -60,6 +62,17 @@ if os.environ.get("EVENTS") and {"-m", "bench", "run"} <= set(sys.orig_argv):
     from tests.bench import run_events
 
     run_events.write_events(Path(os.environ["EVENTS"]))
+
+if os.environ.get("OTHER_VERSION") and "bench" in sys.orig_argv:
+    from bench.measure import rendezvous
+
+    other, version = os.environ["OTHER_VERSION"].split()
+    real_version = rendezvous.read_version
+    rendezvous.read_version = lambda name: version if name == other else real_version(name)
+
+if os.environ.get("BROKEN_PEER") and "bench.worker.peer" in sys.orig_argv:
+    print("ImportError: planted: a peer that cannot start", flush=True)
+    os._exit(1)
 
 if os.environ.get("JUMPING_CLOCK"):
     import pandas  # noqa: F401 - its compiled parts take no other datetime
