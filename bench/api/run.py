@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.api.load import load
-from bench.api.run_options import AnyPath, Names, format_arguments, make_request, refuse_options_beside_resume
+from bench.api.run_options import AnyPath, Names, Numbers, format_arguments, make_request, refuse_options_beside_resume
 from bench.api.run_results import RunResults
 from bench.errors import make_unknown_error
 from bench.plan.request import CACHE_LIMIT
@@ -28,6 +28,7 @@ def run(
     variants: Names = (),
     knobs: Names | Mapping[str, str] = (),
     device: str = "cpu",
+    devices: Numbers = (),
     threads: int | None = None,
     data_dir: AnyPath | None = None,
     checkpoint: AnyPath | None = None,
@@ -57,6 +58,7 @@ def run(
         backbone, weights, trainable, batch_size, epochs, image_size, learning_rate, train_limit, seed: fields of the
             task that are replaced.
         device: `cpu`, `cuda` or `cuda:N`.
+        devices: one or several numbers of devices that train a case together; each makes a case.
         threads: of an operation; see `bench run --help`.
         data_dir, checkpoint: images and weights on disk.
         cache_limit: bytes that cached features may take, or a text as `4GB`.

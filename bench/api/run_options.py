@@ -13,6 +13,7 @@ from bench.plan.amounts import parse_seconds, parse_share, parse_size
 from bench.plan.request import Request
 
 Names = str | Iterable[str]
+Numbers = int | Iterable[int]
 AnyPath = str | PathLike[str]
 #: Options of which several values may be given: the keyword, and the option of the command line.
 SEVERAL = {"task": "task", "backends": "backend", "variants": "variant", "knobs": "knob"}
@@ -59,6 +60,7 @@ def make_request(given: Mapping[str, Any]) -> Request:
         data_dir=_read_path("data_dir", given["data_dir"]),
         checkpoint=_read_path("checkpoint", given["checkpoint"]),
         device=given["device"],
+        devices=list_numbers("devices", given["devices"]),
         threads=given["threads"],
         launches=given["launches"],
         rounds=given["rounds"],
@@ -105,6 +107,19 @@ def list_names(option: str, value: Names | Mapping[str, str]) -> tuple[str, ...]
     return tuple(dict.fromkeys(names))
 
 
+def list_numbers(option: str, value: Numbers) -> tuple[int, ...]:
+    """List the numbers of an option that takes one or several.
+
+    Raises:
+        UserError: one is no whole number, or is less than 1.
+    """
+    numbers = tuple(value) if isinstance(value, Iterable) else (value,)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise UserError(f"{option}={value!r}: give a whole number, 1 or more, or several of them")
+    return tuple(dict.fromkeys(numbers))
+
+
 def format_arguments(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
     """Format the arguments of the command line that measures the same, behind `bench`.
 
@@ -119,6 +134,8 @@ def format_arguments(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> l
         option = f"--{SEVERAL.get(name, name).replace('_', '-')}"
         if name in SEVERAL:
             arguments += [part for one in list_names(name, value) for part in (option, one)]
+        elif name == "devices":
+            arguments += [part for one in list_numbers(name, value) for part in (option, str(one))]
         elif value is True:
             arguments.append(option)
         else:

@@ -23,7 +23,8 @@ from tests.bench.processes import PROJECT, _handle_signals, arithmetic, suite_fi
 
 REFERENCE = PROJECT / "results/reference/20261126T164841Z-quick"
 #: Options that only the command line has: an exit status, and what is printed.
-ONLY_OF_THE_COMMAND = {"strict", "full", "json", "quiet"}
+#: Several machines are started by a command on each of them.
+ONLY_OF_THE_COMMAND = {"strict", "full", "json", "quiet", "rendezvous", "nodes", "node_rank", "rendezvous_timeout"}
 
 
 @pytest.fixture
@@ -97,7 +98,16 @@ def test_a_call_asks_for_what_the_same_command_line_does(measured):
 def test_the_command_line_in_its_records_makes_the_same_request(measured, command_line, monkeypatch):
     found = []
     monkeypatch.setattr("bench.cli.run.run_comparison", lambda request, **_: found.append(request) or 0)
-    bench.run(["embedded"], "pytorch", epochs=3, learning_rate=0.01, cache_limit=3 * 2**29, until="2%", threads=2)
+    bench.run(
+        ["embedded"],
+        "pytorch",
+        epochs=3,
+        learning_rate=0.01,
+        cache_limit=3 * 2**29,
+        until="2%",
+        threads=2,
+        devices=[1, 2],
+    )
     ((request, _, others),) = measured
     command_line(*others["command"])
     assert found == [request]
@@ -110,6 +120,8 @@ def test_the_command_line_in_its_records_makes_the_same_request(measured, comman
         ({"backends": "pytroch"}, "unknown backend 'pytroch': did you mean 'pytorch'"),
         ({"backend": "pytorch"}, "unknown option 'backend': did you mean 'backends'"),
         ({"launches": 0}, "launches=0: give a whole number, 1 or more"),
+        ({"devices": (2, 0)}, "devices=(2, 0): give a whole number, 1 or more, or several of them"),
+        ({"devices": "2"}, "devices='2': give a whole number"),
         ({"rounds": "many"}, "rounds='many': give a whole number, 2 or more"),
         ({"until": 2}, "is no share: give a percentage"),
         ({"max_time": "long"}, "is no time: give seconds"),

@@ -1,7 +1,4 @@
-"""A backend that conforms, and does what the variable `FAULTS` names: the arithmetic backend, in a package of its own.
-
-`install` writes a distribution that brings it, as `pip` would lay it out.
-"""
+"""A backend that conforms, and does what `FAULTS` names: the arithmetic backend, in a package of its own."""
 
 from __future__ import annotations
 
@@ -21,9 +18,8 @@ from backends.knobs import check_variant
 from backends.task import Task, Variant
 from backends.values import Event, Head, Order, Tensors, UnsupportedVariant
 from tests.bench.arithmetic import Arithmetic, ArithmeticHead, ArithmeticTrainer
+from tests.bench.conformance.faulty_package import NAME
 
-NAME = "faulty"
-DISTRIBUTION = "headtohead-faulty"
 FAULTS = set(os.environ.get("FAULTS", "").split(","))
 
 if "sets a variable" in FAULTS:
@@ -139,21 +135,3 @@ class FaultyBackend(Arithmetic):
 
 
 BACKEND = FaultyBackend(NAME if "other name" not in FAULTS else "another")
-
-
-def install(folder: Path, entry: str = "", arguments: str = "('numpy',)", name: str = NAME) -> None:
-    """Lay out a distribution in a folder, which is then put in PYTHONPATH.
-
-    Args:
-        entry: code at the beginning of the module with the entry.
-        arguments: of the entry, after the module.
-        name: of the entry point.
-    """
-    information = folder / f"{DISTRIBUTION.replace('-', '_')}-1.0.dist-info"
-    information.mkdir(parents=True)
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[headtohead.backends]\n{name} = faulty_entry:ENTRY\n")
-    (folder / "mxnet.py").write_text("")
-    (folder / "faulty_entry.py").write_text(
-        f"{entry}\nfrom backends.registry import BackendEntry\nENTRY = BackendEntry({__name__!r}, {arguments})\n"
-    )

@@ -15,7 +15,7 @@ import backends
 from bench.conformance import conformance_run, sameness_checks
 from bench.conformance.items import ITEMS, PROOFS, LeftOut
 from bench.conformance.small_tasks import TASKS
-from tests.bench.conformance.faulty_backend import NAME, install
+from tests.bench.conformance.faulty_package import NAME, install
 from tests.bench.processes import PROJECT
 
 Results = dict[str, dict[str, object]]
