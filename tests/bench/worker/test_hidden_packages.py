@@ -11,6 +11,7 @@ import pytest
 
 import backends
 from bench.worker.hidden_packages import HIDDEN_PACKAGES
+from tests.backends.sessions import EACH
 
 LOAD = """
 import sys
@@ -38,7 +39,7 @@ end_process(3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", list(backends.REGISTRY))
+@pytest.mark.parametrize("backend", EACH)
 def test_a_framework_is_imported_without_them(backend):
     if backends.find_missing_packages(backend):
         pytest.skip(f"{backend} is not installed")
