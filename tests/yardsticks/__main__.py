@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+import backends
 from tests.yardsticks import (
     accuracy,
     against_scripts,
@@ -186,7 +187,12 @@ def make_parser() -> argparse.ArgumentParser:
     """The options of this program."""
     parser = argparse.ArgumentParser(prog="python -m tests.yardsticks", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; repeatable")
-    parser.add_argument("--backend", action="append", choices=case.BACKENDS, help="where there is a choice; repeatable")
+    parser.add_argument(
+        "--backend",
+        action="append",
+        choices=case.BACKENDS,
+        help="repeatable (all that are installed)",
+    )
     parser.add_argument("--launches", type=int, default=6, help="launches of each backend (%(default)s)")
     parser.add_argument("--rounds", type=int, default=12, help="rounds in each launch (%(default)s)")
     parser.add_argument("--comparisons", type=int, default=40, help="in errors (%(default)s)")
@@ -206,6 +212,7 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.launches, options.rounds, options.comparisons) < 1:
         parser.error("--launches, --rounds and --comparisons have to be 1 or more")
+    usable = _find_usable(parser, options.backend)
     if options.images is not None and options.images < cached.TEST_SHARE:
         parser.error(f"--images has to be {cached.TEST_SHARE} or more")
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as folder:
@@ -213,7 +220,7 @@ def main() -> None:
             launches=1 if options.quick else options.launches,
             rounds=QUICK_ROUNDS if options.quick else options.rounds,
             comparisons=1 if options.quick else options.comparisons,
-            backends=tuple(dict.fromkeys(options.backend or case.BACKENDS)),
+            backends=usable,
             data=case.write_images(Path(folder)),
             images=options.images or (QUICK_IMAGES if options.quick else IMAGES),
             data_dir=options.data_dir,
@@ -229,6 +236,16 @@ def main() -> None:
 
 def _usual() -> list[str]:
     return [name for name in PARTS if name not in LONG]
+
+
+def _find_usable(parser: argparse.ArgumentParser, wanted: list[str] | None) -> tuple[str, ...]:
+    """The backends to measure: those asked for, which have to be installed, or all that are."""
+    missing = {name: backends.find_missing_packages(name) for name in wanted or case.BACKENDS}
+    usable = tuple(name for name, packages in missing.items() if not packages)
+    without = [f"{name} needs {', '.join(packages)}" for name, packages in missing.items() if packages]
+    if without and (wanted or not usable):
+        parser.error(f"not installed: {'; '.join(without)}")
+    return usable
 
 
 def _launches(extent: Extent) -> int:

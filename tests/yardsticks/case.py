@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+import backends
 from backends.task import Task, Variant
 from bench.data.dataset import Dataset
 from bench.machine.environment import count_usable_cores
@@ -22,7 +23,10 @@ from bench.worker.job import Job
 IMAGES = 20_000
 TASK = Task.model_validate({**TASKS["cifar10-resnet18"].model_dump(), "weights": "random"})
 ROUND_SECONDS = suite.load("standard").round_seconds
-BACKENDS = ("pytorch", "tensorflow", "keras")
+#: All of this project's.
+BACKENDS = tuple(backends.REGISTRY.own)
+#: Those that the suites measure together by default.
+TOGETHER = suite.DEFAULT_BACKENDS
 
 
 def task(**overrides: Any) -> Task:

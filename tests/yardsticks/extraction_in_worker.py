@@ -21,7 +21,7 @@ from bench.worker.feature_extraction import extract
 from tests.yardsticks import in_worker
 
 #: The framework whose kernels a backend uses.
-ENGINES = {"keras": "tensorflow"}
+ENGINES = {"keras": "tensorflow", "keras-torch": "pytorch", "keras-jax": "jax", "lightning": "pytorch"}
 BATCHES = (32, 128, 256)
 #: Calls of a form until so many seconds are over; the quickest one counts.
 SECONDS = 0.05

@@ -31,9 +31,10 @@ def targets(extent: Extent) -> Iterator[Target]:
 
 
 def tuned(backend: str, prepared: PreparedTask, extent: Extent) -> Variant:
-    """The fastest candidate, what `bench tune` kept here among them, in bf16 where the machine has it."""
+    """The fastest candidate, what `bench tune` kept here among them."""
     measure = CrewMeasurer(CrewWorkers(backend, prepared, SilentProgress(extent.say)).launch).measure
-    return list(variants.fastest(backend, measure, extent).values())[-1]
+    found = list(variants.fastest(backend, measure, extent).values())
+    return found[-1] if found else case.variant()
 
 
 def launch(backend: str, ours: Variant, extent: Extent, number: int) -> float:

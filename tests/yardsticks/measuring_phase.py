@@ -68,7 +68,7 @@ class CpuWatch(Silent):
 
 def share_in_rounds(data: Path, rounds: int) -> float:
     """One launch: ln of the share of the measuring phase inside rounds, as pytest-benchmark timed them."""
-    jobs = [case.job(backend, data, rounds) for backend in case.BACKENDS]
+    jobs = [case.job(backend, data, rounds) for backend in case.TOGETHER]
     done = launch(jobs, Silent())
     inside = sum(sum(case.reported_seconds(job)) for job in jobs)
     return math.log(inside / done.measuring_s)
@@ -76,7 +76,7 @@ def share_in_rounds(data: Path, rounds: int) -> float:
 
 def waiting_cpu(data: Path, rounds: int) -> tuple[float, dict[str, float]]:
     """One launch: CPU of all waiting workers as a share of one core, and each one's part in it."""
-    jobs = [case.job(backend, data, rounds) for backend in case.BACKENDS]
+    jobs = [case.job(backend, data, rounds) for backend in case.TOGETHER]
     watch = CpuWatch([job.case for job in jobs])
     launch(jobs, watch)
     parts = {job.backend: watch.waiting_seconds[job.case] / watch.wall_seconds for job in jobs}

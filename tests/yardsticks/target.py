@@ -47,6 +47,8 @@ class Target:
     def verdict(self) -> str:
         """In words."""
         certainty = "" if self.certain or self.broken else ", not certain"
+        if self.least is None and self.most is None and not self.broken:
+            return "no target"
         return f"{'reached' if self.reached else 'missed'}{certainty}"
 
     @property
@@ -62,6 +64,8 @@ class Target:
         least, most = (None if b is None else f"{b:{self.style}}" for b in (self.least, self.most))
         if least and most:
             return f"{least} to {most}"
+        if least is None and most is None:
+            return "–"
         return f"≥ {least}" if least else f"≤ {most}"
 
     def _keeps(self, value: float) -> bool:

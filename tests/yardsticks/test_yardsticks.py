@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,26 +15,29 @@ import backends
 from bench.analysis.statistics import Interval
 from bench.machine.environment import PROJECT
 from tests.bench.processes import arithmetic
-from tests.yardsticks import case
+from tests.yardsticks import case, handwritten, variants
+from tests.yardsticks.__main__ import _find_usable, make_parser
 from tests.yardsticks.cached import Script
 from tests.yardsticks.extraction_in_worker import convolutions
-from tests.yardsticks.script_in_worker import Blocks, Over
+from tests.yardsticks.script_in_worker import Blocks, Over, get_script
 from tests.yardsticks.target import Target
-
-pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 TRAINS = """
 import sys
 import numpy as np
-from tests.yardsticks import {backend}_script as script
+from tests.yardsticks import {script} as script
 
 rng = np.random.default_rng(0)
 images, labels = rng.integers(256, size=(32, 32, 32, 3), dtype=np.uint8), rng.integers(10, size=32)
 model = script.build()
-read = lambda: (
-    [t.detach().clone().numpy() for t in model.state_dict().values()]
-    if "{backend}" == "pytorch" else model.get_weights()
-)
+
+def read():
+    if hasattr(model, "get_weights"):
+        return model.get_weights()
+    if hasattr(model, "state_dict"):
+        return [tensor.detach().clone().numpy() for tensor in model.state_dict().values()]
+    return [np.array(leaf) for leaf in sys.modules["jax"].tree.leaves(sys.modules["flax"].nnx.state(model))]
+
 before, ticks = read(), []
 loss = script.train(model, images, labels, 4, 2, lambda: ticks.append(1))
 same = [np.array_equal(a, b) for a, b in zip(before, read(), strict=True)]
@@ -46,9 +50,16 @@ def trained() -> dict[str, Future[str]]:
     """What each script printed; two at a time, for importing a framework is the dear part."""
     usable = [backend for backend in case.BACKENDS if not backends.find_missing_packages(backend)]
     with ThreadPoolExecutor(2) as pool:
-        return {backend: pool.submit(_python, "-c", TRAINS.format(backend=backend)) for backend in usable}
+        return {backend: pool.submit(_train, backend) for backend in usable}
 
 
+def _train(backend: str) -> str:
+    environment = {**os.environ, **backends.REGISTRY[backend].environment}
+    return _python("-c", TRAINS.format(script=get_script(backend, "script")), environment=environment)
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", case.BACKENDS)
 def test_a_script_trains_its_head_and_nothing_else_without_our_code(trained, backend: str) -> None:
     if missing := backends.find_missing_packages(backend):
@@ -97,19 +108,66 @@ def test_an_unmet_condition_is_missed_whatever_the_figure() -> None:
     assert Target("help", Interval(0.1, 0.1, 0.2), most=0.5, broken=True).verdict == "missed"
 
 
+def test_what_has_no_bound_is_shown_without_a_target() -> None:
+    target = Target("ratio", Interval(0.9, 0.8, 1.0))
+    assert target.row == ("ratio", "0.900", "0.800 to 1.000", "–", "no target")
+
+
+def test_the_fastest_variant_is_the_last_one_whatever_its_precision(monkeypatch) -> None:
+    gains = {"default": 1.0, "product": 3.0, "bf16+product": 2.0}
+    several = {"fp32": [case.variant(folding="product")], "bf16": [case.variant(precision="bf16", folding="product")]}
+    monkeypatch.setattr(variants, "candidates", lambda backend: several)
+    monkeypatch.setattr(variants, "compute_speedup", lambda launches, name, against: Interval(gains[name], None, None))
+    extent = SimpleNamespace(quick=False, say=lambda line: None)
+    found = variants.fastest("jax", lambda *_: SimpleNamespace(problems={}), extent)
+    assert [one.name for one in found.values()] == ["bf16+product", "product"]
+
+
+def test_a_backend_without_an_entry_has_no_candidates_and_its_default_stands_against_the_loop(monkeypatch) -> None:
+    monkeypatch.setattr(variants, "OTHERS", {})
+    monkeypatch.setattr(variants, "STARTING_POINTS", {})
+    monkeypatch.setattr(variants, "_tuned", lambda backend: ())
+    assert variants.candidates("jax") == {}
+    monkeypatch.setattr(variants, "fastest", lambda *_: {})
+    monkeypatch.setattr(handwritten, "CrewWorkers", lambda *_: SimpleNamespace(launch=None))
+    extent = SimpleNamespace(say=None)
+    assert handwritten.tuned("jax", None, extent) == case.variant()
+
+
+def test_every_backend_has_a_script_and_a_fastest_loop() -> None:
+    folder = PROJECT / "tests/yardsticks"
+    names = [get_script(backend, kind) for backend in case.BACKENDS for kind in ("script", "fastest")]
+    assert [name for name in names if not (folder / f"{name}.py").is_file()] == []
+
+
+def test_a_backend_that_is_not_installed_is_left_out_and_named_where_it_was_asked_for(monkeypatch, capsys) -> None:
+    missing = {"jax": ("flax",)}
+    monkeypatch.setattr(backends, "find_missing_packages", lambda name: missing.get(name, ()))
+    parser = make_parser()
+    assert _find_usable(parser, None) == tuple(name for name in case.BACKENDS if name != "jax")
+    with pytest.raises(SystemExit):
+        _find_usable(parser, ["pytorch", "jax"])
+    assert "not installed: jax needs flax" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_targets_are_shown() -> None:
     shown = _python("-m", "tests.yardsticks", "--quick", "--only", "help")
     assert "bench --help" in shown
     assert "reached" in shown or "missed" in shown
 
 
+@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_heads_rate_is_measured_and_what_needs_real_images_says_so(tmp_path) -> None:
     environment = arithmetic({**os.environ, "HEADTOHEAD_HOME": str(tmp_path)})
     parts = ("--only", "head", "--only", "bf16", "--only", "accuracy")
-    shown = _python("-m", "tests.yardsticks", "--quick", *parts, environment=environment)
-    assert all(f"{backend}: head, images/s at batch 4" in shown for backend in case.BACKENDS)
+    together = [option for backend in case.TOGETHER for option in ("--backend", backend)]
+    shown = _python("-m", "tests.yardsticks", "--quick", *parts, *together, environment=environment)
+    assert all(f"{backend}: head, images/s at batch 4" in shown for backend in case.TOGETHER)
     assert "points above fp32" not in shown
-    assert all(f"{backend}: accuracy of embedded" in shown for backend in case.BACKENDS)
+    assert all(f"{backend}: accuracy of embedded" in shown for backend in case.TOGETHER)
     assert "accuracy of embedded, points apart" in shown
     assert "cifar10-lite0" not in shown
 

@@ -1,4 +1,4 @@
-"""A newcomer's fine-tune from the start of its process: `python -m tests.yardsticks.tutorial BACKEND DATA EPOCHS`.
+"""A newcomer's fine-tune from the start of its process: `python -m tests.yardsticks.tutorial SCRIPT DATA EPOCHS`.
 
 Import, read the images, build, train at a batch of 4, and test, with the idiomatic script of a framework and no code of
 the project's. One line of JSON a stage tells what it took.
@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 BATCH = 4
 
 
-def main(backend: str, data: str, epochs: int) -> None:
+def main(name: str, data: str, epochs: int) -> None:
     """Run it."""
     began = time.perf_counter()
 
@@ -26,7 +26,7 @@ def main(backend: str, data: str, epochs: int) -> None:
         print(json.dumps({"stage": stage, "seconds": now - began, **more}), flush=True)
         began = now
 
-    script = importlib.import_module(f"tests.yardsticks.{backend}_script")
+    script = importlib.import_module(f"tests.yardsticks.{name}")
     report("import")
     arrays = load_file(data)
     model = script.build()
