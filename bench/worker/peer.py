@@ -1,8 +1,9 @@
 """A peer: one of the other processes of a case that trains on several devices. It makes the calls of process 0.
 
-`python -m bench.worker.peer JOB.json DESCRIPTOR LOCAL_RANK`, or `HOST:PORT` in place of the descriptor if process 0 is
-on another machine. A request is the name of a method of `PeerSession` and its arguments; the answer is
-`("result", value)`, or `("error", line)`, after which the peer ends.
+`python -m bench.worker.peer JOB.json DESCRIPTOR LOCAL_RANK CORES`, or `HOST:PORT` in place of the descriptor, and no
+cores, if process 0 is on another machine. The cores are given because a process inherits those of its parent. A request
+is the name of a method of `PeerSession` and its arguments; the answer is `("result", value)`, or `("error", line)`,
+after which the peer ends.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import backends
 from backends.base import Backend, Trainer, Training
 from backends.values import Group, Head, Order
 from bench.machine import core_shares, memory
+from bench.machine.core_shares import Cores
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
 from bench.worker import node_connection, peer_messages
@@ -46,13 +48,17 @@ class PeerSession:
     backend: Backend
     trainer: Trainer
 
-    def __init__(self, job: Job, local_rank: int) -> None:
+    def __init__(self, job: Job, local_rank: int, cores: Cores | None = None) -> None:
         self.job = job
         self.share = make_shares(job.variant, job.nodes, job.node)[local_rank]
-        core_shares.bind(self.share.cores)
+        core_shares.bind(cores or self.share.cores)
         self.known: dict[str, np.ndarray] = {}
         self.trainings: dict[int, Training] = {}
         self.phases = memory.PhaseRecorder()
+
+    def list_cores(self) -> Cores:
+        """List the cores that this process may run on."""
+        return tuple(core_shares.list_usable_cores())
 
     def load(self) -> None:
         """Import the framework."""
@@ -159,14 +165,14 @@ def connect(where: str, rank: int) -> Connection:
     return connection
 
 
-def main(job_file: str, where: str, local_rank: str) -> int:
+def main(job_file: str, where: str, local_rank: str, cores: str = "") -> int:
     """Run a peer; returns its exit status."""
     if DUMP_STACKS_SIGNAL is not None:
         faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
     job = Job.model_validate_json(Path(job_file).read_text(encoding="utf-8"))
     entry = backends.REGISTRY[job.backend]
     hide_packages(entry.hides, entry.packages)
-    session = PeerSession(job, int(local_rank))
+    session = PeerSession(job, int(local_rank), tuple(map(int, filter(None, cores.split(",")))))
     connection = connect(where, session.share.rank)
     watched = os.dup(connection.fileno())
     scratch = job.scratch if job.node else None  # on node 0 the worker removes it

@@ -56,13 +56,12 @@ class Peers:
     Attributes:
         share: this process' own.
         size, nodes: number of processes of the case, and of machines that they are on.
-        cores: those of each process of this machine.
         known: arrays that the peers have under the same names.
     """
 
     def __init__(self, job: Job, baton: Baton) -> None:
         shares = make_shares(job.variant, job.nodes, job.node)
-        self.share, self.cores = shares[0], tuple(share.cores for share in shares)
+        self.share = shares[0]
         self.size, self.nodes = job.variant.devices or 1, job.nodes
         self.known: dict[str, np.ndarray] = {}
         self._job, self._baton, self._shares = job, baton, shares
@@ -100,6 +99,11 @@ class Peers:
             time.sleep(NEWS_SECONDS)  # if the reason is a peer's death, its watch ends this process
             raise
         return [mine, *(self._receive(rank) for rank in range(1, self.size))]
+
+    def list_cores(self) -> Sequence[core_shares.Cores]:
+        """List the cores that each process of this machine may run on, as the system reports them."""
+        found = self.make_calls(lambda: tuple(core_shares.list_usable_cores()), "list_cores")
+        return found[: len(self._shares)]
 
     def call(self, own: Callable[[], Value], name: str, *arguments: object) -> Value:
         """Make a call in all processes; returns what this process' call returned."""
@@ -166,7 +170,7 @@ class Peers:
             self._processes.append(process)
             self._connections.append(Connection(ours.detach()))
             threading.Thread(target=self._watch, args=(process, share.rank), daemon=True).start()
-        self._baton.send("peers", pids=sorted(self.pids), cores=self.cores)
+        self._baton.send("peers", pids=sorted(self.pids))
         if self._job.nodes > 1:
             self._await_nodes()
 
@@ -226,7 +230,7 @@ class Peers:
 
 
 def _list_arguments(job: Job, share: ProcessShare, descriptor: int) -> Sequence[str]:
-    return [str(job.folder / "job.json"), str(descriptor), str(share.local_rank)]
+    return [str(job.folder / "job.json"), str(descriptor), str(share.local_rank), ",".join(map(str, share.cores))]
 
 
 def export_group(group: Group) -> None:

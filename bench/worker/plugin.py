@@ -210,7 +210,7 @@ class GroupPhaseRecorder(memory.PhaseRecorder):
 def _describe_resolved(resolved: Resolved, cached: bool, peers: Peers) -> dict[str, object]:
     """Describe what the variant became: by the backend, by this worker's features, and by the flags of the process."""
     own = {"features": "cached" if cached else "recomputed"}
-    group: dict[str, object] = {"devices": peers.size, "cores": peers.cores} if peers.size > 1 else {}
+    group: dict[str, object] = {"devices": peers.size, "cores": peers.list_cores()} if peers.size > 1 else {}
     group |= {"nodes": peers.nodes} if peers.nodes > 1 else {}
     flags = {**resolved.flags, **own, **process_settings.read_flags()}
     return dataclasses.asdict(resolved) | {"flags": flags} | group
