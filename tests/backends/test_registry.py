@@ -67,6 +67,12 @@ def test_an_entry_that_cannot_be_used_is_left_out_and_named(install, capfd, code
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_entry_that_names_no_contract_was_written_for_the_first(install, monkeypatch):
+    install("old", "mine = old:ENTRY", "ENTRY = BackendEntry('x', ())")
+    monkeypatch.setattr("backends.registry.CONTRACT", 2)
+    assert Registry(OWN).problems["mine (old)"].startswith("it was written for version 1 of the contract, and this is")
+
+
 def test_of_two_backends_of_one_name_the_first_is_kept_and_the_other_named(install):
     entry = "ENTRY = BackendEntry('x', ())"
     install("first", "mine = first:ENTRY", entry)

@@ -20,6 +20,8 @@ from bench.plan.task_table import TASKS
 from tests.bench.cli.test_advice import list_options
 from tests.docs.shell_commands import PLACEHOLDER, PROJECT
 
+#: The backend and the task of the package that a page builds.
+OF_THE_EXAMPLE = {"--backend": "numpy-head", "--task": "shapes-resnet10"}
 #: What an option's value has to be one of.
 VALUES: dict[str, Callable[[], Sequence[str]]] = {
     "--backend": lambda: tuple(backends.REGISTRY),
@@ -53,7 +55,7 @@ def find_problem(words: Sequence[str]) -> str | None:
             return find_problem_of_pip(arguments)
         case ["python" | ".venv/bin/python", "-m", "pytest", *arguments]:
             return find_missing_file(arguments)
-        case ["python" | ".venv/bin/python", "-m", "pip", "download", *arguments]:
+        case ["python" | ".venv/bin/python", "-m", "pip", "download" | "uninstall", *arguments]:
             return find_problem_of_pip(arguments)
         case ["python" | ".venv/bin/python", "-m", "http.server", *_]:
             return None
@@ -81,6 +83,8 @@ def find_unknown_value(arguments: Sequence[str]) -> str | None:
     """An option's value that is in none of the project's tables."""
     spread = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for option, value in itertools.pairwise(spread):
+        if value == OF_THE_EXAMPLE.get(option):
+            continue
         if option in VALUES and not value.endswith(".toml") and value not in VALUES[option]():
             return f"unknown value {value} of {option}: one of {', '.join(VALUES[option]())}"
         if option == "--knob" and value.partition("=")[0] not in KNOBS:

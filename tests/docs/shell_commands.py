@@ -17,7 +17,7 @@ DOCUMENTS = [
 ]
 SHELL = ("sh", "bash", "shell", "console")
 #: Languages of blocks that hold no command. `text` is for output and for trees.
-OTHERS = ("text", "json", "python", "toml", "yaml", "xml", "html", "diff")
+OTHERS = ("text", "json", "python", "toml", "yaml", "xml", "html", "diff", "markdown")
 FENCE = re.compile(r" *(`{3,}|~{3,})(.*)")
 #: The comment before a block whose commands are not run here. They are checked against the command line all the same.
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")

@@ -1,25 +1,23 @@
 """The frozen network, in PyTorch: raw images to network inputs, and these to pooled features."""
 
-from __future__ import annotations
-
 import numpy as np
 import timm
 import torch
-import torchvision
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from backends.backbones import Backbone
 from backends.task import Task
 from backends.task_entries import DATASETS
 from backends.values import Tensors
 
-BLOCKS = {"basic": torchvision.models.resnet.BasicBlock, "bottleneck": torchvision.models.resnet.Bottleneck}
+BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class FrozenBackbone:
     """A network up to its global average pool, which nothing trains."""
 
     def __init__(self, task: Task) -> None:
-        self.task = task
+        self.image_size, self.image_side = task.image_size, DATASETS[task.dataset].side
         self.network = _build(task.network).eval()  # in train mode it would normalise by the batch
         self.mean, self.std = (torch.tensor(values).reshape(3, 1, 1) for values in (task.mean, task.std))
 
@@ -35,10 +33,10 @@ class FrozenBackbone:
 
     def preprocess(self, images: np.ndarray) -> torch.Tensor:
         """Network inputs (n, 3, s, s) of raw images (n, h, w, 3): scaled to 0..1, resized, normalised."""
-        size = self.task.image_size
         inputs = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div(255)
-        if DATASETS[self.task.dataset].side != size:
-            inputs = torch.nn.functional.interpolate(inputs, size=(size, size), mode="bilinear", align_corners=False)
+        if self.image_side != self.image_size:
+            size = (self.image_size, self.image_size)
+            inputs = torch.nn.functional.interpolate(inputs, size=size, mode="bilinear", align_corners=False)
         return (inputs - self.mean) / self.std
 
     @torch.inference_mode()
@@ -49,7 +47,7 @@ class FrozenBackbone:
 
 def _build(backbone: Backbone) -> torch.nn.Module:
     if backbone.family == "resnet":
-        network = torchvision.models.ResNet(BLOCKS[backbone.block], list(backbone.blocks))
+        network = ResNet(BLOCKS[backbone.block], list(backbone.blocks))
         network.fc = torch.nn.Identity()
         return network
     return timm.create_model(backbone.architecture, pretrained=False, num_classes=0)

@@ -1,12 +1,7 @@
 """The head: a linear layer that SGD with momentum trains, written out in NumPy."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
 import numpy as np
 
-from backends.base import Training
 from backends.task import Task
 from backends.values import Head
 
@@ -46,42 +41,3 @@ class LinearHead:
             moment += slope
             value -= self.learning_rate * moment
         return loss
-
-
-class HeadTraining(Training):
-    """Trains a head on batches of features and labels. Each batch is computed when it is needed: between two calls
-    nothing runs.
-    """
-
-    def __init__(self, head: LinearHead, batches: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
-        self.head, self.batches = head, batches
-
-    def advance(self, steps: int) -> float:
-        """See `Training.advance`."""
-        losses, sizes = [], []
-        for _ in range(steps):
-            features, labels = next(self.batches)
-            losses.append(self.head.step(features, labels))
-            sizes.append(len(labels))
-        return float(np.average(losses, weights=sizes))
-
-    def close(self) -> None:
-        """See `Training.close`."""
-        self.batches = iter(())
-
-
-class Loading(Training):
-    """Takes batches and trains on none of them."""
-
-    def __init__(self, batches: Iterator[np.ndarray]) -> None:
-        self.batches = batches
-
-    def advance(self, steps: int) -> float:
-        """See `Trainer.start_loading`."""
-        for _ in range(steps):
-            next(self.batches)
-        return 0.0
-
-    def close(self) -> None:
-        """See `Training.close`."""
-        self.batches = iter(())

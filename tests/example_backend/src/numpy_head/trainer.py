@@ -1,9 +1,7 @@
 """The backend: the contract of `backends.base`, with a frozen network in PyTorch and a head in NumPy."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -14,14 +12,26 @@ from backends.knobs import check_variant
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Head, Order, Tensors, UnsupportedVariant
 from numpy_head.backbone import FrozenBackbone
-from numpy_head.head import HeadTraining, LinearHead, Loading
+from numpy_head.head import LinearHead
 
 NAME = "numpy-head"
 
 
-class NumpyHeadTrainer(Trainer):
-    """`backends.base.Trainer` with a head in NumPy."""
+class Steps(Training):
+    """Steps that are computed when they are asked for: between two calls nothing runs."""
 
+    def __init__(self, steps: Iterator[tuple[float, int]]) -> None:
+        self.steps = steps  # of each step the mean loss and the number of images
+
+    def advance(self, steps: int) -> float:
+        losses, sizes = zip(*[next(self.steps) for _ in range(steps)], strict=True)
+        return float(np.average(losses, weights=sizes))
+
+    def close(self) -> None:
+        self.steps = iter(())
+
+
+class NumpyHeadTrainer(Trainer):
     def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         check_variant(NAME, variant, task)
         if variant.device != "cpu":
@@ -35,88 +45,71 @@ class NumpyHeadTrainer(Trainer):
         self.resolved = device.resolve(variant, place, "NumPy, one batch at a time", NAME, in_force)
 
     def reset(self, head: Head | None = None) -> None:
-        """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
         self.backbone.load(self.checkpoint)
         self.linear = LinearHead(self.task, self.initial_head)
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
-        """See `Trainer.preprocess`."""
         return self.backbone.preprocess(images).permute(0, 2, 3, 1).contiguous().numpy()
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """See `Trainer.features`."""
         return self.backbone.compute_features(self.backbone.preprocess(images))
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """See `Trainer.logits`."""
-        return self.linear.scores(self.features(images))
+        return self.head_logits(self.features(images))
+
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        return self.linear.scores(features)
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
-        """See `Trainer.loss_and_gradient`."""
         return self.linear.loss_and_gradient(self.features(images), labels)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """See `Trainer.step`."""
         return self.linear.step(self.features(images), labels)
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """See `Trainer.start`."""
-        return HeadTraining(self.linear, ((self.features(images[at]), labels[at]) for at in order.batches()))
+        return self._train((self.features(images[at]), labels[at]) for at in order.batches())
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """See `Trainer.start_loading`."""
-        return Loading(self.backbone.preprocess(images[at]) for at in order.batches())
+        return Steps((0.0, len(self.backbone.preprocess(images[at]))) for at in order.batches())
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """See `Trainer.start_on_device`."""
         batches = [(self.backbone.preprocess(images[at]), labels[at]) for at in order.batches()]
         compute = self.backbone.compute_features
-        return HeadTraining(self.linear, ((compute(inputs), labels) for inputs, labels in itertools.cycle(batches)))
+        return self._train((compute(inputs), labels) for inputs, labels in itertools.cycle(batches))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """See `Trainer.start_on_features`."""
-        return HeadTraining(self.linear, ((features[at], labels[at]) for at in order.batches()))
+        return self._train((features[at], labels[at]) for at in order.batches())
 
-    def head_logits(self, features: np.ndarray) -> np.ndarray:
-        """See `Trainer.head_logits`."""
-        return self.linear.scores(features)
+    def _train(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Training:
+        return Steps((self.linear.step(features, labels), len(labels)) for features, labels in batches)
 
     def head(self) -> Head:
-        """See `Trainer.head`."""
         return Head(*(value.copy() for value in self.linear.values))
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """See `Trainer.parameters`."""
         return self.backbone.read(self.checkpoint)
 
     def reset_device_memory(self) -> None:
-        """See `Trainer.reset_device_memory`."""
+        pass
 
     def device_memory(self) -> DeviceMemory | None:
-        """See `Trainer.device_memory`."""
         return None
 
 
 class NumpyHead(Backend):
-    """The backend `numpy-head`."""
-
     name = NAME
 
     def describe_build(self) -> dict[str, str]:
-        """See `Backend.describe_build`."""
         return device.describe_build()
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
-        """See `Backend.build`."""
         return NumpyHeadTrainer(task, variant, checkpoint, head)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
-        """See `Backend.kernel`: the network's kernels are PyTorch's."""
         return kernels.build(kernel, variant, NAME)
 
     def profile(self, run: Callable[[], object], folder: str) -> list[Event]:
-        """See `Backend.profile`."""
         return profiler.profile(run, folder)
 
 
