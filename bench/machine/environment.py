@@ -22,6 +22,7 @@ from bench.errors import UserError
 from bench.machine import gpu
 from bench.machine.backend_packages import read_version
 from bench.machine.git import TIMEOUT_SECONDS, run_git
+from bench.machine.keras_configuration import read_keras_configuration
 from bench.machine.system_reading import try_read
 from bench.machine.variables import find_disobeyed, is_recorded, make_worker_variables
 from bench.records.private_paths import shorten_list, shorten_paths
@@ -70,7 +71,7 @@ def describe_environment(threads: int | None = None, say: Callable[[str], object
     """Describe the machine and the software, JSON-ready, in less than half a second; None for what is not known.
 
     Memory is in bytes; `cpu.quota` is in CPUs, None without a quota of a control group. `variables` are those of the
-    workers: knobs of a variant may set others in addition.
+    workers: knobs of a variant may set others in addition. `keras_configuration` is the user's, which no worker reads.
 
     Args:
         threads: of an operation; by default, those of `choose_threads`.
@@ -98,6 +99,7 @@ def describe_environment(threads: int | None = None, say: Callable[[str], object
         },
         "packages": list_packages(),
         "variables": list_variables(make_worker_variables(os.environ, threads)),
+        "keras_configuration": read_keras_configuration(os.environ),
         "git": describe_git(PROJECT, say),
         "gpus": [_describe_gpu(device) for device in gpu.list_devices()],
     }

@@ -74,8 +74,9 @@ class Gathering:
         """Waits for all of it."""
         self._awaited.set()
         for process in living(self.running):
-            with contextlib.suppress(psutil.Error):  # not everybody may
-                process.nice(0)
+            with contextlib.suppress(psutil.Error, OSError):  # not everybody may
+                for thread in process.threads():  # in Linux each has a niceness of its own
+                    os.setpriority(os.PRIO_PROCESS, thread.id, 0)
         self._thread.join(1800)
         assert wait_until(lambda: not living(self.running), 1800)
         for name in self.backends:

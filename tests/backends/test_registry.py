@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import backends
 from backends.registry import BackendEntry, Registry
@@ -117,3 +120,35 @@ def test_the_tried_versions_are_those_that_the_extras_install():
     for name, entry in backends.REGISTRY.own.items():
         packages = {package.replace("_", "-") for package in entry.packages}
         assert set(entry.versions) == packages - always, name
+
+
+@pytest.mark.parametrize("name", backends.REGISTRY.own)
+def test_an_extra_brings_the_packages_of_its_backend_and_no_other_engine(name):
+    """By the metadata of what is installed; what is not installed has none."""
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    entry = backends.REGISTRY.own[name]
+    brought = _list_brought(extras, entry.extra)
+    for package in entry.packages:
+        if not backends.find_missing_packages(name):
+            assert package.replace("_", "-") in brought
+    engines = {"pytorch": "torch", "lightning": "torch", "keras-torch": "torch", "jax": "jax", "keras-jax": "jax"}
+    required_by_keras_hub = {"tensorflow"} if "keras_hub" in entry.packages else set()
+    others = {"torch", "tensorflow", "jax"} - {engines.get(name, "tensorflow")} - required_by_keras_hub
+    assert not brought & others
+
+
+def _list_brought(extras: dict[str, list[str]], extra: str) -> set[str]:
+    """The distributions that an extra of this project installs, with all that they require."""
+    found: set[str] = set()
+    left = list(extras[extra])
+    while left:
+        requirement = Requirement(left.pop())
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if requirement.name == "head-to-head":
+            left += [one for further in requirement.extras for one in extras[further]]
+        elif requirement.name not in found:
+            found.add(requirement.name)
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                left += metadata.requires(requirement.name) or []
+    return found

@@ -198,8 +198,8 @@ class Progress(SilentProgress):
 
 
 def choose_cases(plan: Plan, precision: str) -> ChosenPlan:
-    """The default of each backend in a precision, and a fast variant: the first of its starting points that runs here,
-    without the knobs that this device or task does not support.
+    """The default of each backend in a precision, and a fast variant: the last of its starting points, which is the one
+    for a GPU, without the knobs that this device or task does not support.
     """
     (prepared,) = plan.tasks
     cases: dict[tuple[str, Variant], None] = {}

@@ -15,9 +15,8 @@ TINY = ("--device", "cpu", "--image-size", "32", "--batch-size", "8", "--rounds"
 
 @pytest.mark.thorough
 def test_it_measures_its_parts_and_writes_one_table(tmp_path):
-    names = ("pytorch", "keras-jax", "jax")
-    chosen = engines_on_gpu._list_usable(names)[-2:]
-    options = [*TINY, "--precision", "fp32", "--backend", *chosen, "--minutes", "8", "--part-seconds", "240"]
+    chosen = engines_on_gpu._list_usable(engines_on_gpu.BACKENDS)
+    options = [*TINY, "--precision", "fp32", "--backend", *chosen, "--minutes", "16", "--part-seconds", "480"]
     options += ["--rounding-seconds", "200"]
     assert engines_on_gpu.main([*options, "--out", str(tmp_path)]) == 0
     (run,) = tmp_path.glob("*Z-gpu-8-fp32")

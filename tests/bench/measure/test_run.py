@@ -131,6 +131,10 @@ def test_the_users_configuration_of_keras_decides_nothing(run):
         assert record.proof.comparable, record.proof.reason
         assert record.disobeyed == {"KERAS_BACKEND": ("jax", "tensorflow")}
         assert [one.name for one in record.warnings if one.name == "knob-without-effect"] == []
+    assert "KERAS_BACKEND was jax and is tensorflow in the worker" in run.stdout
+    about = json.loads((run.folder / "environment.json").read_text())
+    assert about["keras_configuration"] == {name: str(value) for name, value in KERAS_CONFIGURATION.items()}
+    assert about["frameworks"]["keras/default"]["variables"]["KERAS_BACKEND"] == "tensorflow"
 
 
 @pytest.mark.slow
