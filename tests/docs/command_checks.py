@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.plan import suite
 from bench.plan.task_table import TASKS
 from tests.bench.cli.test_advice import list_options
-from tests.docs.shell_commands import PLACEHOLDER, PROJECT
+from tests.docs.shell_commands import PLACEHOLDER, PROJECT, split_parts
 
 #: The backend and the task of the package that a page builds.
 OF_THE_EXAMPLE = {"--backend": "numpy-head", "--task": "shapes-resnet10"}
@@ -35,7 +35,7 @@ SESSIONS = tuple(re.findall(r"^@nox\.session.*\ndef (\w+)", (PROJECT / "noxfile.
 #: The command that a session gives its arguments to.
 COMMAND_OF_SESSION = {"bench": "run", "regress": "gate", "selftest": "selftest"}
 #: Programs of the system, whose options are not checked.
-OF_THE_SYSTEM = ("cat", "cd", "cp", "echo", "export", "git", "ls", "mkdir", "sed", "nohup", "pytest-benchmark")
+OF_THE_SYSTEM = ("cat", "cd", "cp", "echo", "export", "git", "head", "ls", "mkdir", "sed", "nohup", "pytest-benchmark")
 
 
 def find_problem(words: Sequence[str]) -> str | None:
@@ -59,6 +59,9 @@ def find_problem(words: Sequence[str]) -> str | None:
             return find_problem_of_pip(arguments)
         case ["python" | ".venv/bin/python", "-m", "http.server", *_]:
             return None
+        case ["srun", "bash", "-c", text]:  # its variables are numbers, and the name of a host
+            parts = split_parts(re.sub(r"\$\w+", "2", text))
+            return next((found for part in parts if (found := find_problem(part))), None)
         case ["python" | ".venv/bin/python", file, *_] if file.endswith(".py"):
             return find_missing_file([file])
         case [program, *_] if program in OF_THE_SYSTEM:

@@ -77,6 +77,7 @@ def test_the_commands_are_found(tmp_path):
         ("bench run --task cifar10", "unknown value cifar10 of --task"),
         ("bench run --knob precison=bf16", "unknown knob"),
         ("nox -s bench -- --epoch 1", "unknown option --epoch"),
+        ("srun bash -c 'bench run --node-ranks $SLURM_NODEID'", "unknown option --node-ranks"),
         ("nox -s compare", "the sessions are"),
         ("nox -s targets -- --only nothing", "refuses"),
         ("python -m pip install 'head-to-head[all,docks]'", "unknown extras docks"),
