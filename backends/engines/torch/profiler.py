@@ -14,7 +14,9 @@ from backends.values import Event
 def profile(run: Callable[[], object], folder: str) -> list[Event]:
     """See `Backend.profile`; `folder` is not used."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-    with torch.profiler.profile(activities=activities) as session:
+    # Otherwise only this thread would be recorded, and `fit` of Lightning and of Keras has one of its own.
+    every_thread = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    with torch.profiler.profile(activities=activities, experimental_config=every_thread) as session:
         run()
     return [
         Event(event.name, *_get_place(event), event.time_range.start, event.time_range.elapsed_us())
