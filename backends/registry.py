@@ -127,7 +127,10 @@ class Registry(Mapping[str, BackendEntry]):
         if problem := _find_flaw(entry):
             return f"{problem}: correct {point.value}"
         if entry.contract != CONTRACT:
-            return f"it was written for version {entry.contract} of the contract, and this is {CONTRACT}: update it"
+            older = "it" if entry.contract < CONTRACT else "head-to-head"
+            return (
+                f"it was written for version {entry.contract} of the contract, and this is {CONTRACT}: update {older}"
+            )
         self._found[point.name] = replace(entry, distribution=distribution)
         return None
 

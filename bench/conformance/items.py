@@ -134,3 +134,5 @@ ITEMS: dict[str, Item] = {
     ),
     "output": Item("it prints nothing", "remove it: what people read is the harness' part"),
 }
+#: What to mend if an item raises an error, where that is something else than if it fails.
+RAISED = {"import": "correct the entry's `module` and `packages`, or what the module does when it is imported"}

@@ -19,7 +19,7 @@ import backends
 from bench.conformance import contract_checks, import_checks, resource_checks, sameness_checks
 from bench.conformance.checked_backend import CheckedBackend, gather
 from bench.conformance.forbidden_calls import ForbiddenCalls
-from bench.conformance.items import ITEMS, PROOFS, LeftOut, NotChecked, Result
+from bench.conformance.items import ITEMS, PROOFS, RAISED, LeftOut, NotChecked, Result
 from bench.conformance.planted_faults import FAULTS
 from bench.conformance.small_tasks import TASKS, VARIANT, make_inputs
 from bench.worker.__main__ import end_process
@@ -87,7 +87,7 @@ def check(checked: CheckedBackend, folder: Path, wanted: Collection[str]) -> Ite
             made = Result(name, "not checked", str(reason))
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0]
-            made = Result(name, "failed", f"raised {type(error).__name__}: {first}", mend)
+            made = Result(name, "failed", f"raised {type(error).__name__}: {first}", RAISED.get(name, mend))
         yield made._replace(seconds=round(time.monotonic() - began, 2))
 
 

@@ -58,7 +58,10 @@ def test_a_backend_of_a_package_stands_after_the_own_ones_with_its_distribution(
         ("ENTRY = {'module': 'x'}", "its entry is no BackendEntry: correct broken:ENTRY"),
         ("ENTRY = BackendEntry('x', 'numpy')", "its entry's packages is no tuple of texts: correct broken:ENTRY"),
         ("ENTRY = BackendEntry('x', ('numpy',), versions='>1')", "its entry's versions is no Mapping: correct"),
-        ("ENTRY = BackendEntry('x', (), contract=99)", "it was written for version 99 of the contract, and this is"),
+        (
+            "ENTRY = BackendEntry('x', (), contract=99)",
+            "it was written for version 99 of the contract, and this is 1: update head",
+        ),
     ],
 )
 def test_an_entry_that_cannot_be_used_is_left_out_and_named(install, capfd, code, reason):
@@ -73,7 +76,11 @@ def test_an_entry_that_cannot_be_used_is_left_out_and_named(install, capfd, code
 def test_an_entry_that_names_no_contract_was_written_for_the_first(install, monkeypatch):
     install("old", "mine = old:ENTRY", "ENTRY = BackendEntry('x', ())")
     monkeypatch.setattr("backends.registry.CONTRACT", 2)
-    assert Registry(OWN).problems["mine (old)"].startswith("it was written for version 1 of the contract, and this is")
+    assert (
+        Registry(OWN)
+        .problems["mine (old)"]
+        .startswith("it was written for version 1 of the contract, and this is 2: update it")
+    )
 
 
 def test_of_two_backends_of_one_name_the_first_is_kept_and_the_other_named(install):

@@ -135,7 +135,7 @@ def transcript(tmp_path_factory, pristine, variables) -> Transcript:  # noqa: F8
     ]
     for command in (f"python -m pip wheel --quiet --no-deps --wheel-dir '{place}/wheels' .", *commands):
         done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         assert "Traceback" not in done.stdout + done.stderr, command

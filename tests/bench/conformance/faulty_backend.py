@@ -24,6 +24,8 @@ FAULTS = set(os.environ.get("FAULTS", "").split(","))
 
 if "sets a variable" in FAULTS:
     os.environ["FAULTY_THREADS"] = "7"
+if "cannot be imported" in FAULTS:
+    raise RuntimeError("driver not found")
 if "another framework" in FAULTS:
     import mxnet  # type: ignore[import-not-found]  # noqa: F401
 

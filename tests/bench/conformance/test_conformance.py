@@ -120,6 +120,15 @@ def test_an_entry_that_prints_or_imports_its_framework_is_named(conformance, lay
     assert part in str(found["entry"]["detail"])
 
 
+@pytest.mark.slow
+def test_a_module_that_cannot_be_imported_is_named_as_that(conformance):
+    found, done = conformance("--item", "build", fault="cannot be imported")
+    assert found["import"]["detail"] == "raised RuntimeError: driver not found"
+    assert str(found["import"]["mend"]).startswith("correct the entry's `module`")
+    assert found["build"]["status"] == "not checked"
+    assert done.returncode == 1
+
+
 @pytest.mark.thorough
 def test_pytest_runs_the_items_as_tests(tmp_path):
     install(tmp_path / "site")
