@@ -62,6 +62,8 @@ def find_problem(words: Sequence[str]) -> str | None:
         case ["srun", "bash", "-c", text]:  # its variables are numbers, and the name of a host
             parts = split_parts(re.sub(r"\$\w+", "2", text))
             return next((found for part in parts if (found := find_problem(part))), None)
+        case ["python" | ".venv/bin/python", "-m", module, *_] if module.startswith("tests."):
+            return find_missing_file([f"{module.replace('.', '/')}.py"])
         case ["python" | ".venv/bin/python", file, *_] if file.endswith(".py"):
             return find_missing_file([file])
         case [program, *_] if program in OF_THE_SYSTEM:
