@@ -63,12 +63,14 @@ REGISTRY = Registry(
             cuda=_JAX,
             # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+            several_devices=("cpu", "cuda"),
         ),
         "keras-torch": BackendEntry(
             "backends.keras.on_torch",
             ("torch", "torchvision", "keras", "keras_hub"),
             "keras-torch",
             "Keras on PyTorch",
+            cuda=_TORCH,
             environment={"KERAS_BACKEND": "torch"},
             hides=("tensorflow", "jax"),  # KerasHub imports the one where it is installed, and Keras the other
         ),
@@ -77,7 +79,9 @@ REGISTRY = Registry(
             ("jax", "scipy", "keras", "keras_hub"),
             "keras-jax",
             "Keras on JAX",
+            cuda=_JAX,
             environment={"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+            several_devices=("cpu", "cuda"),
             hides=("tensorflow", "torch"),  # KerasHub imports the one where it is installed
         ),
         "lightning": BackendEntry(

@@ -11,12 +11,13 @@ from flax import nnx
 from jax import lax
 
 from backends.base import Training
+from backends.engines.jax.group import Membership
 from backends.values import Order
 
 #: The model, and its optimizer.
 Trained = tuple[nnx.Module, nnx.Optimizer]
 #: Trains a step of the head of a model on features (b, d), labels (b,) and weights (b,), which add up to 1; returns the
-#: weighted loss.
+#: weighted loss, in a group that of each process.
 Step = Callable[[nnx.Module, nnx.Optimizer, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
@@ -36,16 +37,14 @@ class HeadTraining(Training):
         features: np.ndarray,
         labels: np.ndarray,
         order: Order,
+        membership: Membership,
     ) -> None:
-        indices, mask = order.padded()
-        self.step, self.trained, self.changes = step, trained, changes
-        self.data = (
-            jnp.array(features),
-            jnp.array(labels, jnp.int32),
-            jnp.array(indices, jnp.int32),
-            jnp.array(mask.sum(axis=1), jnp.float32),
-            jnp.array(mask / mask.sum(axis=1, keepdims=True), jnp.float32),
-        )
+        indices, mask = membership.share(order).padded()
+        self.step, self.trained, self.changes, self.membership = step, trained, changes, membership
+        sizes = mask.sum(axis=1) * membership.group.size
+        whole = (jnp.array(features), jnp.array(labels, jnp.int32), jnp.array(sizes, jnp.float32))
+        shares = (jnp.array(indices, jnp.int32), jnp.array(mask / sizes[:, None], jnp.float32))
+        self.data = (*membership.replicate(whole), *membership.join_shares(shares, axis=1))
         self.done, self.steps = 0, order.steps
         self.loop = jax.jit(self._loop)
 
@@ -57,7 +56,7 @@ class HeadTraining(Training):
         loss, state = self.loop(state, self.done, self.done + steps, self.data)
         nnx.update(self.trained, state)
         self.done += steps
-        return float(loss)
+        return float(self.membership.read_losses(loss))
 
     def close(self) -> None:
         """See `Training.close`."""
@@ -69,7 +68,7 @@ class HeadTraining(Training):
         """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, and the
         state after them. The backbone is not used, so that the compiled function has none of it.
         """
-        features, labels, indices, sizes, weights = data
+        features, labels, sizes, indices, weights = data
         graph, _, rest = nnx.split(self.trained, self.changes, ...)
 
         def train(row: jax.Array, carried: tuple[nnx.State, jax.Array, jax.Array]) -> tuple:
@@ -80,5 +79,7 @@ class HeadTraining(Training):
             state = nnx.state((model, optimizer), self.changes)
             return state, total + loss * sizes[row], images + sizes[row]
 
-        state, total, images = lax.fori_loop(first, end, train, (state, jnp.zeros(()), jnp.zeros(())))
+        state, total, images = lax.fori_loop(
+            first, end, train, (state, jnp.zeros(self.membership.loss_shape), jnp.zeros(()))
+        )
         return total / images, state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import jax
@@ -11,29 +11,31 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax import lax
 
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
+from backends.engines.jax import group as groups
+from backends.engines.jax.group import Membership
 from backends.extraction import ExtractionForm, Extractor
 from backends.jax import device as devices
 from backends.jax import kernels, model, pipeline, preprocess, profiler
 from backends.jax.head import HeadTraining
 from backends.jax.pipeline import Batch
+from backends.jax.steps import CompiledSteps, FunctionalSteps, JaxTraining, Step
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Head, Order, Tensors
-
-#: Trains a model with its optimizer on a batch, which may be taken from `data`; returns the mean loss.
-Step = Callable[[model.Classifier, nnx.Optimizer, Batch, Batch], jax.Array]
+from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
 
 class JaxTrainer(Trainer):
     """`backends.base.Trainer` in JAX."""
 
-    def __init__(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
+    def __init__(
+        self, task: Task, variant: Variant, checkpoint: Tensors, head: Head, membership: Membership | None = None
+    ) -> None:
         knobs.check_variant("jax", variant, task)
         self.task, self.variant = task, variant
+        self.membership = membership or Membership()
         self.device = devices.set_up(variant)
         self.transform = preprocess.make_transform(task)
         self.images = knobs.get_value("jax", variant, "images")
@@ -49,20 +51,37 @@ class JaxTrainer(Trainer):
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
-        self.compute_features = model.make_forward(backbone, variant)
+        with self._in_this_process():
+            self.compute_features = model.make_forward(backbone, variant)
         self.group = int(knobs.get_value("jax", variant, "steps_per_execution"))
         self.train_steps, self.taking_steps = self._compile(self._train_step), self._compile(self._taking_step)
         in_force = model.find_knobs_in_force(backbone, self.compute_features, variant)
-        in_force["steps_per_execution"] = str(self.group)
+        in_force |= {"steps_per_execution": str(self.group), **self.membership.describe()}
         self.resolved = devices.resolve(variant, self.device, pipeline.DESCRIPTIONS[self.images], in_force)
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.model.backbone, self.executed_tensors)
-        self.model.head.kernel[...] = jnp.array(self.initial_head.kernel)
-        self.model.head.bias[...] = jnp.array(self.initial_head.bias)
-        nnx.update(self.optimizer, jax.tree.map(jnp.zeros_like, nnx.state(self.optimizer)))
+        with self._in_this_process():
+            model.load(self.model.backbone, self.executed_tensors)
+            self.model.head.kernel[...] = jnp.array(self.initial_head.kernel)
+            self.model.head.bias[...] = jnp.array(self.initial_head.bias)
+            nnx.update(self.optimizer, jax.tree.map(jnp.zeros_like, nnx.state(self.optimizer)))
+
+    @contextmanager
+    def _in_this_process(self) -> Iterator[None]:
+        """The context of what each process of a group computes for itself: variables have its values, which no other
+        process holds. It is left with variables that all processes hold alike.
+        """
+        if self.membership.mesh is None:
+            yield
+            return
+        variables = (self.model, self.optimizer)
+        nnx.update(variables, self.membership.take_own(nnx.state(variables)))
+        try:
+            yield
+        finally:
+            nnx.update(variables, self.membership.replicate(nnx.state(variables)))
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
@@ -70,7 +89,8 @@ class JaxTrainer(Trainer):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
-        return np.array(self.forward(self.model, self._inputs(images))[0])
+        with self._in_this_process():
+            return np.array(self.forward(self.model, self._inputs(images))[0])
 
     def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
         """See `Trainer.list_extraction_forms`."""
@@ -82,23 +102,27 @@ class JaxTrainer(Trainer):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.logits`."""
-        return np.array(self.forward(self.model, self._inputs(images))[1])
+        with self._in_this_process():
+            return np.array(self.forward(self.model, self._inputs(images))[1])
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
-        loss, gradients = self.gradient(self.model, self._inputs(images), self._labels(labels))
-        return float(loss), Head(*(np.array(gradients["head"][name][...]) for name in ("kernel", "bias")))
+        loss, gradients = self.gradient(self.model, *self._share(images, labels))
+        return float(self.membership.read_losses(loss)), Head(
+            *(np.array(gradients["head"][name][...]) for name in ("kernel", "bias"))
+        )
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
-        _, gradients = self.gradient(self.model, self._inputs(images), self._labels(labels))
-        by_path = {path: variable[...] for path, variable in nnx.to_flat_state(gradients)}
+        _, gradients = self.gradient(self.model, *self._share(images, labels))
+        own = self.membership.take_own(gradients)
+        by_path = {path: variable[...] for path, variable in nnx.to_flat_state(own)}
         return {name: model.lay_out_as_in_checkpoint(by_path["backbone", *path]) for name, path in self.paths.items()}
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
         with self.train_steps.open() as train:
-            return float(train((), [(self._inputs(images), self._labels(labels))])[0])
+            return float(self.membership.read_losses(train((), [self._share(images, labels)]))[0])
 
     def _train_step(
         self, classifier: model.Classifier, optimizer: nnx.Optimizer, data: Batch, batch: Batch
@@ -111,27 +135,31 @@ class JaxTrainer(Trainer):
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         steps = self.train_steps if self.images == "streamed" else self.taking_steps
-        return JaxTraining(steps, *self._batches(images, labels, order), self.group)
+        data, batches = self._batches(images, labels, self.membership.share(order))
+        joined = map(self.membership.join_shares, batches)
+        return JaxTraining(steps, self.membership.replicate(data), joined, self.group, self.membership)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
-        data, batches = self._batches(images, labels, order)
+        data, batches = self._batches(images, labels, self.membership.share(order))
         if self.images == "streamed":
             return pipeline.Loading(batches, lambda *batch: jax.device_put(batch, self.device))
         return pipeline.Loading(batches, lambda *batch: self.take(data, batch))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
-        return JaxTraining(self.train_steps, (), itertools.cycle(batches), self.group)
+        batches = [self._share(images[batch], labels[batch]) for batch in order.batches()]
+        return JaxTraining(self.train_steps, (), itertools.cycle(batches), self.group, self.membership)
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
-        return HeadTraining(self._head_step, (self.model, self.optimizer), self._changes, features, labels, order)
+        trained = (self.model, self.optimizer)
+        return HeadTraining(self._head_step, trained, self._changes, features, labels, order, self.membership)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """See `Trainer.head_logits`."""
-        return np.array(self.model.head(features))
+        with self._in_this_process():
+            return np.array(self.model.head(features))
 
     def head(self) -> Head:
         """See `Trainer.head`."""
@@ -139,7 +167,8 @@ class JaxTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        now = model.read(self.model.backbone, self.executed_tensors)
+        with self._in_this_process():
+            now = model.read(self.model.backbone, self.executed_tensors)
         return folding.recover_checkpoint(now, self.executed_tensors, self.checkpoint)
 
     def reset_device_memory(self) -> None:
@@ -190,6 +219,11 @@ class JaxTrainer(Trainer):
         statistic = self.task.batch_norm == "batch_stats" and isinstance(variable, nnx.BatchStat)
         return path[0] == 1 or statistic or self._is_trained(path[1:], variable)
 
+    def _share(self, images: np.ndarray, labels: np.ndarray) -> Batch:
+        """The network inputs and labels of a batch; in a group each process prepares its own share."""
+        images, labels = self.membership.take_share(images, labels)
+        return self.membership.join_shares((self._inputs(images), self._labels(labels)))
+
     def _inputs(self, images: np.ndarray) -> jax.Array:
         return self.prepare(images)
 
@@ -208,136 +242,51 @@ class JaxTrainer(Trainer):
         labels: jax.Array,
         weights: jax.Array,
     ) -> jax.Array:
-        def compute_loss(classifier: model.Classifier) -> jax.Array:
-            return jnp.sum(_compute_losses(classifier, features, labels) * weights)
+        def compute_loss(classifier: model.Classifier) -> tuple[jax.Array, jax.Array]:
+            losses = _compute_losses(classifier, features, labels) * weights
+            return jnp.sum(losses), self.membership.map_shares(jnp.sum, losses * self.membership.group.size)
 
         loss, gradients = self._differentiate(compute_loss, classifier)
         optimizer.update(classifier, gradients)
         return loss
 
     def _loss(self, classifier: model.Classifier, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, nnx.State]:
-        """The mean loss, and its gradient with respect to what is trained."""
-        if self.paths:
+        """The mean loss, in a group that of each process; and the gradient of the whole batch's with respect to what is
+        trained.
+        """
+        # Outside what is differentiated, if nothing below the head is trained.
+        computed = None if self.paths else self.compute_features(classifier.backbone, inputs)
 
-            def compute_loss(classifier: model.Classifier) -> jax.Array:
-                features = self.compute_features(classifier.backbone, inputs)
-                return jnp.mean(_compute_losses(classifier, features, labels))
-        else:
-            # Outside what is differentiated, because nothing below the head is trained.
-            features = self.compute_features(classifier.backbone, inputs)
-
-            def compute_loss(classifier: model.Classifier) -> jax.Array:
-                return jnp.mean(_compute_losses(classifier, features, labels))
+        def compute_loss(classifier: model.Classifier) -> tuple[jax.Array, jax.Array]:
+            features = self.compute_features(classifier.backbone, inputs) if computed is None else computed
+            losses = _compute_losses(classifier, features, labels)
+            return jnp.mean(losses), self.membership.map_shares(jnp.mean, losses)
 
         return self._differentiate(compute_loss, classifier)
 
     def _differentiate(self, compute_loss: Callable, classifier: model.Classifier) -> tuple[jax.Array, nnx.State]:
-        return nnx.value_and_grad(compute_loss, argnums=nnx.DiffState(0, self._is_trained))(classifier)
+        trained = nnx.DiffState(0, self._is_trained)
+        (_, loss), gradients = nnx.value_and_grad(compute_loss, argnums=trained, has_aux=True)(classifier)
+        return loss, gradients
 
 
 def _compute_losses(classifier: model.Classifier, features: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(classifier.head(features), labels)
 
 
-class CompiledSteps:
-    """A training step by `nnx.jit`, as in Flax' guides: each call passes the modules, and updates them."""
-
-    def __init__(
-        self, step: Step, classifier: model.Classifier, optimizer: nnx.Optimizer, changes: Callable[..., bool]
-    ) -> None:
-        self.step, self.trained, self.changes = step, (classifier, optimizer), changes
-        self.compiled = self._compile()
-
-    @contextmanager
-    def open(self) -> Iterator[Callable[[Batch, Sequence[Batch]], jax.Array]]:
-        """A function that trains a step on each of some batches of one size, and returns their mean losses."""
-        yield lambda data, batches: self.compiled(*self.trained, data, batches)
-
-    def _compile(self) -> Callable:
-        return nnx.jit(self._run_in_sequence)
-
-    def _run_in_sequence(
-        self, classifier: model.Classifier, optimizer: nnx.Optimizer, data: Batch, batches: Sequence[Batch]
-    ) -> jax.Array:
-        """Train a step on each batch, one after the other. (docs.jax.dev, "jax.lax.scan")"""
-        if len(batches) == 1:
-            return self.step(classifier, optimizer, data, batches[0])[None]
-        graph, state, rest = nnx.split((classifier, optimizer), self.changes, ...)
-
-        def train(state: nnx.State, batch: Batch) -> tuple[nnx.State, jax.Array]:
-            classifier, optimizer = nnx.merge(graph, state, rest, copy=True)
-            loss = self.step(classifier, optimizer, data, batch)
-            return nnx.state((classifier, optimizer), self.changes), loss
-
-        state, losses = lax.scan(train, state, jax.tree.map(lambda *parts: jnp.stack(parts), *batches))
-        nnx.update((classifier, optimizer), state)
-        return losses
-
-
-class FunctionalSteps(CompiledSteps):
-    """The same by `jax.jit`, as in Flax' guide to performance ("Functional training loop"): the state goes from call to
-    call, its memory is donated, and the modules are updated when the training pauses.
-    """
-
-    @contextmanager
-    def open(self) -> Iterator[Callable[[Batch, Sequence[Batch]], jax.Array]]:
-        """See `CompiledSteps.open`."""
-        _, state, rest = nnx.split(self.trained, self.changes, ...)
-
-        def train(data: Batch, batches: Sequence[Batch]) -> jax.Array:
-            nonlocal state
-            losses, state = self.compiled(state, rest, data, batches)
-            return losses
-
-        try:
-            yield train
-        finally:
-            nnx.update(self.trained, state)
-
-    def _compile(self) -> Callable:
-        self.graph = nnx.graphdef(self.trained)  # not an argument: comparing it would take longer than small steps
-        return jax.jit(self._run_on_state, donate_argnums=0)
-
-    def _run_on_state(
-        self, state: nnx.State, rest: nnx.State, data: Batch, batches: Sequence[Batch]
-    ) -> tuple[jax.Array, nnx.State]:
-        classifier, optimizer = nnx.merge(self.graph, state, rest, copy=True)
-        losses = self._run_in_sequence(classifier, optimizer, data, batches)
-        return losses, nnx.state((classifier, optimizer), self.changes)
-
-
-class JaxTraining(Training):
-    """A custom training loop over batches, which pauses between calls. The last array of a batch has an entry for every
-    image. `group` batches are trained on in a call, and one while fewer steps than that are left, or where sizes
-    differ.
-    """
-
-    def __init__(self, steps: CompiledSteps, data: Batch, batches: Iterator[Batch], group: int) -> None:
-        self.steps, self.data, self.batches, self.group = steps, data, batches, group
-
-    def advance(self, steps: int) -> float:
-        """See `Training.advance`."""
-        losses: list[jax.Array] = []
-        sizes: list[int] = []
-        with self.steps.open() as train:
-            while len(sizes) < steps:
-                group = self.group if len(sizes) + self.group <= steps else 1
-                batches = [next(self.batches) for _ in range(group)]
-                sizes += [len(batch[-1]) for batch in batches]
-                same = len({len(batch[-1]) for batch in batches}) == 1
-                losses += [train(self.data, part) for part in ([batches] if same else [[one] for one in batches])]
-        # All losses are read once, at the end: reading one waits for the device.
-        return float(np.average(np.concatenate(jax.device_get(losses)), weights=sizes))
-
-    def close(self) -> None:
-        """See `Training.close`."""
-        self.batches = iter(())
-
-
 class Jax(Backend):
     """The backend `jax`."""
 
     name = "jax"
+    membership = Membership()
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Backend.join`."""
+        self.membership = groups.join(group, variant)
+
+    def leave(self) -> None:
+        """See `Backend.leave`."""
+        groups.leave()
 
     def describe_build(self) -> dict[str, str]:
         """See `Backend.describe_build`."""
@@ -345,7 +294,7 @@ class Jax(Backend):
 
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
-        return JaxTrainer(task, variant, checkpoint, head)
+        return JaxTrainer(task, variant, checkpoint, head, self.membership)
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import keras
@@ -13,7 +14,7 @@ from backends.base import Training
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Order, Resolved
+from backends.values import DeviceMemory, Event, Group, Order, Resolved, UnsupportedVariant
 
 #: An array of the engine, on its device.
 Tensor = Any
@@ -39,6 +40,34 @@ class Engine(ABC):
     @abstractmethod
     def set_up(self, variant: Variant) -> None:
         """Apply the variant to the process. It must run before the engine first uses a device."""
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Backend.join`. An engine that can join a group has also the methods below up to `read_loss`."""
+        raise UnsupportedVariant(f"{self.backend} cannot train on several devices: use --devices 1")
+
+    def leave(self) -> None:
+        """See `Backend.leave`."""
+        return None
+
+    def distribute(self) -> AbstractContextManager:
+        """The context in which a model is made and trained, in each thread."""
+        return nullcontext()
+
+    def share(self, order: Order) -> Order:
+        """This process' part of an order; all of it in a process that is alone."""
+        return order
+
+    def take_share(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """This process' part of the images and labels of one batch."""
+        return arrays
+
+    def join_shares(self, *arrays: Tensor) -> tuple[Tensor, ...]:
+        """The arrays of a whole batch, from this process' part of them."""
+        return arrays
+
+    def read_loss(self, loss: Tensor) -> float:
+        """A loss that `compute_gradients` returned; in a group, that of this process' part."""
+        return float(loss)
 
     @abstractmethod
     def find_execution(self, model: keras.Model, variant: Variant) -> str:

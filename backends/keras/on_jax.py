@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 os.environ["KERAS_BACKEND"] = "jax"  # overrides the user's Keras settings
@@ -22,13 +23,15 @@ import numpy as np
 from backends import folding
 from backends.base import Training
 from backends.engines.jax import device, kernels, profiler
+from backends.engines.jax import group as groups
+from backends.engines.jax.group import Membership
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.keras import batches
 from backends.keras.engine import Engine, HeadStep
 from backends.keras.trainer import Keras
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Order, Resolved
+from backends.values import DeviceMemory, Event, Group, Order, Resolved
 
 VERSIONS = {"keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
@@ -41,6 +44,40 @@ class JAXEngine(Engine):
     executions: ClassVar = {None: {}, "xla": {"jit_compile": True}, "eager": {"run_eagerly": True}}
     pipelines = batches.DESCRIPTIONS
     resizes_in_model = True
+    membership = Membership()
+    distribution: keras.distribution.DataParallel | None = None
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Engine.join`. `keras.distribution.initialize` makes the same call of JAX, and then draws a seed."""
+        self.membership = groups.join(group, variant)
+        # Keras compares what processes hold alike: values drawn before the checkpoint is loaded have to be equal.
+        keras.utils.set_random_seed(0)
+        # The harness deals out the images, so Keras does not divide the data set.
+        self.distribution = keras.distribution.DataParallel(devices=groups.list_devices(), auto_shard_dataset=False)
+
+    def leave(self) -> None:
+        """See `Engine.leave`."""
+        groups.leave()
+
+    def distribute(self) -> AbstractContextManager:
+        """See `Engine.distribute`. What is made outside is this process' own."""
+        return self.distribution.scope() if self.distribution else nullcontext()
+
+    def share(self, order: Order) -> Order:
+        """See `Engine.share`."""
+        return self.membership.share(order)
+
+    def take_share(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """See `Engine.take_share`."""
+        return self.membership.take_share(*arrays)
+
+    def join_shares(self, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+        """See `Engine.join_shares`."""
+        return self.membership.join_shares(arrays)
+
+    def read_loss(self, loss: jax.Array) -> float:
+        """See `Engine.read_loss`."""
+        return float(self.membership.read_losses(loss))
 
     def set_up(self, variant: Variant) -> None:
         """See `Engine.set_up`."""
@@ -52,6 +89,7 @@ class JAXEngine(Engine):
 
     def resolve(self, variant: Variant, model: keras.Model, input_pipeline: str, in_force: dict[str, str]) -> Resolved:
         """See `Engine.resolve`."""
+        in_force = {**in_force, **self.membership.describe()}
         engine = device.resolve(variant, self.device, input_pipeline, self.backend, in_force)
         return dataclasses.replace(
             engine,
@@ -87,13 +125,15 @@ class JAXEngine(Engine):
     def compile_function(
         self, variant: Variant, function: Callable[..., Any], variables: Sequence[keras.Variable]
     ) -> Callable[..., Any]:
-        """See `Engine.compile_function`."""
+        """See `Engine.compile_function`. In a group each process calls it with its own values, and it changes none."""
         compiled = jax.jit(lambda values, *arrays: _run_stateless(function, variables, values, *arrays))
 
         def run(*arrays: jax.Array) -> Any:
-            result, values = compiled([variable.value for variable in variables], *arrays)
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+            before = self.membership.take_own([variable.value for variable in variables])
+            result, values = compiled(before, *arrays)
+            if self.membership.mesh is None:
+                for variable, value in zip(variables, values, strict=True):
+                    variable.assign(value)
             return result
 
         return run
@@ -105,14 +145,19 @@ class JAXEngine(Engine):
         variables: Sequence[keras.Variable],
         others: Sequence[keras.Variable] = (),
     ) -> tuple[jax.Array, Sequence[jax.Array]]:
-        """See `Engine.compute_gradients`."""
+        """See `Engine.compute_gradients`. In a group the loss is that of each process' part."""
 
-        def compute(values: list[jax.Array], other_values: list[jax.Array], *arrays: jax.Array) -> jax.Array:
-            return _run_stateless(loss, [*variables, *others], [*values, *other_values], *arrays)[0]
+        def compute(values: list[jax.Array], other_values: list[jax.Array], *arrays: jax.Array) -> tuple:
+            def compute_part(*arrays: jax.Array) -> jax.Array:
+                return _run_stateless(loss, [*variables, *others], [*values, *other_values], *arrays)[0]
 
-        return jax.jit(jax.value_and_grad(compute))(
+            losses = self.membership.map_shares(compute_part, *arrays)
+            return jnp.mean(losses), losses
+
+        (_, losses), gradients = jax.jit(jax.value_and_grad(compute, has_aux=True))(
             [variable.value for variable in variables], [variable.value for variable in others], *arrays
         )
+        return losses, gradients
 
     def make_loader(
         self,
@@ -151,8 +196,8 @@ class JAXEngine(Engine):
         order: Order,
     ) -> Training:
         """See `Engine.start_on_features`."""
-        features, labels = data
-        return HeadTraining(step, variables, self.to_device(features), self.to_device(labels.astype(np.int32)), order)
+        features, labels = (self.to_device(array) for array in data)
+        return HeadTraining(step, variables, features, labels, order, self.membership)
 
     def list_extraction_forms(self, task: Task, variant: Variant) -> tuple[ExtractionForm, ...]:
         """See `Engine.list_extraction_forms`."""
@@ -177,18 +222,20 @@ class HeadTraining(Training):
     """
 
     def __init__(
-        self, step: HeadStep, variables: Sequence[keras.Variable], features: jax.Array, labels: jax.Array, order: Order
+        self,
+        step: HeadStep,
+        variables: Sequence[keras.Variable],
+        features: jax.Array,
+        labels: jax.Array,
+        order: Order,
+        membership: Membership,
     ) -> None:
-        indices, mask = order.padded()
-        sizes = mask.sum(axis=1, keepdims=True)
-        self.step, self.variables = step, variables
-        self.data = (
-            features,
-            labels,
-            jnp.asarray(indices, jnp.int32),
-            jnp.asarray(mask / sizes, jnp.float32),
-            jnp.asarray(sizes[:, 0], jnp.float32),
-        )
+        indices, mask = membership.share(order).padded()
+        sizes = mask.sum(axis=1, keepdims=True) * membership.group.size
+        self.step, self.variables, self.membership = step, variables, membership
+        whole = (features, labels, jnp.asarray(sizes[:, 0], jnp.float32))
+        shares = (jnp.asarray(indices, jnp.int32), jnp.asarray(mask / sizes, jnp.float32))
+        self.data = (*membership.replicate(whole), *membership.join_shares(shares, axis=1))
         self.done, self.steps = 0, order.steps
         self.loop = jax.jit(self._loop)
 
@@ -201,7 +248,7 @@ class HeadTraining(Training):
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
         self.done += steps
-        return float(loss)
+        return float(self.membership.read_losses(loss))
 
     def close(self) -> None:
         """See `Training.close`."""
@@ -211,7 +258,7 @@ class HeadTraining(Training):
         """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, and the
         variables' values.
         """
-        features, labels, indices, weights, sizes = data
+        features, labels, sizes, indices, weights = data
 
         def train(row: jax.Array, carry: tuple) -> tuple:
             values, total, images = carry
@@ -221,7 +268,8 @@ class HeadTraining(Training):
             )
             return values, total + loss * sizes[row], images + sizes[row]
 
-        values, total, images = jax.lax.fori_loop(first, end, train, (values, 0.0, 0.0))
+        nothing = jnp.zeros(self.membership.loss_shape)
+        values, total, images = jax.lax.fori_loop(first, end, train, (values, nothing, 0.0))
         return total / images, values
 
 

@@ -16,7 +16,7 @@ from backends.keras import model, preprocess
 from backends.keras.engine import Engine, Tensor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Head, Order, Tensors
+from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
 Batch = tuple[Tensor, Tensor]
 
@@ -30,26 +30,31 @@ class KerasTrainer(Trainer):
         engine.set_up(variant)
         self.transform = preprocess.make_transform(task, variant, engine.resizes_in_model)
         self.group = int(knobs.get_value(engine.backend, variant, "steps_per_execution"))
-        self.model = model.build(task, variant, engine)
+        with engine.distribute():
+            self._make_model()
         self.until_inputs = keras.Model(self.model.input, self.model.get_layer("normalise").output)
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = model.find_backbone(self.model)
         self.classifier = self.model.get_layer("head")
         self.trained = graphs.list_trained_variables(self.backbone, task)
-        self.model.compile(
-            optimizer=keras.optimizers.SGD(task.learning_rate, task.momentum),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            steps_per_execution=self.group,
-            **engine.executions[variant.execution],
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.steps = {count: self._steps(count) for count in sorted({1, self.group})}
         self.forward = engine.compile_function(variant, self._forward, self.model.weights)
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
         in_force = model.find_knobs_in_force(self.model, engine.find_execution(self.model, variant))
         self.resolved = engine.resolve(variant, self.model, engine.pipelines[variant.images or "streamed"], in_force)
+
+    def _make_model(self) -> None:
+        """Make the compiled model, its optimizer's variables and its training functions."""
+        self.model = model.build(self.task, self.variant, self.engine)
+        self.model.compile(
+            optimizer=keras.optimizers.SGD(self.task.learning_rate, self.task.momentum),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            steps_per_execution=self.group,
+            **self.engine.executions[self.variant.execution],
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.steps = {count: self._steps(count) for count in sorted({1, self.group})}
 
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
@@ -90,7 +95,7 @@ class KerasTrainer(Trainer):
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
         loss, (kernel, bias) = self._compute_gradients(images, labels, [self.classifier.kernel, self.classifier.bias])
-        return float(loss), Head(_to_numpy(kernel), _to_numpy(bias))
+        return self.engine.read_loss(loss), Head(_to_numpy(kernel), _to_numpy(bias))
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
@@ -99,24 +104,27 @@ class KerasTrainer(Trainer):
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
+        images, labels = self.engine.take_share(images, labels)
         return float(self.train_step(self._inputs(images), self._labels(labels)))
 
     def train_step(self, inputs: Tensor, labels: Tensor) -> np.ndarray:
         """Train one step on a batch on the device; returns its mean loss."""
-        return self.model.train_on_batch(inputs, labels)
+        with self.engine.distribute():
+            return self.model.train_on_batch(inputs, labels)
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        batches = self._batches(images, labels, order, self.group == 1)
+        batches = self._batches(images, labels, self.engine.share(order), self.group == 1)
         return Fit(self.model, batches, order.steps, self.steps, self.engine)
 
     def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
-        return self.engine.start_loading(self._batches(images, labels, order))
+        return self.engine.start_loading(self._batches(images, labels, self.engine.share(order)))
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in order.batches()]
+        own = self.engine.share(order)
+        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own.batches()]
         return KerasTraining(self, itertools.cycle(batches))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -154,7 +162,8 @@ class KerasTrainer(Trainer):
     def _compute_gradients(
         self, images: np.ndarray, labels: np.ndarray, variables: list[keras.Variable]
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        arrays = self._inputs(images), self._labels(labels)
+        images, labels = self.engine.take_share(images, labels)
+        arrays = self.engine.join_shares(self._inputs(images), self._labels(labels))
         others = [one for one in self.model.weights if not any(one is variable for variable in variables)]
         return self.engine.compute_gradients(
             lambda inputs, targets: self.model.loss(targets, self.model(inputs, training=True)),
@@ -323,7 +332,8 @@ class Fit(Training, keras.callbacks.Callback):
 
     def _fit(self, batches: Iterable) -> None:
         try:
-            self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
+            with self._engine.distribute():
+                self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
         except _Closed:
             pass
         except BaseException as error:  # raised again by `advance`, in the thread that waits there
@@ -338,6 +348,14 @@ class Keras(Backend):
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.name = engine, engine.backend
+
+    def join(self, group: Group, variant: Variant) -> None:
+        """See `Backend.join`."""
+        self.engine.join(group, variant)
+
+    def leave(self) -> None:
+        """See `Backend.leave`."""
+        self.engine.leave()
 
     def describe_build(self) -> dict[str, str]:
         """See `Backend.describe_build`."""

@@ -26,8 +26,8 @@ THREADS = "NPROC"
 _POOL: list[int] = []
 
 
-def set_up(variant: Variant) -> jax.Device:
-    """Apply the variant to the process; return the device.
+def configure(variant: Variant) -> None:
+    """Apply the variant to the process, without making JAX's devices.
 
     JAX makes its devices, and their threads, when one is first used. What is called later changes only the precision.
     """
@@ -41,6 +41,11 @@ def set_up(variant: Variant) -> jax.Device:
         _POOL.append(int(os.environ.get(THREADS) or len(os.sched_getaffinity(0))))
     # fp32 means fp32: without this line a GPU would compute it in TensorFloat-32.
     jax.config.update("jax_default_matmul_precision", MATMUL_PRECISIONS.get(variant.precision, "float32"))
+
+
+def set_up(variant: Variant) -> jax.Device:
+    """Apply the variant to the process, see `configure`; return the device."""
+    configure(variant)
     return jax.local_devices()[0]
 
 
