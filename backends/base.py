@@ -149,7 +149,8 @@ class Backend(ABC):
 
         From then on the harness calls the same functions in the same order in all processes, with the same arguments.
         What trains (`step`, `start`, `start_on_device`, `start_on_features`) and `loss_and_gradient` take the whole
-        batches, use this process' share of them (`Order.share`), and return the loss of this share; gradients are
+        batches, use this process' share of them (`Order.share`), and return the loss of this share; a framework whose
+        own loop reports only the loss of whole batches returns that, but for `loss_and_gradient`. Gradients are
         averaged over all processes by the framework's own means. `start_loading` loads this process' share. Everything
         else is computed in every process, on all that is given; but features to be cached are extracted by process 0
         alone (`make_extractor`), and so are kernels and profiles. The variant is this process' own: its threads are

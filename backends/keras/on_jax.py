@@ -37,7 +37,7 @@ VERSIONS = {"keras": keras.__version__, "keras-hub": keras_hub.__version__}
 
 
 class JAXEngine(Engine):
-    """JAX below Keras."""
+    """JAX below Keras. In a group, `fit` and `train_on_batch` report the loss of whole batches, as their logs do."""
 
     backend = "keras-jax"
     #: "auto" is XLA (keras/src/trainers/trainer.py).

@@ -25,6 +25,12 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
         "functional": {"execution": "functional", "images": "uint8", "steps_per_execution": "4"},
         "constants": {"execution": "compiled_frozen", "folding": "product", "images": "resident"},
     },
+    "keras-jax": {
+        "default": {},
+        "cached": {"features": "cached"},
+        "normalised": {"images": "normalised", "folding": "product"},
+        "eager": {"execution": "eager"},
+    },
 }
 
 
