@@ -99,6 +99,7 @@ def join(group: Group, variant: Variant) -> Membership:
     kind = variant.device.partition(":")[0]
     if kind == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", EXCHANGES[kind])
+    jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from ending the process
     jax.distributed.initialize(
         group.address,
         group.size,
