@@ -219,16 +219,16 @@ class JaxTrainer(Trainer):
         statistic = self.task.batch_norm == "batch_stats" and isinstance(variable, nnx.BatchStat)
         return path[0] == 1 or statistic or self._is_trained(path[1:], variable)
 
-    def _share(self, images: np.ndarray, labels: np.ndarray) -> Batch:
-        """The network inputs and labels of a batch; in a group each process prepares its own share."""
-        images, labels = self.membership.take_share(images, labels)
-        return self.membership.join_shares((self._inputs(images), self._labels(labels)))
-
     def _inputs(self, images: np.ndarray) -> jax.Array:
         return self.prepare(images)
 
     def _labels(self, labels: np.ndarray) -> jax.Array:
         return jnp.array(labels, jnp.int32)
+
+    def _share(self, images: np.ndarray, labels: np.ndarray) -> Batch:
+        """The network inputs and labels of a batch; in a group each process prepares its own share."""
+        images, labels = self.membership.take_share(images, labels)
+        return self.membership.join_shares((self._inputs(images), self._labels(labels)))
 
     def _forward(self, classifier: model.Classifier, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
         features = self.compute_features(classifier.backbone, inputs)

@@ -12,6 +12,7 @@ import numpy as np
 
 from backends.base import Training
 from backends.extraction import ExtractionForm, Extractor
+from backends.keras import batches
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Order, Resolved, UnsupportedVariant
@@ -23,7 +24,7 @@ HeadStep = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Engine(ABC):
-    """An engine of Keras.
+    """An engine of Keras. One that has no input pipeline of its own in Keras has that of `backends.keras.batches`.
 
     Attributes:
         backend: the name of the backend on this engine.
@@ -34,8 +35,8 @@ class Engine(ABC):
 
     backend: str
     executions: ClassVar[Mapping[str | None, Mapping[str, bool]]]
-    pipelines: ClassVar[Mapping[str, str]]
-    resizes_in_model = False
+    pipelines: ClassVar[Mapping[str, str]] = batches.DESCRIPTIONS
+    resizes_in_model = True
 
     @abstractmethod
     def set_up(self, variant: Variant) -> None:
@@ -130,7 +131,6 @@ class Engine(ABC):
             others: the other variables that the loss reads.
         """
 
-    @abstractmethod
     def make_loader(
         self,
         images: np.ndarray,
@@ -142,10 +142,11 @@ class Engine(ABC):
     ) -> Iterable:
         """An input pipeline of the batches of `order`, for `fit`: images as `transform` prepares them, and labels.
 
-        With `known_length` Keras knows the number of batches, and plans its calls by it.
+        With `known_length` Keras knows the number of batches, and plans its calls by it. The pipeline of NumPy batches
+        always tells it, and leaves the images to the model.
         """
+        return batches.Batches(images, labels, order, classes)
 
-    @abstractmethod
     def make_resident_loader(
         self,
         images: np.ndarray,
@@ -156,10 +157,11 @@ class Engine(ABC):
         known_length: bool = True,
     ) -> Iterable:
         """A loader of the same batches. All images are transformed before training, and taken by their indices."""
+        return batches.Batches(batches.normalise_all(images, transform), labels, order, classes)
 
-    @abstractmethod
     def start_loading(self, loader: Any) -> Training:
         """See `Trainer.start_loading`."""
+        return batches.Loading(loader, self.to_device)
 
     @abstractmethod
     def start_on_features(

@@ -26,7 +26,6 @@ from backends.engines.jax import device, kernels, profiler
 from backends.engines.jax import group as groups
 from backends.engines.jax.group import Membership
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
-from backends.keras import batches
 from backends.keras.engine import Engine, HeadStep
 from backends.keras.trainer import Keras
 from backends.kernels import Kernel
@@ -42,8 +41,6 @@ class JAXEngine(Engine):
     backend = "keras-jax"
     #: "auto" is XLA (keras/src/trainers/trainer.py).
     executions: ClassVar = {None: {}, "xla": {"jit_compile": True}, "eager": {"run_eagerly": True}}
-    pipelines = batches.DESCRIPTIONS
-    resizes_in_model = True
     membership = Membership()
     distribution: keras.distribution.DataParallel | None = None
 
@@ -119,7 +116,7 @@ class JAXEngine(Engine):
         return profiler.profile(run, folder)
 
     def to_device(self, array: np.ndarray) -> jax.Array:
-        """See `Engine.to_device`. JAX has no 64-bit integers unless it is told to."""
+        """See `Engine.to_device`. JAX has no 64-bit integers by default."""
         return jnp.asarray(array.astype(np.int32) if array.dtype == np.int64 else array)
 
     def compile_function(
@@ -158,34 +155,6 @@ class JAXEngine(Engine):
             [variable.value for variable in variables], [variable.value for variable in others], *arrays
         )
         return losses, gradients
-
-    def make_loader(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        order: Order,
-        transform: Callable,
-        classes: int,
-        known_length: bool = True,
-    ) -> batches.Batches:
-        """See `Engine.make_loader`."""
-        return batches.Batches(images, labels, order, classes)
-
-    def make_resident_loader(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        order: Order,
-        transform: Callable,
-        classes: int,
-        known_length: bool = True,
-    ) -> batches.Batches:
-        """See `Engine.make_resident_loader`."""
-        return batches.Batches(batches.normalise_all(images, transform), labels, order, classes)
-
-    def start_loading(self, loader: batches.Batches) -> Training:
-        """See `Engine.start_loading`."""
-        return batches.Loading(loader, self.to_device)
 
     def start_on_features(
         self,

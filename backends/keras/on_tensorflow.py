@@ -38,6 +38,7 @@ class TensorFlowEngine(Engine):
         "eager": {"run_eagerly": True},
         "xla": {"jit_compile": True},
     }
+    resizes_in_model = False
     pipelines: ClassVar = {
         "streamed": "tf.data, autotuned prefetch",
         "normalised": "tf.data, of images in memory that were normalised once, autotuned prefetch",

@@ -19,7 +19,6 @@ from backends import folding
 from backends.base import Training
 from backends.engines.torch import device, kernels, profiler
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
-from backends.keras import batches
 from backends.keras.engine import Engine, HeadStep
 from backends.keras.trainer import Keras
 from backends.kernels import Kernel
@@ -35,8 +34,6 @@ class TorchEngine(Engine):
     backend = "keras-torch"
     #: "auto" is eager (keras/src/trainers/trainer.py); `jit_compile` has TorchInductor compile the step.
     executions: ClassVar = {None: {}, "eager": {"jit_compile": False}, "compiled": {"jit_compile": True}}
-    pipelines = batches.DESCRIPTIONS
-    resizes_in_model = True
 
     def __init__(self) -> None:
         self.device = torch.device("cpu")
@@ -101,34 +98,6 @@ class TorchEngine(Engine):
             value = loss(*arrays)
             gradients = torch.autograd.grad(value, [variable.value for variable in variables])
         return value.detach(), gradients
-
-    def make_loader(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        order: Order,
-        transform: Callable,
-        classes: int,
-        known_length: bool = True,
-    ) -> batches.Batches:
-        """See `Engine.make_loader`."""
-        return batches.Batches(images, labels, order, classes)
-
-    def make_resident_loader(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        order: Order,
-        transform: Callable,
-        classes: int,
-        known_length: bool = True,
-    ) -> batches.Batches:
-        """See `Engine.make_resident_loader`."""
-        return batches.Batches(batches.normalise_all(images, transform), labels, order, classes)
-
-    def start_loading(self, loader: batches.Batches) -> Training:
-        """See `Engine.start_loading`."""
-        return batches.Loading(loader, self.to_device)
 
     def start_on_features(
         self,

@@ -24,7 +24,7 @@ from bench.conformance.checked_backend import CheckedBackend
 from bench.conformance.small_tasks import VARIANT
 from bench.parity.checks import compute_difference
 from bench.parity.tolerances import FORWARD
-from bench.worker.feature_extraction import extract_in_batches
+from bench.worker.extraction.feature_extraction import extract_in_batches
 
 #: Seconds of making from which a form of extraction is left out here: a compiler's.
 LONG_MAKING = 10.0

@@ -24,9 +24,10 @@ from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.worker_death import explain_death
 from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.plan.plan import Plan
-from bench.worker import node_connection
+from bench.worker.group import node_connection
+from bench.worker.group.peers import PEER
+from bench.worker.group.process_shares import count_local_processes
 from bench.worker.job import Job
-from bench.worker.process_shares import count_local_processes
 
 #: Seconds between two looks at whether peers have ended.
 LOOK_SECONDS = 1.0
@@ -123,7 +124,15 @@ class _Node:
             file_of_output = job.folder / f"peer-{local_rank}.txt"
             with file_of_output.open("wb") as output:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "bench.worker.peer", str(file), f"{host}:{port}", str(local_rank)],
+                    [
+                        sys.executable,
+                        "-P",
+                        "-m",
+                        PEER,
+                        str(file),
+                        f"{host}:{port}",
+                        str(local_rank),
+                    ],
                     cwd=PROJECT,
                     stdin=subprocess.DEVNULL,
                     stdout=output,

@@ -2,7 +2,7 @@
 
 Every node prepares the tasks from its own images and weights, by the same options. Node 0 compares what they have
 before anything is measured, and then tells the followers of each case: its job, and where its worker waits for their
-peers (see `bench.worker.peers`).
+peers (see `bench.worker.group.peers`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from bench.machine.backend_packages import read_version
 from bench.measure.run import RunWatcher
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
-from bench.worker import node_connection
 from bench.worker.channel import Message
+from bench.worker.group import node_connection
 from bench.worker.job import Job
 
 #: Seconds that the other nodes may take to come, by default.

@@ -13,8 +13,8 @@ from backends import knobs
 from bench.machine.environment import PROJECT
 from bench.machine.variable_table import THREADS, Treatment, list_values
 from bench.machine.variables import LIST_VARIABLES, make_worker_variables
+from bench.worker.group.process_shares import count_own_threads
 from bench.worker.job import AnyJob, Job, TargetJob
-from bench.worker.process_shares import count_own_threads
 
 #: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
 #: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).

@@ -12,7 +12,7 @@ from backends.task import STATISTICS, Task
 from backends.values import Order, Tensors
 from bench.data.order import hash_order
 from bench.weights import checkpoints
-from bench.worker.group_trainer import GroupTrainer
+from bench.worker.group.group_trainer import GroupTrainer
 from bench.worker.job import Job
 
 Arrays = dict[str, np.ndarray]

@@ -19,15 +19,16 @@ from bench.data.order import draw_head, draw_order
 from bench.machine import memory
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
-from bench.worker import evidence, feature_extraction, imported_modules, kernel_rounds, process_settings, warmup
+from bench.worker import evidence, imported_modules, kernel_rounds, process_settings, warmup
 from bench.worker.baton import Baton
-from bench.worker.group_trainer import GroupTrainer
+from bench.worker.extraction import feature_extraction
+from bench.worker.group.group_trainer import GroupTrainer
+from bench.worker.group.peers import Peers
 from bench.worker.hooks import WorkerHooks
 from bench.worker.job import Job
 from bench.worker.kernels import RATES
 from bench.worker.lap_timer import LapTimer
 from bench.worker.part_report import PartReport
-from bench.worker.peers import Peers
 from bench.worker.planted_fault import FaultyTraining
 from bench.worker.step_parts import PARTS, RepeatedPart
 

@@ -35,7 +35,7 @@ from backends.values import Order, UnsupportedVariant
 from bench.parity.checks import compute_difference
 from bench.worker import hidden_packages
 from bench.worker.evidence import Arrays, gather_evidence
-from bench.worker.feature_extraction import extract_in_batches
+from bench.worker.extraction.feature_extraction import extract_in_batches
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
 from tests.backends.tasks import EXTRACTED, FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of

@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
     "keras-jax": {
         "default": {},
         "cached": {"features": "cached"},
-        "normalised": {"images": "normalised", "folding": "product"},
+        "folded": {"folding": "product"},
         "eager": {"execution": "eager"},
     },
 }
@@ -84,7 +84,7 @@ def test_a_dead_peer_ends_the_case_within_five_seconds(tmp_path, backend):
             super().on_round(case, kind, number, of, images_per_second)
             if case == "default" and not killed:
                 family = psutil.Process().children(recursive=True)
-                peer = next(process for process in family if "bench.worker.peer" in process.cmdline())
+                peer = next(process for process in family if "bench.worker.group.peer" in process.cmdline())
                 killed.append(time.monotonic())
                 peer.kill()
 
@@ -98,4 +98,4 @@ def test_a_dead_peer_ends_the_case_within_five_seconds(tmp_path, backend):
     assert outcomes["default"].failure.reason.startswith("process 1 of 2: killed by SIGKILL")
     assert ended[0] - killed[0] < 5
     family = psutil.Process().children(recursive=True)
-    assert not [one for one in family if "bench.worker.peer" in one.cmdline()]
+    assert not [one for one in family if "bench.worker.group.peer" in one.cmdline()]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import store
-from bench.worker.peers import find_free_ports
+from bench.worker.group.peers import find_free_ports
 from tests.bench.processes import SITE
 from tests.docs.shell_commands import PROJECT, list_blocks
 from tests.docs.workplace import ENVIRONMENT, write_suites

@@ -17,7 +17,7 @@ import pytest
 from backends.convolutions import list_convolutions as of_backbone
 from backends.task import Task
 from bench.worker import plugin
-from bench.worker.feature_extraction import extract
+from bench.worker.extraction.feature_extraction import extract
 from tests.yardsticks import in_worker
 
 #: The framework whose kernels a backend uses.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.worker import plugin
-from bench.worker.fastest_form import make_fastest_form
+from bench.worker.extraction.fastest_form import make_fastest_form
 from tests.yardsticks import in_worker
 
 #: Seconds for which each form is timed, at least `LEAST` batches; the quickest one counts.

@@ -14,7 +14,7 @@ from backends.task import Variant
 from bench.cache import features
 from bench.cache.features import Extracted
 from bench.plan.task_table import TASKS
-from bench.worker import feature_extraction
+from bench.worker.extraction import feature_extraction
 from tests.bench.processes import Bench, suite_file
 
 TASK = TASKS["cifar10-resnet18"]

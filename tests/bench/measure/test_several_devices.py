@@ -174,7 +174,7 @@ def test_processes_meet_at_another_port_if_theirs_is_taken(tmp_path):
 def find_peers(pid: int) -> list[int]:
     """The process numbers of the peers below a process."""
     family = psutil.Process(pid).children(recursive=True)
-    return [p.pid for p in family if p.is_running() and "bench.worker.peer" in p.cmdline()]
+    return [p.pid for p in family if p.is_running() and "bench.worker.group.peer" in p.cmdline()]
 
 
 @pytest.mark.thorough
@@ -206,7 +206,7 @@ def test_whichever_process_is_killed_whenever_none_is_left_after_five_seconds(tm
     def list_family() -> list[psutil.Process]:
         try:
             worker = find_worker("sleep 20")
-            return [worker, *(p for p in worker.children() if "bench.worker.peer" in p.cmdline())]
+            return [worker, *(p for p in worker.children() if "bench.worker.group.peer" in p.cmdline())]
         except StopIteration:
             return []
 

@@ -70,7 +70,7 @@ if os.environ.get("OTHER_VERSION") and "bench" in sys.orig_argv:
     real_version = rendezvous.read_version
     rendezvous.read_version = lambda name: version if name == other else real_version(name)
 
-if os.environ.get("BROKEN_PEER") and "bench.worker.peer" in sys.orig_argv:
+if os.environ.get("BROKEN_PEER") and "bench.worker.group.peer" in sys.orig_argv:
     print("ImportError: planted: a peer that cannot start", flush=True)
     os._exit(1)
 

@@ -49,7 +49,7 @@ def obtain(trainer: Trainer, train: np.ndarray, test: np.ndarray, job: Job, send
 def extract(trainer: Trainer, train: np.ndarray, test: np.ndarray, backend: str, sender: Sender) -> Extracted:
     """Compute the features of all images, in the form that is fastest for so many."""
     # Imported here because most workers extract nothing, and each module takes memory, which is measured.
-    from bench.worker.fastest_form import make_fastest_form
+    from bench.worker.extraction.fastest_form import make_fastest_form
 
     began = time.perf_counter()
     images = len(train) + len(test)

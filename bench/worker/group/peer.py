@@ -1,9 +1,9 @@
 """A peer: one of the other processes of a case that trains on several devices. It makes the calls of process 0.
 
-`python -m bench.worker.peer JOB.json DESCRIPTOR LOCAL_RANK CORES`, or `HOST:PORT` in place of the descriptor, and no
-cores, if process 0 is on another machine. The cores are given because a process inherits those of its parent. A request
-is the name of a method of `PeerSession` and its arguments; the answer is `("result", value)`, or `("error", line)`,
-after which the peer ends.
+`python -m bench.worker.group.peer JOB.json DESCRIPTOR LOCAL_RANK CORES`, or `HOST:PORT` in place of the descriptor, and
+no cores, if process 0 is on another machine. The cores are given because a process inherits those of its parent. A
+request is the name of a method of `PeerSession` and its arguments; the answer is `("result", value)`, or `("error",
+line)`, after which the peer ends.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from bench.machine import core_shares, memory
 from bench.machine.core_shares import Cores
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
-from bench.worker import node_connection, peer_messages
+from bench.worker.group import node_connection, peer_messages
+from bench.worker.group.peers import NODE_SECONDS, export_group, wait_for_death
+from bench.worker.group.process_shares import make_shares
 from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job
 from bench.worker.lifeline import DUMP_STACKS_SIGNAL
-from bench.worker.peers import NODE_SECONDS, export_group, wait_for_death
-from bench.worker.process_shares import make_shares
 
 #: Methods of a trainer whose value process 0 needs of every process.
 ANSWERED = ("step", "loss_and_gradient", "head", "device_memory")

@@ -25,12 +25,14 @@ import numpy as np
 from backends.base import Backend
 from backends.values import Group
 from bench.machine import core_shares
-from bench.worker import node_connection, peer_messages
 from bench.worker.baton import Baton
+from bench.worker.group import node_connection, peer_messages
+from bench.worker.group.process_shares import ProcessShare, make_shares
 from bench.worker.job import Job
-from bench.worker.process_shares import ProcessShare, make_shares
 
 Value = TypeVar("Value")
+#: The module that a peer's process runs.
+PEER = "bench.worker.group.peer"
 HOST = "127.0.0.1"
 #: Ports for the processes' meeting: below those that Linux gives to connections (ip(7), ip_local_port_range).
 PORTS = range(20_000, 32_000)
@@ -82,7 +84,7 @@ class Peers:
 
         Args:
             own: makes the call in this process.
-            name, arguments: the request to the peers, see `bench.worker.peer`.
+            name, arguments: the request to the peers, see `bench.worker.group.peer`.
 
         Raises:
             PeerFailed: a peer could not make it.
@@ -162,7 +164,13 @@ class Peers:
         for share in self._shares[1:]:
             ours, theirs = socket.socketpair()
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.worker.peer", *_list_arguments(self._job, share, theirs.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    PEER,
+                    *_list_arguments(self._job, share, theirs.fileno()),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )

@@ -18,7 +18,7 @@ from bench.parity.checks import compute_difference
 from bench.parity.tolerances import FORWARD, get_forward_tolerance
 from bench.records.process_flags import ALLOCATOR, CPUS
 from bench.worker import process_settings
-from bench.worker.form_trial import FormTrial, choose_from
+from bench.worker.extraction.form_trial import FormTrial, choose_from
 from bench.worker.part_report import Sender
 
 #: How often the process may end while it makes a form, until the form is left out.

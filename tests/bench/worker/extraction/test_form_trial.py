@@ -10,7 +10,7 @@ import pytest
 from backends.extraction import ExtractionForm
 from backends.task import Variant
 from bench.cache.extraction_trials import FormTime
-from bench.worker.form_trial import FormTrial, choose_from, choose_next
+from bench.worker.extraction.form_trial import FormTrial, choose_from, choose_next
 
 FORMS = tuple(
     ExtractionForm(name, Variant(), batch_size, making_s)

@@ -11,7 +11,7 @@ import numpy as np
 from backends.base import Trainer, Training
 from backends.extraction import ExtractionForm, Extractor
 from backends.values import DeviceMemory, Head, Order
-from bench.worker.peers import Peers
+from bench.worker.group.peers import Peers
 
 #: The numbers of the trainings, by which the peers know them.
 _NUMBERS = itertools.count()

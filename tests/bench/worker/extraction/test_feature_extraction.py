@@ -12,9 +12,10 @@ from backends.task import Task, Variant
 from backends.values import Resolved
 from bench.cache import extraction_trials
 from bench.cache.extraction_trials import FormTime
-from bench.worker import fastest_form, feature_extraction, form_trial, part_report
-from bench.worker.fastest_form import make_fastest_form
-from bench.worker.feature_extraction import extract, extract_in_batches
+from bench.worker import part_report
+from bench.worker.extraction import fastest_form, feature_extraction, form_trial
+from bench.worker.extraction.fastest_form import make_fastest_form
+from bench.worker.extraction.feature_extraction import extract, extract_in_batches
 
 TASK = Task(name="t", backbone="resnet18", weights="random", dataset="digits", image_size=32)
 FORMS = (ExtractionForm("plain", Variant(), 8, 0.0), ExtractionForm("compiled", Variant(), 8, 0.0))

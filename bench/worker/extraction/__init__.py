@@ -1,0 +1,1 @@
+"""Extraction: how a worker obtains cached features, in the form that is the fastest on this machine."""
