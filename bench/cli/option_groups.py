@@ -163,7 +163,7 @@ class BackendChoice:
         Parameter(
             metavar="NAME",
             completer=completers.list_backends,
-            help="Backend to run (see `bench list backends`); repeatable, all by default.",
+            help="Backend to run (see `bench list backends`); repeatable, the suite's by default.",
         ),
     ] = ()
 

@@ -365,7 +365,7 @@ TABLE: tuple[Variable, ...] = (
     Variable(
         ("HEADTOHEAD_*",),
         Treatment.PASSED,
-        "where the harness finds its files",
+        "where the harness finds its files; the token of a run on several machines",
         "docs/tasks-and-data.md of this project",
     ),
     Variable(

@@ -19,6 +19,8 @@ PAGES = {
             "backends.kernels",
             "backends.convolutions",
             "backends.backbones",
+            "backends.registry",
+            "backends.task_entries",
         ),
     ),
     "python": (
