@@ -217,15 +217,15 @@ class HeadTraining(Training):
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
         self.done += steps
-        return float(self.membership.read_losses(loss))
+        return float(loss)
 
     def close(self) -> None:
         """See `Training.close`."""
         self.done = self.steps
 
     def _loop(self, values: list[jax.Array], data: tuple[jax.Array, ...], first: int, end: int) -> tuple:
-        """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, and the
-        variables' values.
+        """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, as `fit`
+        does of whole batches, and the variables' values.
         """
         features, labels, sizes, indices, weights = data
 
@@ -239,7 +239,7 @@ class HeadTraining(Training):
 
         nothing = jnp.zeros(self.membership.loss_shape)
         values, total, images = jax.lax.fori_loop(first, end, train, (values, nothing, 0.0))
-        return total / images, values
+        return jnp.mean(total / images), values
 
 
 def _run_stateless(

@@ -26,7 +26,7 @@ from tests.bench.example_records import QUIET
 from tests.bench.gate.repository import git, list_left_over
 from tests.bench.processes import Bench, living, wait_until
 
-STEP = "        loss, gradient = self.loss_and_gradient(images, labels)\n"
+STEP = "        loss, gradient = self.of_features(self.features(images), labels)\n"
 START = "        self.started = 0\n"
 BALLAST = (START, START + "        self.ballast = np.ones(200 * 2**20, np.uint8)\n")
 ARITHMETIC = "tests/bench/arithmetic/__init__.py"
