@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REGISTRY", "BackendEntry", "CudaSupport", "find_missing_packages", "get_title", "load"]
 
-#: What pip installs has CUDA 13 from torch 2.11 on. What is there without CUDA has the same name, so that pip has to be
-#: told to replace it. (pytorch.org/get-started/locally; the packages' own requirements)
+#: What pip installs has CUDA 13 from torch 2.11 on. What is there without CUDA has the same name, so that pip must be
+#: asked to replace it. (pytorch.org/get-started/locally; the packages' own requirements)
 _TORCH = CudaSupport(
     "backends.engines.torch.device",
     {13: "--force-reinstall torch torchvision", 12: "--force-reinstall 'torch<2.11' 'torchvision<0.26'"},

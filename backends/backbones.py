@@ -147,7 +147,7 @@ def _check_backbone(name: str, backbone: object) -> Backbone:
         ValueError: it is not; the line says what is wrong.
     """
     if not isinstance(backbone, Backbone):
-        raise ValueError("its value is no Backbone")
+        raise ValueError("its value is not a Backbone")
     if backbone.family == "resnet":
         if backbone.block not in get_args(Block):
             raise ValueError(f"block {backbone.block!r} is not one of {', '.join(get_args(Block))}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 
@@ -122,7 +122,7 @@ class Registry(Mapping[str, BackendEntry]):
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 entry = point.load()
         except (Exception, SystemExit) as error:  # whatever another package's module raises
-            first = (str(error).strip().splitlines() or ["without a word"])[0]
+            first = (str(error).strip().splitlines() or ["no message"])[0]
             return f"its entry cannot be imported: {type(error).__name__}: {first}"
         if problem := _find_flaw(entry):
             return f"{problem}: correct {point.value}"
@@ -148,12 +148,49 @@ def _list_points() -> Iterable[metadata.EntryPoint]:
 def _find_flaw(entry: object) -> str | None:
     """Say what is wrong with the types of an entry; None if nothing is."""
     if not isinstance(entry, BackendEntry):
-        return "its entry is no BackendEntry"
-    for name, kind in (("module", str), ("title", str), ("contract", int), ("versions", Mapping), ("knobs", Mapping)):
-        if not isinstance(getattr(entry, name), kind):
-            return f"its entry's {name} is no {kind.__name__}"
-    for name in ("packages", "hides", "several_devices"):
-        value = getattr(entry, name)
-        if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
-            return f"its entry's {name} is no tuple of texts"
+        return "its entry is not a BackendEntry"
+    for names, is_right, kind in _KINDS:
+        for name in names:
+            if not is_right(getattr(entry, name)):
+                return f"its entry's {name} must be {kind}"
     return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+
+
+def _is_text_by_text(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(one, str) for pair in value.items() for one in pair)
+
+
+def _are_knobs(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(knob, str) and bool(values) and _is_text_by_text(values) for knob, values in value.items()
+    )
+
+
+def _is_cuda_support(value: object) -> bool:
+    if not isinstance(value, CudaSupport):
+        return value is None
+    return (
+        isinstance(value.module, str)
+        and isinstance(value.install, Mapping)
+        and all(type(version) is int and isinstance(text, str) for version, text in value.install.items())
+    )
+
+
+#: Fields of an entry, whether a value of them has the right type, and what messages call that type.
+_KINDS: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
+    (("module", "extra", "title"), _is_text, "a string"),
+    (("packages", "hides", "several_devices"), _are_texts, "a tuple of strings"),
+    (("versions", "environment"), _is_text_by_text, "a mapping of strings to strings"),
+    (("knobs",), _are_knobs, "a mapping of knobs to mappings of values to sources"),
+    (("trains_backbones",), lambda value: isinstance(value, bool), "True or False"),
+    (("contract",), lambda value: type(value) is int, "a whole number"),
+    (("cuda",), _is_cuda_support, "a CudaSupport, with arguments of pip by version, or None"),
+)

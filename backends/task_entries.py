@@ -54,7 +54,7 @@ class TaskEntries:
     """What a package brings.
 
     Attributes:
-        tasks: the fields of each task except its name, by name. They are no `Task`s, because a `Task` is checked when
+        tasks: the fields of each task except its name, by name. They are not `Task`s, because a `Task` is checked when
             it is made, and these may name what the same package brings.
         backbones: networks of the known families, for example of other depths.
         datasets: by name.
@@ -126,7 +126,7 @@ class EntryTable(Mapping[str, Entry], Generic[Entry]):
         try:
             listed = entries.list_entries(self.kind)
         except (AttributeError, TypeError, ValueError) as error:
-            self._problems[f"{self.kind} ({distribution})"] = f"its {self.kind} are no table of entries: {error}"
+            self._problems[f"{self.kind} ({distribution})"] = f"its {self.kind} are not a table of entries: {error}"
             return
         for name, value in listed:
             if problem := self._add(name, value, distribution):
@@ -143,7 +143,7 @@ class EntryTable(Mapping[str, Entry], Generic[Entry]):
         try:
             self._found[name] = self._check(name, value)
         except Exception as error:  # whatever a value of another package raises
-            return f"it is no {noun}: {error}"
+            return f"it is not a {noun}: {error}"
         self._distributions[name] = distribution
         return None
 
@@ -168,7 +168,7 @@ def find_packages() -> tuple[tuple[tuple[str, TaskEntries], ...], Mapping[str, s
             if isinstance(entries, TaskEntries):
                 found.append((distribution, entries))
                 continue
-            problem = f"its object is no TaskEntries: correct {point.value}"
+            problem = f"its object is not a TaskEntries: correct {point.value}"
         problems[f"{point.name} ({distribution})"] = problem.splitlines()[0]
     return tuple(found), problems
 
@@ -184,7 +184,7 @@ def load_function(path: str) -> Callable[..., Any]:
     except Exception as error:  # whatever another package's module raises
         raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from None
     if not callable(function):
-        raise ValueError(f"{path} is no function")
+        raise ValueError(f"{path} is not a function")
     return function
 
 
@@ -202,7 +202,7 @@ def check_function_path(name: str, value: object) -> str:
 
 def _check_dataset(name: str, value: object) -> DatasetEntry:
     if not isinstance(value, DatasetEntry):
-        raise ValueError("its value is no DatasetEntry")
+        raise ValueError("its value is not a DatasetEntry")
     for what, number, least in (("side", value.side, 1), ("classes", value.classes, 2)):
         if type(number) is not int or number < least:
             raise ValueError(f"{what} is {number!r}, and has to be a whole number from {least} on")

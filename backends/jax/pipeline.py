@@ -38,13 +38,14 @@ def make_loader(images: np.ndarray, labels: np.ndarray, order: Order, transform:
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:
-    """Refuse labels that are no class: JAX's loss of them is no number, and no error.
+    """Refuse labels that are not a class: JAX's loss of them is NaN, and no error.
 
     Raises:
         ValueError: one is negative, or too large.
     """
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(f"labels from {labels.min()} to {labels.max()}, and {classes} classes")
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise ValueError(f"label {wrong} is not one of the {classes} classes (0 to {classes - 1})")
 
 
 def normalise_all(images: np.ndarray, transform: Callable) -> jax.Array:

@@ -40,13 +40,14 @@ class Batches(keras.utils.PyDataset):
         return self.images[indices], self.labels[indices]
 
     def on_epoch_begin(self) -> None:
-        """Refuse labels that are no class: on JAX the loss of one is a number as any other.
+        """Refuse labels that are not a class: on JAX the loss of one is a number as any other.
 
         Raises:
             ValueError: there is one.
         """
         if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < self.classes:
-            raise ValueError(f"labels from {self.labels.min()} to {self.labels.max()}, and {self.classes} classes")
+            wrong = self.labels.min() if self.labels.min() < 0 else self.labels.max()
+            raise ValueError(f"label {wrong} is not one of the {self.classes} classes (0 to {self.classes - 1})")
 
 
 def normalise_all(images: np.ndarray, transform: Callable) -> np.ndarray:

@@ -16,7 +16,15 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from backends.pytorch.device import describe_build, read_memory, reset_memory
 from backends.values import Group, Resolved
 
-__all__ = ["KeptOnDevice", "describe_build", "read_memory", "reset_memory", "resolve", "set_up"]
+__all__ = [
+    "JoinedProcesses",
+    "choose_strategy",
+    "describe_build",
+    "read_memory",
+    "reset_memory",
+    "resolve",
+    "set_up",
+]
 
 
 class KeptOnDevice(SingleDeviceStrategy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.cli import completers
-from bench.cli.option_groups import OUTPUT
+from bench.cli.option_groups import OUTPUT, WaitOption
 from bench.cli.option_values import Names, UserPath
 
 if TYPE_CHECKING:
@@ -38,22 +39,24 @@ def conformance(
         UserPath | None,
         Parameter(name="--json", group=OUTPUT, metavar="FILE", help="Also write the results as JSON."),
     ] = None,
+    effort: WaitOption = WaitOption(),
 ) -> int:
     """Check that a backend keeps the contract.
 
     It checks the proof of sameness and that it finds planted faults, memory, output, files, clocks and randomness.
     """
-    return check(name, item, json_file)
+    return check(name, item, json_file, effort.wait)
 
 
-def check(name: str, items: tuple[str, ...], json_file: Path | None) -> int:
+def check(name: str, items: tuple[str, ...], json_file: Path | None, wait: bool = False) -> int:
     """Print the results. The exit status is 0; 1 if an item failed.
 
     Raises:
-        UserError: the backend or an item is unknown, or the backend cannot run here.
+        UserError: the backend or an item is unknown, the backend cannot run here, or another measurement is under way.
     """
     from bench.conformance.conformance_run import check_backend
     from bench.conformance.items import ITEMS
+    from bench.measure.machine_lock import hold_lock
     from bench.records.store import check_writable, write_text
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
@@ -61,9 +64,14 @@ def check(name: str, items: tuple[str, ...], json_file: Path | None) -> int:
         check_writable(json_file)
     results = []
     width = max(map(len, ITEMS))
-    for result in check_backend(name, items, lambda line: progress.print(line, markup=False)):
-        results.append(result)
-        console.print(_format(result, width), soft_wrap=True)
+
+    def say(line: str) -> None:
+        progress.print(line, markup=False)
+
+    with hold_lock("bench conformance", wait, say), contextlib.closing(check_backend(name, items, say)) as found:
+        for result in found:
+            results.append(result)
+            console.print(_format(result, width), soft_wrap=True)
     failed = [result for result in results if result.status in ("failed", "not checked")]
     console.print()
     console.print(_conclude(name, results, len(failed)), markup=False, soft_wrap=True)
@@ -75,9 +83,9 @@ def check(name: str, items: tuple[str, ...], json_file: Path | None) -> int:
 
 def _format(result: Result, width: int) -> Text:
     shown = result.status.upper() if result.status == "failed" else result.status
-    mend = f". To mend: {result.mend}" if result.mend else ""
+    fix = f". To fix: {result.fix}" if result.fix else ""
     line = Text(f"{shown:<11}  ", style=STYLES[result.status])
-    return line.append(Text(f"{result.name:<{width}}  {result.detail}{mend}", style="default"))
+    return line.append(Text(f"{result.name:<{width}}  {result.detail}{fix}", style="default"))
 
 
 def _conclude(name: str, results: list[Result], failed: int) -> str:
@@ -87,5 +95,5 @@ def _conclude(name: str, results: list[Result], failed: int) -> str:
         return f"{name} does not conform: {failed} of {len(results)} items failed or were not checked."
     more = f", {left_out} left out" if left_out else ""
     unproven = any(result.detail.startswith("unproven") for result in results)
-    doubt = " It is unproven that it trains the same as the reference." if unproven else ""
-    return f"{name} conforms: {passed} items passed{more}.{doubt}"
+    caveat = " It is unproven that it trains the same as the reference." if unproven else ""
+    return f"{name} conforms: {passed} items passed{more}.{caveat}"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 import backends
 from backends.registry import GROUP
@@ -33,24 +34,27 @@ from bench.worker.job import Job
 #: Seconds without a result after which a backend hangs: a compiler may take minutes for a task.
 SILENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.1
+#: Seconds after which importing an entry hangs, and training the reference on all of the small tasks.
+ENTRY_SECONDS = 60.0
+REFERENCE_SECONDS = 900.0
 #: Frameworks, besides the entry's own packages, that importing an entry must not import.
 LIGHT = frozenset({"numpy"})
 _IMPORT_ENTRY = """
 import contextlib, io, json, sys
 from importlib import metadata
 import backends.registry
-said = io.StringIO()
-with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+output = io.StringIO()
+with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
     points = [p for p in metadata.entry_points(group=sys.argv[1]) if p.name == sys.argv[2]]
     [point.load() for point in points]
     import backends
-print(json.dumps([said.getvalue(), [name for name in sys.argv[3:] if name in sys.modules]]))
+print(json.dumps([output.getvalue(), [name for name in sys.argv[3:] if name in sys.modules]]))
 """
 
 
 def check_backend(
     name: str, items: Collection[str] = (), say: Callable[[str], object] = lambda line: None
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Check a backend, and yield the result of each item as soon as it is there; about a minute on two cores.
 
     Args:
@@ -59,7 +63,8 @@ def check_backend(
         say: called with each line of progress.
 
     Raises:
-        UserError: the backend or an item is unknown, the backend cannot run here, or the reference's process died.
+        UserError: the backend or an item is unknown, the backend cannot run here, or the reference's process died or
+            hung.
     """
     find_usable_backends([name])
     for item in items:
@@ -82,30 +87,42 @@ def _check_entry(name: str) -> Result:
     entry = backends.REGISTRY[name]
     watched = [package for package in (p.partition(".")[0] for p in entry.packages) if package not in LIGHT]
     began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORT_ENTRY, GROUP, name, *watched],
-        env=build_environment(_make_job(name, Path())),
-        capture_output=True,
-        text=True,
-    )
-    problem = None
-    if done.returncode:
-        problem = f"importing the entry fails: {_read_last_line(done.stderr)}"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _IMPORT_ENTRY, GROUP, name, *watched],
+            env=build_environment(_make_job(name, Path())),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=ENTRY_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        problem: str | None = f"importing the entry takes more than {ENTRY_SECONDS:.0f} s"
     else:
-        printed, imported = json.loads(done.stdout.splitlines()[-1])
-        said = printed or "".join(done.stdout.splitlines(keepends=True)[:-1]) or done.stderr
-        if imported:
-            problem = f"importing the entry imports {', '.join(imported)}"
-        elif said.strip():
-            problem = f"importing the entry prints {said.strip().splitlines()[0]!r}"
+        problem = _find_entry_problem(done)
     return _make_result("entry", problem, time.monotonic() - began)
+
+
+def _find_entry_problem(done: subprocess.CompletedProcess[str]) -> str | None:
+    if done.returncode:
+        return f"importing the entry fails: {_read_last_line(done.stderr)}"
+    *before, last = done.stdout.splitlines(keepends=True) or [""]
+    try:
+        printed, imported = json.loads(last)
+    except ValueError:
+        return f"importing the entry ends the process, or prints at its end: {_read_last_line(done.stdout)!r}"
+    printed = printed or "".join(before) or done.stderr
+    if imported:
+        return f"importing the entry imports {', '.join(imported)}"
+    return f"importing the entry prints {printed.strip().splitlines()[0]!r}" if printed.strip() else None
 
 
 def _gather_reference(folder: Path, say: Callable[[str], object]) -> None:
     """Let a process of its own leave the reference's evidence, or write down why there is none.
 
     Raises:
-        UserError: the process died.
+        UserError: the process died, or did not end.
     """
     name = REFERENCE[0]
     if missing := backends.find_missing_packages(name):
@@ -114,8 +131,13 @@ def _gather_reference(folder: Path, say: Callable[[str], object]) -> None:
         return
     say(f"Training the reference, {name}")
     with _start(name, folder, ()) as process:
-        if process.wait():
-            raise UserError(f"the reference {name} died: {_read_last_line((folder / 'stderr.txt').read_text())}")
+        try:
+            status = process.wait(REFERENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"the reference {name} did not end in {REFERENCE_SECONDS:.0f} s: try again") from None
+        if status:
+            last = _read_last_line((folder / "stderr.txt").read_text(errors="replace"))
+            raise UserError(f"the reference {name} died: {last}")
 
 
 def _check_in_worker(name: str, folder: Path, wanted: Collection[str]) -> Iterator[Result]:
@@ -134,7 +156,8 @@ def _check_in_worker(name: str, folder: Path, wanted: Collection[str]) -> Iterat
             if time.monotonic() - silent_since > SILENCE_SECONDS:
                 break
             time.sleep(0 if has_ended else LOOK_SECONDS)
-        end = _describe_end(process.poll(), folder)
+        status = process.poll()
+        end = _describe_end(status, folder)
     for item in missing:
         if item == missing[0]:
             yield Result(item, "failed", end, "correct what ends the process")
@@ -143,6 +166,11 @@ def _check_in_worker(name: str, folder: Path, wanted: Collection[str]) -> Iterat
     if "output" in wanted:
         printed = (folder / "stdout.txt").read_text(errors="replace").strip()
         yield _make_result("output", f"it prints {printed.splitlines()[0]!r}" if printed else None, 0.0)
+    if missing:
+        if "end" in wanted:
+            yield Result("end", "not checked", f"the process ended in {missing[0]!r}")
+    elif status != 0 or "end" in wanted:  # nobody need ask for a crash after the last item
+        yield _make_result("end", None if status == 0 else f"after the last item, {end}", 0.0)
 
 
 def _describe_end(status: int | None, folder: Path) -> str:
@@ -155,9 +183,9 @@ def _describe_end(status: int | None, folder: Path) -> str:
 
 
 def _make_result(item: str, problem: str | None, seconds: float) -> Result:
-    what, mend = ITEMS[item]
+    what, fix = ITEMS[item]
     if problem:
-        return Result(item, "failed", problem, mend, round(seconds, 2))
+        return Result(item, "failed", problem, fix, round(seconds, 2))
     return Result(item, "passed", what, "", round(seconds, 2))
 
 
@@ -183,22 +211,31 @@ class _GrowingFile:
 
 @contextlib.contextmanager
 def _start(name: str, folder: Path, items: Collection[str]) -> Iterator[subprocess.Popen]:
-    """Start a process of a backend, which writes its output into the folder. In the end nothing of it is left."""
+    """Start a process of a backend, which writes its output into the folder. In the end nothing of it is left.
+
+    It has a group of its own, so that its children end with it, and ends with this process.
+    """
     job = _make_job(name, folder)
     write_keras_configuration(job)
-    command = [sys.executable, "-m", "bench.conformance.worker", name, str(folder), *items]
-    with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
-        process = subprocess.Popen(
-            command, env=build_environment(job), stdin=subprocess.DEVNULL, stdout=out, stderr=err
-        )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(psutil.Error):
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-        process.kill()
-        process.wait()
+    ours, theirs = socket.socketpair()
+    with ours:
+        command = [sys.executable, "-m", "bench.conformance.worker", name, str(folder), str(theirs.fileno()), *items]
+        with theirs, (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
+            process = subprocess.Popen(
+                command,
+                env=build_environment(job),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _make_job(name: str, folder: Path) -> Job:
@@ -208,4 +245,4 @@ def _make_job(name: str, folder: Path) -> Job:
 
 
 def _read_last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["without a word"])[-1]
+    return (text.strip().splitlines() or ["no message"])[-1]

@@ -157,9 +157,9 @@ def check_training(checked: CheckedBackend) -> str | None:
 
 def check_errors(checked: CheckedBackend) -> str | None:
     """Check that errors in training are raised, and that what is not possible is refused."""
-    found = contract_facts.describe_wrong_labels(checked.trainer, checked.inputs)["a label that is no class"]
+    found = contract_facts.describe_wrong_labels(checked.trainer, checked.inputs)["a label that is not a class"]
     if found in ("nothing", "StopIteration"):
-        return f"a label that is no class raises {found}"
+        return f"a label that is not a class raises {found}"
     values = {value for of_one in KNOBS["execution"].values.values() for value in of_one}
     refused = [VARIANT.model_copy(update={"execution": v}) for v in sorted(values)]
     refused.append(VARIANT.model_copy(update={"precision": "fp16"}))
@@ -226,17 +226,19 @@ def check_kernels(checked: CheckedBackend) -> str | None:
         run(2)
     with tempfile.TemporaryDirectory() as folder:
         checked.calls.folder = folder
-        events = checked.backend.profile(lambda: run(3), folder)
-        checked.calls.folder = None
+        try:
+            events = checked.backend.profile(lambda: run(3), folder)
+        finally:
+            checked.calls.folder = None
     if not isinstance(events, list) or not events or not all(isinstance(event, Event) for event in events):
-        return "`profile` returns no list of events"
+        return "`profile` does not return a list of events"
     return None
 
 
 def check_backend_object(backend: object, name: str) -> str | None:
     """Check what stands as `BACKEND` in a backend's module."""
     if not isinstance(backend, Backend):
-        return f"BACKEND is a {type(backend).__name__}, and no backends.base.Backend"
+        return f"BACKEND is a {type(backend).__name__}, and not a backends.base.Backend"
     return None if backend.name == name else f"BACKEND.name is {backend.name!r}, and the entry's {name!r}"
 
 

@@ -115,10 +115,10 @@ def describe_device_batches(trainer: Trainer, inputs: Inputs) -> Facts:
 
 
 def describe_wrong_labels(trainer: Trainer, inputs: Inputs) -> Facts:
-    """Describe training on a label that is no class."""
+    """Describe training on a label that is not a class."""
     trainer.reset()
     training = trainer.start(inputs.images, np.full_like(inputs.labels, 77), inputs.order)
-    found: Facts = {"a label that is no class": name_error(training.advance, 1)}
+    found: Facts = {"a label that is not a class": name_error(training.advance, 1)}
     training.close()
     return found
 
@@ -140,7 +140,7 @@ def name_error(action: Callable, *arguments: object) -> str:
     """The name of the error that a call raises; `nothing` without one."""
     try:
         action(*arguments)
-    except BaseException as error:
+    except Exception as error:
         return type(error).__name__
     return "nothing"
 

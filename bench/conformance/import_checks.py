@@ -12,7 +12,8 @@ from bench.conformance.checked_backend import CheckedBackend
 from bench.conformance.contract_checks import check_backend_object
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "flax", "pytorch_lightning", "mxnet", "paddle", "onnxruntime")
-#: Settings of frameworks that a backend must not change while it is imported, by module.
+#: Settings of frameworks that a backend must not change while it is imported, by module: functions that return them,
+#: or attributes.
 SETTINGS = {
     "torch": ("get_num_threads", "get_num_interop_threads", "get_default_dtype", "is_grad_enabled"),
     "tensorflow": (
@@ -20,8 +21,11 @@ SETTINGS = {
         "config.threading.get_inter_op_parallelism_threads",
         "config.functions_run_eagerly",
     ),
+    "jax": ("config.jax_platforms", "config.jax_default_matmul_precision", "config.jax_enable_x64"),
     "keras": ("config.floatx", "config.image_data_format", "config.dtype_policy"),
 }
+#: In place of a setting that this version of the framework does not have; None is a value.
+_UNKNOWN = object()
 
 
 def check_import(checked: CheckedBackend) -> str | None:
@@ -56,7 +60,7 @@ def _read_settings() -> dict[str, str]:
         for name in names:
             value: Any = sys.modules.get(module)
             for part in name.split("."):
-                value = getattr(value, part, None)
-            if value is not None:
-                found[f"{module}.{name}"] = str(value())
+                value = getattr(value, part, _UNKNOWN)
+            if value is not _UNKNOWN:
+                found[f"{module}.{name}"] = str(value() if callable(value) else value)
     return found

@@ -1,4 +1,4 @@
-"""The items of a conformance check in their order, each with what it says when it passes and what to mend if not."""
+"""The items of a conformance check in their order, each with what it says when it passes and what to fix if not."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ Status = Literal["passed", "failed", "left out", "not checked"]
 
 
 class Item(NamedTuple):
-    """One item: what is true if it passes, and what to mend if it does not."""
+    """One item: what is true if it passes, and what to fix if it does not."""
 
     what: str
-    mend: str
+    fix: str
 
 
 class Result(NamedTuple):
@@ -21,14 +21,14 @@ class Result(NamedTuple):
         name: a key of `ITEMS`.
         status: `left out` if it has no meaning for this backend, `not checked` if something before it failed.
         detail: what is right, what is wrong, or why it is left out.
-        mend: what to do; empty unless it failed.
+        fix: what to do; empty unless it failed.
         seconds: that it took.
     """
 
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
     seconds: float = 0.0
 
 
@@ -133,6 +133,7 @@ ITEMS: dict[str, Item] = {
         "remove it: the checkpoint and the images come as arrays",
     ),
     "output": Item("it prints nothing", "remove it: what people read is the harness' part"),
+    "end": Item("the process ends without an error", "correct what the backend leaves to the end of the process"),
 }
-#: What to mend if an item raises an error, where that is something else than if it fails.
+#: What to fix if an item raises an error, where that is something else than if it fails.
 RAISED = {"import": "correct the entry's `module` and `packages`, or what the module does when it is imported"}

@@ -5,7 +5,7 @@ It is loaded by every pytest in the environment, so it imports nothing until the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,7 +35,8 @@ class ConformanceCollector(pytest.Collector):
     def __init__(self, name: str, parent: pytest.Session, backend: str) -> None:
         super().__init__(name, parent, nodeid=name)
         self.backend = backend
-        self._results: Iterator[Result] | None = None
+        self._results: Generator[Result] | None = None
+        self._error: Exception | None = None
         self._found: dict[str, Result] = {}
 
     def collect(self) -> list[pytest.Item]:
@@ -50,17 +51,25 @@ class ConformanceCollector(pytest.Collector):
         Raises:
             UserError: the backend is unknown, or cannot run here.
         """
+        if self._error:
+            raise self._error
         if self._results is None:
             from bench.conformance.conformance_run import check_backend
 
             self._results = check_backend(self.backend)
         while name not in self._found:
-            result = next(self._results)
+            try:
+                result = next(self._results)
+            except Exception as error:
+                self._error = error  # of the items that follow, too: a generator that raised has nothing more to give
+                raise
             self._found[result.name] = result
         return self._found[name]
 
     def teardown(self) -> None:
         """End the processes, if they still run."""
+        if self._results is not None:
+            self._results.close()
         self._results = None
 
 
@@ -68,13 +77,13 @@ class ConformanceItem(pytest.Item):
     """One item."""
 
     def runtest(self) -> None:
-        """Fail or skip as the item did."""
+        """Fail as the item did, or because it was not checked; skip it if it is left out."""
         assert isinstance(self.parent, ConformanceCollector)
         result = self.parent.find_result(self.name)
-        if result.status in ("left out", "not checked"):
+        if result.status == "left out":
             pytest.skip(result.detail)
-        if result.status == "failed":
-            raise NotConforming(f"{result.detail}. To mend: {result.mend}")
+        if result.status != "passed":
+            raise NotConforming(f"{result.detail}. To fix: {result.fix}" if result.fix else result.detail)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None) -> str:
         """The result's line for an item that failed, and one line for a mistake of the user."""
@@ -90,4 +99,4 @@ class ConformanceItem(pytest.Item):
 
 
 class NotConforming(Exception):
-    """An item that failed; the message is what is wrong and what to mend."""
+    """An item that failed; the message is what is wrong and what to fix, or why it was not checked."""

@@ -1,7 +1,8 @@
-"""The process in which a backend is checked: `python -m bench.conformance.worker NAME FOLDER ITEMS`.
+"""The process in which a backend is checked: `python -m bench.conformance.worker NAME FOLDER CHANNEL ITEMS`.
 
 It reads `images.npz` in the folder, and writes the results of the items to `results.jsonl`, a line each. Without
 items it is the reference's, and leaves the evidence for the proofs.
+It ends as soon as the other end of CHANNEL, a descriptor, is closed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench.conformance.planted_faults import FAULTS
 from bench.conformance.small_tasks import TASKS, VARIANT, make_inputs
 from bench.worker.__main__ import end_process
 from bench.worker.hidden_packages import hide_packages
+from bench.worker.lifeline import Lifeline
 
 #: The file of the results.
 RESULTS = "results.jsonl"
@@ -77,24 +79,24 @@ def check(checked: CheckedBackend, folder: Path, wanted: Collection[str]) -> Ite
         if name not in (*NEEDED, *wanted):
             continue
         began = time.monotonic()
-        what, mend = ITEMS[name]
+        what, fix = ITEMS[name]
         try:
             problem = find_problem(checked)
-            made = Result(name, "failed", problem, mend) if problem else Result(name, "passed", what)
+            made = Result(name, "failed", problem, fix) if problem else Result(name, "passed", what)
         except LeftOut as reason:
             made = Result(name, "left out", str(reason))
         except NotChecked as reason:
             made = Result(name, "not checked", str(reason))
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0]
-            made = Result(name, "failed", f"raised {type(error).__name__}: {first}", RAISED.get(name, mend))
+            made = Result(name, "failed", f"raised {type(error).__name__}: {first}", RAISED.get(name, fix))
         yield made._replace(seconds=round(time.monotonic() - began, 2))
 
 
 def main(name: str, folder: Path, items: Collection[str]) -> None:
     """Check a backend, or leave the reference's evidence."""
     entry = backends.REGISTRY[name]
-    hide_packages(entry.hides)
+    hide_packages(entry.hides, entry.packages)
     with np.load(folder / "images.npz") as arrays:
         images, labels = arrays["images"], arrays["labels"]
     if not items:
@@ -112,5 +114,9 @@ def main(name: str, folder: Path, items: Collection[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
+    lifeline = Lifeline(int(sys.argv[3]), Path(sys.argv[2]))
+    try:
+        main(sys.argv[1], Path(sys.argv[2]), sys.argv[4:])
+    finally:
+        lifeline.finish()
     end_process(0)

@@ -64,10 +64,10 @@ def explain_blindness(name: str, seen: list[str] | str, gpus: Iterable[Gpu]) -> 
 
 def _advise(support: backends.CudaSupport | None, gpu: Gpu) -> str:
     versions: Mapping[int, str] = support.install if support else {}
+    if not versions:
+        return "its entry does not say what to install: see its documentation"
     supported = int(gpu.cuda.partition(".")[0])
     for version, arguments in versions.items():
         if version <= supported:
             return f"pip install {arguments}"
-    return (
-        f"its packages need CUDA {min(versions, default=0)}, and driver {gpu.driver} has {gpu.cuda}: update the driver"
-    )
+    return f"its packages need CUDA {min(versions)}, and driver {gpu.driver} has {gpu.cuda}: update the driver"

@@ -48,7 +48,7 @@ def _explain_too_many(number: int, device: str, nodes: int) -> str | None:
     return f"--devices {number}: this machine has {found} {what}: use --devices {most} or less"
 
 
-def explain_single(backend: str, variant: Variant, task: Task) -> str | None:
+def explain_unsupported_devices(backend: str, variant: Variant, task: Task) -> str | None:
     """Explain why a backend cannot train a task on so many devices; None if it can, or if there is one."""
     if not variant.devices:
         return None

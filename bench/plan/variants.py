@@ -155,7 +155,7 @@ def explain_unsupported(backend: str, variant: Variant, task: Task) -> str | Non
         check_variant(backend, variant, task)
     except UnsupportedVariant as reason:
         return str(reason)
-    if reason_alone := several_devices.explain_single(backend, variant, task):
+    if reason_alone := several_devices.explain_unsupported_devices(backend, variant, task):
         return reason_alone
     return next(
         (missing for need in list_needs(backend, variant) if (missing := SUPPORT_CHECKS[need](variant.device))), None

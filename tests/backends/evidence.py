@@ -299,7 +299,7 @@ def facts(backend: Backend, trainer: Trainer, task: Task) -> dict[str, object]:
 
     trainer.reset()
     training = trainer.start(images, np.full_like(labels, 77), order)
-    found["a label that is no class"] = _raised(training.advance, 1)
+    found["a label that is not a class"] = _raised(training.advance, 1)
     training.close()
 
     execution = next(one for one in ("xla", "torchscript") if one not in KNOBS["execution"].values[backend.name])

@@ -78,7 +78,7 @@ def test_batches_on_the_device_train_the_same_head_and_tell_the_same_mean_loss(f
 
 
 def test_an_error_in_training_is_raised_in_advance(facts):
-    assert facts["a label that is no class"] not in ("nothing", "StopIteration")
+    assert facts["a label that is not a class"] not in ("nothing", "StopIteration")
 
 
 def test_an_unsupported_variant_is_refused_with_what_is_accepted(facts):

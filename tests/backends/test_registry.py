@@ -31,7 +31,9 @@ def install(tmp_path, monkeypatch) -> Callable[..., None]:
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
         (folder / "entry_points.txt").write_text(f"[headtohead.backends]\n{points}\n")
-        (tmp_path / f"{distribution}.py").write_text(f"from backends.registry import BackendEntry\n{code}\n")
+        (tmp_path / f"{distribution}.py").write_text(
+            f"from backends.registry import BackendEntry, CudaSupport\n{code}\n"
+        )
         monkeypatch.delitem(sys.modules, distribution, raising=False)
 
     return lay_out
@@ -54,10 +56,26 @@ def test_a_backend_of_a_package_stands_after_the_own_ones_with_its_distribution(
             "its entry cannot be imported: ModuleNotFoundError: No module named",
         ),
         ("raise SystemExit(3)", "its entry cannot be imported: SystemExit: 3"),
-        ("raise SystemExit", "its entry cannot be imported: SystemExit: without a word"),
-        ("ENTRY = {'module': 'x'}", "its entry is no BackendEntry: correct broken:ENTRY"),
-        ("ENTRY = BackendEntry('x', 'numpy')", "its entry's packages is no tuple of texts: correct broken:ENTRY"),
-        ("ENTRY = BackendEntry('x', ('numpy',), versions='>1')", "its entry's versions is no Mapping: correct"),
+        ("raise SystemExit", "its entry cannot be imported: SystemExit: no message"),
+        ("ENTRY = {'module': 'x'}", "its entry is not a BackendEntry: correct broken:ENTRY"),
+        ("ENTRY = BackendEntry('x', 'numpy')", "its entry's packages must be a tuple of strings: correct broken:ENTRY"),
+        ("ENTRY = BackendEntry('x', (), versions='>1')", "its entry's versions must be a mapping of strings to"),
+        (
+            "ENTRY = BackendEntry('x', (), versions={'numpy': 2})",
+            "its entry's versions must be a mapping of strings to",
+        ),
+        ("ENTRY = BackendEntry('x', (), environment=None)", "its entry's environment must be a mapping of strings to"),
+        ("ENTRY = BackendEntry('x', (), environment={'N': 1})", "its entry's environment must be a mapping of strings"),
+        ("ENTRY = BackendEntry('x', (), extra=None)", "its entry's extra must be a string: correct"),
+        ("ENTRY = BackendEntry('x', (), trains_backbones='no')", "its entry's trains_backbones must be True or False"),
+        ("ENTRY = BackendEntry('x', (), knobs={'layout': ('a',)})", "its entry's knobs must be a mapping of knobs to"),
+        ("ENTRY = BackendEntry('x', (), knobs={'layout': {}})", "its entry's knobs must be a mapping of knobs to"),
+        ("ENTRY = BackendEntry('x', (), contract=True)", "its entry's contract must be a whole number: correct"),
+        ("ENTRY = BackendEntry('x', (), cuda='12')", "its entry's cuda must be a CudaSupport, with arguments of pip"),
+        (
+            "ENTRY = BackendEntry('x', (), cuda=CudaSupport('x', {'12': 'x'}))",
+            "its entry's cuda must be a CudaSupport, with arguments of pip",
+        ),
         (
             "ENTRY = BackendEntry('x', (), contract=99)",
             "it was written for version 99 of the contract, and this is 1: update head",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -122,6 +125,10 @@ class FaultyBackend(Arithmetic):
         if "saves arrays" in FAULTS:
             np.save("faulty.npy", head.bias)
             Path("faulty.npy").unlink()
+        if "leaves a process" in FAULTS:
+            print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid, flush=True)
+        if "dies at the end" in FAULTS:
+            atexit.register(os.kill, os.getpid(), signal.SIGKILL)
         if "reads a file" in FAULTS:
             Path(__file__).read_text()
         return FaultyTrainer(self.name, task, variant, checkpoint, head)

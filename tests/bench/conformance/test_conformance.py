@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 import backends
-from bench.conformance import conformance_run, sameness_checks
+from bench.conformance import conformance_run, import_checks, sameness_checks
 from bench.conformance.items import ITEMS, PROOFS, LeftOut
 from bench.conformance.small_tasks import TASKS
+from bench.measure.machine_lock import hold_lock
+from tests.backends.sessions import EACH
 from tests.bench.conformance.faulty_package import NAME, install
 from tests.bench.processes import PROJECT
 
@@ -46,6 +53,7 @@ FAULTS = {
     "reads a file": ("files", "faulty_backend.py in"),
     "prints": ("output", "it prints 'step'"),
     "dies": ("kernels", "killed by SIGKILL"),
+    "dies at the end": ("end", "after the last item, its process was killed by SIGKILL"),
 }
 #: What an item needs that others do before: what it looks at happens in them.
 ALSO = {"inputs": ["types"], "randomness": ["reset"], "clock": ["reset"], "output": ["reset"]}
@@ -60,7 +68,7 @@ def conformance(tmp_path) -> Callable[..., tuple[Results, subprocess.CompletedPr
         written = tmp_path / "results.json"
         environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{PROJECT}", "FAULTS": fault}
         done = subprocess.run(
-            [sys.executable, "-m", "bench", "conformance", NAME, "--json", str(written), *arguments],
+            [sys.executable, "-m", "bench", "conformance", NAME, "--wait", "--json", str(written), *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -92,7 +100,7 @@ def test_a_fault_fails_the_item_that_names_it(conformance, fault):
     found, done = conformance(*wanted, fault=fault)
     assert found[item]["status"] == "failed", done.stdout + done.stderr
     assert part in str(found[item]["detail"])
-    assert found[item]["mend"]
+    assert found[item]["fix"]
     assert done.returncode == 1
     assert "does not conform" in done.stdout
 
@@ -124,26 +132,32 @@ def test_an_entry_that_prints_or_imports_its_framework_is_named(conformance, lay
 def test_a_module_that_cannot_be_imported_is_named_as_that(conformance):
     found, done = conformance("--item", "build", fault="cannot be imported")
     assert found["import"]["detail"] == "raised RuntimeError: driver not found"
-    assert str(found["import"]["mend"]).startswith("correct the entry's `module`")
+    assert str(found["import"]["fix"]).startswith("correct the entry's `module`")
     assert found["build"]["status"] == "not checked"
     assert done.returncode == 1
 
 
-@pytest.mark.thorough
-def test_pytest_runs_the_items_as_tests(tmp_path):
-    install(tmp_path / "site")
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{PROJECT}", "FAULTS": "burns"}
-    command = [sys.executable, "-m", "pytest", "-p", "bench.conformance.pytest_plugin", "--headtohead-backend", NAME]
-    done = subprocess.run(
-        [*command, "-k", "rest or clock or all", "--rootdir", str(tmp_path), "-rs"],
-        cwd=tmp_path,
+def run_as_tests(folder: Path, backend: str, items: str, fault: str = "") -> subprocess.CompletedProcess:
+    """Run items as pytest's tests, with a distribution of the folder's own."""
+    install(folder / "site")
+    environment = {**os.environ, "PYTHONPATH": f"{folder / 'site'}{os.pathsep}{PROJECT}", "FAULTS": fault}
+    command = [sys.executable, "-m", "pytest", "--headtohead-backend", backend]
+    return subprocess.run(
+        [*command, "-k", items, "--rootdir", str(folder), "-rs"],
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
+        timeout=300,
     )
+
+
+@pytest.mark.thorough
+def test_pytest_runs_the_items_as_tests(tmp_path):
+    done = run_as_tests(tmp_path, NAME, "rest or clock or all", "burns")
     assert done.returncode == 1
     assert "1 failed, 1 passed, 1 skipped" in done.stdout
-    assert "of a core. To mend: let threads" in done.stdout
+    assert "of a core. To fix: let threads" in done.stdout
     assert "trains only heads" in done.stdout
 
 
@@ -161,3 +175,49 @@ def test_an_unknown_item_is_named_with_the_nearest(command_line):
     done = command_line("conformance", "pytorch", "--item", "memmory")
     assert done.status == 2
     assert "did you mean 'memory'?" in done.err
+
+
+@pytest.mark.slow
+def test_each_test_of_a_backend_that_cannot_run_fails_with_the_same_line(tmp_path):
+    done = run_as_tests(tmp_path, "no-such-backend", "rest or clock")
+    assert done.stdout.count("unknown backend 'no-such-backend'") >= 2
+    assert "2 failed" in done.stdout
+    assert "StopIteration" not in done.stdout
+
+
+@pytest.mark.thorough
+def test_a_test_of_what_could_not_be_checked_fails(tmp_path):
+    done = run_as_tests(tmp_path, NAME, "build", "cannot be imported")
+    assert "1 failed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.slow
+def test_no_process_of_a_backend_is_left_even_if_its_parent_has_ended(conformance):
+    found, _ = conformance("--item", "output", fault="leaves a process")
+    printed = re.fullmatch(r"it prints '(\d+)'", str(found["output"]["detail"]))
+    assert printed
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(int(printed[1])).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("backend", EACH)
+def test_each_of_our_backends_is_built(backend):
+    statuses = {result.name: result.status for result in conformance_run.check_backend(backend, ("build",))}
+    assert statuses == {"import": "passed", "build": "passed"}
+
+
+def test_no_backend_is_checked_during_a_measurement(command_line):
+    with hold_lock("bench run", False, pytest.fail):
+        done = command_line("conformance", "pytorch", "--item", "build")
+    assert done.status == 2
+    assert "another measurement is under way" in done.err
+
+
+def test_settings_that_are_attributes_are_read_even_if_they_are_none(monkeypatch):
+    settings = SimpleNamespace(jax_platforms=None, jax_enable_x64=False)
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(config=settings))
+    found = import_checks._read_settings()
+    assert (found["jax.config.jax_platforms"], found["jax.config.jax_enable_x64"]) == ("None", "False")
+    assert "jax.config.jax_default_matmul_precision" not in found

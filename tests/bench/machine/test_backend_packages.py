@@ -18,7 +18,9 @@ def registry(monkeypatch) -> Registry:
         "theirs": BackendEntry("y", ("numpy",), versions={"numpy": ">=1,<2"}, distribution="numpy"),
     }
     monkeypatch.setattr(found, "_found", others)
-    monkeypatch.setattr(found, "_problems", {"broken (their-package)": "its entry is no BackendEntry: correct z:ENTRY"})
+    monkeypatch.setattr(
+        found, "_problems", {"broken (their-package)": "its entry is not a BackendEntry: correct z:ENTRY"}
+    )
     monkeypatch.setattr(backends, "REGISTRY", found)
     return found
 
@@ -46,7 +48,9 @@ def test_installed_versions_are_looked_up(registry):
 
 
 def test_a_backend_that_is_left_out_is_refused_with_the_reason(registry):
-    with pytest.raises(UserError, match=r"backend broken \(their-package\) is left out: its entry is no BackendEntry"):
+    with pytest.raises(
+        UserError, match=r"backend broken \(their-package\) is left out: its entry is not a BackendEntry"
+    ):
         backend_packages.refuse_unknown_backend("broken")
     with pytest.raises(UserError, match="unknown backend 'onw': did you mean 'own'"):
         backend_packages.refuse_unknown_backend("onw")
@@ -61,10 +65,10 @@ def test_lists_say_where_backends_come_from_what_was_never_tried_and_what_is_lef
     assert rows["own"].endswith("this project")
     assert "untried-version: numpy 2." in rows["theirs"]
     assert "was never tried, only >=1,<2" in rows["theirs"]
-    assert rows["broken"].endswith("left out: its entry is no BackendEntry: correct z:ENTRY their-package")
+    assert rows["broken"].endswith("left out: its entry is not a BackendEntry: correct z:ENTRY their-package")
     shown = command_line("doctor").out
     assert "ready, but untried-version: numpy 2." in shown
-    assert "left out: its entry is no BackendEntry: correct z:ENTRY" in shown
+    assert "left out: its entry is not a BackendEntry: correct z:ENTRY" in shown
 
 
 def test_packages_of_other_backends_are_recorded(registry):

@@ -45,6 +45,13 @@ def test_the_line_to_install_fits_the_driver(name, seen, of, line):
     assert explain_blindness(name, seen, [of]) == line
 
 
+def test_an_entry_that_names_no_package_for_a_gpu_is_told_apart_from_an_old_driver(monkeypatch):
+    entry = backends.BackendEntry("mine", (), cuda=backends.CudaSupport("mine", {}))
+    monkeypatch.setattr(backends, "REGISTRY", {"mine": entry})
+    line = "mine does not see it: its entry does not say what to install: see its documentation"
+    assert explain_blindness("mine", [], [NEW]) == line
+
+
 def test_every_backend_of_ours_says_how_it_comes_to_use_a_gpu():
     assert [name for name, entry in backends.REGISTRY.items() if not entry.distribution and not entry.cuda] == []
 
