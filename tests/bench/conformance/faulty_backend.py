@@ -19,7 +19,7 @@ from backends.base import Trainer, Training
 from backends.kernels import Kernel
 from backends.knobs import check_variant
 from backends.task import Task, Variant
-from backends.values import Event, Head, Order, Tensors, UnsupportedVariant
+from backends.values import Event, Group, Head, Order, Tensors, UnsupportedVariant
 from tests.bench.arithmetic import Arithmetic, ArithmeticHead, ArithmeticTrainer
 from tests.bench.conformance.faulty_package import NAME
 
@@ -112,6 +112,9 @@ class FaultyTraining(Training):
 
 
 class FaultyBackend(Arithmetic):
+    def join(self, group: Group, variant: Variant) -> None:
+        raise UnsupportedVariant(f"{self.name} cannot train on several devices: use --devices 1")
+
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         if "accepts everything" not in FAULTS:
             check_variant(self.name, variant, task)
