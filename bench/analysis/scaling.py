@@ -33,7 +33,8 @@ class ScalingPoint:
         devices: their number.
         speedup: its throughput over that on one device; None where they may not be compared.
         ideal: the speedup that the hardware allows: how many times as much of it is used as on one device. N GPUs are
-            N times one. N processes on the CPUs that one process used alone are no more hardware: 1.
+            N times one. N processes on the CPUs that one process used alone are no more hardware: 1, or less if its
+            threads cannot be divided by N.
         communication: seconds of a step that the exchange costs: with it, less without it; None where that was not
             measured. It is all that the exchange adds: the transfer, the framework's work for it, and the wait for the
             slowest process in each step.
@@ -54,8 +55,8 @@ class ScalingPoint:
 
     @property
     def shares_hardware(self) -> bool:
-        """Whether all devices together are the hardware that one device had alone."""
-        return self.devices > 1 and self.ideal == 1
+        """Whether all devices together are the hardware that one device had alone, or a part of it."""
+        return self.devices > 1 and self.ideal <= 1
 
 
 @dataclass(frozen=True)

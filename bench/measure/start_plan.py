@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from bench.machine.environment import count_usable_cores
 from bench.machine.load import read_memory
 from bench.measure.conductor import DEFAULT_LIMITS, LaunchLimits
-from bench.records.launch_rows import find_host_peak
+from bench.records.launch_rows import find_local_peak
 from bench.records.record import Record
 
 #: Launches of a case from which start-up figures are taken: enough for an interval.
@@ -35,7 +35,7 @@ def choose_limits(records: Sequence[Record], jobs: int, start_up_launches: int =
     alone = {record.launch for record in records if record.started_alone and record.start_up}
     if len(alone) < start_up_launches:
         return DEFAULT_LIMITS
-    peaks = [peak for record in records if record.memory and (peak := find_host_peak(record.memory))]
+    peaks = [peak for record in records if (peak := find_local_peak(record))]
     return LaunchLimits(parallel_builds=count_parallel_builds(jobs, max(peaks, default=None)))
 
 

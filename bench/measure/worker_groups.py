@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from backends import REGISTRY
+from backends.task import Variant
 from bench.machine.load import read_memory
 from bench.measure.case_job import format_case_id
 from bench.plan.plan import Plan
-from bench.records.launch_rows import find_host_peak
+from bench.records.launch_rows import find_local_peak
 from bench.records.record import Record
 from bench.records.units import GIB
+from bench.worker.group.process_shares import count_local_processes
 from bench.worker.job import Job
 
-#: What a worker is taken to need before its case was measured. At 32 px and batch 128 the frameworks need from 0.6 to
-#: 1.2 GiB.
+#: What each process of a worker is taken to need before its case was measured. At 32 px and batch 128 the frameworks
+#: need from 0.6 to 1.2 GiB.
 UNKNOWN_NEED = round(1.2 * GIB)
 #: The share of the available memory that the workers of a group may use.
 MEMORY_SHARE = 0.8
@@ -39,8 +41,10 @@ def group_jobs(jobs: Sequence[Job], records: Sequence[Record], isolated: bool) -
     """
     if isolated:
         return [[job] for job in jobs]
-    peaks = {record.case: find_host_peak(record.memory) for record in records if record.memory}
-    return _group(jobs, lambda job: job.backend, lambda job: peaks.get(job.case) or UNKNOWN_NEED)
+    peaks = {record.case: find_local_peak(record) for record in records}
+    return _group(
+        jobs, lambda job: job.backend, lambda job: peaks.get(job.case) or estimate_need(job.variant, job.nodes)
+    )
 
 
 def explain_groups(plan: Plan) -> str | None:
@@ -49,17 +53,29 @@ def explain_groups(plan: Plan) -> str | None:
     """
     if plan.isolated:
         return None
-    peaks = {record.case: find_host_peak(record.memory) for record in plan.done if record.memory}
+    peaks = {record.case: find_local_peak(record) for record in plan.done}
     for prepared in plan.tasks:
-        named = [(backend, format_case_id(prepared, backend, variant)) for backend, variant in plan.cases(prepared)]
-        groups = _group(named, lambda case: case[0], lambda case: peaks.get(case[1]) or UNKNOWN_NEED)
+        named = [
+            (backend, peaks.get(format_case_id(prepared, backend, variant)) or estimate_need(variant, plan.nodes))
+            for backend, variant in plan.cases(prepared)
+        ]
+        groups = _group(named, lambda case: case[0], lambda case: case[1])
         if len(groups) > 1:
-            said = "; ".join(", ".join(dict.fromkeys(backend for backend, _ in group)) for group in groups)
+            names = "; ".join(", ".join(dict.fromkeys(backend for backend, _ in group)) for group in groups)
             return (
                 f"Memory: {(read_memory()[0] or 0) / GIB:.1f} GiB are available, too few for {sum(map(len, groups))} "
-                f"workers, so a launch has groups, one after the other: {said}. Rounds are interleaved within a group."
+                f"workers, so a launch has groups, one after the other: {names}. Rounds are interleaved within a group."
             )
     return None
+
+
+def estimate_need(variant: Variant, nodes: int) -> int:
+    """Estimate the memory that a worker needs on this machine, in bytes, before its case was measured.
+
+    Args:
+        nodes: number of machines; a variant on one device is measured on one of them.
+    """
+    return UNKNOWN_NEED * (count_local_processes(variant, nodes) if variant.devices else 1)
 
 
 def _group(

@@ -82,6 +82,24 @@ def find_host_peak(memory: Memory) -> int | None:
     return max((phase.peak + phase.children for phase in memory.host if phase.peak is not None), default=None)
 
 
+def find_local_peak(record: Record) -> int | None:
+    """Return the part of `find_host_peak` that processes of the measuring machine have; None where it is not known.
+
+    A case on several machines has its processes on them in equal parts, those of the measuring one first.
+    """
+    if record.memory is None:
+        return None
+    nodes = record.resolved.get("nodes", 1)
+    if not isinstance(nodes, int) or nodes == 1:
+        return find_host_peak(record.memory)
+    local = [
+        sum(filter(None, phase.processes[: len(phase.processes) // nodes])) + phase.children // nodes
+        for phase in record.memory.host
+        if phase.peak is not None
+    ]
+    return max(local, default=None)
+
+
 def _join(values: Iterable[float]) -> str:
     return ";".join(f"{value:.6g}" for value in values)
 

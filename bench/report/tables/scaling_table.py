@@ -119,6 +119,11 @@ def _list_notes(mode: Mode, scalings: Sequence[Scaling]) -> Iterator[str]:
             "Efficiency is the throughput over that of one device: at 100 % nothing is lost, and there is no more "
             "hardware that could win anything"
         )
+    if any(point.shares_hardware and point.ideal < 1 for point in points):
+        yield (
+            "where the threads of one device cannot be divided by the number of processes, which use fewer then, its "
+            "throughput is reduced in proportion for the efficiency"
+        )
     if any(not point.shares_hardware for point in points):
         yield (
             "efficiency: throughput over that of one device, divided by how many times as much hardware is used "

@@ -42,6 +42,13 @@ def test_two_processes_on_the_cores_of_one_can_win_nothing():
     assert strong.points[1].efficiency.estimate == pytest.approx(0.8, rel=1e-3)
 
 
+def test_threads_that_cannot_be_divided_leave_less_hardware():
+    (strong,) = find_scalings(on_devices(1, 10.0, threads=3) + on_devices(2, 15.0, threads=1))
+    assert strong.points[1].ideal == pytest.approx(2 / 3)
+    assert strong.points[1].shares_hardware
+    assert strong.points[1].efficiency.estimate == pytest.approx(1.0, rel=1e-3)
+
+
 def test_two_processes_with_the_threads_of_one_each_use_twice_the_cores():
     (strong,) = find_scalings(on_devices(1, 10.0, threads=1) + on_devices(2, 6.25, threads=1))
     assert strong.points[1].ideal == 2

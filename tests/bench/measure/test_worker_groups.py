@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from backends.task import Variant
 from bench.measure import worker_groups
 from bench.measure.worker_groups import group_jobs
+from bench.records.launch_rows import find_local_peak
+from bench.records.record import Memory, Phase
 from bench.records.units import GIB
 from bench.worker.job import Job
 from tests.bench import example_records
@@ -21,12 +24,15 @@ def memory(monkeypatch):
     return set_available
 
 
-def jobs(*backends: str) -> list[Job]:
-    return [Job.model_construct(backend=name, case=f"{name}-default") for name in backends]
+def jobs(*backends: str, devices: int | None = None, nodes: int = 1) -> list[Job]:
+    variant = Variant(devices=devices)
+    return [
+        Job.model_construct(backend=name, case=f"{name}-default", variant=variant, nodes=nodes) for name in backends
+    ]
 
 
-def group(*backends: str, records=(), isolated: bool = False) -> list[list[str]]:
-    return [[job.backend for job in each] for each in group_jobs(jobs(*backends), records, isolated)]
+def group(*backends: str, records=(), isolated: bool = False, **place) -> list[list[str]]:
+    return [[job.backend for job in each] for each in group_jobs(jobs(*backends, **place), records, isolated)]
 
 
 def test_all_are_together_where_memory_holds_them_or_is_not_known(memory):
@@ -60,3 +66,19 @@ def test_what_a_case_needs_is_known_from_its_records(memory):
         for record in example_records.launches(name, 1)
     ]
     assert group(*ALL, records=known) == [list(ALL)]
+
+
+def test_each_process_on_this_machine_needs_memory(memory):
+    memory(8)
+    assert group(*ALL, devices=2) == [["pytorch", "lightning"], ["tensorflow", "keras"]]
+    assert group(*ALL, devices=2, nodes=2) == [list(ALL)]
+
+
+def test_the_peak_on_this_machine_is_that_of_its_own_processes():
+    (record,) = example_records.launches("pytorch", 1)
+    phase = Phase(name="training", peak=100, live=90, children=4, processes=(10, 20, 30, 40))
+    memory = Memory(host=(phase,), resettable=True, device_allocated=None, device_reserved=None, nvml_device=None)
+    for nodes, peak in ((1, 104), (2, 32)):
+        resolved = {**record.resolved, "nodes": nodes}
+        assert find_local_peak(record.model_copy(update={"memory": memory, "resolved": resolved})) == peak
+    assert find_local_peak(record.model_copy(update={"memory": None})) is None
