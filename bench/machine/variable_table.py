@@ -365,8 +365,15 @@ TABLE: tuple[Variable, ...] = (
     Variable(
         ("HEADTOHEAD_*",),
         Treatment.PASSED,
-        "where the harness finds its files; the token of a run on several machines",
+        "where the harness finds its files",
         "docs/tasks-and-data.md of this project",
+    ),
+    Variable(
+        ("HEADTOHEAD_TOKEN",),
+        Treatment.CLEARED,
+        "a secret: only a worker of a case on several machines gets it, which lets the processes of the others in",
+        "docs/several-devices.md of this project",
+        warns=False,
     ),
     Variable(
         ("HEADTOHEAD_PADDING",),

@@ -13,6 +13,7 @@ from backends import knobs
 from bench.machine.environment import PROJECT
 from bench.machine.variable_table import THREADS, Treatment, list_values
 from bench.machine.variables import LIST_VARIABLES, make_worker_variables
+from bench.worker.group.node_connection import TOKEN
 from bench.worker.group.process_shares import count_own_threads
 from bench.worker.job import AnyJob, Job, TargetJob
 
@@ -53,6 +54,8 @@ def build_environment(job: AnyJob, outside: Mapping[str, str] = os.environ) -> d
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_PLUGINS": "pytest_benchmark.plugin",
     }
+    if isinstance(job, Job) and job.nodes > 1 and TOKEN in outside:
+        own[TOKEN] = outside[TOKEN]
     return make_worker_variables(outside, threads) | own | _make_knob_variables(job, outside)
 
 
@@ -81,7 +84,7 @@ def _make_target_variables(outside: Mapping[str, str], threads: int) -> dict[str
     """Make the variables of another project's test: it may need its own settings and plugins, the same in both arms."""
     defaults = dict(list_values(Treatment.OBEYED, Treatment.PASSED)) | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     limits = {name: str(threads) for name, value in list_values(Treatment.SET) if value == THREADS}
-    return defaults | dict(outside) | limits
+    return defaults | {name: value for name, value in outside.items() if name != TOKEN} | limits
 
 
 def _list_import_folders(job: AnyJob, inherited: str) -> list[str]:

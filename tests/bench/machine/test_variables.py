@@ -152,3 +152,12 @@ def test_the_page_shows_the_table():
 def format_row(one: Variable) -> str:
     value = "" if one.value is None else f": `{one.value}`"
     return f"| {', '.join(f'`{name}`' for name in one.names)} | {one.treatment}{value} | {one.why} | {one.source} |"
+
+
+def test_the_token_goes_only_to_workers_that_let_other_machines_in(tmp_path):
+    outside = {"HEADTOHEAD_TOKEN": "a secret"}
+    several = make_job().model_copy(update={"nodes": 2, "variant": Variant(devices=2, threads=2)})
+    assert build_environment(several, outside)["HEADTOHEAD_TOKEN"] == "a secret"
+    target = TargetJob.model_construct(variant=Variant(threads=3), root=tmp_path, folder=tmp_path, source_folders=())
+    for job in (make_job(), target):
+        assert "HEADTOHEAD_TOKEN" not in build_environment(job, outside)
