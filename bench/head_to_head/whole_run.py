@@ -20,7 +20,7 @@ from bench.machine.environment import describe_environment
 from bench.machine.fingerprint import make_fingerprint
 from bench.measure import resume
 from bench.measure.machine_lock import hold_lock
-from bench.measure.rendezvous import FollowedWatcher, Followers, Rendezvous, open_followers
+from bench.measure.rendezvous import STOPPED, FollowedWatcher, Followers, Rendezvous, open_followers
 from bench.measure.run import measure_launches
 from bench.measure.stop_signals import StopSignals
 from bench.measure.worker_groups import explain_groups
@@ -113,7 +113,9 @@ def measure_run(
             about["run"] = before or _describe_run(plan, about, command)
         with StopSignals() as signals, open_followers(rendezvous, plan) as followers:
             outcome = _measure(console, run, plan, about, _Output(quiet, full, events), signals, followers)
-            if not outcome.stopped:
+            if outcome.stopped:
+                followers.end(STOPPED)
+            else:
                 followers.check_alive()
             return outcome
 

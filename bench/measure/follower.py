@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, wait
@@ -25,7 +25,7 @@ from bench.measure.worker_death import explain_death
 from bench.measure.worker_environment import build_environment, write_keras_configuration
 from bench.plan.plan import Plan
 from bench.worker.group import node_connection
-from bench.worker.group.peers import PEER
+from bench.worker.group.peers import PEER, WITHOUT_PROCESS_0
 from bench.worker.group.process_shares import count_local_processes
 from bench.worker.job import Job
 
@@ -43,16 +43,29 @@ def follow(rendezvous: Rendezvous, plan: Plan, say: Callable[[str], object]) -> 
     Raises:
         UserError: node 0 did not come in time, has another token or other tasks, or has ended too early.
     """
+    description = json.dumps({"node": rendezvous.node, **describe_node(plan)}).encode()
     connection = _connect(rendezvous)
     with connection, make_scratch_folder() as folder:
-        connection.send_bytes(json.dumps({"node": rendezvous.node, **describe_node(plan)}).encode())
+        with _noticing_end():
+            connection.send_bytes(description)
         node = _Node(rendezvous, plan, folder, say)
         try:
             node.serve(connection)
-        except (EOFError, OSError):
-            raise UserError("node 0 has ended before the run was over: see what it says") from None
         finally:
             node.kill()
+
+
+@contextlib.contextmanager
+def _noticing_end() -> Iterator[None]:
+    """A block in which nothing but the connection to node 0 is used.
+
+    Raises:
+        UserError: node 0 has closed it.
+    """
+    try:
+        yield
+    except (EOFError, OSError):
+        raise UserError("node 0 has ended before the run was over: see what it says") from None
 
 
 def _connect(rendezvous: Rendezvous) -> Connection:
@@ -84,6 +97,11 @@ class _NodePeer:
     host: str
     port: int
 
+    def kill_session(self) -> None:
+        """End it and all processes that it has started, which may outlive it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended, or wait for their parent
+            os.killpg(self.process.pid, signal.SIGKILL)
+
 
 class _Node:
     """The peers of this node, and what they need of its own."""
@@ -98,7 +116,8 @@ class _Node:
         """Start peers as node 0 asks for them, until the run is over."""
         while True:
             if wait([connection], LOOK_SECONDS):
-                kind, *content = connection.recv()
+                with _noticing_end():
+                    kind, *content = connection.recv()
                 if kind == "over":
                     return
                 if kind == "refused":
@@ -110,8 +129,7 @@ class _Node:
     def kill(self) -> None:
         """End all peers."""
         for peer in self._peers:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(peer.process.pid, signal.SIGKILL)
+            peer.kill_session()
             peer.process.wait()
 
     def _start(self, text: str, host: str, port: int) -> None:
@@ -164,11 +182,13 @@ class _Node:
         )
 
     def _look(self) -> None:
-        """Say how peers have ended that failed, and forget those that have ended."""
+        """Say how peers have ended that failed, and forget those that have ended, with the processes they started."""
         for peer in self._peers:
-            if peer.process.poll():
+            if (status := peer.process.poll()) is not None:
+                peer.kill_session()
+            if status and status != WITHOUT_PROCESS_0:
                 lines = peer.output.read_text(encoding="utf-8", errors="replace").splitlines()
-                reason = f"{peer.name}: {explain_death(peer.process.returncode, None, lines)}"
+                reason = f"{peer.name}: {explain_death(status, None, lines)}"
                 self._say(reason)
                 node_connection.send_refusal(peer.host, peer.port, reason, time.monotonic() + LOOK_SECONDS)
         self._peers = [peer for peer in self._peers if peer.process.returncode is None]

@@ -32,6 +32,8 @@ from bench.worker.job import Job
 TIMEOUT = 300.0
 #: Seconds that it may take to tell a worker of this machine that peers will not come.
 REFUSAL_SECONDS = 5.0
+#: What the other nodes say after Ctrl-C on node 0.
+STOPPED = "node 0 was stopped before the run was over"
 SAME_OPTIONS = "start all nodes with the same options"
 #: What to do about a difference between two nodes, by how it begins.
 ADVICE = {
@@ -64,13 +66,21 @@ class Rendezvous:
         return f"{self.host}:{self.port}"
 
     def check(self) -> None:
-        """Check that the numbers are possible, and that there is a token.
+        """Check that the numbers are possible, that the host has an IPv4 address, and that there is a token.
 
         Raises:
-            UserError: they are not, or there is none.
+            UserError: one of it is not so.
         """
         if not 0 <= self.node < self.nodes:
             raise UserError(f"--node-rank {self.node}: the {self.nodes} nodes have the numbers 0 to {self.nodes - 1}")
+        try:
+            socket.getaddrinfo(self.host, self.port, socket.AF_INET, socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+            raise UserError(
+                f"--rendezvous {self.address}: {self.host} has no IPv4 address ({reason}): give an IPv4 "
+                "address of node 0"
+            ) from None
         if not node_connection.read_token():
             raise UserError(
                 f"--rendezvous {self.address}: set {node_connection.TOKEN} to the same secret word on all nodes, as in "
@@ -146,12 +156,10 @@ class Followers:
         if ended := self._find_ended():
             node_connection.send_refusal(*where, describe_ended(ended), time.monotonic() + REFUSAL_SECONDS)
 
-    def end(self) -> None:
-        """Tell the other nodes that the run is over."""
-        for connection in self._connections.values():
-            with contextlib.suppress(OSError):
-                connection.send(("over",))
-            connection.close()
+    def end(self, problem: str | None = None) -> None:
+        """Tell the other nodes that the run is over, or which problem has ended it; the first call counts."""
+        _end_connections(self._connections, ("refused", problem) if problem else ("over",))
+        self._connections = {}
 
     def _find_ended(self) -> list[int]:
         """The nodes that have ended: they send nothing, so that what can be read is the end of their connection."""
@@ -187,8 +195,8 @@ class FollowedWatcher(RunWatcher):
 
 @contextmanager
 def open_followers(rendezvous: Rendezvous | None, plan: Plan) -> Iterator[Followers]:
-    """Wait for the other nodes; they are told at the end of the block that the run is over. Without a rendezvous there
-    are none.
+    """Wait for the other nodes; there are none without a rendezvous. At the end of the block they learn that the run is
+    over, or what has ended it.
 
     Raises:
         UserError: one did not come in time, or has other tasks; or the address cannot be listened at.
@@ -196,8 +204,16 @@ def open_followers(rendezvous: Rendezvous | None, plan: Plan) -> Iterator[Follow
     followers = Followers(_await_nodes(rendezvous, plan) if rendezvous else {})
     try:
         yield followers
-    finally:
-        followers.end()
+    except UserError as error:
+        followers.end(str(error))
+        raise
+    except KeyboardInterrupt:
+        followers.end(STOPPED)
+        raise
+    except BaseException as error:
+        followers.end(f"node 0 has ended before the run was over ({type(error).__name__}): see what it says")
+        raise
+    followers.end()
 
 
 def _await_nodes(rendezvous: Rendezvous, plan: Plan) -> dict[int, Connection]:
@@ -221,8 +237,10 @@ def _await_nodes(rendezvous: Rendezvous, plan: Plan) -> dict[int, Connection]:
             while len(connections) < rendezvous.nodes - 1:
                 connection = node_connection.accept(server, deadline, note_stranger)
                 try:
-                    theirs = json.loads(connection.recv_bytes())
+                    with node_connection.limit_time(connection, deadline):
+                        theirs = json.loads(connection.recv_bytes())
                 except (EOFError, OSError, ValueError):  # it has ended meanwhile
+                    connection.close()
                     continue
                 node = theirs.pop("node")
                 problem = explain_difference(node, mine, theirs)
@@ -236,17 +254,17 @@ def _await_nodes(rendezvous: Rendezvous, plan: Plan) -> dict[int, Connection]:
                 connections[node] = connection
     except TimeoutError:
         missing = [str(node) for node in range(1, rendezvous.nodes) if node not in connections]
-        _refuse(connections, f"node {', '.join(missing)} did not come")
+        _end_connections(connections, ("refused", f"node {', '.join(missing)} did not come"))
         turned_away = f" ({strangers} with another {node_connection.TOKEN} was turned away)" if strangers else ""
         raise UserError(
             f"--rendezvous {rendezvous.address}: node {', '.join(missing)} did not come in {rendezvous.timeout:g} s"
             f"{turned_away}: start it with the same options, or wait longer with --rendezvous-timeout"
         ) from None
     except UserError as error:
-        _refuse(connections, str(error))
+        _end_connections(connections, ("refused", str(error)))
         raise
     except BaseException:
-        _refuse(connections, "node 0 was stopped before all nodes had come")
+        _end_connections(connections, ("refused", "node 0 was stopped before all nodes had come"))
         raise
     return {node: connections[node] for node in sorted(connections)}
 
@@ -258,9 +276,8 @@ def _explain_listening(error: OSError) -> str:
     return str(error.strerror or error)
 
 
-def _refuse(connections: Mapping[int, Connection], reason: str) -> None:
-    """Tell the nodes that have come why there will be no run."""
+def _end_connections(connections: Mapping[int, Connection], last_message: tuple[str, ...]) -> None:
     for connection in connections.values():
         with contextlib.suppress(OSError):
-            connection.send(("refused", reason))
+            connection.send(last_message)
         connection.close()

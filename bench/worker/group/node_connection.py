@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 
 #: The variable with the token, which all machines of a run must have.
 TOKEN = "HEADTOHEAD_TOKEN"
-#: Seconds that the other side may take to prove that it has the token, and between two attempts to connect.
+#: Seconds that the other side may take to prove that it has the token, and then to say who it is; and seconds between
+#: two attempts to connect.
 PROOF_SECONDS = 10
 RETRY_SECONDS = 0.2
 #: Seconds until a machine that has vanished is noticed: the first question whether it is there, and the next ones.
@@ -30,13 +32,13 @@ def read_token() -> bytes:
 
 
 def listen(host: str, port: int = 0) -> socket.socket:
-    """Listen at an address, and at no other; port 0 is any free one.
+    """Listen at an IPv4 address, and at no other; port 0 is any free one.
 
     Raises:
         OSError: the address is not one of this machine, or it is taken.
     """
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family)
+    address = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][-1]
+    return socket.create_server((str(address[0]), int(address[1])))
 
 
 def accept(server: socket.socket, deadline: float, on_refused: Callable[[], object] = lambda: None) -> Connection:
@@ -49,15 +51,16 @@ def accept(server: socket.socket, deadline: float, on_refused: Callable[[], obje
     Raises:
         TimeoutError: none came in time.
     """
-    while True:
-        server.settimeout(max(0.01, deadline - time.monotonic()))
+    while (left := deadline - time.monotonic()) > 0:
+        server.settimeout(left)
         one, _ = server.accept()
         try:
-            return _prove(one, is_server=True)
+            return _prove(one, deadline, is_server=True)
         except AuthenticationError:
             on_refused()
         except (OSError, EOFError, AssertionError):
             pass  # someone else, or one that has ended meanwhile
+    raise TimeoutError
 
 
 def connect(host: str, port: int, deadline: float) -> Connection:
@@ -71,7 +74,7 @@ def connect(host: str, port: int, deadline: float) -> Connection:
     while time.monotonic() < deadline:
         try:
             one = socket.create_connection((host, port), timeout=max(0.01, deadline - time.monotonic()))
-            return _prove(one, is_server=False)
+            return _prove(one, deadline, is_server=False)
         except socket.gaierror:
             raise
         except (OSError, EOFError, AssertionError):
@@ -85,15 +88,37 @@ def send_refusal(host: str, port: int, reason: str, deadline: float) -> None:
         connection.send(reason)
 
 
-def _prove(one: socket.socket, is_server: bool) -> Connection:
-    """Exchange proofs of the token, within `PROOF_SECONDS` each.
+@contextmanager
+def limit_time(connection: Connection, deadline: float) -> Iterator[None]:
+    """Shut a connection down if the block is not over after `PROOF_SECONDS`, or at the deadline if that is earlier.
+
+    What the block reads raises EOFError or OSError then, however slowly the other side sends.
+    """
+    seconds = max(0.01, min(PROOF_SECONDS, deadline - time.monotonic()))
+    timer = threading.Timer(seconds, shut_down, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def shut_down(connection: Connection) -> None:
+    """Shut a connection down in both directions: whoever waits for it, on either side, learns that it is over."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+def _prove(one: socket.socket, deadline: float, is_server: bool) -> Connection:
+    """Exchange proofs of the token, in the time of `limit_time`.
 
     Raises:
         AuthenticationError: the other side has another token.
         OSError, EOFError: it does not answer, or has closed its end.
     """
     one.settimeout(None)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PROOF_SECONDS, 0))
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
@@ -106,10 +131,9 @@ def _prove(one: socket.socket, is_server: bool) -> Connection:
     connection = Connection(one.detach())
     try:
         steps = (deliver_challenge, answer_challenge) if is_server else (answer_challenge, deliver_challenge)
-        for step in steps:
-            step(connection, read_token())
-        with socket.socket(fileno=os.dup(connection.fileno())) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+        with limit_time(connection, deadline):
+            for step in steps:
+                step(connection, read_token())
     except BaseException:
         connection.close()
         raise

@@ -11,7 +11,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -32,7 +31,7 @@ from bench.machine.core_shares import Cores
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
 from bench.worker.group import node_connection, peer_messages
-from bench.worker.group.peers import NODE_SECONDS, export_group, wait_for_death
+from bench.worker.group.peers import NODE_SECONDS, WITHOUT_PROCESS_0, export_group, wait_for_death
 from bench.worker.group.process_shares import make_shares
 from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job
@@ -98,8 +97,9 @@ class PeerSession:
         return self.trainings[number].advance(steps)
 
     def close(self, number: int) -> None:
-        """Close a training."""
-        self.trainings[number].close()
+        """Close a training, and forget it: what it holds is freed, as in process 0."""
+        if training := self.trainings.pop(number, None):
+            training.close()
 
     def end_phase(self, name: str, children: bool) -> Phase:
         """End a phase of the memory's record."""
@@ -148,7 +148,7 @@ def _end_with(descriptor: int, parent: int, scratch: Path | None) -> None:
     wait_for_death(descriptor, parent)
     if scratch and os.getppid() != parent:
         shutil.rmtree(scratch, ignore_errors=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(WITHOUT_PROCESS_0)
 
 
 def connect(where: str, rank: int) -> Connection:

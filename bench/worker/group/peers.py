@@ -46,6 +46,10 @@ NEWS_SECONDS = 2.0
 NODE_SECONDS = 120.0
 #: Seconds that the peers may take to end after their last call.
 END_SECONDS = 20.0
+#: Draws of neighbouring ports until it is said that none are free.
+PORT_TRIES = 1_000
+#: The exit status of a peer that ends because process 0 is gone, which is no failure of its own.
+WITHOUT_PROCESS_0 = 75
 
 
 class PeerFailed(Exception):
@@ -69,7 +73,7 @@ class Peers:
         self._job, self._baton, self._shares = job, baton, shares
         self._connections: list[Connection] = []
         self._processes: list[subprocess.Popen] = []
-        self._is_ending = False
+        self._ending = threading.Event()
         if self.size > 1:
             core_shares.bind(self.share.cores)
             self._start()
@@ -91,10 +95,7 @@ class Peers:
         """
         if not self._connections:
             return [own()]
-        for connection in self._connections:
-            # One that has died is noticed by its watch, which ends this process.
-            with contextlib.suppress(OSError):
-                peer_messages.send(connection, (name, arguments), self.known)
+        self._send(name, *arguments)
         try:
             mine = own()
         except Exception:
@@ -120,8 +121,7 @@ class Peers:
             address = f"{host}:{find_free_ports(self.size, host)}"
             group = Group(0, self.size, address, 0)
             export_group(group)
-            for connection in self._connections:
-                peer_messages.send(connection, ("join", (address,)), self.known)
+            self._send("join", address)
             try:
                 backend.join(group, self.share.variant)
             except Exception as error:
@@ -142,7 +142,7 @@ class Peers:
     def end(self, backend: Backend) -> None:
         """Let all processes leave the group, and wait until the peers have ended."""
         if self._connections:
-            self._is_ending = True
+            self._ending.set()
             self.call((lambda: None) if self.share.apart else backend.leave, "leave")
             for process in self._processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -151,16 +151,17 @@ class Peers:
 
     def kill(self) -> None:
         """End the peers at once."""
-        self._is_ending = True
+        self._ending.set()
         for process in self._processes:
             process.kill()
             process.wait()
         for connection in self._connections:
+            node_connection.shut_down(connection)  # its watch, which has the same socket, ends
             connection.close()
         self._processes, self._connections = [], []
 
     def _start(self) -> None:
-        self._is_ending = False
+        self._ending = ending = threading.Event()  # of these peers: their watches may outlast a restart
         for share in self._shares[1:]:
             ours, theirs = socket.socketpair()
             process = subprocess.Popen(
@@ -177,7 +178,7 @@ class Peers:
             theirs.close()
             self._processes.append(process)
             self._connections.append(Connection(ours.detach()))
-            threading.Thread(target=self._watch, args=(process, share.rank), daemon=True).start()
+            threading.Thread(target=self._watch, args=(process, share.rank, ending), daemon=True).start()
         self._baton.send("peers", pids=sorted(self.pids))
         if self._job.nodes > 1:
             self._await_nodes()
@@ -187,28 +188,40 @@ class Peers:
         with node_connection.listen(self._job.host) as server:
             self._baton.send("awaits peers", host=self._job.host, port=server.getsockname()[1])
             connected: dict[int, Connection] = {}
+            deadline = time.monotonic() + NODE_SECONDS
             while len(connected) < self.size - len(self._shares):
                 try:
-                    connection = node_connection.accept(server, time.monotonic() + NODE_SECONDS)
+                    connection = node_connection.accept(server, deadline)
                 except TimeoutError:
                     raise PeerFailed(
                         f"{self.size - len(self._shares) - len(connected)} processes of other nodes did not come in "
                         f"{NODE_SECONDS:g} s: see what these nodes say"
                     ) from None
-                with contextlib.suppress(EOFError, OSError):  # it has ended meanwhile: its node says so
-                    greeting = connection.recv()
-                    if isinstance(greeting, str):
-                        raise PeerFailed(greeting)
-                    connected[greeting] = connection
+                try:
+                    with node_connection.limit_time(connection, deadline):
+                        greeting = connection.recv()
+                except (EOFError, OSError):  # it has ended meanwhile: its node says so
+                    connection.close()
+                    continue
+                if isinstance(greeting, str):
+                    raise PeerFailed(greeting)
+                connected[greeting] = connection
         for rank in sorted(connected):
             self._connections.append(connected[rank])
-            threading.Thread(target=self._watch_connection, args=(connected[rank], rank), daemon=True).start()
+            watched = os.dup(connected[rank].fileno())
+            threading.Thread(target=self._watch_connection, args=(watched, rank, self._ending), daemon=True).start()
 
     def _restart(self) -> None:
         """Start the peers anew: those that were to meet at a port that was taken wait there."""
         self.kill()
         self._start()
         self.call(lambda: None, "load")
+
+    def _send(self, name: str, *arguments: object) -> None:
+        for connection in self._connections:
+            # One that has died is noticed by its watch, which ends this process.
+            with contextlib.suppress(OSError):
+                peer_messages.send(connection, (name, arguments), self.known)
 
     def _receive(self, rank: int) -> Any:
         try:
@@ -220,17 +233,18 @@ class Peers:
             raise PeerFailed(f"process {rank} of {self.size}: {content}")
         return content
 
-    def _watch(self, process: subprocess.Popen, rank: int) -> None:
+    def _watch(self, process: subprocess.Popen, rank: int, ending: threading.Event) -> None:
         """Wait for the end of a peer; if it comes too early, tell the conductor, and end all processes of the case."""
-        self._end_without(rank, process.wait())
+        self._end_without(rank, process.wait(), ending)
 
-    def _watch_connection(self, connection: Connection, rank: int) -> None:
-        """The same for a peer on another machine, of which only the connection is seen."""
-        wait_for_death(connection.fileno())
-        self._end_without(rank, None)
+    def _watch_connection(self, watched: int, rank: int, ending: threading.Event) -> None:
+        """The same for a peer on another machine, of which only the connection is seen: a descriptor of its own."""
+        wait_for_death(watched)
+        os.close(watched)
+        self._end_without(rank, None, ending)
 
-    def _end_without(self, rank: int, status: int | None) -> None:
-        if self._is_ending:
+    def _end_without(self, rank: int, status: int | None, ending: threading.Event) -> None:
+        if ending.is_set():
             return
         with contextlib.suppress(OSError):
             self._baton.send("peer died", rank=rank, size=self.size, status=status, node=rank // len(self._shares))
@@ -254,11 +268,22 @@ def export_group(group: Group) -> None:
 
 
 def find_free_ports(number: int, host: str = HOST) -> int:
-    """Find so many neighbouring ports that are free; returns the first. A framework may use one for each process."""
-    while True:
+    """Find so many neighbouring ports that are free; returns the first. A framework may use one for each process.
+
+    Args:
+        host: one with an IPv4 address, which is of this machine.
+
+    Raises:
+        OSError: there are none, or the address is not of this machine.
+    """
+    for _ in range(PORT_TRIES):
         first = random.choice(PORTS)
         if all(_is_free(host, port) for port in range(first, first + number)):
             return first
+    raise OSError(
+        f"{host} has no {number} neighbouring ports that are free from {PORTS.start} to {PORTS.stop - 1}, or it is no "
+        "address of this machine"
+    )
 
 
 def _is_free(host: str, port: int) -> bool:
