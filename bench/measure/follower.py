@@ -115,7 +115,9 @@ class _Node:
     def serve(self, connection: Connection) -> None:
         """Start peers as node 0 asks for them, until the run is over."""
         while True:
-            if wait([connection], LOOK_SECONDS):
+            ready = wait([connection], LOOK_SECONDS)
+            self._look()  # also before the end: what failed is the reason for it
+            if ready:
                 with _noticing_end():
                     kind, *content = connection.recv()
                 if kind == "over":
@@ -124,7 +126,6 @@ class _Node:
                     raise UserError(str(content[0]))
                 if kind == "job":
                     self._start(*content)
-            self._look()
 
     def kill(self) -> None:
         """End all peers."""
