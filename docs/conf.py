@@ -34,8 +34,11 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["strikethrough"]
 
 nitpicky = True
-#: Types of other packages: their references are not part of this site.
-nitpick_ignore_regex = [(r"py:.*", r"(?!(?:backends|bench)\.[a-z_.]+).*")]
+#: Types of other packages: their references are not part of this site; a type variable has no page either.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!(?:backends|bench)\.[a-z_.]+).*"),
+    (r"py:class", r"backends\.task_entries\.Entry"),
+]
 #: One backquote is code in docstrings.
 default_role = "code"
 autodoc_default_options = {

@@ -134,7 +134,7 @@ def test_a_revision_of_this_project_with_another_command_line_needs_no_environme
 def test_a_base_with_other_dependencies_runs_with_them_and_so_does_another_package(project, wheels):
     """With a package that only the base's environment has, a step is computed once instead of three times."""
     file = "tests/bench/arithmetic/__init__.py"
-    step = "        loss, gradient = self.loss_and_gradient(images, labels)\n"
+    step = "        loss, gradient = self.of_features(self.features(images), labels)\n"
     times = f"        try:\n            from {NAME} import TIMES\n        except ImportError:\n            TIMES = 3\n"
     replace_in_file(project, step, f"{times}        for _ in range(TIMES):\n    {step}", file)
     replace_in_file(project, '    "psutil>=6,<8",\n', f'    "psutil>=6,<8",\n    "{NAME}==1.0",\n', "pyproject.toml")
