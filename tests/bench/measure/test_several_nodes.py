@@ -245,7 +245,7 @@ def test_a_node_1_that_ends_in_a_launch_ends_the_run(slow, number):
         assert two.end(30) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
         assert_refused(one, "node 1 has ended before the run was over", seconds=60)
         assert wait_until(lambda: not living(family), GONE_SECONDS), living(family)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 60
     failed = [record for record in read_records(slow) if record.launch == 2]
     assert [record.failure.reason for record in failed] == [
         "process 1 of 2, on node 1: its connection was closed: see what that node says"
