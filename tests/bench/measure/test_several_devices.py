@@ -207,7 +207,7 @@ def test_whichever_process_is_killed_whenever_none_is_left_after_five_seconds(tm
         try:
             worker = find_worker("sleep 20")
             return [worker, *(p for p in worker.children() if "bench.worker.group.peer" in p.cmdline())]
-        except StopIteration:
+        except (StopIteration, psutil.Error):  # not started yet, or one of them has just ended
             return []
 
     thread = threading.Thread(target=kill)
