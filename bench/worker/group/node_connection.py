@@ -106,7 +106,7 @@ def limit_time(connection: Connection, deadline: float) -> Iterator[None]:
 
 
 def shut_down(connection: Connection) -> None:
-    """Shut a connection down in both directions: whoever waits for it, on either side, learns that it is over."""
+    """Shut a connection down in both directions: a wait for it, on either side, ends at once."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
 
