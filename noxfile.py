@@ -104,8 +104,12 @@ def _try(session: nox.Session, *command: str) -> None:
 
 @nox.session(python=False)
 def thorough(session: nox.Session) -> None:
-    """Run the tests that take ten seconds or more: whole commands with real frameworks, kills at random moments."""
-    session.run(python(session), "-m", "pytest", "--thorough", *session.posargs, external=True)
+    """Run the tests that take ten seconds or more: whole commands with real frameworks, kills at random moments.
+
+    Two at a time: most of them wait for processes to start, or to end. `-- -n 0` runs one after the other.
+    """
+    two = ("-n", "2", "--dist", "loadgroup")
+    session.run(python(session), "-m", "pytest", "--thorough", *two, *session.posargs, external=True)
 
 
 @nox.session(python=False)

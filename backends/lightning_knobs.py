@@ -19,10 +19,8 @@ SPEED = f"{LIGHTNING}advanced/speed.html"
 ITERABLES = f"{LIGHTNING}data/iterables.html"
 
 #: Values that Lightning does not have, by knob. TorchInductor keeps its CUDA graphs for a thread, and `fit` has one of
-#: its own; a step in closed form would be a loop by hand.
-WITHOUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"execution": ("reduce_overhead", "max_autotune"), "gradients": ("closed_form",)}
-)
+#: its own.
+WITHOUT: Mapping[str, tuple[str, ...]] = MappingProxyType({"execution": ("reduce_overhead", "max_autotune")})
 #: Sources in Lightning's documentation, by knob and value.
 SOURCES: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -32,6 +30,7 @@ SOURCES: Mapping[tuple[str, str], str] = MappingProxyType(
         ("layout", "nchw"): "the guide's default",
         ("folding", "none"): "the guide's default",
         ("gradients", "no_grad"): f"{GUIDE} (around the feature extractor)",
+        ("gradients", "closed_form"): f"{LIGHTNING}model/manual_optimization.html",
         ("features", "recomputed"): GUIDE,
         ("images", "resident"): f"{ITERABLES} (any iterable of batches)",
         ("images", "normalised"): f"{ITERABLES} (any iterable of batches)",

@@ -14,7 +14,7 @@ Knobs = Mapping[str, str]
 
 _PYTORCH: Knobs = {"layout": "nhwc", "folding": "product", "images": "normalised", "gradients": "closed_form"}
 _OTHERS: Knobs = {"folding": "product", "images": "normalised"}
-_LIGHTNING: Knobs = {**_PYTORCH, "gradients": "inference_mode", "optimizer": "fused"}
+_JAX: Knobs = {"folding": "product", "execution": "functional", "images": "normalised", "steps_per_execution": "4"}
 _BF16: Knobs = {"precision": "bf16"}
 
 STARTING_POINTS: Mapping[str, tuple[Knobs, ...]] = MappingProxyType(
@@ -30,6 +30,7 @@ STARTING_POINTS: Mapping[str, tuple[Knobs, ...]] = MappingProxyType(
             {**_OTHERS, "steps_per_execution": "4"},
             {**_BF16, "folding": "product", "steps_per_execution": "8"},
         ),
+        "jax": ({**_JAX}, {**_BF16, **_JAX}),
         "keras-torch": ({**_BF16, **_OTHERS}, {**_OTHERS}),
         "keras-jax": ({**_OTHERS}, {**_BF16, **_OTHERS}),
         "keras": (
@@ -38,9 +39,9 @@ STARTING_POINTS: Mapping[str, tuple[Knobs, ...]] = MappingProxyType(
             {**_BF16, "folding": "product"},
         ),
         "lightning": (
-            {**_BF16, **_LIGHTNING, "execution": "onednn_graph"},
-            {**_LIGHTNING, "execution": "onednn_graph"},
-            {**_BF16, **_LIGHTNING},
+            {**_BF16, **_PYTORCH, "execution": "onednn_graph"},
+            {**_PYTORCH, "execution": "onednn_graph"},
+            {**_BF16, **_PYTORCH},
             {**_BF16, "execution": "cuda_graphs", "layout": "nhwc", "images": "resident"},
         ),
     }

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+import operator
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from backends.backbones import BACKBONES, Backbone
 from backends.task_entries import DATASETS
 
 Channel3 = tuple[float, float, float]
 Positive = Annotated[int, Field(ge=1)]
+Value = TypeVar("Value")
+#: A knob that is not set is not written: a reader older than the knob, for example the worker of a gate's base, would
+#: refuse it. Written in C, the condition cannot be interrupted by Ctrl-C, which pydantic would report as an error.
+IfSet = Annotated[Value | None, Field(exclude_if=operator.not_)]
 Execution = Literal[
     "eager",
     "compiled",
@@ -71,7 +68,8 @@ class Task(BaseModel):
     mean: Channel3 = (0.5, 0.5, 0.5)
     std: Channel3 = (0.5, 0.5, 0.5)
     batch_norm: Literal["frozen", "batch_stats"] = "frozen"
-    trainable: Literal["head", "last-stage", "all"] = "head"
+    #: The default is not written: a reader older than the field would refuse it, and the hash would change.
+    trainable: Annotated[Literal["head", "last-stage", "all"], Field(exclude_if="head".__eq__)] = "head"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     batch_size: Positive = 4
@@ -127,13 +125,6 @@ class Task(BaseModel):
         side = -(-self.image_size // self.network.stride)
         return batch * side * side
 
-    @model_serializer(mode="wrap")
-    def _omit_default_trainable(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The default of `trainable` is not written: a reader older than the field would refuse it, and the hash would
-        change.
-        """
-        return {name: value for name, value in write(self).items() if (name, value) != ("trainable", "head")}
-
     @property
     def hash(self) -> str:
         """First 12 hex digits of the SHA-256 of all fields except the name."""
@@ -178,32 +169,25 @@ class Variant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
-    execution: Execution | None = None
+    execution: IfSet[Execution] = None
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
-    layout: Literal["nchw", "nhwc"] | None = None
-    folding: Literal["none", "conv_bn", "product"] | None = None
-    gradients: Literal["no_grad", "inference_mode", "closed_form"] | None = None
-    images: Literal["streamed", "uint8", "resident", "normalised"] | None = None
-    workers: Literal["0", "1", "2", "4"] | None = None
-    prefetch: Literal["2", "4", "8"] | None = None
-    transfer: Literal["pageable", "pinned"] | None = None
-    steps_per_execution: Literal["1", "4", "8", "32"] | None = None
-    optimizer: Literal["unfused", "fused"] | None = None
-    autotune: Literal["heuristic", "autotuned"] | None = None
-    graph: Literal["keras_layers", "tf_ops"] | None = None
-    kernels: Literal["onednn", "eigen"] | None = None
-    inter_op: Literal["parallel", "sequential"] | None = None
-    affinity: Literal["free", "bound"] | None = None
-    allocator: Literal["system", "jemalloc", "tcmalloc", "hugepages"] | None = None
+    layout: IfSet[Literal["nchw", "nhwc"]] = None
+    folding: IfSet[Literal["none", "conv_bn", "product"]] = None
+    gradients: IfSet[Literal["no_grad", "inference_mode", "closed_form"]] = None
+    images: IfSet[Literal["streamed", "uint8", "resident", "normalised"]] = None
+    workers: IfSet[Literal["0", "1", "2", "4"]] = None
+    prefetch: IfSet[Literal["2", "4", "8"]] = None
+    transfer: IfSet[Literal["pageable", "pinned"]] = None
+    steps_per_execution: IfSet[Literal["1", "4", "8", "32"]] = None
+    optimizer: IfSet[Literal["unfused", "fused"]] = None
+    autotune: IfSet[Literal["heuristic", "autotuned"]] = None
+    graph: IfSet[Literal["keras_layers", "tf_ops"]] = None
+    kernels: IfSet[Literal["onednn", "eigen"]] = None
+    inter_op: IfSet[Literal["parallel", "sequential"]] = None
+    affinity: IfSet[Literal["free", "bound"]] = None
+    allocator: IfSet[Literal["system", "jemalloc", "tcmalloc", "hugepages"]] = None
     features: Literal["recomputed", "cached"] = "recomputed"
-    threads: Positive | None = None
+    threads: IfSet[Positive] = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
-    devices: Positive | None = None
-    exchange: Literal["none"] | None = None
-
-    @model_serializer(mode="wrap")
-    def _omit_unset_knobs(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A knob that is not set is not written: a reader older than the knob, for example the worker of a gate's base,
-        would refuse it.
-        """
-        return {name: value for name, value in write(self).items() if value is not None}
+    devices: IfSet[Positive] = None
+    exchange: IfSet[Literal["none"]] = None

@@ -77,6 +77,17 @@ class Order:
         return Order(np.concatenate(shares, axis=1), self.batch_size // group.size, self.drop_last)
 
 
+def check_labels(labels: np.ndarray, classes: int) -> None:
+    """Refuse labels (n,) that are not a class, where the framework does not: JAX's loss of one is NaN, and no error.
+
+    Raises:
+        ValueError: one is negative, or too large.
+    """
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise ValueError(f"label {wrong} is not one of the {classes} classes (0 to {classes - 1})")
+
+
 class Group(NamedTuple):
     """The processes that train one case together, one for each device.
 

@@ -1,16 +1,14 @@
-"""Training of the head on features that were computed before, in one compiled loop."""
+"""Training of the head of a Flax model on features that were computed before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import lax
 
-from backends.base import Training
+from backends.engines.jax import head
 from backends.engines.jax.group import Membership
 from backends.values import Order
 
@@ -21,12 +19,10 @@ Trained = tuple[nnx.Module, nnx.Optimizer]
 Step = Callable[[nnx.Module, nnx.Optimizer, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
-class HeadTraining(Training):
-    """Trains the head in a compiled loop over the order's batches: at a batch of 4, the call of a compiled function
-    costs more than the step.
+class HeadTraining(head.HeadTraining):
+    """The values are those of the variables that a step changes, which `changes` filters.
 
-    All batches have the same shape: a partial one is padded with images of weight 0. `changes` is a filter of the
-    variables that a step changes.
+    The backbone is not used, so that the compiled loop has none of it.
     """
 
     def __init__(
@@ -39,47 +35,22 @@ class HeadTraining(Training):
         order: Order,
         membership: Membership,
     ) -> None:
-        indices, mask = membership.share(order).padded()
-        self.step, self.trained, self.changes, self.membership = step, trained, changes, membership
-        sizes = mask.sum(axis=1) * membership.group.size
-        whole = (jnp.array(features), jnp.array(labels, jnp.int32), jnp.array(sizes, jnp.float32))
-        shares = (jnp.array(indices, jnp.int32), jnp.array(mask / sizes[:, None], jnp.float32))
-        self.data = (*membership.replicate(whole), *membership.join_shares(shares, axis=1))
-        self.done, self.steps = 0, order.steps
-        self.loop = jax.jit(self._loop)
+        self.trained, self.changes = trained, changes
+        graph, _, rest = nnx.split(trained, changes, ...)
 
-    def advance(self, steps: int) -> float:
-        """See `Training.advance`."""
-        if self.done + steps > self.steps:
-            raise StopIteration
-        state = nnx.state(self.trained, self.changes)
-        loss, state = self.loop(state, self.done, self.done + steps, self.data)
-        nnx.update(self.trained, state)
-        self.done += steps
-        return float(self.membership.read_losses(loss))
-
-    def close(self) -> None:
-        """See `Training.close`."""
-        self.done = self.steps
-
-    def _loop(
-        self, state: nnx.State, first: jax.Array, end: jax.Array, data: tuple[jax.Array, ...]
-    ) -> tuple[jax.Array, nnx.State]:
-        """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, and the
-        state after them. The backbone is not used, so that the compiled function has none of it.
-        """
-        features, labels, sizes, indices, weights = data
-        graph, _, rest = nnx.split(self.trained, self.changes, ...)
-
-        def train(row: jax.Array, carried: tuple[nnx.State, jax.Array, jax.Array]) -> tuple:
-            state, total, images = carried
+        def train(
+            state: nnx.State, features: jax.Array, labels: jax.Array, weights: jax.Array
+        ) -> tuple[jax.Array, nnx.State]:
             model, optimizer = nnx.merge(graph, state, rest, copy=True)
-            batch = indices[row]
-            loss = self.step(model, optimizer, features[batch], labels[batch], weights[row])
-            state = nnx.state((model, optimizer), self.changes)
-            return state, total + loss * sizes[row], images + sizes[row]
+            loss = step(model, optimizer, features, labels, weights)
+            return loss, nnx.state((model, optimizer), changes)
 
-        state, total, images = lax.fori_loop(
-            first, end, train, (state, jnp.zeros(self.membership.loss_shape), jnp.zeros(()))
-        )
-        return total / images, state
+        super().__init__(train, features, labels, order, membership)
+
+    def get_values(self) -> nnx.State:
+        """See `head.HeadTraining.get_values`."""
+        return nnx.state(self.trained, self.changes)
+
+    def set_values(self, values: nnx.State) -> None:
+        """See `head.HeadTraining.set_values`."""
+        nnx.update(self.trained, values)

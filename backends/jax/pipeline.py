@@ -37,17 +37,6 @@ def make_loader(images: np.ndarray, labels: np.ndarray, order: Order, transform:
         yield transform(images[batch]), labels[batch]
 
 
-def check_labels(labels: np.ndarray, classes: int) -> None:
-    """Refuse labels that are not a class: JAX's loss of them is NaN, and no error.
-
-    Raises:
-        ValueError: one is negative, or too large.
-    """
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise ValueError(f"label {wrong} is not one of the {classes} classes (0 to {classes - 1})")
-
-
 def normalise_all(images: np.ndarray, transform: Callable) -> jax.Array:
     """All images as network inputs (n, s, s, 3) float32, on the device; they are transformed in parts."""
     parts = np.array_split(images, -(-len(images) // NORMALISED_AT_ONCE))

@@ -51,7 +51,8 @@ class CompiledSteps:
             loss = self.step(classifier, optimizer, data, batch)
             return nnx.state((classifier, optimizer), self.changes), loss
 
-        state, losses = lax.scan(train, state, jax.tree.map(lambda *parts: jnp.stack(parts), *batches))
+        stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *batches)
+        state, losses = lax.scan(train, state, stacked, unroll=True)  # XLA overlaps steps that are not in a loop
         nnx.update((classifier, optimizer), state)
         return losses
 

@@ -24,7 +24,7 @@ from backends.jax.pipeline import Batch
 from backends.jax.steps import CompiledSteps, FunctionalSteps, JaxTraining, Step
 from backends.kernels import Kernel
 from backends.task import Task, Variant
-from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
+from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors, check_labels
 
 
 class JaxTrainer(Trainer):
@@ -190,7 +190,7 @@ class JaxTrainer(Trainer):
         return (), self._checked(pipeline.make_loader(images, labels, order, transform), labels)
 
     def _checked(self, batches: Iterator[Batch], labels: np.ndarray) -> Iterator[Batch]:
-        pipeline.check_labels(labels, self.task.classes)
+        check_labels(labels, self.task.classes)
         yield from batches
 
     def _take(self, data: Batch, batch: Batch) -> Batch:

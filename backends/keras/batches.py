@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from backends.base import Training
-from backends.values import Order
+from backends.values import Order, check_labels
 
 DESCRIPTIONS = {
     "streamed": "keras.utils.PyDataset, NumPy batches",
@@ -45,9 +45,7 @@ class Batches(keras.utils.PyDataset):
         Raises:
             ValueError: there is one.
         """
-        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < self.classes:
-            wrong = self.labels.min() if self.labels.min() < 0 else self.labels.max()
-            raise ValueError(f"label {wrong} is not one of the {self.classes} classes (0 to {self.classes - 1})")
+        check_labels(self.labels, self.classes)
 
 
 def normalise_all(images: np.ndarray, transform: Callable) -> np.ndarray:

@@ -22,7 +22,7 @@ import numpy as np
 
 from backends import folding
 from backends.base import Training
-from backends.engines.jax import device, kernels, profiler
+from backends.engines.jax import device, head, kernels, profiler
 from backends.engines.jax import group as groups
 from backends.engines.jax.group import Membership
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
@@ -165,8 +165,7 @@ class JAXEngine(Engine):
         order: Order,
     ) -> Training:
         """See `Engine.start_on_features`."""
-        features, labels = (self.to_device(array) for array in data)
-        return HeadTraining(step, variables, features, labels, order, self.membership)
+        return HeadTraining(step, variables, *data, order, self.membership)
 
     def list_extraction_forms(self, task: Task, variant: Variant) -> tuple[ExtractionForm, ...]:
         """See `Engine.list_extraction_forms`."""
@@ -184,62 +183,35 @@ class JAXEngine(Engine):
         jax.block_until_ready([variable.value for variable in model.trainable_variables])
 
 
-class HeadTraining(Training):
-    """Trains the head in a loop over the order's batches, inside one compiled function.
-
-    All batches have the same shape: a partial one is padded with images of weight 0.
-    """
+class HeadTraining(head.HeadTraining):
+    """The values are those of Keras' variables. The loss is of whole batches, as that of `fit` is."""
 
     def __init__(
         self,
         step: HeadStep,
         variables: Sequence[keras.Variable],
-        features: jax.Array,
-        labels: jax.Array,
+        features: np.ndarray,
+        labels: np.ndarray,
         order: Order,
         membership: Membership,
     ) -> None:
-        indices, mask = membership.share(order).padded()
-        sizes = mask.sum(axis=1, keepdims=True) * membership.group.size
-        self.step, self.variables, self.membership = step, variables, membership
-        whole = (features, labels, jnp.asarray(sizes[:, 0], jnp.float32))
-        shares = (jnp.asarray(indices, jnp.int32), jnp.asarray(mask / sizes, jnp.float32))
-        self.data = (*membership.replicate(whole), *membership.join_shares(shares, axis=1))
-        self.done, self.steps = 0, order.steps
-        self.loop = jax.jit(self._loop)
+        self.variables = variables
+        super().__init__(
+            lambda values, *batch: _run_stateless(step, variables, values, *batch), features, labels, order, membership
+        )
 
-    def advance(self, steps: int) -> float:
-        """See `Training.advance`."""
-        if self.done + steps > self.steps:
-            raise StopIteration
-        values = [variable.value for variable in self.variables]
-        loss, values = self.loop(values, self.data, self.done, self.done + steps)
+    def get_values(self) -> list[jax.Array]:
+        """See `head.HeadTraining.get_values`."""
+        return [variable.value for variable in self.variables]
+
+    def set_values(self, values: list[jax.Array]) -> None:
+        """See `head.HeadTraining.set_values`."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
-        self.done += steps
-        return float(loss)
 
-    def close(self) -> None:
-        """See `Training.close`."""
-        self.done = self.steps
-
-    def _loop(self, values: list[jax.Array], data: tuple[jax.Array, ...], first: int, end: int) -> tuple:
-        """Train the steps from `first` up to, but not including, `end`; returns their mean loss per image, as `fit`
-        does of whole batches, and the variables' values.
-        """
-        features, labels, sizes, indices, weights = data
-
-        def train(row: jax.Array, carry: tuple) -> tuple:
-            values, total, images = carry
-            batch = indices[row]
-            loss, values = _run_stateless(
-                self.step, self.variables, values, features[batch], labels[batch], weights[row]
-            )
-            return values, total + loss * sizes[row], images + sizes[row]
-
-        nothing = jnp.zeros(self.membership.loss_shape)
-        values, total, images = jax.lax.fori_loop(first, end, train, (values, nothing, 0.0))
-        return jnp.mean(total / images), values
+    def read_loss(self, loss: jax.Array) -> float:
+        """See `head.HeadTraining.read_loss`."""
+        return float(jnp.mean(loss))
 
 
 def _run_stateless(

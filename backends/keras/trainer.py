@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
@@ -15,6 +14,7 @@ from backends.extraction import ExtractionForm, Extractor
 from backends.keras import model, preprocess
 from backends.keras.engine import Engine, Tensor
 from backends.kernels import Kernel
+from backends.paused_fit import PausedFit
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
@@ -228,23 +228,16 @@ class KerasTraining(Training):
         self.batches = iter(())
 
 
-#: A closed `fit` ends within milliseconds, or waits for tf.data, and then nothing else waits (see `Engine.free`).
-CLOSE_SECONDS = 2.0
-
-
-class _Closed(Exception):
-    """Ends `fit` when training is closed before the order's end."""
-
-
-class Fit(Training, keras.callbacks.Callback):
-    """One `fit` over the whole order, in a thread of its own. It waits before a batch while no steps are requested.
-
-    `fit` cannot be paused, but a callback can block in `on_train_batch_begin`, which costs an unblocked step one
-    comparison. The whole order is one Keras epoch, so that nothing restarts at the harness' epochs.
+class Fit(PausedFit, keras.callbacks.Callback):
+    """Pauses in `on_train_batch_begin`, which costs a step that does not wait one comparison. The whole order is one
+    Keras epoch, so that nothing restarts at the harness' epochs.
 
     If one call makes several steps, the callback is called once for it. While fewer steps are left, each call makes
     one: Keras looks up its training function for every call.
     """
+
+    #: `fit` may wait for tf.data, and then nothing else waits (see `Engine.free`).
+    close_seconds = 2.0
 
     def __init__(
         self, model: keras.Model, batches: Iterable, steps: int, functions: Mapping[int, Callable], engine: Engine
@@ -258,89 +251,52 @@ class Fit(Training, keras.callbacks.Callback):
             functions: the model's training functions, by the number of steps that one call makes; 1 is among them.
             engine: that Keras runs on.
         """
-        super().__init__()
         self._engine = engine
         self._fitted, self._functions, self._group = model, functions, max(functions)
-        self._ahead = steps
-        self._left = 0
-        self._loss = 0.0
-        self._closed = self._ended = False
-        self._error: BaseException | None = None
-        self._gate = threading.Condition()
-        self._thread = threading.Thread(target=self._fit, args=(batches,), name="fit", daemon=True)
-        self._thread.start()
+        super().__init__(lambda: self._fit(batches), steps)
 
-    def advance(self, steps: int) -> float:
-        """See `Training.advance`."""
-        if steps > self._ahead:
-            raise StopIteration
-        self._ahead -= steps
-        with self._gate:
-            self._fitted.reset_metrics()
-            self._left = steps
-            self._gate.notify_all()
-            self._gate.wait_for(lambda: self._left == -1 or self._ended)
-        if self._error:
-            raise self._error
-        if self._left > 0:
-            raise StopIteration
-        return self._loss
+    def prepare(self) -> None:
+        """See `PausedFit.prepare`."""
+        self._fitted.reset_metrics()
+
+    def read_loss(self) -> float:
+        """See `PausedFit.read_loss`."""
+        self._engine.update_variables(self._fitted)
+        return float(self._fitted.get_metrics_result()["loss"])
 
     def close(self) -> None:
         """See `Training.close`."""
-        with self._gate:
-            self._closed = True
-            self._gate.notify_all()
-        self._thread.join(CLOSE_SECONDS)
+        super().close()
         self._engine.free()
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         """Continue while steps are left; otherwise report the loss and wait."""
-        if self._left > 0:
-            self._prepare_call()
-            return
-        with self._gate:
-            if batch:
-                self._report()
-            self._gate.wait_for(lambda: self._left > 0 or self._closed)
-            if self._closed:
-                raise _Closed
-            self._prepare_call()
+        if self.left <= 0:
+            with self.gate:
+                if batch:
+                    self.report()
+                self.wait()
+        self._prepare_call()
 
     def on_train_end(self, logs: object = None) -> None:
         """Report the loss of the order's last steps. This cannot wait for `fit` to return: on TensorFlow it frees its
         iterator first, which may take long.
         """
-        with self._gate:
-            if self._left == 0 and not self._closed:
-                self._report()
+        with self.gate:
+            if self.left == 0:
+                self.report()
 
     def _prepare_call(self) -> None:
         """Prepare the next call: a whole group of steps if that many are left, or one step."""
-        steps = self._group if self._left >= self._group else 1
-        self._left -= steps
+        steps = self._group if self.left >= self._group else 1
+        self.left -= steps
         if self._group > 1:
             self._fitted.steps_per_execution = steps
             self._fitted.train_function = self._functions[steps]
 
-    def _report(self) -> None:
-        """Report that the requested steps are done. Reading the loss waits for the device."""
-        self._engine.update_variables(self._fitted)
-        self._loss = float(self._fitted.get_metrics_result()["loss"])
-        self._left = -1
-        self._gate.notify_all()
-
     def _fit(self, batches: Iterable) -> None:
-        try:
-            with self._engine.distribute():
-                self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
-        except _Closed:
-            pass
-        except BaseException as error:  # raised again by `advance`, in the thread that waits there
-            self._error = error
-        with self._gate:
-            self._ended = True
-            self._gate.notify_all()
+        with self._engine.distribute():
+            self._fitted.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[self])
 
 
 class Keras(Backend):

@@ -19,6 +19,7 @@ class FineTune(pl.LightningModule):
         classifier: torch.nn.Module,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         optimizer: torch.optim.Optimizer,
+        is_whole_step: bool,
     ) -> None:
         """Put together what is built already.
 
@@ -27,13 +28,15 @@ class FineTune(pl.LightningModule):
             classifier: features to class scores.
             loss: mean loss of a batch of inputs and labels, through both.
             optimizer: of the trained parameters.
+            is_whole_step: whether `loss` trains the step itself, which Lightning calls manual optimization.
         """
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
         self.loss, self.optimizer = loss, optimizer
+        self.automatic_optimization = not is_whole_step
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
-        """The mean loss of one batch; Lightning computes the gradients, and updates."""
+        """The mean loss of one batch. Lightning computes the gradients and updates, if `loss` has not done so."""
         return self.loss(*batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,6 +16,7 @@ from backends.kernels import Kernel
 from backends.lightning import device as devices
 from backends.lightning import kernels, model, pipeline, profiler
 from backends.lightning.head import FeatureBatches
+from backends.paused_fit import PausedFit
 from backends.pytorch.trainer import ALONE, Batch, PyTorchTrainer
 from backends.task import Task, Variant
 from backends.values import Event, Group, Head, Order, Tensors
@@ -64,8 +64,10 @@ class LightningTrainer(PyTorchTrainer):
         """See `Trainer.start_on_features`."""
         return self._fit(FeatureBatches(features, labels, order.share(self.group), self.device), self._loss_on_features)
 
-    def _fit(self, batches: object, loss: Callable | None = None) -> Fit:
-        tuned = model.FineTune(self.backbone, self.classifier, loss or self._loss_in_fit, self.optimizer)
+    def _fit(self, batches: Sized, loss: Callable | None = None) -> Fit:
+        loss = loss or self._loss_in_fit
+        is_whole_step = self.head_step is not None and loss != self._loss_on_features
+        tuned = model.FineTune(self.backbone, self.classifier, loss, self.optimizer, is_whole_step)
         return Fit(tuned, batches, self.device, self.group)
 
     def _handed_batches(self) -> Iterator[Batch]:
@@ -73,6 +75,8 @@ class LightningTrainer(PyTorchTrainer):
             yield self.batch
 
     def _loss_in_fit(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self.head_step:
+            return self.train_step(inputs, labels)
         return self.criterion(self.classifier(self._features(inputs)), labels)
 
     def _loss_of_raw(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -82,22 +86,12 @@ class LightningTrainer(PyTorchTrainer):
         return self.criterion(self.classifier(features), labels)
 
 
-#: A closed `fit` ends within milliseconds, or waits for the processes of its DataLoader.
-CLOSE_SECONDS = 10.0
-
-
-class _Closed(Exception):
-    """Ends `fit` when training is closed before the order's end."""
-
-
-class Fit(Training, pl.Callback):
-    """One `fit` over the whole order, in a thread of its own. It waits after a step while no steps are requested.
-
-    `fit` cannot be paused, but a callback can block in `on_train_batch_end`. The whole order is one of Lightning's
-    epochs, so that nothing restarts at the harness' epochs. Only a main thread gets Lightning's signal handlers.
+class Fit(PausedFit, pl.Callback):
+    """Pauses in `on_train_batch_end`. The whole order is one of Lightning's epochs, so that nothing restarts at the
+    harness' epochs. Only a main thread gets Lightning's signal handlers.
     """
 
-    def __init__(self, module: pl.LightningModule, batches: object, device: torch.device, group: Group) -> None:
+    def __init__(self, module: pl.LightningModule, batches: Sized, device: torch.device, group: Group) -> None:
         """Start `fit`, which waits for the first steps.
 
         Args:
@@ -106,15 +100,8 @@ class Fit(Training, pl.Callback):
             device: that `fit` moves each batch to.
             group: of processes that train together.
         """
-        super().__init__()
-        self._ahead = len(batches)  # type: ignore[arg-type]
-        self._left = 0
         self._losses: list[torch.Tensor] = []
         self._sizes: list[int] = []
-        self._loss = 0.0
-        self._closed = self._ended = False
-        self._error: BaseException | None = None
-        self._gate = threading.Condition()
         fitting = pl.Trainer(
             accelerator="cpu" if device.type == "cpu" else "gpu",
             devices=1 if device.type == "cpu" else [device.index or 0],
@@ -128,35 +115,18 @@ class Fit(Training, pl.Callback):
             enable_model_summary=False,
             plugins=[devices.JoinedProcesses(group)],  # not a cluster's, whose variables may be set
         )
-        self._thread = threading.Thread(target=self._fit, args=(fitting, module, batches), name="fit", daemon=True)
-        self._thread.start()
+        super().__init__(lambda: fitting.fit(module, batches), len(batches))
 
-    def advance(self, steps: int) -> float:
-        """See `Training.advance`."""
-        if steps > self._ahead:
-            raise StopIteration
-        self._ahead -= steps
-        with self._gate:
-            self._left = steps
-            self._gate.notify_all()
-            self._gate.wait_for(lambda: self._left == -1 or self._ended)
-        if self._error:
-            raise self._error
-        if self._left > 0:
-            raise StopIteration
-        return self._loss
-
-    def close(self) -> None:
-        """See `Training.close`."""
-        with self._gate:
-            self._closed = True
-            self._gate.notify_all()
-        self._thread.join(CLOSE_SECONDS)
+    def read_loss(self) -> float:
+        """See `PausedFit.read_loss`. All losses are read once: reading one waits for the device."""
+        loss = float(np.average(torch.stack(self._losses).cpu().numpy(), weights=self._sizes))
+        self._losses, self._sizes = [], []
+        return loss
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for the first steps."""
-        with self._gate:
-            self._wait()
+        with self.gate:
+            self.wait()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
@@ -164,34 +134,11 @@ class Fit(Training, pl.Callback):
         """Continue while steps are left; otherwise report the loss and wait."""
         self._losses.append(outputs["loss"])  # type: ignore[index]
         self._sizes.append(len(batch[1]))  # type: ignore[index]
-        self._left -= 1
-        if self._left == 0:
-            with self._gate:
-                self._report()
-                self._wait()
-
-    def _report(self) -> None:
-        """Report that the requested steps are done. All losses are read once: reading one waits for the device."""
-        self._loss = float(np.average(torch.stack(self._losses).cpu().numpy(), weights=self._sizes))
-        self._losses, self._sizes = [], []
-        self._left = -1
-        self._gate.notify_all()
-
-    def _wait(self) -> None:
-        self._gate.wait_for(lambda: self._left > 0 or self._closed)
-        if self._closed:
-            raise _Closed
-
-    def _fit(self, fitting: pl.Trainer, module: pl.LightningModule, batches: object) -> None:
-        try:
-            fitting.fit(module, batches)
-        except _Closed:
-            pass
-        except BaseException as error:  # raised again by `advance`, in the thread that waits there
-            self._error = error
-        with self._gate:
-            self._ended = True
-            self._gate.notify_all()
+        self.left -= 1
+        if self.left == 0:
+            with self.gate:
+                self.report()
+                self.wait()
 
 
 class Lightning(Backend):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from backends.task import Task, Variant
 
@@ -63,12 +64,8 @@ class Phase(_Frozen):
     peak: int | None
     live: int | None
     children: int = 0
-    processes: tuple[int | None, ...] = ()
-
-    @model_serializer(mode="wrap")
-    def _omit_single_process(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """One process needs no list: a reader older than the field would refuse it."""
-        return {name: value for name, value in write(self).items() if name != "processes" or value}
+    #: One process needs no list: a reader older than the field would refuse it.
+    processes: Annotated[tuple[int | None, ...], Field(exclude_if=operator.not_)] = ()
 
 
 class Memory(_Frozen):

@@ -87,7 +87,7 @@ VARIANTS = MappingProxyType(
             (
                 "many",
                 "frozen",
-                ("pytorch",),
+                ("pytorch", "lightning"),
                 {
                     "layout": "nhwc",
                     "folding": "product",

@@ -37,15 +37,15 @@ OTHERS: Mapping[str, tuple[Knobs, ...]] = {
     "keras": (BEST, {"folding": "product"}, {"folding": "conv_bn"}),
     "jax": (
         {**BEST, "execution": "functional"},
-        {**BEST, "execution": "functional", "steps_per_execution": "4"},
         {**BEST, "execution": "compiled_frozen"},
+        {**BEST, "execution": "compiled_frozen", "steps_per_execution": "4"},
         {"folding": "product"},
     ),
     "keras-torch": ({"folding": "product"}, {"folding": "conv_bn"}),
     "keras-jax": ({"folding": "product"},),
     "lightning": (
-        {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "inference_mode"},
-        {**BEST, "layout": "nhwc", "execution": "torchscript", "gradients": "inference_mode"},
+        {**BEST, "layout": "nhwc", "execution": "compiled_frozen", "gradients": "closed_form"},
+        {**BEST, "layout": "nhwc", "execution": "torchscript", "gradients": "closed_form"},
     ),
 }
 #: The least speed-up wanted, by backend and precision; a precision without one is shown without.
