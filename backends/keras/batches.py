@@ -7,6 +7,7 @@ guide to preprocessing layers (keras.io/guides/preprocessing_layers) has them in
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,16 +17,16 @@ from backends.values import Order, check_labels
 
 DESCRIPTIONS = {
     "streamed": "keras.utils.PyDataset, NumPy batches",
-    "normalised": "keras.utils.PyDataset, NumPy batches of images in memory that were normalised once",
+    "normalised": "keras.utils.PyDataset, batches of images in memory that were normalised once",
 }
 #: Images that are normalised at once.
 NORMALISED_AT_ONCE = 4096
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of an order: images (b, s, s, 3) and labels (b,) int32."""
+    """The batches of an order: images (b, s, s, 3), of an array or of a tensor of PyTorch, and labels (b,) int32."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, order: Order, classes: int) -> None:
+    def __init__(self, images: Any, labels: np.ndarray, order: Order, classes: int) -> None:
         super().__init__()
         self.classes = classes
         self.images, self.labels = images, labels.astype(np.int32)
@@ -34,7 +35,7 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
         """A batch."""
         indices = self.batches[index]
         return self.images[indices], self.labels[indices]
@@ -66,7 +67,8 @@ class Loading(Training):
             raise StopIteration
         for index in range(self.done, self.done + steps):
             for array in self.batches[index]:
-                self.to_device(array)
+                if isinstance(array, np.ndarray):  # a tensor is there already
+                    self.to_device(array)
         self.done += steps
         return 0.0
 

@@ -291,7 +291,8 @@ TABLE: tuple[Variable, ...] = (
         ("LD_*", "GLIBC_TUNABLES", "MALLOC_*", "TCMALLOC_*"),
         Treatment.OBEYED,
         "which libraries are loaded, and settings of the allocator; the knob `allocator` adds to `LD_PRELOAD` or "
-        "`GLIBC_TUNABLES`",
+        "`GLIBC_TUNABLES`, and `keras-jax` and `keras-torch` have `MALLOC_ARENA_MAX=1` (docs/lessons.md of this "
+        "project)",
         f"{LOADER}; {GLIBC}",
     ),
     Variable(

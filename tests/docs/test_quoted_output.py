@@ -17,7 +17,14 @@ from tests.docs.shell_commands import PROJECT, list_blocks
 REFERENCE = PROJECT / "results/reference/20261126T164841Z-quick"
 LESSONS = PROJECT / "docs/lessons.md"
 #: Lessons whose output depends on the machine.
-MEASURED = ("after_a_pause.py", "busy_neighbour.py", "large_maps.py", "tf32.py", "xla_small_maps.py")
+MEASURED = (
+    "after_a_pause.py",
+    "busy_neighbour.py",
+    "large_maps.py",
+    "memory_of_a_step.py",
+    "tf32.py",
+    "xla_small_maps.py",
+)
 PROGRAMS = sorted(path.name for path in (PROJECT / "docs/lessons").glob("*.py") if path.name not in MEASURED)
 
 
