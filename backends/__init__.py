@@ -26,7 +26,8 @@ _TENSORFLOW = CudaSupport("backends.engines.tensorflow.device", {12: "'tensorflo
 _JAX = CudaSupport("backends.engines.jax.device", {13: "'jax[cuda13]'", 12: "'jax[cuda12]'"})
 
 #: `fit` has a thread of its own, to which glibc gives an arena of its own. That arena returns to the system what a step
-#: frees: 4,600 page faults in each step of Keras on PyTorch (docs/lessons.md). `fit` of a user has the main thread's.
+#: frees, and the next step of Keras on PyTorch has thousands of page faults (docs/lessons.md). `fit` of a user has the
+#: main thread's.
 _ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 
 #: A new backend of this project is one folder and one entry here; one of another package is an entry point.

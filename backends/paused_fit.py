@@ -16,10 +16,11 @@ class _Closed(Exception):
 class PausedFit(Training):
     """One `fit` over the whole order, in a thread of its own, which waits while no steps are requested.
 
-    A subclass is a callback of its framework: it counts steps in `left`, and calls `report` and `wait` where none are.
+    A subclass is a callback of its framework: it counts steps in `left`, and calls `report` and `wait` when none is
+    left.
     """
 
-    #: A closed `fit` ends within milliseconds, or waits for its input pipeline.
+    #: Seconds that `close` waits for the end of `fit`: it comes within milliseconds, or waits for the input pipeline.
     close_seconds = 10.0
 
     def __init__(self, fit: Callable[[], object], steps: int) -> None:
@@ -46,7 +47,7 @@ class PausedFit(Training):
         """The mean loss per image of the requested steps, when all of them are made. It waits for the device."""
 
     def prepare(self) -> None:
-        """Prepare the loss of further steps, while `fit` waits."""
+        """Prepare the loss of further steps, before `fit` makes them; it may still be starting."""
 
     def advance(self, steps: int) -> float:
         """See `Training.advance`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
@@ -17,7 +16,7 @@ Positive = Annotated[int, Field(ge=1)]
 Value = TypeVar("Value")
 #: A knob that is not set is not written: a reader older than the knob, for example the worker of a gate's base, would
 #: refuse it. Written in C, the condition cannot be interrupted by Ctrl-C, which pydantic would report as an error.
-IfSet = Annotated[Value | None, Field(exclude_if=operator.not_)]
+IfSet = Annotated[Value | None, Field(exclude_if=(None,).__contains__)]
 Execution = Literal[
     "eager",
     "compiled",

@@ -78,7 +78,8 @@ class Order:
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:
-    """Refuse labels (n,) that are not a class, where the framework does not: JAX's loss of one is NaN, and no error.
+    """Refuse labels (n,) that are not a class, where the framework does not: the loss of one is NaN in JAX, and a
+    number as any other in Keras on JAX.
 
     Raises:
         ValueError: one is negative, or too large.

@@ -38,6 +38,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!(?:backends|bench)\.[a-z_.]+).*"),
     (r"py:class", r"backends\.task_entries\.Entry"),
+    (r"py:obj", r"backends\.task\.Value"),
 ]
 #: One backquote is code in docstrings.
 default_role = "code"

@@ -21,6 +21,10 @@ from backends.jax.pipeline import Batch
 Step = Callable[[model.Classifier, nnx.Optimizer, Batch, Batch], jax.Array]
 
 
+#: Most steps that stand one after the other in a compiled function; more of them would only take longer to compile.
+UNROLLED = 8
+
+
 class CompiledSteps:
     """A training step by `nnx.jit`, as in Flax' guides: each call passes the modules, and updates them."""
 
@@ -52,7 +56,8 @@ class CompiledSteps:
             return nnx.state((classifier, optimizer), self.changes), loss
 
         stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *batches)
-        state, losses = lax.scan(train, state, stacked, unroll=True)  # XLA overlaps steps that are not in a loop
+        # XLA overlaps the frozen forwards of steps that are not in a loop.
+        state, losses = lax.scan(train, state, stacked, unroll=min(len(batches), UNROLLED))
         nnx.update((classifier, optimizer), state)
         return losses
 

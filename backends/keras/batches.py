@@ -1,4 +1,4 @@
-"""The input pipeline of the engines that have none of their own in Keras: a `PyDataset` of NumPy batches.
+"""The input pipeline of the engines that have none of their own in Keras: a `PyDataset` of batches.
 
 `fit` accepts it on every engine (keras.io/api/utils/python_utils, "PyDataset class"). Nothing is resized in it: Keras'
 guide to preprocessing layers (keras.io/guides/preprocessing_layers) has them in the model where there is no tf.data.
@@ -41,7 +41,7 @@ class Batches(keras.utils.PyDataset):
         return self.images[indices], self.labels[indices]
 
     def on_epoch_begin(self) -> None:
-        """Refuse labels that are not a class: on JAX the loss of one is a number as any other.
+        """Refuse labels that are not a class.
 
         Raises:
             ValueError: there is one.

@@ -142,7 +142,7 @@ class Engine(ABC):
     ) -> Iterable:
         """An input pipeline of the batches of `order`, for `fit`: images as `transform` prepares them, and labels.
 
-        With `known_length` Keras knows the number of batches, and plans its calls by it. The pipeline of NumPy batches
+        With `known_length` Keras knows the number of batches, and plans its calls by it. The pipeline of `batches`
         always tells it, and leaves the images to the model.
         """
         return batches.Batches(images, labels, order, classes)

@@ -27,8 +27,8 @@ class FineTune(pl.LightningModule):
             backbone: images to features.
             classifier: features to class scores.
             loss: mean loss of a batch of inputs and labels, through both.
-            optimizer: of the trained parameters.
-            is_whole_step: whether `loss` trains the step itself, which Lightning calls manual optimization.
+            optimizer: of the trained parameters; not used if `is_whole_step`.
+            is_whole_step: whether `loss` also updates the head, which is Lightning's manual optimization.
         """
         super().__init__()
         self.backbone, self.classifier = backbone, classifier

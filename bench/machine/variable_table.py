@@ -291,9 +291,15 @@ TABLE: tuple[Variable, ...] = (
         ("LD_*", "GLIBC_TUNABLES", "MALLOC_*", "TCMALLOC_*"),
         Treatment.OBEYED,
         "which libraries are loaded, and settings of the allocator; the knob `allocator` adds to `LD_PRELOAD` or "
-        "`GLIBC_TUNABLES`, and `keras-jax` and `keras-torch` have `MALLOC_ARENA_MAX=1` (docs/lessons.md of this "
-        "project)",
+        "`GLIBC_TUNABLES`",
         f"{LOADER}; {GLIBC}",
+    ),
+    Variable(
+        ("MALLOC_ARENA_MAX",),
+        Treatment.OBEYED,
+        "the same, but 1 in `keras-jax` and `keras-torch`, whatever yours is: their `fit` has a thread of its own, and "
+        "with it the main thread's memory (docs/lessons.md of this project)",
+        f"{GLIBC}",
     ),
     Variable(
         ("MALLOC_CHECK_", "MALLOC_PERTURB_", "MALLOC_TRACE", "LD_DEBUG*", "LD_PROFILE*"),

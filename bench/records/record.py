@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -65,7 +64,7 @@ class Phase(_Frozen):
     live: int | None
     children: int = 0
     #: One process needs no list: a reader older than the field would refuse it.
-    processes: Annotated[tuple[int | None, ...], Field(exclude_if=operator.not_)] = ()
+    processes: Annotated[tuple[int | None, ...], Field(exclude_if=().__eq__)] = ()
 
 
 class Memory(_Frozen):

@@ -50,7 +50,7 @@ class HeadTraining(Training):
         """Keep the values after a call."""
 
     def read_loss(self, loss: jax.Array) -> float:
-        """The loss to report, of one that has an entry for each process of a group."""
+        """The loss to report, from the mean loss of a call, in a group (processes,) those of all. It waits for them."""
         return float(self.membership.read_losses(loss))
 
     def advance(self, steps: int) -> float:

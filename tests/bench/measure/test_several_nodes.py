@@ -118,7 +118,7 @@ def check_measured(cluster: Cluster, one: Bench, two: Bench, backends: tuple[str
     assert TOKEN.encode() not in written
 
 
-@pytest.mark.parametrize("backend", ["pytorch", "tensorflow"])
+@pytest.mark.parametrize("backend", ["pytorch", "tensorflow", "jax"])
 def test_two_nodes_train_a_case_together(cluster, backend):
     with run_both(cluster, "--launches", 1, backends=(backend,), REAL="1", SHORT_WARMUP="1") as (one, two):
         check_measured(cluster, one, two, (backend,))
