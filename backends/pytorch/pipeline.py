@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +24,10 @@ ON_THE_DEVICE = {
 }
 #: Images that are normalised at once.
 NORMALISED_AT_ONCE = 4096
+#: Most bytes of a Unix socket's path, without the zero at its end (unix(7): 108 with it; macOS, sys/un.h: 104).
+SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+#: What multiprocessing appends to the folder of temporary files (`util.get_temp_dir`, `connection.arbitrary_address`).
+SOCKET_NAME = "/pymp-12345678/listener-12345678"
 
 
 class Images(Dataset):
@@ -65,9 +72,14 @@ def make_loader(
     where the variant says so, and labels (b,) int64.
 
     As in the tutorial, except for the order: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`.
+
+    Raises:
+        OSError: its processes could make no socket.
     """
     raw = variant.images == "uint8"
     workers = int(get_value("pytorch", variant, "workers"))
+    if workers:
+        _check_socket_path()
     return DataLoader(
         RawImages(images, labels) if raw else Images(images, labels, transform),
         batch_sampler=[batch.tolist() for batch in order.batches()],
@@ -77,6 +89,19 @@ def make_loader(
         pin_memory=variant.transfer == "pinned",
         worker_init_fn=_unbind_worker if variant.affinity == "bound" else None,
     )
+
+
+def _check_socket_path() -> None:
+    """Check that the processes can make sockets among the temporary files: otherwise a batch is lost without an error,
+    and training waits for it forever.
+    """
+    folder = Path(tempfile.gettempdir()).absolute()
+    excess = len(os.fsencode(f"{folder}{SOCKET_NAME}")) - SOCKET_PATH_BYTES
+    if os.name == "posix" and excess > 0:
+        raise OSError(
+            f"the path of the temporary folder, {folder}, is {excess} bytes too long for the sockets of a DataLoader: "
+            "set TMPDIR to a shorter one, such as /tmp"
+        )
 
 
 def find_knobs_in_force(loader: DataLoader) -> dict[str, str]:

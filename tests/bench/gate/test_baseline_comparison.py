@@ -77,6 +77,7 @@ def change_baseline(folder: Path, change, seal: bool = True) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_same_code_passes_with_a_note_on_what_no_interval_contains(folder):
     """The baseline has another version of a library, which is accepted."""
     change_baseline(folder, lambda b: b["fingerprint"]["versions"].update(numpy="1.0"))

@@ -119,6 +119,7 @@ def test_a_slower_step_and_more_memory_are_found_and_reported_everywhere(project
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_step_that_computes_something_else_fails_after_one_pair(project):
     """The step leaves out the momentum."""
     replace_in_file(project, "self.task.momentum * v - self.task", "0.5 * v - self.task")
@@ -194,6 +195,7 @@ def test_a_change_that_no_step_depends_on_passes_at_once(project, here, monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_gate_that_is_stopped_leaves_no_process_and_no_file(project, end):
     with gate(project, *COARSE) as bench:

@@ -167,6 +167,7 @@ def test_a_second_run_is_refused_or_waits(tmp_path, command_line):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_launches_are_added_until_the_interval_is_narrow_or_the_time_has_passed(tmp_path):
     results = tmp_path / "results"
     suite = suite_file(tmp_path)

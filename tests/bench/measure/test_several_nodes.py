@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +28,13 @@ GONE_SECONDS = 8
 
 @dataclass
 class Cluster:
-    """Where nodes meet; `port` is free."""
+    """Where nodes meet; `port` is free, and `temporary` are the nodes' folders of temporary files."""
 
     folder: Path
     suite: Path
     host: str = "127.0.0.1"
     port: int = field(default_factory=lambda: find_free_ports(1))
+    temporary: list[Path] = field(default_factory=list)
 
     def start(
         self,
@@ -44,26 +47,37 @@ class Cluster:
     ) -> Bench:
         """Start a node."""
         own = self.folder / f"node-{rank}-{len(list(self.folder.glob('node-*')))}"
-        places = {"HOME": "home", "TMPDIR": "tmp", "HEADTOHEAD_HOME": "home/cache/head-to-head"}
+        places = {"HOME": "home", "HEADTOHEAD_HOME": "home/cache/head-to-head"}
         places |= {f"XDG_{kind}_HOME": f"home/{kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA", "STATE")}
         for place in (*places.values(), "work"):
             (own / place).mkdir(parents=True, exist_ok=True)
+        # A socket's path has few bytes: its folder cannot lie in that of the test.
+        self.temporary.append(Path(tempfile.mkdtemp(prefix="node-")))
         chosen = [word for name in backends for word in ("--backend", name)]
         return Bench(
             *("run", "--suite", self.suite, *chosen, "--devices", nodes, "--nodes", nodes, "--node-rank", rank),
             *("--rendezvous", f"{self.host}:{self.port}", "--rendezvous-timeout", timeout, *options),
             cwd=own / "work",
-            **{"HEADTOHEAD_TOKEN": TOKEN, **{name: str(own / place) for name, place in places.items()}, **variables},
+            **{"HEADTOHEAD_TOKEN": TOKEN, **{name: str(own / place) for name, place in places.items()}},
+            **{"TMPDIR": str(self.temporary[-1]), **variables},
         )
 
     def list_left_over(self) -> list[Path]:
         """The temporary files of the nodes that are still there."""
-        return [path for path in self.folder.glob("node-*/tmp/head-to-head-*") if any(path.iterdir())]
+        found = [path for folder in self.temporary for path in folder.glob("head-to-head-*")]
+        return [path for path in found if any(path.iterdir())]
+
+    def remove(self) -> None:
+        """Remove the folders of temporary files."""
+        for folder in self.temporary:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def cluster(tmp_path) -> Cluster:
-    return Cluster(tmp_path, suite_file(tmp_path, launches=2))
+def cluster(tmp_path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path, suite_file(tmp_path, launches=2))
+    yield made
+    made.remove()
 
 
 @contextmanager
@@ -231,9 +245,11 @@ def start_training(one: Bench, two: Bench) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def slow(tmp_path) -> Cluster:
+def slow(tmp_path) -> Iterator[Cluster]:
     """Rounds that last long enough to be ended in their middle."""
-    return Cluster(tmp_path, suite_file(tmp_path, launches=3, rounds=6, round_seconds=1.0))
+    made = Cluster(tmp_path, suite_file(tmp_path, launches=3, rounds=6, round_seconds=1.0))
+    yield made
+    made.remove()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

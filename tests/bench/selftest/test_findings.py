@@ -53,6 +53,7 @@ def test_a_harness_that_favours_one_of_two_equal_cases_is_found(verdicts, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_planted_fault_without_effect_is_found(verdicts, monkeypatch):
     real = findings._launch_cases
 

@@ -16,6 +16,7 @@ from tests.bench.processes import Bench, arithmetic, living, suite_file, wait_un
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_knob_without_effect_leaves_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", arithmetic({})["PYTHONPATH"])

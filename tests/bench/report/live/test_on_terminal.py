@@ -27,6 +27,7 @@ def arguments(folder: Path, launches: int = 3, *backends: str) -> list[object]:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_run_on_a_terminal_shows_a_table_that_fits_and_then_leaves(tmp_path):
     bench = BenchOnTerminal(*arguments(tmp_path), cwd=tmp_path, HEADTOHEAD_HOME=str(tmp_path / "home"))
     live = []
