@@ -108,7 +108,7 @@ def thorough(session: nox.Session) -> None:
 
     Two at a time: most of them wait for processes to start, or to end. `-- -n 0` runs one after the other.
     """
-    two = ("-n", "2", "--dist", "loadgroup")
+    two = ("-n", "2", "--dist", "loadfile")  # a file's tests share what is costly to make
     session.run(python(session), "-m", "pytest", "--thorough", *two, *session.posargs, external=True)
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 
 #: The group of entry points.
 GROUP = "headtohead.backends"
+#: The name of a backend: it is a word of commands, and a part of files' names.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 #: The version of `backends.base` and `backends.values`. It grows when a backend that was written before cannot run.
 CONTRACT = 1
 
@@ -113,6 +116,8 @@ class Registry(Mapping[str, BackendEntry]):
     def _load(self, point: metadata.EntryPoint, distribution: str) -> str | None:
         """Add an entry point's backend; returns why it is left out, or None."""
         assert self._found is not None
+        if not NAME.fullmatch(point.name):
+            return "its name may have only letters, digits, - and _, and begins with a letter: rename the entry point"
         if point.name in self.own:
             return "this project has a backend of that name: rename the entry point"
         if point.name in self._found:

@@ -34,6 +34,8 @@ from bench.worker.job import Job
 #: Seconds without a result after which a backend hangs: a compiler may take minutes for a task.
 SILENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.1
+#: Most characters that are shown of what a backend prints.
+SHOWN_CHARACTERS = 200
 #: Seconds after which importing an entry hangs, and training the reference on all of the small tasks.
 ENTRY_SECONDS = 60.0
 REFERENCE_SECONDS = 900.0
@@ -165,7 +167,9 @@ def _check_in_worker(name: str, folder: Path, wanted: Collection[str]) -> Iterat
             yield Result(item, "not checked", f"the process ended in {missing[0]!r}")
     if "output" in wanted:
         printed = (folder / "stdout.txt").read_text(errors="replace").strip()
-        yield _make_result("output", f"it prints {printed.splitlines()[0]!r}" if printed else None, 0.0)
+        first = printed.partition("\n")[0]
+        shown = first if len(first) <= SHOWN_CHARACTERS else f"{first[:SHOWN_CHARACTERS]}…"
+        yield _make_result("output", f"it prints {shown!r}" if printed else None, 0.0)
     if missing:
         if "end" in wanted:
             yield Result("end", "not checked", f"the process ended in {missing[0]!r}")

@@ -20,6 +20,8 @@ from bench.worker.job import AnyJob, Job, TargetJob
 #: Largest random padding of the environment, in bytes: the environment's size moves the stack, which changes alignment
 #: and speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
 MAX_PADDING = 4096
+#: How the variables begin by which pytest-xdist tells a process that it is one of its workers.
+OF_XDIST = "PYTEST_XDIST_"
 #: What workers read in place of the user's `~/.keras/keras.json`: Keras' own defaults (keras/src/backend/config.py),
 #: with the engine of the job's backend.
 KERAS_CONFIGURATION = {
@@ -81,10 +83,14 @@ def _make_knob_variables(job: AnyJob, outside: Mapping[str, str]) -> dict[str, s
 
 
 def _make_target_variables(outside: Mapping[str, str], threads: int) -> dict[str, str]:
-    """Make the variables of another project's test: it may need its own settings and plugins, the same in both arms."""
+    """Make the variables of another project's test: it may need its own settings and plugins, the same in both arms.
+
+    It is no worker of pytest-xdist, even if the command was started by one: pytest-benchmark would measure nothing.
+    """
     defaults = dict(list_values(Treatment.OBEYED, Treatment.PASSED)) | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     limits = {name: str(threads) for name, value in list_values(Treatment.SET) if value == THREADS}
-    return defaults | {name: value for name, value in outside.items() if name != TOKEN} | limits
+    inherited = {name: value for name, value in outside.items() if name != TOKEN and not name.startswith(OF_XDIST)}
+    return defaults | inherited | limits
 
 
 def _list_import_folders(job: AnyJob, inherited: str) -> list[str]:

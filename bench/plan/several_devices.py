@@ -55,7 +55,9 @@ def explain_unsupported_devices(backend: str, variant: Variant, task: Task) -> s
     kind = variant.device.partition(":")[0]
     if kind not in backends.REGISTRY[backend].several_devices:
         able = [name for name, entry in backends.REGISTRY.items() if kind in entry.several_devices]
-        return f"{backend} cannot train on several devices of the kind {kind}: use --devices 1, or {', '.join(able)}"
+        several = backends.REGISTRY[backend].several_devices
+        what = f"cannot train on several devices with --device {kind}" if several else "trains on one device only"
+        return f"{backend} {what}: use --devices 1, or one of {', '.join(able)}"
     if task.batch_size % variant.devices:
         return (
             f"{variant.devices} devices cannot share a batch of {task.batch_size} images: use a multiple of "
@@ -79,6 +81,6 @@ def explain_last_batch(variant: Variant, task: Task, images: int) -> str | None:
     if not variant.devices or task.last_batch == "dropped" or rest % variant.devices == 0:
         return None
     return (
-        f"{variant.devices} devices cannot share the last batch of {rest} images of an epoch of {images}: use "
+        f"{variant.devices} devices cannot share the last batch of an epoch, {rest} of its {images} images: use "
         f"--train-limit {images - images % variant.devices}"
     )

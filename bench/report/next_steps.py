@@ -60,11 +60,13 @@ def format_show(run: Path, *options: str) -> str:
 def _format_tune(records: Sequence[Record]) -> str | None:
     """Format the command that tunes what a run has measured.
 
-    None if it has tuned variants, or if its command is unknown or names a path that records do not have in full.
+    None if nothing was measured, if the run has tuned variants, or if its command is unknown or names a path that
+    records do not have in full.
     """
     about = records[0].about.get("run") if records else None
     command = about.get("command") if isinstance(about, dict) else None
-    if not command or any(is_tuned(record.variant) for record in records):
+    measured = any(record.failure is None for record in records)
+    if not command or not measured or any(is_tuned(record.variant) for record in records):
         return None
     options = _choose_options(shlex.split(str(command)), TASK_OPTIONS)
     return None if any("…" in option for option in options) else shlex.join(["bench", "tune", *options])

@@ -7,6 +7,9 @@ from bench.analysis.statistics import Interval
 from bench.plan.tuned_variants import TunedVariant
 from bench.report.tables.table import Cell, Column, Table
 
+#: How the note begins that says that a candidate was faster in its trial, and could not be confirmed.
+UNCONFIRMED = "too little time to confirm"
+
 
 def build_knob_table(tuned: TunedVariant) -> Table:
     """Build the table of the knobs that a tuned variant sets."""
@@ -21,12 +24,15 @@ def build_knob_table(tuned: TunedVariant) -> Table:
 def describe_outcome(tuned: TunedVariant) -> str:
     """Describe the speed-up, the proof and the duration in a line."""
     speedup = None if tuned.speedup is None else Interval(tuned.speedup, tuned.low, tuned.high)
-    result = f"{format_speedup(speedup)}, {tuned.proof}" if speedup else "Nothing is certainly faster than the default"
+    nothing = "Nothing was confirmed" if _find_unconfirmed(tuned) else "Nothing is certainly faster than the default"
+    result = f"{format_speedup(speedup)}, {tuned.proof}" if speedup else nothing
     return f"{result}; it took {tuned.seconds:.0f} s."
 
 
 def advise(tuned: TunedVariant) -> str:
     """Say what to do with the result."""
+    if not tuned.knobs and (unconfirmed := _find_unconfirmed(tuned)):
+        return f"What to do: tune again, for there was {unconfirmed}."
     if not tuned.knobs:
         undecided = ", or tune again with a larger --budget" if tuned.notes else ""
         return f"What to do: train {tuned.backend} with its default{undecided}."
@@ -34,6 +40,11 @@ def advise(tuned: TunedVariant) -> str:
         f"What to do: measure it beside the default (bench run --backend {tuned.backend} --variant default --variant "
         f"tuned), and see what each knob contributes (bench explain --backend {tuned.backend})."
     )
+
+
+def _find_unconfirmed(tuned: TunedVariant) -> str | None:
+    """What there was too little time to confirm, and the budget that it needs; None if nothing."""
+    return next((note for note in tuned.notes if note.startswith(UNCONFIRMED)), None)
 
 
 def format_speedup(speedup: Interval) -> str:

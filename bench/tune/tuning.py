@@ -31,7 +31,7 @@ from bench.report.live.activities import Activities
 from bench.report.live.terminal_block import TerminalBlock, is_interactive
 from bench.report.live.view_choice import open_view
 from bench.report.terminal import print_missing
-from bench.tune.crew_launch import CrewMeasurer
+from bench.tune.crew_launch import NOT_TRIED, CrewMeasurer
 from bench.tune.crew_workers import CrewWorkers
 from bench.tune.journal import Journal
 from bench.tune.launch_warnings import sum_up_launches
@@ -89,7 +89,8 @@ class SearchProgress:
     def add_trial(self, trial: TrialResult) -> None:
         """Keep a finished trial, and print its result."""
         self.trials.append(trial)
-        result = format_speedup(trial.speedup) if trial.speedup else f"failed: {trial.problem or 'no rounds'}"
+        problem = trial.problem if trial.problem == NOT_TRIED else f"failed: {trial.problem or 'no rounds'}"
+        result = format_speedup(trial.speedup) if trial.speedup else problem
         self.print_line(f"  {trial.stage}: {trial.name}: {result}")
 
     def on_event(self, case: str, message: Message) -> None:

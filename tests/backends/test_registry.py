@@ -119,6 +119,15 @@ def test_an_entry_that_prints_prints_nothing_here(install, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("name", ["a/../../b", "two words", "-x", "1st"])
+def test_a_name_that_is_no_word_is_left_out(install, name):
+    install("odd", f"{name} = odd:ENTRY", "ENTRY = BackendEntry('x', ())")
+    found = Registry(OWN)
+    assert name not in found
+    (problem,) = found.problems.values()
+    assert problem.startswith("its name may have only letters, digits, - and _")
+
+
 def test_own_backends_are_found_without_a_look_at_other_packages(monkeypatch):
     monkeypatch.setattr("backends.registry._list_points", lambda: pytest.fail("looked up"))
     found = Registry(OWN)

@@ -22,8 +22,6 @@ from tests.bench.processes import SITE
 from tests.docs.shell_commands import PROJECT, list_blocks, list_lines
 from tests.docs.test_commands_run import variables  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.xdist_group("adding a backend")  # one transcript for all tests
-
 PAGE = PROJECT / "docs/adding-a-backend.md"
 EXAMPLE = PROJECT / "tests/example_backend"
 NAME, TASK = "numpy-head", "shapes-resnet10"

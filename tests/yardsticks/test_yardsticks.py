@@ -22,8 +22,6 @@ from tests.yardsticks.extraction_in_worker import convolutions
 from tests.yardsticks.script_in_worker import Blocks, Over, get_script
 from tests.yardsticks.target import Target
 
-pytestmark = pytest.mark.xdist_group("yardsticks")  # the scripts are run once for all tests
-
 TRAINS = """
 import sys
 import numpy as np
