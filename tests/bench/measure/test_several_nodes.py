@@ -53,13 +53,13 @@ class Cluster:
             (own / place).mkdir(parents=True, exist_ok=True)
         # A socket's path has few bytes: its folder cannot lie in that of the test.
         self.temporary.append(Path(tempfile.mkdtemp(prefix="node-")))
+        own_places = {name: str(own / place) for name, place in places.items()}
         chosen = [word for name in backends for word in ("--backend", name)]
         return Bench(
             *("run", "--suite", self.suite, *chosen, "--devices", nodes, "--nodes", nodes, "--node-rank", rank),
             *("--rendezvous", f"{self.host}:{self.port}", "--rendezvous-timeout", timeout, *options),
             cwd=own / "work",
-            **{"HEADTOHEAD_TOKEN": TOKEN, **{name: str(own / place) for name, place in places.items()}},
-            **{"TMPDIR": str(self.temporary[-1]), **variables},
+            **{"HEADTOHEAD_TOKEN": TOKEN, "TMPDIR": str(self.temporary[-1]), **own_places, **variables},
         )
 
     def list_left_over(self) -> list[Path]:
