@@ -32,6 +32,6 @@ else:
 """
 
 for where, variables in (("main thread", {}), ("own thread", {}), ("own thread, one arena", {"MALLOC_ARENA_MAX": "1"})):
-    for _ in range(2):
+    for _ in range(3):
         environment = {**os.environ, "KERAS_BACKEND": "torch", **variables}
         subprocess.run([sys.executable, "-c", PROGRAM, where], env=environment, check=True)
