@@ -157,7 +157,12 @@ class Engine(ABC):
         known_length: bool = True,
     ) -> Iterable:
         """A loader of the same batches. All images are transformed before training, and taken by their indices."""
-        return batches.Batches(batches.normalise_all(images, transform), labels, order, classes)
+        resident = self.keep_resident(batches.normalise_all(images, transform))
+        return batches.Batches(resident, labels, order, classes)
+
+    def keep_resident(self, images: np.ndarray) -> Any:
+        """Put normalised images (n, s, s, 3) where batches are taken from; that is host memory, or what an engine says."""
+        return images
 
     def start_loading(self, loader: Any) -> Training:
         """See `Trainer.start_loading`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 os.environ["KERAS_BACKEND"] = "torch"  # overrides the user's Keras settings
@@ -19,7 +19,6 @@ from backends import folding
 from backends.base import Training
 from backends.engines.torch import device, kernels, profiler
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
-from backends.keras import batches
 from backends.keras.engine import Engine, HeadStep
 from backends.keras.trainer import Keras
 from backends.kernels import Kernel
@@ -81,17 +80,9 @@ class TorchEngine(Engine):
         """See `Engine.to_device`."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def make_resident_loader(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        order: Order,
-        transform: Callable,
-        classes: int,
-        known_length: bool = True,
-    ) -> Iterable:
-        """See `Engine.make_resident_loader`. The images lie on the device, as tensors."""
-        return batches.Batches(self.to_device(batches.normalise_all(images, transform)), labels, order, classes)
+    def keep_resident(self, images: np.ndarray) -> torch.Tensor:
+        """See `Engine.keep_resident`. They lie on the device."""
+        return self.to_device(images)
 
     def compile_function(
         self, variant: Variant, function: Callable[..., torch.Tensor], variables: Sequence[keras.Variable]

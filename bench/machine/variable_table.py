@@ -299,7 +299,7 @@ TABLE: tuple[Variable, ...] = (
         Treatment.OBEYED,
         "the same, but 1 in `keras-jax` and `keras-torch`, whatever yours is: their `fit` has a thread of its own, and "
         "with it the main thread's memory (docs/lessons.md of this project)",
-        f"{GLIBC}",
+        GLIBC,
     ),
     Variable(
         ("MALLOC_CHECK_", "MALLOC_PERTURB_", "MALLOC_TRACE", "LD_DEBUG*", "LD_PROFILE*"),

@@ -51,6 +51,7 @@ from bench.tune.crew_launch import (
 from bench.tune.knob_ablation import decide_kept_knobs, list_ablations
 from bench.tune.knob_settings import DEFAULT, KnobSettings, as_key, contains, remove_duplicates, remove_knob
 from bench.tune.launch_costs import LaunchCosts
+from bench.tune.tune_description import UNCONFIRMED
 
 #: Rounds of a launch before the confirmation, doubled by each halving; and of a launch of the confirmation.
 ROUNDS, CONFIRMATION_ROUNDS = 4, 4
@@ -262,7 +263,7 @@ class _Search:
         if best != intended:
             confirmation_s = self._predict_confirmation(intended)
             needed_s = max(self.spent_s + confirmation_s, confirmation_s / CONFIRMATION_SHARE)
-            self.notes.append(f"too little time to confirm {self._name(intended)}: use a --budget of {needed_s:.0f}s")
+            self.notes.append(f"{UNCONFIRMED} {self._name(intended)}: use a --budget of {needed_s:.0f}s")
         return best
 
     def _launch_confirmation(self, best: KnobSettings, ablations: Sequence[KnobSettings]) -> list[LaunchResult]:
