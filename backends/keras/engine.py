@@ -161,7 +161,7 @@ class Engine(ABC):
         return batches.Batches(resident, labels, order, classes)
 
     def keep_resident(self, images: np.ndarray) -> Any:
-        """Put normalised images (n, s, s, 3) where batches are taken from; that is host memory, or what an engine says."""
+        """Put normalised images (n, s, s, 3) where batches are taken from: by default in host memory."""
         return images
 
     def start_loading(self, loader: Any) -> Training:

@@ -109,6 +109,15 @@ def test_all_tables_are_printed_with_full_and_none_is_broken():
     assert " ".join(tables[0].title.split()) in " ".join(text.split())
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_only_what_was_measured_can_be_tuned(tmp_path, failed):
+    about = {"run": {"command": "bench run --suite gate --backend pytorch"}}
+    made = died(record(), "build", "RuntimeError: boom", ()) if failed else record()
+    one = made.model_copy(update={"about": about})
+    steps = list_next_steps(tmp_path, [one], full=True)
+    assert steps.get("Faster settings") == (None if failed else "bench tune --suite gate --backend pytorch")
+
+
 def test_a_report_that_exists_is_named(tmp_path):
     run = tmp_path / "results" / "r"
     run.mkdir(parents=True)
