@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -95,7 +94,7 @@ def _check_socket_path() -> None:
     """Check that the processes can make sockets among the temporary files: otherwise a batch is lost without an error,
     and training waits for it forever.
     """
-    folder = Path(tempfile.gettempdir()).absolute()
+    folder = tempfile.gettempdir()
     excess = len(os.fsencode(f"{folder}{SOCKET_NAME}")) - SOCKET_PATH_BYTES
     if os.name == "posix" and excess > 0:
         raise OSError(
