@@ -46,7 +46,8 @@ def build(task: Task, variant: Variant, add_bias: Callable = keras.ops.add) -> k
             for prefix, geometry in folding.find_product_convolutions(task, variant).items()
         }
         replace_layer = partial(executed_layers.replace_layer, variant=variant, products=products, add_bias=add_bias)
-        graph = keras.models.clone_model(graph, clone_function=replace_layer)
+        call_layer = partial(executed_layers.call_layer, variant=variant)
+        graph = keras.models.clone_model(graph, clone_function=replace_layer, call_function=call_layer)
     if task.batch_norm == "batch_stats":
         graph = keras.models.clone_model(graph, clone_function=BatchStatistics.replace_layer)
     elif task.trained:

@@ -16,14 +16,6 @@ DTYPE_NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
-class Passthrough(keras.layers.Layer):
-    """Replaces a folded normalisation: it is called in the same way, and returns its inputs."""
-
-    def call(self, inputs, training=None, mask=None):
-        """The inputs."""
-        return inputs
-
-
 class ProductConvolution(keras.layers.Conv2D):
     """A convolution of a whole map as one product, see `folding.make_product_weights`.
 
@@ -41,11 +33,8 @@ class ProductConvolution(keras.layers.Conv2D):
         self.input_spec = None
 
     def call(self, inputs):
-        """The outputs (n, side', side', filters). Padding that the graph may have added around the map is removed."""
-        side = self.geometry.side
-        margin = (inputs.shape[1] - side) // 2
-        values = inputs[:, margin : margin + side, margin : margin + side] if margin else inputs
-        flat = ops.reshape(values, (-1, side * side * inputs.shape[-1]))
+        """The outputs (n, side', side', filters)."""
+        flat = ops.reshape(inputs, (-1, self.geometry.side**2 * inputs.shape[-1]))
         outputs = self.add_bias(ops.matmul(flat, ops.squeeze(self.kernel, (0, 1))), self.bias)
         return ops.reshape(outputs, (-1, self.out_side, self.out_side, self.filters // self.out_side**2))
 
@@ -59,18 +48,15 @@ def replace_layer(
 ) -> keras.Layer:
     """A copy of `layer` for `clone_model`, as the variant executes it.
 
-    With folding, convolutions have a bias and normalisations become a `Passthrough`; the convolutions named in
-    `products` become products, to which `add_bias` adds the bias. In bf16 and fp16 every layer computes in that type;
-    convolutions also keep their weights in it, so that no step converts them.
+    With folding, convolutions have a bias; those named in `products` become products, to which `add_bias` adds the
+    bias. In bf16 and fp16 every layer computes in that type; convolutions also keep their weights in it, so that no
+    step converts them.
     """
     config = layer.get_config()
     if isinstance(layer, keras.layers.InputLayer):
         return layer.__class__.from_config(config)
-    if folding.folds_batch_norm(variant):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            return Passthrough(name=layer.name, dtype=_get_dtype_policy(variant))
-        if isinstance(layer, CONVOLUTIONS):
-            config["use_bias"] = True
+    if folding.folds_batch_norm(variant) and isinstance(layer, CONVOLUTIONS):
+        config["use_bias"] = True
     if variant.precision in DTYPE_NAMES:
         config["dtype"] = (
             DTYPE_NAMES[variant.precision] if isinstance(layer, CONVOLUTIONS) else _get_dtype_policy(variant)
@@ -78,6 +64,18 @@ def replace_layer(
     if layer.name in products:
         return ProductConvolution(products[layer.name], layer.filters, add_bias, name=layer.name, dtype=config["dtype"])
     return layer.__class__.from_config(config)
+
+
+def call_layer(layer: keras.Layer, inputs: keras.KerasTensor, variant: Variant, **options) -> keras.KerasTensor:
+    """Call a layer for `clone_model`, or leave it out of the copy: a folded normalisation, and the padding before a
+    product. Each layer that is left costs Keras' `__call__` in every step of an engine that executes eagerly.
+    """
+    if folding.folds_batch_norm(variant) and isinstance(layer, keras.layers.BatchNormalization):
+        return inputs
+    if isinstance(layer, ProductConvolution):
+        before = inputs._keras_history.operation
+        return layer(before.input if isinstance(before, keras.layers.ZeroPadding2D) else inputs)
+    return layer(inputs, **options)
 
 
 def _get_dtype_policy(variant: Variant) -> str:
