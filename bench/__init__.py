@@ -6,9 +6,10 @@ mistake in a call is a `bench.UserError`. See docs/python-api.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers know it: every command imports this module before it can answer Ctrl-C
 if TYPE_CHECKING:
+    from typing import Any
+
     from bench.api.load import load as load
     from bench.api.run import run as run
     from bench.api.run_results import RunResults as RunResults

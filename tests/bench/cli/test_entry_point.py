@@ -298,9 +298,24 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 entry_point.main()
 """
 
+#: A command that is stopped by Ctrl-C while it imports the first module that it needs.
+STOPPED_AT_ONCE = """
+import os, signal, sys
 
-def test_a_stop_has_its_status_wherever_it_comes(tmp_path):
-    (tmp_path / "stopped.py").write_text(STOPPED_TWICE)
+class Interrupt:
+    def find_spec(name, *_):
+        if name == "bench.cli.output_streams":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt)
+from bench.cli.entry_point import main
+main()
+"""
+
+
+@pytest.mark.parametrize("script", [STOPPED_TWICE, STOPPED_AT_ONCE], ids=["twice", "at once"])
+def test_a_stop_has_its_status_wherever_it_comes(tmp_path, script):
+    (tmp_path / "stopped.py").write_text(script)
     ended = subprocess.run(
         [sys.executable, "-m", "stopped"],
         cwd=tmp_path,
