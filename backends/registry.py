@@ -7,12 +7,12 @@ be used is left out, and the reason is kept: it must not stop what works.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+
+from backends.entry_object import NoEntryObject, import_entry_object
 
 #: The group of entry points.
 GROUP = "headtohead.backends"
@@ -123,12 +123,9 @@ class Registry(Mapping[str, BackendEntry]):
         if point.name in self._found:
             return f"{self._found[point.name].distribution} has a backend of that name: uninstall one of them"
         try:
-            # What it prints would stand among a command's output; `bench conformance` names it.
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                entry = point.load()
-        except (Exception, SystemExit) as error:  # whatever another package's module raises
-            first = (str(error).strip().splitlines() or ["no message"])[0]
-            return f"its entry cannot be imported: {type(error).__name__}: {first}"
+            entry = import_entry_object(point, distribution)
+        except NoEntryObject as error:
+            return f"its entry cannot be imported: {error}"
         if problem := _find_flaw(entry):
             return f"{problem}: correct {point.value}"
         if entry.contract != CONTRACT:

@@ -6,13 +6,13 @@ object is a `TaskEntries`, in a module that imports no framework. Its name is fr
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+
+from backends.entry_object import NoEntryObject, import_entry_object
 
 if TYPE_CHECKING:
     from backends.backbones import Backbone
@@ -159,17 +159,15 @@ def find_packages() -> tuple[tuple[tuple[str, TaskEntries], ...], Mapping[str, s
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         distribution = point.dist.name if point.dist else "unknown"
         try:
-            # What it prints would stand among a command's output.
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                entries = point.load()
-        except (Exception, SystemExit) as error:  # whatever another package's module raises
-            problem = f"its entries cannot be imported: {type(error).__name__}: {error}"
+            entries = import_entry_object(point, distribution)
+        except NoEntryObject as error:
+            problem = f"its entries cannot be imported: {error}"
         else:
             if isinstance(entries, TaskEntries):
                 found.append((distribution, entries))
                 continue
             problem = f"its object is not a TaskEntries: correct {point.value}"
-        problems[f"{point.name} ({distribution})"] = problem.splitlines()[0]
+        problems[f"{point.name} ({distribution})"] = problem
     return tuple(found), problems
 
 
@@ -181,7 +179,7 @@ def load_function(path: str) -> Callable[..., Any]:
     """
     try:
         function = metadata.EntryPoint(name="", value=path, group=GROUP).load()
-    except Exception as error:  # whatever another package's module raises
+    except (Exception, SystemExit) as error:  # whatever another package's module raises
         raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from None
     if not callable(function):
         raise ValueError(f"{path} is not a function")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import tomllib
@@ -57,6 +58,8 @@ def test_a_backend_of_a_package_stands_after_the_own_ones_with_its_distribution(
         ),
         ("raise SystemExit(3)", "its entry cannot be imported: SystemExit: 3"),
         ("raise SystemExit", "its entry cannot be imported: SystemExit: no message"),
+        ("raise BaseException('mine')", "its entry cannot be imported: BaseException: mine"),
+        ("import os; os._exit(3)", "its entry cannot be imported: SystemExit: os._exit(3)"),
         ("ENTRY = {'module': 'x'}", "its entry is not a BackendEntry: correct broken:ENTRY"),
         ("ENTRY = BackendEntry('x', 'numpy')", "its entry's packages must be a tuple of strings: correct broken:ENTRY"),
         ("ENTRY = BackendEntry('x', (), versions='>1')", "its entry's versions must be a mapping of strings to"),
@@ -117,6 +120,33 @@ def test_an_entry_that_prints_prints_nothing_here(install, capfd):
     install("loud", "mine = loud:ENTRY", "print('hello')\nENTRY = BackendEntry('x', ())")
     assert "mine" in Registry(OWN)
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_entry_that_takes_long_to_import_is_named_before_it_ends(install, monkeypatch, capfd):
+    monkeypatch.setattr("backends.entry_object.LONG_SECONDS", 0.01)
+    install("slow", "mine = slow:ENTRY", "import time; time.sleep(0.5)\nENTRY = BackendEntry('x', ())")
+    assert "mine" in Registry(OWN)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "importing the entry mine of the package slow takes more than 0.01 s" in line
+    assert line.endswith("press Ctrl-C and run pip uninstall slow")
+
+
+def test_an_interrupt_names_the_entry_that_was_being_imported(install, capfd):
+    install("slow", "mine = slow:ENTRY", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        len(Registry(OWN))
+    assert capfd.readouterr().err == "bench: stopped in the import of the entry mine of the package slow\n"
+
+
+def test_after_an_import_processes_end_by_exit_again(install):
+    end = os._exit
+    install(
+        "mine_backend",
+        "mine = mine_backend:ENTRY",
+        "import os; forked = os.fork() or os._exit(0)\nENTRY = BackendEntry('x', ())",
+    )
+    assert "mine" in Registry(OWN), "a process that it forks ends by it meanwhile"
+    assert os._exit is end
 
 
 @pytest.mark.parametrize("name", ["a/../../b", "two words", "-x", "1st"])
