@@ -1,4 +1,4 @@
-"""`bench show`: print the result of a run or of another command again, and rewrite its files from its records."""
+"""`bench show`: print the result of a run or of another command again, and make missing files from its records."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def write_result_page(name: str | None, relative_to: str | None, file: Path | No
 def show_run(name: str | None, relative_to: str | None, results: Path, full: bool = False) -> int:
     """Print what a run or another command has found; of a run all tables with `full`.
 
-    The exit status is 0; 1 if a record could not be read. The run's files are rewritten if every record could be read
-    and `relative_to` is the run's own.
+    The exit status is 0; 1 if a record could not be read. Files that are there stay as they are; those that are missing
+    are written if every record could be read and `relative_to` is the run's own.
 
     Raises:
         UserError: the run is unknown, or none of its records can be read.
@@ -88,6 +88,8 @@ def show_run(name: str | None, relative_to: str | None, results: Path, full: boo
     from bench.cli.stored_results import check_reference, find_functions
     from bench.records import result_kinds, store
     from bench.report.conclusion import print_conclusion, print_heading
+    from bench.report.html import run_file
+    from bench.report.html.result_page import write_or_explain
     from bench.report.run_report import find_own_reference, read_report
 
     run = store.find_run(results, name, *result_kinds.KINDS)
@@ -99,22 +101,26 @@ def show_run(name: str | None, relative_to: str | None, results: Path, full: boo
         return show_merged(console, run, relative_to, full)
     if kind is not None and kind != "run":
         check_reference(kind, relative_to)
-        return find_functions(kind)[1](console, run)
+        read_page, print_result = find_functions(kind)
+        status = print_result(console, run)
+        if not (status or (run / run_file.FILE).is_file()) and (problem := write_or_explain(run, read_page(run)[0])):
+            console.print(problem, style="yellow", markup=False, soft_wrap=True)
+        return status
     report, problems = read_report(run, relative_to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False)
     if not problems and relative_to in (None, find_own_reference(report.records)):
-        _rewrite_files(console, run, report)
+        _write_missing_files(console, run, report)
     print_heading(console, report.records)
     print_conclusion(console, run, report, full)
     return 1 if problems else 0
 
 
-def _rewrite_files(console: Console, run: Path, report: exporters.Report) -> None:
-    """Rewrite the files; the tables are shown even if the folder cannot be written."""
+def _write_missing_files(console: Console, run: Path, report: exporters.Report) -> None:
+    """Write the missing files; the tables are shown even if the folder cannot be written."""
     from bench.report import exporters
 
     try:
-        exporters.write_report(run, report)
+        exporters.write_report(run, report, only_missing=True)
     except UserError as error:
-        console.print(f"The files were not rewritten: {error}", style="yellow", markup=False)
+        console.print(f"The missing files were not written: {error}", style="yellow", markup=False)

@@ -90,6 +90,4 @@ def show_gate(console: Console, folder: Path) -> int:
         print_line(note)
     if gate.stopped:
         print_line(f"It ended before all cases were judged: {gate.stopped}")
-    if problem := write_or_explain(folder, build_gate_page(gate)):
-        print_line(problem)
     return 0

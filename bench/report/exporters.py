@@ -80,10 +80,13 @@ def export(name: str, report: Report) -> str:
     return load_exporter(name).export(report)
 
 
-def write_report(run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS) -> list[Path]:
+def write_report(
+    run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS, *, only_missing: bool = False
+) -> list[Path]:
     """Write the report into the run's folder, one file per format, and `environment.json`; return their paths.
 
-    All files are attempted: one that cannot be written does not keep the others from being written.
+    All files are attempted: one that cannot be written does not keep the others from being written. With `only_missing`
+    a file that is there stays as it is.
 
     Raises:
         UserError: an unknown format, a missing package, a full disk, a folder that is not writable.
@@ -92,11 +95,12 @@ def write_report(run: Path, report: Report, formats: Iterable[str] = RUN_FORMATS
     for name in formats:
         try:
             exporter = load_exporter(name)
-            write_text(run / exporter.FILE, exporter.export(report), finished_in=run)
-            written.append(run / exporter.FILE)
+            if not (only_missing and (run / exporter.FILE).is_file()):
+                write_text(run / exporter.FILE, exporter.export(report), finished_in=run)
+                written.append(run / exporter.FILE)
         except UserError as problem:
             problems.append(problem)
-    if report.records:
+    if report.records and not (only_missing and (run / ENVIRONMENT_FILE).is_file()):
         try:
             write_environment(run, report.records[0].about, report.records)
             written.append(run / ENVIRONMENT_FILE)

@@ -46,7 +46,6 @@ def show_roofline(console: Console, folder: Path) -> int:
     stored = roofline_file.read(folder)
     for task in stored.tasks:
         print_task(console, task, stored.peak, stored.device)
-    write_page(console, folder)
     return 0
 
 

@@ -161,7 +161,12 @@ def _run_grid(
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the sweep
         stopped = error
     in_order = [records[one.number, backend] for one, backend in grid.fine_tunes if (one.number, backend) in records]
-    _write_and_print(console, notes, run, grid.varied, options.target, in_order)
+    _write_frames(console, run, options.target, in_order)
+    if in_order:
+        page = build_sweep_page(in_order, grid.varied, options.target, resume.read_start_conditions(run))
+        if problem := write_or_explain(run, page):
+            console.print(problem, style="yellow", markup=False, soft_wrap=True)
+    _print_tables(notes, console.width, grid.varied, options.target, in_order)
     answers = _list_answers(in_order, grid.varied, options.target)
     if events:
         events.emit("finished", path=str(run), stopped=stopped is not None, answers=answers)
@@ -198,7 +203,7 @@ def _print_plan(console: Console, grid: Grid, done: Sequence[SweepRecord]) -> No
 
 
 def show_sweep(console: Console, folder: Path) -> int:
-    """Print the tables of a sweep again from its records, and rewrite its files.
+    """Print the tables of a sweep again from its records, and write the CSV files that are missing.
 
     The exit status is 0; 1 if a record could not be read, and then no file is written.
 
@@ -208,7 +213,9 @@ def show_sweep(console: Console, folder: Path) -> int:
     records, problems, varied, target = _read_sweep(folder)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
-    _write_and_print(console, console, folder, varied, target, records, write=not problems)
+    if not problems:
+        _write_frames(console, folder, target, records, only_missing=True)
+    _print_tables(console, console.width, varied, target, records)
     return 1 if problems else 0
 
 
@@ -237,29 +244,31 @@ def _read_sweep(folder: Path) -> tuple[list[SweepRecord], list[str], list[str], 
     return records, problems, varied, options.target
 
 
-def _write_and_print(
+def _write_frames(
     console: Console,
-    notes: Console,
     run: Path,
-    varied: Sequence[str],
     target: float | None,
     records: Sequence[SweepRecord],
-    write: bool = True,
+    *,
+    only_missing: bool = False,
 ) -> None:
-    """Write the CSV files, and print a table for each task. A file that cannot be written is a line."""
-    if write:
-        for name, frame in (
-            (EPOCHS_FILE, sweep_frames.build_epoch_frame(records)),
-            (SUMMARY_FILE, sweep_frames.build_summary_frame(records, target)),
-        ):
-            try:
-                store.write_text(run / name, str(frame.to_csv(index=False, lineterminator="\n")), finished_in=run)
-            except UserError as error:
-                console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
-        if records:
-            page = build_sweep_page(records, varied, target, resume.read_start_conditions(run))
-            if problem := write_or_explain(run, page):
-                console.print(problem, style="yellow", markup=False, soft_wrap=True)
+    """Write the CSV files. One that cannot be written is a line; with `only_missing` one that is there stays."""
+    for name, frame in (
+        (EPOCHS_FILE, sweep_frames.build_epoch_frame(records)),
+        (SUMMARY_FILE, sweep_frames.build_summary_frame(records, target)),
+    ):
+        if only_missing and (run / name).is_file():
+            continue
+        try:
+            store.write_text(run / name, str(frame.to_csv(index=False, lineterminator="\n")), finished_in=run)
+        except UserError as error:
+            console.print(f"warning: {error}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_tables(
+    notes: Console, width: int, varied: Sequence[str], target: float | None, records: Sequence[SweepRecord]
+) -> None:
+    """Print a table and a plot, which is at most `width` columns wide, for each task."""
     for task in dict.fromkeys(record.task.name for record in records):
         of_task = [record for record in records if record.task.name == task]
         best = find_best(of_task, varied, target)
@@ -267,5 +276,5 @@ def _write_and_print(
         if "seed" in varied:
             notes.print(render_table(build_seeds_table(of_task, varied, target)))
         if plot := build_accuracy_plot(of_task, varied, target, best.keys):
-            notes.print(draw_line_plot(plot, min(console.width, MAX_PLOT_WIDTH)))
+            notes.print(draw_line_plot(plot, min(width, MAX_PLOT_WIDTH)))
         notes.print(" ".join(best.sentences), markup=False, highlight=False)

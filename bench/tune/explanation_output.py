@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -79,8 +79,8 @@ def keep(folder: Path, one: StoredExplanation, plot: Path | None) -> Iterator[st
 def finish(console: Console, folder: Path) -> None:
     """Write the page, and say where the results are."""
     found, _ = stored_explanation.read_all(folder)
-    if found:
-        _write_page(console, folder, found)
+    if found and (problem := write_or_explain(folder, build_explanation_page(found))):
+        console.print(problem, style="yellow", soft_wrap=True, markup=False)
     console.print(f"Results: {folder}", soft_wrap=True, markup=False, highlight=False)
 
 
@@ -112,10 +112,4 @@ def show_explanation(console: Console, folder: Path) -> int:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
     for one in found:
         print_explanation(console, one)
-    _write_page(console, folder, found)
     return 1 if problems else 0
-
-
-def _write_page(console: Console, folder: Path, found: Sequence[StoredExplanation]) -> None:
-    if problem := write_or_explain(folder, build_explanation_page(found)):
-        console.print(problem, style="yellow", soft_wrap=True, markup=False)

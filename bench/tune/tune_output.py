@@ -92,7 +92,6 @@ def show_tune(console: Console, folder: Path) -> int:
         console.print(problem, style="yellow", markup=False, soft_wrap=True)
     for one in found:
         print_tuned(console, one.tuned)
-    write_page(console, folder)
     return 1 if problems else 0
 
 

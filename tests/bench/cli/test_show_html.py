@@ -31,6 +31,19 @@ def test_the_report_is_made_from_records_alone(command_line, run):
     assert (run / "report.html").read_text(encoding="utf-8") == first
 
 
+def test_showing_a_run_changes_none_of_its_files(command_line, run):
+    whole = store.find_run(REFERENCE_RUNS)
+    shutil.copytree(whole, run, dirs_exist_ok=True)
+    (run / "report.html").write_text("of an earlier version")
+    (run / "tables.md").unlink()
+    (run / "environment.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert command_line("show", run.name, "--results", run.parent).status == 0
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert before.items() <= after.items()
+    assert {path.name for path in after.keys() - before.keys()} == {"tables.md", "environment.json"}, "were missing"
+
+
 def test_it_goes_where_the_user_says_with_another_reference(command_line, run, tmp_path):
     page = tmp_path / "page.html"
     ended = command_line("show", run.name, "--html", page, "--relative-to", "keras", "--results", run.parent)
@@ -71,6 +84,6 @@ def test_a_report_that_cannot_be_written_keeps_nothing_from_being_shown(command_
     (run / "report.html").mkdir()
     ended = command_line("show", run.name, "--results", run.parent)
     assert ended.status == 0
-    assert "The files were not rewritten" in ended.out
+    assert "The missing files were not written" in ended.out
     assert "At batch 32" in ended.out
     assert (run / "tables.md").is_file()

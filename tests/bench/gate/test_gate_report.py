@@ -122,6 +122,13 @@ def test_a_gate_is_kept_and_shown_again_as_it_was(files, judged, capsys, command
     assert shown.out.startswith("Gate of 20")
     assert "the working tree against base" in shown.out.splitlines()[0]
     assert shown.out.endswith(verdict)
+    page = folder / "report.html"
+    page.write_text("of an earlier version")
+    assert command_line("show") == shown
+    assert page.read_text() == "of an earlier version"
+    page.unlink()
+    assert command_line("show") == shown
+    assert page.is_file(), "it was missing"
     file = folder / stored_gate.FILE
     file.write_text(file.read_text()[:-100])
     refused = command_line("show", folder)
