@@ -51,10 +51,11 @@ def compare_stored_runs(names: tuple[str, ...], relative_to: str | None, output:
         output: the folder of all runs, the files to write, and whether to print all tables.
 
     Raises:
-        UserError: fewer than two runs, an unknown one, one without a readable record, or a file that cannot be written.
+        UserError: fewer than two runs, an unknown one, one without a readable record, no task in common with the
+            first, or a file that cannot be written.
     """
     from bench.cli.found_runs import find_runs
-    from bench.compare.comparison_sentences import describe_comparison
+    from bench.compare.comparison_sentences import describe_comparison, explain_nothing_in_common
     from bench.compare.comparison_tables import build_tables
     from bench.compare.run_comparison import compare_runs
     from bench.compare.stored_run import read_runs
@@ -74,6 +75,9 @@ def compare_stored_runs(names: tuple[str, ...], relative_to: str | None, output:
     for run in runs:
         for problem in run.problems:
             print_problem(console, f"{run.letter}: {problem}")
+    if not comparison.tasks:
+        has = explain_nothing_in_common(comparison)
+        raise UserError(f"nothing can be compared: {has}: choose runs of one task, see bench list runs")
     for table in build_tables(comparison, KINDS if output.full else KINDS[:1]):
         console.print(render_table(table))
     sentences = describe_comparison(comparison)

@@ -26,9 +26,11 @@ MOST_DIFFERENCES = 4
 
 
 def describe_comparison(comparison: RunComparison) -> tuple[str, ...]:
-    """Describe how each run compares with the first, what each concludes by itself, and what to keep in mind."""
-    if not comparison.tasks:
-        return (f"Nothing can be compared: {'; '.join(comparison.left_out) or 'the runs have no task in common'}.",)
+    """Describe how each run compares with the first, what each concludes by itself, and what to keep in mind.
+
+    Args:
+        comparison: with at least one task; see `explain_nothing_in_common`.
+    """
     sentences: list[str] = []
     for run in comparison.runs[1:]:
         for task in (task for task in comparison.tasks if run in task.runs):
@@ -38,6 +40,18 @@ def describe_comparison(comparison: RunComparison) -> tuple[str, ...]:
     if comparison.left_out:
         sentences.append(f"Not compared: {'; '.join(comparison.left_out)}.")
     return (*sentences, NOT_INTERLEAVED)
+
+
+def explain_nothing_in_common(comparison: RunComparison) -> str:
+    """Say which tasks each run has, where no two can be compared, as the end of a line."""
+    tasks = [dict.fromkeys(task.task.name for task in run.tasks) for run in comparison.runs]
+    has = "; ".join(
+        f"{run.letter}, {run.name}, has {', '.join(names)}" for run, names in zip(comparison.runs, tasks, strict=True)
+    )
+    # Tasks of one name differ in something.
+    same_name = any(name in tasks[0] for names in tasks[1:] for name in names)
+    differences = f" ({'; '.join(comparison.left_out)})" if same_name and comparison.left_out else ""
+    return f"{has}{differences}"
 
 
 def describe_ratios_by_run(runs: Sequence[StoredRun], relative_to: str | None = None) -> list[str]:

@@ -143,15 +143,19 @@ def test_a_machine_that_is_not_known_is_another_one(compare):
             {"task": TASK.model_copy(update={"learning_rate": 0.01, "epochs": 5})},
             "learning_rate 0.001 and 0.01, epochs 2 and 5 in A and B",
         ),
-        ({"task": TASK.model_copy(update={"name": "mine"})}, "cifar10-resnet18: not in B; mine: not in A"),
+        (
+            {"task": TASK.model_copy(update={"name": "mine"})},
+            f"A, {FIRST}, has cifar10-resnet18; B, {SECOND}, has mine: choose runs of one task, see bench list runs",
+        ),
     ],
 )
-def test_tasks_that_differ_are_not_compared(compare, change, reason):
-    comparison = compare(make_records(STEPS), make_records(STEPS, **change))
-    assert comparison.tasks == ()
-    (text,) = describe_comparison(comparison)
-    assert text.startswith("Nothing can be compared: ")
-    assert reason in text
+def test_tasks_that_differ_are_not_compared(tmp_path, capsys, change, reason):
+    write_run(tmp_path, FIRST, make_records(STEPS))
+    write_run(tmp_path, SECOND, make_records(STEPS, **change))
+    status, out, err = run_compare(capsys, FIRST, SECOND, "--results", tmp_path)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"bench: nothing can be compared: A, {FIRST}, has cifar10-resnet18; B, {SECOND}, has ")
+    assert reason in err
 
 
 @pytest.mark.parametrize(
