@@ -21,7 +21,7 @@ from bench.cli.cache import cache
 from bench.cli.compare import compare
 from bench.cli.completion import completion
 from bench.cli.conformance import conformance
-from bench.cli.doctor import doctor
+from bench.cli.doctor import doctor, join_names
 from bench.cli.entry_point import main as main  # the name that scripts of earlier installations start
 from bench.cli.explain import explain
 from bench.cli.export import export
@@ -141,7 +141,8 @@ def describe_error(error: CycloptsError) -> str:
             names = [name for argument in known for name in argument.names]
             others = _list_commands_with(option)
             if others and path not in others:  # which may have it under a name that is not allowed
-                return f"{path} has no {option}, but {' and '.join(others)}: see {path} --help"
+                have = f"{join_names(others, 'and')} {'has' if len(others) == 1 else 'have'}"
+                return f"{path} has no option {option}, which {have}: see {path} --help"
             nearest = difflib.get_close_matches(option, names, n=1) if names else []
             hint = f"did you mean {nearest[0]}? See" if nearest else "see"
             return f"unknown option {option}: {hint} {path} --help"

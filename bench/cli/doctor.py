@@ -115,7 +115,7 @@ def summarise(
     elif ready:
         where = "on the GPU (--device cuda) or the CPU" if gpus else "on the CPU"
         yield (
-            f"Ready: bench run --suite {_join(ready, 'or')}, with {_join(usable, 'and')}, {where}. "
+            f"Ready: bench run --suite {join_names(ready, 'or')}, with {join_names(usable, 'and')}, {where}. "
             "bench parity, tune, roofline and gate take the same suites."
         )
     else:
@@ -124,8 +124,8 @@ def summarise(
         suites = [name for name, missing in needs.items() if what in missing]
         option = "--data-dir" if what.startswith("data") else "--checkpoint"
         yield (
-            f"Missing for {'suite' if len(suites) == 1 else 'suites'} {_join(suites, 'and')}: {what}. The first run "
-            f"downloads it, or give it with bench run {option}."
+            f"Missing for {'suite' if len(suites) == 1 else 'suites'} {join_names(suites, 'and')}: {what}. The first "
+            f"run downloads it, or give it with bench run {option}."
         )
     for name, missing in installed.items():
         if missing:
@@ -151,7 +151,8 @@ def _list_missing_files(of: Suite, data_dir: Path | None) -> list[str]:
     return [what for what, problem in missing.items() if problem]
 
 
-def _join(names: Sequence[str], word: str) -> str:
+def join_names(names: Sequence[str], word: str) -> str:
+    """Join names with commas, and with a word before the last one."""
     return " ".join(filter(None, (", ".join(names[:-1]), word if len(names) > 1 else "", names[-1])))
 
 

@@ -141,8 +141,10 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ("--helpp", "unknown option --helpp: see bench --help"),
         (
             "tune --devices 2",
-            "bench tune has no --devices, but bench run and bench parity and bench profile: see bench",
+            "bench tune has no option --devices, which bench run, bench parity and bench profile have: see bench tune",
         ),
+        ("sweep --until 2%", "bench sweep has no option --until, which bench run has: see bench sweep --help"),
+        ("run --html x", "bench run has no option --html, which bench show and bench compare have: see bench run"),
         ("baseline sav", "unknown command 'sav': did you mean 'save'? Use one of save, list, show, rm"),
         ("baseline save", "bench baseline save needs the argument NAME: "),
         ("list tasks runs", "unexpected argument 'runs': leave it out, or see bench list --help"),
