@@ -10,6 +10,11 @@ from collections.abc import Sequence
 LAST_LINES, LINES_BEFORE_STACK = 12, 3
 #: How Python's faulthandler begins the stack of a process that a signal is about to end.
 _STACK = "Fatal Python error"
+#: What says nothing about the cause: frames of Python's import system, and how pytest ends its output.
+_IMPORT_FRAME = '  File "<frozen importlib.'
+_PYTEST_END = re.compile(
+    r"!+ stopping after .* !+|\d+ (?:passed|failed|skipped|warnings?|errors?)\b.* in [\d.]+s.*|\s*"
+)
 #: How a failure names an end by SIGKILL.
 KILLED = "killed by SIGKILL"
 #: PyTorch's input pipeline hands its batches over in shared memory, which a container has 64 MB of.
@@ -78,8 +83,11 @@ def explain_death(status: int, reason: str | None, lines: Sequence[str]) -> str:
 
 def choose_last_lines(lines: Sequence[str]) -> Sequence[str]:
     """Choose the lines of an output that a failure keeps: the last ones, or those around the start of a dumped stack,
-    whose end is the same for all workers.
+    whose end is the same for all workers. Python's import system and pytest's last lines say nothing, and are left out.
     """
+    lines = [line for line in lines if not line.startswith(_IMPORT_FRAME)]
+    while lines and _PYTEST_END.fullmatch(lines[-1]):
+        lines.pop()
     dumps = [number for number, line in enumerate(lines) if line.startswith(_STACK)]
     if not dumps:
         return lines[-LAST_LINES:]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from bench.worker.baton import Baton, ConductorGone
 from bench.worker.channel import Channel
+
+#: How a traceback names the files of Python's import system.
+IMPORT_FRAMES = "<frozen importlib."
 
 
 class WorkerHooks:
@@ -22,7 +27,7 @@ class WorkerHooks:
         """Send the conductor the reason for which this worker is about to end."""
         error = call.excinfo.value if isinstance(call, pytest.CallInfo) and call.excinfo else None
         if error is not None and not isinstance(error, (ConductorGone, pytest.skip.Exception)):
-            self._baton.send("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
+            self._baton.send("failed", reason=_describe(error))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -33,3 +38,11 @@ class WorkerHooks:
         self._baton.give_back("finished")
         if self._baton.channel.receive() is None:
             raise ConductorGone
+
+
+def _describe(error: BaseException) -> str:
+    """An error in one line; if it ended the import of a module, with the place, which may be in any package."""
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(IMPORT_FRAMES)]
+    is_import = any(frame.name == "<module>" for frame in frames)
+    return f"{line} ({frames[-1].filename}, line {frames[-1].lineno})" if is_import else line

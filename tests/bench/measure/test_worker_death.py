@@ -97,6 +97,16 @@ def test_real_workers_name_the_cause(tmp_path, monkeypatch):
         assert str(tmp_path) not in failure.model_dump_json()
 
 
+def test_a_module_that_cannot_be_imported_is_named_with_its_line(tmp_path):
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/deep.py").write_text("\nraise RuntimeError('no driver\\nsecond line')\n")
+    (tmp_path / "lazy.py").write_text("def test_step(benchmark):\n    import ours.deep\n")
+    failure = find_failure(tmp_path, "lazy.py::test_step")
+    assert failure.reason == "RuntimeError: no driver (…/deep.py, line 2)"
+    assert failure.last_lines[-1] == "second line"
+    assert not any("importlib" in line or "stopping" in line for line in failure.last_lines)
+
+
 @pytest.mark.slow
 def test_a_test_that_is_not_run_as_it_should_names_the_cause(tmp_path):
     (tmp_path / "whole.py").write_text("import pytest\n\npytest.importorskip('no_such_module')\n")
@@ -206,3 +216,17 @@ def test_of_a_dumped_stack_the_start_is_kept():
     assert kept[:4] == ["47", "48", "49", "Fatal Python error: Bus error"]
     assert len(kept) == 12
     assert choose_last_lines(output[:5]) == output[:5]
+
+
+def test_lines_that_say_nothing_about_the_cause_are_left_out():
+    frames = ['  File "<frozen importlib._bootstrap>", line 1007, in _find_and_load'] * 20
+    output = [
+        "first",
+        *frames,
+        "RuntimeError: planted",
+        "!!!!! stopping after 1 failures !!!!!",
+        "1 failed in 0.11s",
+        "",
+    ]
+    assert choose_last_lines(output) == ["first", "RuntimeError: planted"]
+    assert choose_last_lines(["2 warnings, 1 error in 0.11s"]) == []
