@@ -108,8 +108,10 @@ def summarise(
     from bench.plan import suite
 
     usable = [name for name, missing in installed.items() if not missing]
-    needs = {name: _list_missing_files(suite.load(name), data_dir) for name in suite.list_names()}
-    ready = [name for name, missing in needs.items() if not missing]
+    suites = {name: suite.load(name) for name in suite.list_names()}
+    needs = {name: _list_missing_files(one, data_dir) for name, one in suites.items()}
+    ready = [name for name, missing in needs.items() if not missing and not suites[name].devices]
+    on_several = [name for name, missing in needs.items() if not missing and suites[name].devices]
     if not usable:
         yield "Nothing can be run yet: every backend lacks packages."
     elif ready:
@@ -118,13 +120,15 @@ def summarise(
             f"Ready: bench run --suite {join_names(ready, 'or')}, with {join_names(usable, 'and')}, {where}. "
             "bench parity, tune, roofline and gate take the same suites."
         )
-    else:
+    elif not on_several:
         yield "No suite has all of its images and weights here."
+    if usable and on_several:
+        yield from _summarise_several_devices(join_names(on_several, "or"), usable, gpus)
     for what in dict.fromkeys(what for missing in needs.values() for what in missing):
-        suites = [name for name, missing in needs.items() if what in missing]
+        lacking = [name for name, missing in needs.items() if what in missing]
         option = "--data-dir" if what.startswith("data") else "--checkpoint"
         yield (
-            f"Missing for {'suite' if len(suites) == 1 else 'suites'} {join_names(suites, 'and')}: {what}. The first "
+            f"Missing for {'suite' if len(lacking) == 1 else 'suites'} {join_names(lacking, 'and')}: {what}. The first "
             f"run downloads it, or give it with bench run {option}."
         )
     for name, missing in installed.items():
@@ -133,6 +137,25 @@ def summarise(
     if not gpus:
         yield "Missing for --device cuda: a GPU."
     yield from (f"Missing for --device cuda: {line}" for line in dict.fromkeys(blind))
+
+
+def _summarise_several_devices(suites: str, usable: Sequence[str], gpus: int) -> Iterator[str]:
+    """Say which backends can measure suites that need several devices, and on how many."""
+    from bench.machine.environment import count_usable_cores
+
+    cores = count_usable_cores() or 1
+    devices = (("cuda", gpus, " --device cuda", "GPUs"), ("cpu", cores, "", "cores"))
+    for kind, number, option, what in devices:
+        able = [name for name in usable if kind in backends.REGISTRY[name].several_devices]
+        if able and number > 1:
+            yield (
+                f"Ready: bench run --suite {suites}{option}, with {join_names(able, 'and')}, on up to {number} {what}."
+            )
+    if max(cores, gpus) == 1:
+        yield f"Missing for suite {suites}: a second core or GPU."
+    if alone := [name for name in usable if not backends.REGISTRY[name].several_devices]:
+        train = "trains" if len(alone) == 1 else "train"
+        yield f"Not for suite {suites}: {join_names(alone, 'and')}, which {train} on one device only."
 
 
 def _list_missing_files(of: Suite, data_dir: Path | None) -> list[str]:

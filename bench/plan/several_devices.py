@@ -9,11 +9,12 @@ from backends.task import Task, Variant
 from bench.errors import UserError
 from bench.machine import gpu
 from bench.machine.environment import count_usable_cores
+from bench.plan import suite
 from bench.plan.request import Request
 from bench.plan.suite import Suite
 
 
-def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[int, ...], dict[str, str]]:
+def choose_numbers(request: Request, chosen: Suite, device: str) -> tuple[tuple[int, ...], dict[str, str]]:
     """Choose the numbers of devices: those of the request, or else those of the suite that this machine has.
 
     Returns them, and why numbers of the suite are left out.
@@ -21,13 +22,27 @@ def choose_numbers(request: Request, suite: Suite, device: str) -> tuple[tuple[i
     Raises:
         UserError: the machine has fewer devices than requested, or the request names one device.
     """
-    numbers = tuple(request.devices) or suite.devices
+    numbers = tuple(request.devices) or chosen.devices
     problems = {number: problem for number in numbers if (problem := _explain_too_many(number, device, request.nodes))}
     if request.devices and problems:
         raise UserError(next(iter(problems.values())))
     kept = tuple(number for number in numbers if number not in problems)
     left_out = ", ".join(map(str, problems))
     return kept, {f"{left_out} devices": problems[min(problems)]} if problems else {}
+
+
+def refuse_several_devices(request: Request, command: str) -> None:
+    """Refuse a suite about several devices in a command that uses one.
+
+    Raises:
+        UserError: the request has such a suite.
+    """
+    chosen = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
+    if chosen.devices:
+        raise UserError(
+            f"suite {chosen.name} is about several devices, and {command} uses one: choose another suite, or a task "
+            "with --task"
+        )
 
 
 def _explain_too_many(number: int, device: str, nodes: int) -> str | None:

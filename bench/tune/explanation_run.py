@@ -18,6 +18,7 @@ from bench.plan import tuned_variants
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
+from bench.plan.several_devices import refuse_several_devices
 from bench.plan.tuned_variants import TunedVariant
 from bench.records import store
 from bench.records.private_paths import shorten_command
@@ -37,6 +38,7 @@ def show_explanations(wait: bool, output: Path | None, results: Path, request: R
         UserError: the request has a mistake, or there is no tuned variant.
     """
     console, progress = Console(), Console(stderr=True)
+    refuse_several_devices(request, "bench explain")
     plan = make_plan(request)
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
 

@@ -25,6 +25,7 @@ from bench.plan import tuned_variants, variants
 from bench.plan.plan import Plan, make_plan
 from bench.plan.prepared_task import PreparedTask
 from bench.plan.request import Request
+from bench.plan.several_devices import refuse_several_devices
 from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 from bench.records.digest import compute_digest
 from bench.report.live.activities import Activities
@@ -121,6 +122,7 @@ def tune_backends(budget: float, wait: bool, request: Request) -> int:
         UserError: the request has a mistake; nothing was measured.
     """
     console = Console()
+    refuse_several_devices(request, "bench tune")
     plan = make_plan(request)
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     all_proven = True

