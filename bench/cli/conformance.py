@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,10 +69,16 @@ def check(name: str, items: tuple[str, ...], json_file: Path | None, wait: bool 
     def say(line: str) -> None:
         progress.print(line, markup=False)
 
-    with hold_lock("bench conformance", wait, say), contextlib.closing(check_backend(name, items, say)) as found:
-        for result in found:
-            results.append(result)
-            console.print(_format(result, width), soft_wrap=True)
+    try:
+        with hold_lock("bench conformance", wait, say), contextlib.closing(check_backend(name, items, say)) as found:
+            for result in found:
+                results.append(result)
+                console.print(_format(result, width), soft_wrap=True)
+    except KeyboardInterrupt:
+        if results:
+            console.print()
+            console.print(_describe_part(results), markup=False, soft_wrap=True)
+        raise
     failed = [result for result in results if result.status in ("failed", "not checked")]
     console.print()
     console.print(_conclude(name, results, len(failed)), markup=False, soft_wrap=True)
@@ -86,6 +93,12 @@ def _format(result: Result, width: int) -> Text:
     fix = f". To fix: {result.fix}" if result.fix else ""
     line = Text(f"{shown:<11}  ", style=STYLES[result.status])
     return line.append(Text(f"{result.name:<{width}}  {result.detail}{fix}", style="default"))
+
+
+def _describe_part(results: list[Result]) -> str:
+    """What is known of a check that was stopped."""
+    counts = ", ".join(f"{number} {status}" for status, number in Counter(one.status for one in results).items())
+    return f"Stopped after {len(results)} items: {counts}."
 
 
 def _conclude(name: str, results: list[Result], failed: int) -> str:

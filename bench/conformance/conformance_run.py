@@ -117,7 +117,7 @@ def _find_entry_problem(done: subprocess.CompletedProcess[str]) -> str | None:
     printed = printed or "".join(before) or done.stderr
     if imported:
         return f"importing the entry imports {', '.join(imported)}"
-    return f"importing the entry prints {printed.strip().splitlines()[0]!r}" if printed.strip() else None
+    return _name_output("importing the entry", printed)
 
 
 def _gather_reference(folder: Path, say: Callable[[str], object]) -> None:
@@ -166,15 +166,19 @@ def _check_in_worker(name: str, folder: Path, wanted: Collection[str]) -> Iterat
         else:
             yield Result(item, "not checked", f"the process ended in {missing[0]!r}")
     if "output" in wanted:
-        printed = (folder / "stdout.txt").read_text(errors="replace").strip()
-        first = printed.partition("\n")[0]
-        shown = first if len(first) <= SHOWN_CHARACTERS else f"{first[:SHOWN_CHARACTERS]}…"
-        yield _make_result("output", f"it prints {shown!r}" if printed else None, 0.0)
+        yield _make_result("output", _name_output("it", (folder / "stdout.txt").read_text(errors="replace")), 0.0)
     if missing:
         if "end" in wanted:
             yield Result("end", "not checked", f"the process ended in {missing[0]!r}")
     elif status != 0 or "end" in wanted:  # nobody need ask for a crash after the last item
         yield _make_result("end", None if status == 0 else f"after the last item, {end}", 0.0)
+
+
+def _name_output(what: str, printed: str) -> str | None:
+    """Name the beginning of the first line that something prints; None if it prints nothing."""
+    first = printed.strip().partition("\n")[0]
+    shown = first if len(first) <= SHOWN_CHARACTERS else f"{first[:SHOWN_CHARACTERS]}…"
+    return f"{what} prints {shown!r}" if first else None
 
 
 def _describe_end(status: int | None, folder: Path) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ import pytest
 
 import backends
 from bench.conformance import conformance_run, import_checks, sameness_checks
-from bench.conformance.items import ITEMS, PROOFS, LeftOut
+from bench.conformance.items import ITEMS, PROOFS, LeftOut, Result
 from bench.conformance.small_tasks import TASKS
 from bench.measure.machine_lock import hold_lock
 from tests.backends.sessions import EACH
@@ -199,6 +199,27 @@ def test_no_process_of_a_backend_is_left_even_if_its_parent_has_ended(conformanc
     assert printed
     with contextlib.suppress(psutil.NoSuchProcess):
         assert psutil.Process(int(printed[1])).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [(f"{'x' * 200}\nmore\n", repr("x" * 200)), ("x" * 100_000, repr(f"{'x' * 200}…")), ("\n", None)],
+)
+def test_of_what_a_backend_prints_the_first_200_characters_are_shown(printed, shown):
+    assert conformance_run._name_output("it", printed) == (f"it prints {shown}" if shown else None)
+
+
+def test_a_check_that_is_stopped_says_what_it_has_found(monkeypatch, command_line):
+    def check(*_: object) -> Iterator[Result]:
+        yield Result("import", "passed", "importing it changes no setting")
+        yield Result("build", "passed", "a trainer is built")
+        yield Result("types", "failed", "features is a list", "return arrays")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conformance_run, "check_backend", check)
+    done = command_line("conformance", "pytorch")
+    assert done.status == 130
+    assert "\nStopped after 3 items: 2 passed, 1 failed.\n" in done.out
 
 
 @pytest.mark.thorough
