@@ -107,6 +107,11 @@ def get_value(backend: str, variant: Variant, knob: str) -> str:
     return getattr(variant, knob) or get_default(backend, knob)
 
 
+def has_values(backend: str, variant: Variant) -> bool:
+    """Whether a backend has the values of all knobs that a variant sets."""
+    return all(get_value(backend, variant, knob) in _get_values(backend, knob) for knob in KNOBS)
+
+
 def list_needs(backend: str, variant: Variant) -> tuple[str, ...]:
     """List what a backend needs from the machine for a variant (see `NEEDS`), each once."""
     needs = (NEEDS.get((backend, knob, get_value(backend, variant, knob)), ()) for knob in KNOBS)

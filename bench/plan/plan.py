@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import backends
+from backends.knobs import has_values
 from backends.task import Variant
 from bench.errors import Unavailable, UserError, make_unknown_error
 from bench.machine.backend_packages import advise_installation, list_left_out, refuse_unknown_backend
@@ -31,7 +32,7 @@ class Plan:
         variants: as requested; `tuned` stands for the variant that was found for each backend and task.
         default: the variant that the proof compares others with.
         tuned: the tuned variants of this machine, by backend and the task's hash.
-        skipped: reasons, by backend or `backend/variant`.
+        skipped: reasons, by backend or `backend/variant`; by variant if it is the suite's and no backend here has it.
         banner: a line about a fallback to the offline suite; None without a fallback.
         threads_note: a line about the number of threads; None if it is requested, or all usable cores.
         relative_to: the backend, or the case, that ratios are relative to.
@@ -100,7 +101,7 @@ def make_plan(request: Request) -> Plan:
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
     skipped |= too_many
     skipped |= list_left_out()
-    skipped |= _find_skipped_cases(usable, requested, tasks, tuned)
+    skipped |= _find_skipped_cases(usable, requested, tasks, tuned, source is not request)
     sizes = {"launches": request.launches, "rounds": request.rounds}
     resized_suite = chosen_suite.model_copy(update={name: size for name, size in sizes.items() if size})
     if request.launches:
@@ -215,8 +216,17 @@ def _find_skipped_cases(
     requested: Sequence[Variant],
     tasks: Sequence[PreparedTask],
     tuned: Mapping[tuple[str, str], TunedVariant],
+    of_suite: bool,
 ) -> dict[str, str]:
     """The cases that cannot run, as `backend/variant`, and why.
+
+    Args:
+        names: of the backends.
+        requested: variants.
+        tasks: to train.
+        tuned: see `Plan`.
+        of_suite: whether the suite sets the variants. It means a value for the backends that have it: the others are no
+            cases that are missing, unless none of them is measured.
 
     Raises:
         UserError: a variant that no backend can run.
@@ -228,7 +238,12 @@ def _find_skipped_cases(
                 continue
             task = prepared.task
             reasons: dict[str, str | None] = {}
-            for name in names:
+            meant = [name for name in names if has_values(name, variant)] if of_suite else names
+            if not meant:
+                able = [name for name in backends.REGISTRY if has_values(name, variant)]
+                skipped[variant.name] = f"no backend here has it: add --backend {' or '.join(able)}"
+                continue
+            for name in meant:
                 resolved = _resolve_tuned(variant, tuned.get((name, task.hash)))
                 if resolved is None:
                     reasons[name] = tuned_variants.explain_missing(name, task.name, task.hash, variant)
@@ -239,4 +254,6 @@ def _find_skipped_cases(
                     f"no backend can run variant {variant.name}: {'; '.join(filter(None, reasons.values()))}"
                 )
             skipped |= {f"{name}/{variant.name}": reason for name, reason in reasons.items() if reason}
+    if all(variant.name in skipped for variant in requested):
+        raise UserError("; ".join(f"variant {variant.name}: {skipped[variant.name]}" for variant in requested))
     return skipped

@@ -6,6 +6,7 @@ import pytest
 
 import backends
 from backends.task import Variant
+from bench.errors import UserError
 from bench.plan import suite
 from bench.plan.plan import make_plan
 from bench.plan.request import Request
@@ -103,6 +104,15 @@ def test_the_suite_has_the_cases_of_all_parts_and_a_user_may_choose_others():
     made = make_plan(Request(suite="attribution", launches=1))
     cases = [(backend, variant.name) for backend, variant in made.cases(made.tasks[0])]
     assert cases == [*((name, "default") for name in installed), ("tensorflow", "tf_ops")]
+    assert not [case for case in made.skipped if "/" in case], "what one backend has is not missing in the others"
+    alone = make_plan(Request(suite="attribution", backends=["pytorch"]))
+    assert alone.cases(alone.tasks[0]) == [("pytorch", alone.default)]
+    assert alone.skipped == {"tf_ops": "no backend here has it: add --backend tensorflow"}
+    with pytest.raises(UserError, match="no backend can run variant tf_ops: pytorch has no graph 'tf_ops'"):
+        make_plan(Request(suite="attribution", backends=["pytorch"], knobs=["graph=tf_ops"]))
+    only = suite.load("attribution").model_copy(update={"variants": ()})
+    with pytest.raises(UserError, match=r"^variant tf_ops: no backend here has it: add --backend tensorflow$"):
+        make_plan(Request(suite=only, backends=["pytorch"]))
     own = make_plan(Request(suite="attribution", variants=["matched"]))
     assert [variant.name for variant in own.variants] == ["matched"]
     assert suite.load("standard").variants == ()
