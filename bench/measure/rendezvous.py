@@ -8,6 +8,7 @@ peers (see `bench.worker.group.peers`).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -21,9 +22,11 @@ from multiprocessing.connection import Connection, wait
 import backends
 from bench.errors import UserError
 from bench.machine.backend_packages import read_version
+from bench.machine.environment import PROJECT
 from bench.measure.run import RunWatcher
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
+from bench.records.digest import compute_digest
 from bench.worker.channel import Message
 from bench.worker.group import node_connection
 from bench.worker.job import Job
@@ -38,9 +41,14 @@ SAME_OPTIONS = "start all nodes with the same options"
 #: What to do about a difference between two nodes, by how it begins.
 ADVICE = {
     "the version": "install the same on all nodes",
+    "the code": "check out the same revision on all nodes, and see whether `git status` names changes in one",
     "the images": "give all nodes the same images",
     "the weights": "give all nodes the same weights",
 }
+
+
+#: The folders with the code, of whose files the nodes compare a digest: clones of one version may differ.
+CODE = ("backends", "bench")
 
 
 @dataclass(frozen=True)
@@ -89,14 +97,17 @@ class Rendezvous:
 
 
 def describe_node(plan: Plan) -> dict[str, str]:
-    """Describe what has to be equal on all nodes: versions, cases, and of each task its fields, images and weights."""
-    names = dict.fromkeys(name for backend in plan.backends for name in backends.REGISTRY[backend].versions)
+    """Describe what has to be equal on all nodes: versions, code, cases, and each task's fields, images and weights."""
+    entries = [backends.REGISTRY[backend] for backend in plan.backends]
+    names = [name for entry in entries for name in (entry.distribution, *entry.versions) if name]
     versions = {name: read_version(name) or "" for name in ("head-to-head", *names)}
+    code = "".join(compute_digest(PROJECT / folder) for folder in CODE)
     cases = dict.fromkeys(f"{name}/{variant.name}" for task in plan.tasks for name, variant in plan.cases(task))
     described = {
         "the number of nodes": str(plan.nodes),
         "the version of Python": platform.python_version(),
         **{f"the version of {name}": version for name, version in versions.items()},
+        "the code of head-to-head": hashlib.sha256(code.encode()).hexdigest()[:12],
         "the tasks": ", ".join(one.task.name for one in plan.tasks),
         "the cases": ", ".join(cases),
     }

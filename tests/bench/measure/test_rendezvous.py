@@ -13,12 +13,13 @@ from contextlib import contextmanager, nullcontext
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.errors import UserError
 from bench.measure import follower, rendezvous
-from bench.measure.rendezvous import Rendezvous, open_followers
+from bench.measure.rendezvous import Rendezvous, describe_node, open_followers
 from bench.worker.group import node_connection
 from bench.worker.group.peers import WITHOUT_PROCESS_0, find_free_ports
 from tests.bench.processes import wait_until
@@ -56,6 +57,24 @@ def another_node(meeting: Rendezvous, greeting: bytes | None) -> Iterator[list[t
     thread.start()
     yield received
     thread.join()
+
+
+def test_nodes_with_other_code_of_one_version_are_named(tmp_path, monkeypatch):
+    plan = SimpleNamespace(backends=(), tasks=(), nodes=2)
+    described = []
+    for node in ("0", "1", "2"):
+        (tmp_path / node / "bench").mkdir(parents=True)
+        (tmp_path / node / "backends").mkdir()
+        (tmp_path / node / "bench/step.py").write_text("steps = 2" if node == "2" else "steps = 1")
+        monkeypatch.setattr(rendezvous, "PROJECT", tmp_path / node)
+        described.append(describe_node(plan))
+    mine, same, other = described
+    assert rendezvous.explain_difference(1, mine, same) is None
+    codes = f"{other['the code of head-to-head']} instead of {mine['the code of head-to-head']}"
+    assert rendezvous.explain_difference(2, mine, other) == (
+        f"node 2 differs from node 0 in the code of head-to-head ({codes}): check out the same revision on all nodes, "
+        "and see whether `git status` names changes in one"
+    )
 
 
 @pytest.mark.parametrize("host", ["::1", "node0.invalid"])
