@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 Rows = Iterable[tuple[str, ...]]
 #: Where entries come from that no other package brings.
 OWN = "this project"
-#: The keys of `LISTS`, for the help page.
+#: The keys of `LISTS`, and `TUNED`, for the help page.
 LIST_NAMES = "tasks, backbones, datasets, backends, suites, variants, knobs, tuned, warnings or runs"
+
+#: The list that is no table of its own: each tuned variant has one.
+TUNED = "tuned"
 
 #: What is printed in place of an empty list.
 EMPTY = {
     "runs": "There is no run in {results} yet: bench run --suite quick makes one in about five minutes.",
-    "tuned": "Nothing is tuned on this machine yet: bench tune finds the fastest knobs.",
+    TUNED: "Nothing is tuned on this machine yet: bench tune finds the fastest knobs.",
 }
 
 
 def list_(
-    what: Annotated[str, Parameter(completer=lambda _: tuple(LISTS), help=f"What to list: {LIST_NAMES}.")],
+    what: Annotated[str, Parameter(completer=lambda _: (*LISTS, TUNED), help=f"What to list: {LIST_NAMES}.")],
     /,
     *,
     output: OutputOptions = OutputOptions(),
@@ -50,14 +53,18 @@ def show_list(what: str, results: Path) -> None:
     Raises:
         UserError: the list is unknown.
     """
-    if what not in LISTS:
-        raise make_unknown_error("list", what, LISTS)
+    if what not in (*LISTS, TUNED):
+        raise make_unknown_error("list", what, (*LISTS, TUNED))
+    console = Console(highlight=False)
+    if what == TUNED:
+        if not _print_tuned(console):
+            console.print(EMPTY[what], soft_wrap=True, markup=False)
+        return
     columns, rows = LISTS[what](results)
     found = list(rows)
     if not found:
-        Console().print(EMPTY[what].format(results=results), soft_wrap=True, markup=False, highlight=False)
+        console.print(EMPTY[what].format(results=results), soft_wrap=True, markup=False)
         return
-    console = Console(highlight=False)
     console.print(ListTable(columns, found))
     for line in _iterate_left_out(what):
         console.print(line, style="yellow", soft_wrap=True, markup=False)
@@ -162,8 +169,23 @@ def _list_suites(_: Path) -> tuple[tuple[str, ...], Rows]:
     from bench.plan import suite
 
     loaded = [suite.load(name) for name in suite.list_names()]
-    rows = [(s.name, ", ".join(e.task for e in s.entries), f"{s.launches} × {s.rounds}", _describe(s)) for s in loaded]
+    rows = [(s.name, _format_tasks(s), f"{s.launches} × {s.rounds}", _describe(s)) for s in loaded]
     return ("suite", "tasks", "launches × rounds", "what it is"), rows
+
+
+def _format_tasks(one: suite.Suite) -> str:
+    """Format the tasks of a suite, each name once, with what differs between the tasks of one name."""
+    from bench.plan.prepared_task import override_task
+
+    named: dict[str, list[dict[str, Any]]] = {}
+    for entry in one.entries:
+        named.setdefault(entry.task, []).append(override_task(entry.task, entry.override)[0].model_dump())
+    texts = []
+    for name, tasks in named.items():
+        differing = [field for field in tasks[0] if any(task[field] != tasks[0][field] for task in tasks)]
+        values = [", ".join(f"{field}={task[field]}" for field in differing) for task in tasks]
+        texts.append(f"{name} ({'; '.join(values)})" if differing else name)
+    return ", ".join(texts)
 
 
 def _describe(one: suite.Suite) -> str:
@@ -215,20 +237,26 @@ def _format_case(found: TunedVariant) -> str:
     return f"{found.backend}, {found.task} ({found.task_hash}), {found.device}, {found.threads} threads"
 
 
-def _list_tuned(_: Path) -> tuple[tuple[str, ...], Rows]:
+def _print_tuned(console: Console) -> bool:
+    """Print each tuned variant with its search below it; returns whether there is one."""
     from bench.plan import tuned_variants
 
-    rows: list[tuple[str, ...]] = []
-    for path, found in tuned_variants.load_all():
+    every = tuned_variants.load_all()
+    for number, (path, found) in enumerate(every):
+        if number:
+            console.print()
         if isinstance(found, str):
-            rows.append((path.name, "", found, ""))
+            console.print(f"{path.name}: {found}", style="yellow", markup=False)
             continue
-        case = _format_case(found)
-        rows.append((case, "tuned", " + ".join(found.knobs.values()) or "default", _format_speedup(found)))
-        rows += [(case, trial.stage, trial.name, _format_speedup(trial)) for trial in found.history]
-        rows += [(case, "left open", note, "") for note in found.notes]
-        rows += [(case, f"warning {one.name}", one.evidence, "") for one in found.warnings]
-    return ("case", "stage", "variant", "× the default's steps"), rows
+        console.print(_format_case(found), style="bold", markup=False)
+        rows = [("tuned", " + ".join(found.knobs.values()) or "default", _format_speedup(found))]
+        rows += [(trial.stage, trial.name, _format_speedup(trial)) for trial in found.history]
+        console.print(ListTable(("stage", "variant", "× the default's steps"), rows))
+        for note in found.notes:
+            console.print(f"Left open: {note}", markup=False)
+        for one in found.warnings:
+            console.print(f"warning {one.name}: {one.evidence}", style="yellow", markup=False)
+    return bool(every)
 
 
 def _format_speedup(found: TunedVariant | HistoryEntry) -> str:
@@ -248,7 +276,6 @@ LISTS: dict[str, Callable[[Path], tuple[tuple[str, ...], Rows]]] = {
     "suites": _list_suites,
     "variants": _list_variants,
     "knobs": _list_knobs,
-    "tuned": _list_tuned,
     "warnings": _list_warnings,
     "runs": _list_runs,
 }

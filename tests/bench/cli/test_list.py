@@ -7,8 +7,12 @@ import json
 import pytest
 
 from bench.cli import list as list_module
-from bench.plan import suite
+from bench.machine.environment import describe_environment
+from bench.machine.fingerprint import make_fingerprint
+from bench.plan import suite, tuned_variants
+from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 from bench.records import store
+from bench.records.record import MeasurementWarning
 from tests.bench.example_records import died, launches, record
 from tests.bench.processes import PROJECT
 from tests.bench.stored_runs import write_run
@@ -124,7 +128,7 @@ def test_the_name_of_a_task_is_no_markup(list_runs, tmp_path):
     assert second.startswith("20260102T000000Z-⟨U+001B⟩[31m⟨U+202E⟩ [red]<script>"), "no name commands the terminal"
 
 
-@pytest.mark.parametrize("what", sorted(set(list_module.LISTS) - {"runs", "tuned"}))
+@pytest.mark.parametrize("what", sorted(set(list_module.LISTS) - {"runs"}))
 @pytest.mark.parametrize("width", [80, 120])
 def test_no_list_breaks_a_word_that_fits(what, width, command_line, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", str(width))
@@ -133,3 +137,46 @@ def test_no_list_breaks_a_word_that_fits(what, width, command_line, monkeypatch,
     _, rows = list_module.LISTS[what](tmp_path)
     words = {word for row in rows for cell in row for word in cell.split() if len(word) < width - 4}
     assert {word for word in words if word not in shown} == set()
+
+
+def test_tasks_of_one_name_say_what_differs(tmp_path):
+    tasks = {name: text for name, text, *_ in list_module.LISTS["suites"](tmp_path)[1]}
+    assert tasks["attribution"] == "cifar10-resnet18 (batch_size=128; batch_size=4)"
+    assert tasks["engines"] == (
+        "cifar10-resnet18 (weights=random, dataset=digits; weights=IMAGENET1K_V1, dataset=cifar10)"
+    )
+    assert tasks["offline"] == "cifar10-resnet18, embedded"
+
+
+def test_a_tuned_variant_stands_above_its_search_and_what_was_left_open_below(command_line, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
+    assert command_line("list", "tuned").out.startswith("Nothing is tuned on this machine yet: bench tune")
+    tuned_variants.save(
+        TunedVariant(
+            backend="keras",
+            task="embedded",
+            task_hash="0123456789ab",
+            device="cpu",
+            threads=2,
+            measured="2026-11-26T12:00:00+00:00",
+            machine=make_fingerprint(describe_environment())["machine"],
+            versions={},
+            knobs={"folding": "conv_bn"},
+            speedup=1.1,
+            low=1.05,
+            high=1.15,
+            proof="proven",
+            history=(HistoryEntry(stage="one knob", name="product", speedup=None),),
+            notes=("no time left to try bf16: use a larger --budget",),
+            warnings=(MeasurementWarning(name="few-launches", evidence="only 2", advice="run it again"),),
+        )
+    )
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [" ".join(line.split()) for line in command_line("list", "tuned").out.splitlines()] == [
+        "keras, embedded (0123456789ab), cpu, 2 threads",
+        "stage variant × the default's steps",
+        "tuned conv_bn 1.100 [1.050–1.150]",
+        "one knob product –",
+        "Left open: no time left to try bf16: use a larger --budget",
+        "warning few-launches: only 2",
+    ]
