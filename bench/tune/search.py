@@ -162,7 +162,8 @@ class _Search:
             return {}
         launched = self._launch(points[:MAX_COMBINATIONS], ROUNDS, self._seconds_until(STARTING_POINTS_SHARE))
         gains = self._report_trials("starting point", points[:MAX_COMBINATIONS], [launched])
-        self._note_untried([name for name, problem in launched.problems.items() if problem == NOT_TRIED])
+        untried = [name for name, problem in launched.problems.items() if problem == NOT_TRIED]
+        self._note_untried(untried, "starting points", STARTING_POINTS_SHARE)
         best, gain = max(gains, key=lambda pair: pair[1], default=({}, 0.0))
         self.costs.starting_point = best if gain > 0 else {}
         return self.costs.starting_point
@@ -195,17 +196,24 @@ class _Search:
                     gains.append((change, measured[as_key(knobs)]))
                 elif launched.problems.get(self._name(knobs)) == NOT_TRIED:
                     untried.append(make_name(change))
-        self._note_untried(untried)
+        self._note_untried(untried, "single knobs", SINGLE_CHANGES_SHARE)
         return sorted(gains, key=lambda pair: -pair[1])
 
     def halve_combinations(self, best: KnobSettings, start: KnobSettings, single_gains: Gains) -> KnobSettings:
         """Find the fastest of `best` and the combinations near it by successive halving."""
         alive = list_combinations(best, start, single_gains, self.compatible)[:MAX_COMBINATIONS]
-        while len(alive) > 1 and self.costs.predict_launch(alive, ROUNDS) > self._seconds_until_confirmation(alive):
+        needed_s = left_s = 0.0
+        while len(alive) > 1:
+            needed_s, left_s = self.costs.predict_launch(alive, ROUNDS), self._seconds_until_confirmation(alive)
+            if needed_s <= left_s:
+                break
             alive.pop()
         if len(alive) < 2:
-            if len(best) > 1:
-                self.notes.append("no time left to try other combinations: use a larger --budget")
+            if len(best) > 1 and needed_s > left_s:
+                self.notes.append(
+                    f"no time left to try other combinations: the next one takes about {needed_s:.0f} s, and "
+                    f"{max(0.0, left_s):.0f} s are left before the confirmation and the proof: use a larger --budget"
+                )
             return best
         launches = [self._launch(alive, ROUNDS)]
         ranked = self._report_ranked("combination", alive, launches)
@@ -362,9 +370,12 @@ class _Search:
         """Seconds that the proof takes: the start-ups of the reference and of `best`, and some steps of each."""
         return PROOF_STARTS * (self.costs.predict_start({}) + self.costs.predict_start(best)) + PROOF_SECONDS
 
-    def _note_untried(self, names: Sequence[str]) -> None:
+    def _note_untried(self, names: Sequence[str], stage: str, share: float) -> None:
         if names:
-            self.notes.append(f"no time left to try {', '.join(names)}: use a larger --budget")
+            self.notes.append(
+                f"no time left to try {', '.join(names)}: {stage} start only in the first {share * self.budget:.0f} of "
+                f"{self.budget:.0f} s, the rest is for what follows: use a larger --budget"
+            )
 
     def _has_enough_launches(self, launches: Sequence[LaunchResult], knobs: KnobSettings) -> bool:
         return sum(self._name(knobs) in launch.names for launch in launches) >= MIN_LAUNCHES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -220,6 +221,22 @@ def test_with_too_many_knobs_for_the_budget_starting_points_lead_near_the_best_c
         reached[with_points].append(machine.speed("+".join(result.knobs.values())) / find_best_speed(machine, values))
     assert np.median(reached[True]) > 0.95, reached
     assert np.median(reached[True]) > np.median(reached[False]) + 0.1, reached
+
+
+def test_what_was_not_tried_says_what_it_needs_and_what_is_left():
+    result, _ = run_search(SimulatedMachine(start_s=3.0, compile_s=8.0), budget=100)
+    assert result.notes[0] == (
+        "no time left to try torchscript: single knobs start only in the first 40 of 100 s, the rest is for what "
+        "follows: use a larger --budget"
+    )
+    seconds = re.fullmatch(
+        r"no time left to try other combinations: the next one takes about (\d+) s, and (\d+) s are left before the "
+        r"confirmation and the proof: use a larger --budget",
+        result.notes[1],
+    )
+    needed, left = map(int, seconds.groups())
+    assert 3 * 3.0 <= needed <= 20.0, "three workers start, and run some rounds"
+    assert left < needed
 
 
 def test_a_budget_that_is_too_small_names_a_sufficient_one():
