@@ -21,6 +21,9 @@ nox.options.sessions = ["lint", "tests", "engines", "pages", "thorough"]
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "installed-from"
+#: Two tests at a time: most of them wait for processes to start, or to end. A file's tests share what is costly to make.
+#: `-- -n 0` runs one after the other.
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")
 BUILD_DOCS = ("-m", "sphinx", "-W", "--keep-going", "--quiet", "--write-all", "docs", "build/site")
 
 
@@ -47,6 +50,10 @@ def _run_bench(session: nox.Session, command: str) -> None:
         signal.signal(signal.SIGINT, before)
 
 
+def _run_tests(session: nox.Session, *options: str) -> None:
+    session.run(python(session), "-m", "pytest", *options, *TWO_AT_A_TIME, *session.posargs, external=True)
+
+
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Compare the frameworks: `nox -s bench -- --task cifar10-resnet18 --backend pytorch`."""
@@ -56,15 +63,13 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the test suite without the tests of pages: `nox -s tests -- -k parity`."""
-    session.run(python(session), "-m", "pytest", "--ignore", "tests/pages", *session.posargs, external=True)
+    _run_tests(session, "--ignore", "tests/pages")
 
 
 @nox.session(python=False)
 def engines(session: nox.Session) -> None:
     """Prove the backends that `tests` leaves out: `nox -s engines -- -k keras-torch`."""
-    session.run(
-        python(session), "-m", "pytest", "--engines", "--ignore", "tests/pages", *session.posargs, external=True
-    )
+    _run_tests(session, "--engines", "--ignore", "tests/pages")
 
 
 @nox.session(python=False)
@@ -104,12 +109,8 @@ def _try(session: nox.Session, *command: str) -> None:
 
 @nox.session(python=False)
 def thorough(session: nox.Session) -> None:
-    """Run the tests that take ten seconds or more: whole commands with real frameworks, kills at random moments.
-
-    Two at a time: most of them wait for processes to start, or to end. `-- -n 0` runs one after the other.
-    """
-    two = ("-n", "2", "--dist", "loadfile")  # a file's tests share what is costly to make
-    session.run(python(session), "-m", "pytest", "--thorough", *two, *session.posargs, external=True)
+    """Run the tests that take ten seconds or more: whole commands with real frameworks, kills at random moments."""
+    _run_tests(session, "--thorough")
 
 
 @nox.session(python=False)

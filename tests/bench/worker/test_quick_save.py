@@ -7,10 +7,12 @@ import subprocess
 import sys
 
 CODE = """
+import os
 import sys
 import pytest
 from bench.worker.quick_save import QuickSave
 
+os.environ.pop("PYTEST_XDIST_WORKER", None)  # in a worker of pytest-xdist, pytest-benchmark saves nothing
 status = pytest.main([sys.argv[1], "--benchmark-json", sys.argv[2], "-q", "-p", "no:cacheprovider"], [QuickSave()])
 sys.exit(status or ("cpuinfo" in sys.modules))
 """
