@@ -24,7 +24,7 @@ def load(name: str) -> Dataset:
             raise ValueError(f"{entry.load} returned {problem}")
     except ValueError as error:
         raise _make_error(name, str(error)) from None
-    except Exception as error:  # whatever another package's function raises
+    except (Exception, SystemExit) as error:  # whatever another package's function raises
         raise _make_error(name, f"{entry.load} raised {type(error).__name__}: {error}") from None
     train_images, train_labels, test_images, test_labels = arrays
     source = entry.source or find_location(name)

@@ -150,7 +150,7 @@ def _find_packaged(weights: str) -> Path:
         return Path(load_function(function)())
     except ValueError as error:
         problem = str(error)
-    except Exception as error:  # whatever another package's function raises
+    except (Exception, SystemExit) as error:  # whatever another package's function raises
         problem = f"{function} raised {type(error).__name__}: {error}"
     line = problem.splitlines()[0]
     raise UserError(f"weights {weights}: {line}: correct or update {CHECKPOINTS.get_distribution(weights)}")

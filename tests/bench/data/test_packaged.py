@@ -15,7 +15,7 @@ RETURNED: list[object] = []
 
 
 def make() -> object:
-    if isinstance(RETURNED[0], Exception):
+    if isinstance(RETURNED[0], BaseException):
         raise RETURNED[0]
     return RETURNED[0]
 
@@ -47,6 +47,7 @@ def test_arrays_that_are_right_become_a_data_set(load):
     ("returned", "line"),
     [
         ((IMAGES, LABELS), "returned 2 values, and not training images, training labels, test images, test labels"),
+        (SystemExit(3), "raised SystemExit: 3"),
         (None, "TypeError: 'NoneType' object is not iterable"),
         (ValueError("no such\nfolder"), "no such"),
         (FileNotFoundError(2, "No such file"), "FileNotFoundError"),
@@ -75,3 +76,10 @@ def test_other_images_than_the_entrys_are_refused(load):
 def test_a_function_that_is_not_there_is_named(load):
     with pytest.raises(UserError, match=r"data set dots: nothing_here:make cannot be imported: ModuleNotFoundError"):
         load((), load="nothing_here:make")
+
+
+def test_a_module_that_exits_is_named(load, tmp_path, monkeypatch):
+    (tmp_path / "exits_here.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"data set dots: exits_here:make cannot be imported: SystemExit: 3"):
+        load((), load="exits_here:make")
