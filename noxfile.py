@@ -23,7 +23,7 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 STAMP = ENVIRONMENT / "installed-from"
 #: Two tests at a time: most of them wait for processes to start, or to end. A file's tests share what it makes.
 #: `-- -n 0` runs one after the other.
-TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadgroup")
 BUILD_DOCS = ("-m", "sphinx", "-W", "--keep-going", "--quiet", "--write-all", "docs", "build/site")
 
 

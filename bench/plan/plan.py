@@ -241,7 +241,7 @@ def _find_skipped_cases(
             meant = [name for name in names if has_values(name, variant)] if of_suite else names
             if not meant:
                 able = [name for name in backends.REGISTRY if has_values(name, variant)]
-                skipped[variant.name] = f"no backend here has it: add --backend {' or '.join(able)}"
+                skipped[variant.name] = f"no backend here has it, only {' and '.join(able)}"
                 continue
             for name in meant:
                 resolved = _resolve_tuned(variant, tuned.get((name, task.hash)))

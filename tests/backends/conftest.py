@@ -111,14 +111,29 @@ class Gathering:
         return psutil.Process(int(done.stdout))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the evidence comes last."""
-    items.sort(key=needs_evidence)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What needs the evidence comes last. Of several processes (pytest-xdist's) one runs all that needs it, first, and
+    each other file is run by one, too.
+    """
+    if is_one_of_several(config):
+        items.sort(key=needs_evidence, reverse=True)
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group("evidence" if needs_evidence(item) else item.path.name))
+    else:
+        items.sort(key=needs_evidence)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    names = list_needed_backends(session.items)
-    if names and not session.config.option.collectonly:
+    if not session.config.option.collectonly and not is_one_of_several(session.config):
+        start_gathering(session)
+
+
+def is_one_of_several(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def start_gathering(session: pytest.Session) -> None:
+    if names := list_needed_backends(session.items):
         session.config.stash[GATHERING] = Gathering(Path(tempfile.mkdtemp(prefix="evidence-")), names)
 
 
@@ -144,6 +159,8 @@ def list_needed_backends(items: list[pytest.Item]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def evidence(request: pytest.FixtureRequest) -> Evidence:
+    if GATHERING not in request.config.stash:
+        start_gathering(request.session)
     return request.config.stash[GATHERING].evidence()
 
 

@@ -96,7 +96,7 @@ def run_launch(
 
 def find_worker(case: str) -> psutil.Process:
     """Find the worker that runs a case, by its job file."""
-    children = psutil.Process().children()
+    children = living(psutil.Process().children())
     return next(p for p in children if any(f"/{case}/job.json" in part for part in p.cmdline()))
 
 
