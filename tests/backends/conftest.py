@@ -112,24 +112,15 @@ class Gathering:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What needs the evidence comes last. Of several processes (pytest-xdist's) one runs all that needs it, first, and
-    each other file is run by one, too.
-    """
-    if is_one_of_several(config):
-        items.sort(key=needs_evidence, reverse=True)
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("evidence" if needs_evidence(item) else item.path.name))
-    else:
-        items.sort(key=needs_evidence)
+    """What needs the evidence comes last. Of several processes (pytest-xdist's) one runs all that needs it, first."""
+    items.sort(key=needs_evidence, reverse=is_one_of_several(config))
+    for item in filter(needs_evidence, items):
+        item.add_marker(pytest.mark.xdist_group("evidence"), append=False)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and not is_one_of_several(session.config):
         start_gathering(session)
-
-
-def is_one_of_several(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
 
 
 def start_gathering(session: pytest.Session) -> None:
@@ -141,6 +132,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if gathering := config.stash.get(GATHERING, None):
         gathering.stop()
         shutil.rmtree(gathering.folder, ignore_errors=True)
+
+
+def is_one_of_several(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def needs_evidence(item: pytest.Item) -> bool:
