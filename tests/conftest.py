@@ -41,8 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:  # of several processes, pytest-xdist's, one runs all tests of a file, if nothing else is said
-        item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    for item in items:  # of several processes, pytest-xdist's, one runs all that needs the evidence, or all of a file
+        needs_evidence = "evidence" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("evidence" if needs_evidence else str(item.path)))
     if config.getoption("--engines"):
         others = [item for item in items if not item.get_closest_marker("engines")]
     else:

@@ -114,8 +114,6 @@ class Gathering:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What needs the evidence comes last. Of several processes (pytest-xdist's) one runs all that needs it, first."""
     items.sort(key=needs_evidence, reverse=is_one_of_several(config))
-    for item in filter(needs_evidence, items):
-        item.add_marker(pytest.mark.xdist_group("evidence"), append=False)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
