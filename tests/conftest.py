@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:  # of several processes, pytest-xdist's, one runs all that needs the evidence, or all of a file
         needs_evidence = "evidence" in getattr(item, "fixturenames", ())
