@@ -21,9 +21,9 @@ nox.options.sessions = ["lint", "tests", "engines", "pages", "thorough"]
 ENVIRONMENT = Path(__file__).with_name(".venv")
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "installed-from"
-#: Two tests at a time: most of them wait for processes to start, or to end. A file's tests share what it makes.
-#: `-- -n 0` runs one after the other.
-TWO_AT_A_TIME = ("-n", "2", "--dist", "loadgroup")
+#: Two tests at a time: most of them wait for processes to start, or to end. tests/conftest.py keeps those together
+#: that share what is costly to make. `-- -n 0` runs one after the other.
+TWO_AT_A_TIME = ("-n", "2")
 BUILD_DOCS = ("-m", "sphinx", "-W", "--keep-going", "--quiet", "--write-all", "docs", "build/site")
 
 

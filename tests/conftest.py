@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ PRIVATE = (
 OF_A_HOOK = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
 #: Variables of the folders in which other programs keep CIFAR-10.
 CACHES = ("KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR")
+#: How the names of the backends' tests begin.
+BACKENDS = "tests/backends/"
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
@@ -40,11 +43,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several processes (pytest-xdist's), one runs all tests of the backends, which share their evidence, and each
+    other file is run by one, too.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BACKENDS if nodeid.startswith(BACKENDS) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:  # of several processes, pytest-xdist's, one runs all that needs the evidence, or all of a file
-        needs_evidence = "evidence" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("evidence" if needs_evidence else str(item.path)))
     if config.getoption("--engines"):
         others = [item for item in items if not item.get_closest_marker("engines")]
     else:
