@@ -35,6 +35,7 @@ from bench.measure.machine_lock import hold_lock
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.plan.plan import explain_threads, make_default_variant, make_plan
 from bench.plan.request import Request
+from bench.plan.several_devices import refuse_several_devices
 from bench.plan.suite import load
 from bench.records.private_paths import shorten_all, shorten_command, shorten_path, shorten_paths
 from bench.report.live.silent_progress import SilentProgress
@@ -86,6 +87,8 @@ def run_gate(
         raise UserError(f"--target measures a test in place of tasks: leave out {', '.join((*selected, *fields))}")
     if options.baseline and fields:
         raise UserError(f"--baseline sets the fields of its tasks: leave out {', '.join(fields)}")
+    if not (options.target or options.baseline):
+        refuse_several_devices(request, "bench gate")
     margins = resolve_margins(options.margin)
 
     if not options.target:

@@ -148,6 +148,7 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
             "suite scaling is about several devices, and bench tune uses one: choose another suite, or a task with",
         ),
         ("explain --suite scaling", "suite scaling is about several devices, and bench explain uses one: choose"),
+        ("gate --against x --suite scaling", "suite scaling is about several devices, and bench gate uses one: choose"),
         ("sweep --until 2%", "bench sweep has no option --until, which bench run has: see bench sweep --help"),
         ("run --html x", "bench run has no option --html, which bench show and bench compare have: see bench run"),
         ("baseline sav", "unknown command 'sav': did you mean 'save'? Use one of save, list, show, rm"),
