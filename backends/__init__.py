@@ -50,6 +50,7 @@ REGISTRY = Registry(
             environment={"KERAS_BACKEND": "tensorflow"},
             several_devices=("cpu", "cuda"),
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
+            exported_networks=True,
         ),
         "keras": BackendEntry(
             "backends.keras.on_tensorflow",
@@ -59,6 +60,7 @@ REGISTRY = Registry(
             cuda=_TENSORFLOW,
             environment={"KERAS_BACKEND": "tensorflow"},
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
+            exported_networks=True,
         ),
         "jax": BackendEntry(
             "backends.jax",
@@ -69,6 +71,7 @@ REGISTRY = Registry(
             # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
             several_devices=("cpu", "cuda"),
+            exported_networks=True,
         ),
         "keras-torch": BackendEntry(
             "backends.keras.on_torch",
@@ -78,6 +81,7 @@ REGISTRY = Registry(
             cuda=_TORCH,
             environment={"KERAS_BACKEND": "torch", **_ONE_ARENA},
             hides=("tensorflow", "jax"),  # KerasHub imports the one where it is installed, and Keras the other
+            exported_networks=True,
         ),
         "keras-jax": BackendEntry(
             "backends.keras.on_jax",
@@ -88,6 +92,7 @@ REGISTRY = Registry(
             environment={"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **_ONE_ARENA},
             several_devices=("cpu", "cuda"),
             hides=("tensorflow", "torch"),  # KerasHub imports the one where it is installed
+            exported_networks=True,
         ),
         "lightning": BackendEntry(
             "backends.lightning",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.kernels import Kernel
 from backends.task import Task, Variant
@@ -173,6 +174,19 @@ class Backend(ABC):
         Raises:
             UnsupportedVariant: the framework cannot execute the variant.
         """
+
+    def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
+        """Features (n, d) float32 of a network that was exported as a neutral graph, built with this framework's own
+        operations.
+
+        Args:
+            tensors: that the graph names.
+            images: network inputs (n, height, width, channels) float32.
+
+        Raises:
+            UnsupportedVariant: the backend builds no exported networks.
+        """
+        raise UnsupportedVariant(f"{self.name} builds no exported networks")
 
     @abstractmethod
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:

@@ -54,6 +54,7 @@ class BackendEntry:
         trains_backbones: whether it can train below the head, and normalise by a batch's statistics. One that cannot
             still has the complete contract for frozen backbones.
         several_devices: the kinds of devices of which it can train on several together: `cpu`, `cuda`.
+        exported_networks: whether it builds networks that were exported as a neutral graph (`evaluate_network`).
         cuda: how its framework comes to use a GPU; None where that is not known.
         contract: the version of the contract that it was written for.
         distribution: that brought it; empty for this project's own.
@@ -69,6 +70,7 @@ class BackendEntry:
     hides: tuple[str, ...] = ()
     trains_backbones: bool = True
     several_devices: tuple[str, ...] = ()
+    exported_networks: bool = False
     cuda: CudaSupport | None = None
     contract: int = 1  # an entry without it was written for the first one, whatever this one is
     distribution: str = ""

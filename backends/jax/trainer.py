@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,14 @@ from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
 from backends.engines.jax import group as groups
 from backends.engines.jax.group import Membership
+from backends.exported.channels_last import move_channels_last
+from backends.exported.evaluation import evaluate
+from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor
 from backends.jax import device as devices
 from backends.jax import kernels, model, pipeline, preprocess, profiler
 from backends.jax.head import HeadTraining
+from backends.jax.operations import OPERATIONS
 from backends.jax.pipeline import Batch
 from backends.jax.steps import CompiledSteps, FunctionalSteps, JaxTraining, Step
 from backends.kernels import Kernel
@@ -295,6 +300,11 @@ class Jax(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return JaxTrainer(task, variant, checkpoint, head, self.membership)
+
+    def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
+        """See `Backend.evaluate_network`."""
+        compute = partial(evaluate, move_channels_last(graph), OPERATIONS)
+        return np.asarray(jax.jit(compute)(dict(tensors), images))
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

@@ -10,9 +10,13 @@ import numpy as np
 
 from backends import folding, graphs, knobs
 from backends.base import Backend, Trainer, Training
+from backends.exported.channels_last import move_channels_last
+from backends.exported.evaluation import evaluate
+from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor
 from backends.keras import model, preprocess
 from backends.keras.engine import Engine, Tensor
+from backends.keras.operations import OPERATIONS
 from backends.kernels import Kernel
 from backends.paused_fit import PausedFit
 from backends.task import Task, Variant
@@ -320,6 +324,12 @@ class Keras(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return KerasTrainer(self.engine, task, variant, checkpoint, head)
+
+    def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
+        """See `Backend.evaluate_network`."""
+        values = {name: keras.ops.convert_to_tensor(tensor) for name, tensor in tensors.items()}
+        inputs = keras.ops.convert_to_tensor(images)
+        return _to_numpy(evaluate(move_channels_last(graph), OPERATIONS, values, inputs))
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

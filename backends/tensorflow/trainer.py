@@ -15,12 +15,16 @@ from backends.base import Backend, Trainer, Training
 from backends.engines.tensorflow import group as groups
 from backends.engines.tensorflow.extraction import list_extraction_forms, make_extractor
 from backends.engines.tensorflow.group import Membership
+from backends.exported.channels_last import move_channels_last
+from backends.exported.evaluation import evaluate
+from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
 from backends.tensorflow import kernels, model, pipeline, preprocess, profiler
 from backends.tensorflow.head import HeadTraining
+from backends.tensorflow.operations import OPERATIONS
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
 Batch = tuple[tf.Tensor, ...]
@@ -286,6 +290,11 @@ class TensorFlow(Backend):
     def build(self, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> Trainer:
         """See `Backend.build`."""
         return TensorFlowTrainer(task, variant, checkpoint, head, self.membership)
+
+    def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
+        """See `Backend.evaluate_network`."""
+        values = {name: tf.constant(tensor) for name, tensor in tensors.items()}
+        return evaluate(move_channels_last(graph), OPERATIONS, values, tf.constant(images)).numpy()
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

@@ -21,6 +21,7 @@ from bench.cli.cache import cache
 from bench.cli.compare import compare
 from bench.cli.completion import completion
 from bench.cli.conformance import conformance
+from bench.cli.coverage import coverage
 from bench.cli.doctor import doctor, join_names
 from bench.cli.entry_point import main as main  # the name that scripts of earlier installations start
 from bench.cli.explain import explain
@@ -79,7 +80,7 @@ COMMANDS = {
     Group("Compare frameworks", sort_key=1): (run, parity, show, plot, compare, merge, export, sweep, list_),
     Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, publish, gate_selftest),
-    Group("This machine", sort_key=4): (doctor, selftest, conformance, cache, completion),
+    Group("This machine", sort_key=4): (doctor, selftest, conformance, coverage, cache, completion),
 }
 #: The commands that measure the code of this suite. `bench gate` chooses the clone.
 MEASURING = ("run", "parity", "sweep", "tune", "explain", "roofline", "profile", "selftest", "conformance")

@@ -19,6 +19,7 @@ PAGES = {
             "backends.kernels",
             "backends.convolutions",
             "backends.backbones",
+            "backends.exported.network_graph",
             "backends.registry",
             "backends.task_entries",
         ),

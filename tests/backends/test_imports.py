@@ -10,6 +10,7 @@ import pytest
 
 import backends
 import bench
+from backends.exported.network_graph import ATTRIBUTES
 
 BACKENDS = Path(backends.__file__).parent
 FOLDERS = ("pytorch", "tensorflow", "keras", "jax", "lightning")
@@ -17,6 +18,10 @@ FILES = sorted(path.name for path in (BACKENDS / "pytorch").glob("*.py"))
 KERAS_FILES = ("__init__.py", "model.py", "preprocess.py", "trainer.py")
 #: What is an engine's in Keras.
 ENGINES = {"on_tensorflow.py", "on_torch.py", "on_jax.py"}
+#: Those that build exported networks.
+BUILDING = ("tensorflow", "keras", "jax")
+#: Processes of their own, which read PyTorch's files or networks.
+PROGRAMS = {Path("weights/conversion.py"), Path("networks/export.py"), Path("networks/timm_names.py")}
 FRAMEWORKS = {
     "torch",
     "torchvision",
@@ -50,7 +55,8 @@ def imported(path: Path) -> set[str]:
 
 
 def test_importing_backends_and_all_of_bench_imports_no_framework(in_fresh_interpreter):
-    names = [name for name in modules(bench) if name not in ("bench.weights.conversion", "bench.worker.measure")]
+    own = {f"bench.{'.'.join(path.with_suffix('').parts)}" for path in PROGRAMS}
+    names = [name for name in modules(bench) if name not in {*own, "bench.worker.measure"}]
     assert {"bench.cli.app", "bench.measure.conductor", "bench.measure.run", "bench.parity.sameness_proof"} <= set(
         names
     )
@@ -83,9 +89,8 @@ def test_a_backend_imports_nothing_of_the_harness_and_touches_no_file_or_clock(p
 
 
 def test_nothing_outside_a_backend_imports_its_framework():
-    allowed = {Path("weights/conversion.py")}  # a process of its own, which reads PyTorch's files
     root = Path(bench.__file__).parent
-    offenders = [p for p in root.rglob("*.py") if imported(p) & FRAMEWORKS and p.relative_to(root) not in allowed]
+    offenders = [p for p in root.rglob("*.py") if imported(p) & FRAMEWORKS and p.relative_to(root) not in PROGRAMS]
     assert offenders == []
 
 
@@ -94,7 +99,14 @@ def test_the_folders_hold_the_same_files():
         own = {path.name for path in (BACKENDS / folder).glob("*.py")}
         # What is an engine's is in a file for each engine of Keras; JAX' compiled steps need more than a function.
         others = {"keras": {*KERAS_FILES, "engine.py", "batches.py", *ENGINES}, "jax": {*FILES, "steps.py"}}
-        assert own == others.get(folder, set(FILES))
+        built = {"operations.py"} if folder in BUILDING else set()
+        assert own == others.get(folder, set(FILES)) | built
+
+
+@pytest.mark.parametrize("folder", BUILDING)
+def test_the_operations_of_a_neutral_graph_stand_in_the_order_of_its_format(folder):
+    found = names(BACKENDS / folder / "operations.py")
+    assert [name for name in found if not name.startswith("_")] == list(ATTRIBUTES)
 
 
 def test_of_kerass_files_only_those_of_an_engine_import_one():

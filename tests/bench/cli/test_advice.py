@@ -29,6 +29,7 @@ COMMANDS = {
     "analysis/warning_rules.py": (),  # see the test of warnings
     "compare": ("compare",),
     "compare/merged_runs.py": ("merge",),
+    "coverage": ("coverage",),
     "data": (*TRAINING, "gate-selftest", "doctor"),
     "gate": ("gate",),
     "gate/error_rate_run.py": ("gate-selftest",),

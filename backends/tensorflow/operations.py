@@ -1,0 +1,267 @@
+"""The operations of the neutral graph in TensorFlow, one function each, in the order of the format.
+
+Maps have their channels last. See docs/network-graph.md for what an operation computes.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from backends.exported.network_graph import ATTRIBUTES
+
+#: `tf.Tensor`.
+Tensor = Any
+
+
+def convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
+) -> Tensor:
+    """A convolution of maps; the weight is (out, in / groups, *kernel)."""
+    x = tf.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
+    kernel = tf.transpose(weight, (*range(2, len(weight.shape)), 1, 0))
+    if groups > 1 and groups == x.shape[-1] and len(kernel.shape) == 4 and strides[0] == strides[1]:
+        depthwise = tf.reshape(kernel, (*kernel.shape[:2], groups, -1))
+        y = tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), "VALID", dilations=dilations)
+    else:
+        y = tf.nn.convolution(x, kernel, strides, "VALID", dilations=dilations)
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, **_) -> Tensor:
+    """A product with the transposed weight, (out, in)."""
+    y = tf.tensordot(x, weight, ((-1,), (1,)))
+    return y if bias is None else y + bias
+
+
+def matmul(x: Tensor, y: Tensor, **_) -> Tensor:
+    """The product of matrices in the last two axes."""
+    return x @ y
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, scale, **_) -> Tensor:
+    """Scaled dot-product attention; the mask is added."""
+    scores = tf.matmul(query * scale, key, transpose_b=True)
+    return tf.nn.softmax(scores if mask is None else scores + mask) @ value
+
+
+def batch_norm(x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance: Tensor, *, epsilon, **_) -> Tensor:
+    """A normalisation by running statistics (c,)."""
+    return tf.nn.batch_normalization(x, mean, variance, offset, scale, epsilon)
+
+
+def layer_norm(x: Tensor, scale: Tensor, offset: Tensor, *, axes, epsilon, **_) -> Tensor:
+    """A normalisation over the last axes."""
+    mean, variance = tf.nn.moments(x, axes, keepdims=True)
+    return tf.nn.batch_normalization(x, mean, variance, offset, scale, epsilon)
+
+
+def group_norm(x: Tensor, scale: Tensor, offset: Tensor, *, groups, epsilon, **_) -> Tensor:
+    """A normalisation over the pixels and channels of each group."""
+    shape = tf.shape(x)
+    grouped = tf.reshape(x, tf.concat((shape[:-1], (groups, x.shape[-1] // groups)), 0))
+    rank = len(x.shape)
+    mean, variance = tf.nn.moments(grouped, (*range(1, rank - 1), rank), keepdims=True)
+    return tf.reshape((grouped - mean) * tf.math.rsqrt(variance + epsilon), shape) * scale + offset
+
+
+def max_pool(x: Tensor, *, window, strides, padding, **_) -> Tensor:
+    """The largest value of each window; padding is the least number."""
+    x = tf.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-np.inf) if any(map(any, padding)) else x
+    return tf.nn.max_pool2d(x, window, strides, "VALID")
+
+
+def average_pool(x: Tensor, *, window, strides, padding, counts_padding, **_) -> Tensor:
+    """The mean of each window, of its pixels or of padding, too."""
+    if not any(map(any, padding)):
+        return tf.nn.avg_pool2d(x, window, strides, "VALID")
+    edges = ((0, 0), *padding, (0, 0))
+    total = tf.nn.avg_pool2d(tf.pad(x, edges), window, strides, "VALID")
+    if counts_padding:
+        return total
+    return total / tf.nn.avg_pool2d(tf.pad(tf.ones((1, *x.shape[1:3], 1), x.dtype), edges), window, strides, "VALID")
+
+
+def mean(x: Tensor, *, axes, keeps_axes, **_) -> Tensor:
+    """The mean over axes."""
+    return tf.reduce_mean(x, axes, keepdims=keeps_axes)
+
+
+def sum(x: Tensor, *, axes, keeps_axes, **_) -> Tensor:
+    """The sum over axes."""
+    return tf.reduce_sum(x, axes, keepdims=keeps_axes)
+
+
+def max(x: Tensor, *, axes, keeps_axes, **_) -> Tensor:
+    """The largest value over axes."""
+    return tf.reduce_max(x, axes, keepdims=keeps_axes)
+
+
+def softmax(x: Tensor, *, axis, **_) -> Tensor:
+    """Softmax along an axis."""
+    return tf.nn.softmax(x, axis)
+
+
+def gelu(x: Tensor, *, approximate, **_) -> Tensor:
+    """GELU, exact or by tanh."""
+    return tf.nn.gelu(x, approximate)
+
+
+def relu(x: Tensor, **_) -> Tensor:
+    """ReLU."""
+    return tf.nn.relu(x)
+
+
+def leaky_relu(x: Tensor, *, slope, **_) -> Tensor:
+    """ReLU with a slope below zero."""
+    return tf.nn.leaky_relu(x, slope)
+
+
+def elu(x: Tensor, **_) -> Tensor:
+    """ELU."""
+    return tf.nn.elu(x)
+
+
+def sigmoid(x: Tensor, **_) -> Tensor:
+    """The logistic function."""
+    return tf.nn.sigmoid(x)
+
+
+def silu(x: Tensor, **_) -> Tensor:
+    """x times its sigmoid."""
+    return tf.nn.silu(x)
+
+
+def tanh(x: Tensor, **_) -> Tensor:
+    """The hyperbolic tangent."""
+    return tf.tanh(x)
+
+
+def softplus(x: Tensor, **_) -> Tensor:
+    """log(1 + exp(x))."""
+    return tf.nn.softplus(x)
+
+
+def hard_sigmoid(x: Tensor, **_) -> Tensor:
+    """relu6(x + 3) / 6."""
+    return tf.nn.relu6(x + 3) / 6
+
+
+def hard_swish(x: Tensor, **_) -> Tensor:
+    """x times its hard sigmoid."""
+    return x * (tf.nn.relu6(x + 3) / 6)
+
+
+def exp(x: Tensor, **_) -> Tensor:
+    """The exponential."""
+    return tf.exp(x)
+
+
+def sqrt(x: Tensor, **_) -> Tensor:
+    """The square root."""
+    return tf.sqrt(x)
+
+
+def clamp(x: Tensor, *, least, most, **_) -> Tensor:
+    """The nearest number between two limits, of which one may be None."""
+    x = x if least is None else tf.maximum(x, least)
+    return x if most is None else tf.minimum(x, most)
+
+
+def add(*inputs: Tensor, constants, **_) -> Tensor:
+    """The sum."""
+    x, y = _fill(inputs, constants)
+    return x + y
+
+
+def subtract(*inputs: Tensor, constants, **_) -> Tensor:
+    """The difference."""
+    x, y = _fill(inputs, constants)
+    return x - y
+
+
+def multiply(*inputs: Tensor, constants, **_) -> Tensor:
+    """The product, value by value."""
+    x, y = _fill(inputs, constants)
+    return x * y
+
+
+def divide(*inputs: Tensor, constants, **_) -> Tensor:
+    """The quotient."""
+    x, y = _fill(inputs, constants)
+    return x / y
+
+
+def power(*inputs: Tensor, constants, **_) -> Tensor:
+    """The first to the power of the second."""
+    x, y = _fill(inputs, constants)
+    return x**y
+
+
+def _fill(inputs: tuple[Tensor, ...], constants: tuple[float | None, float | None]) -> list[Any]:
+    left = list(inputs)
+    return [left.pop(0) if one is None else one for one in constants]
+
+
+def reshape(x: Tensor, *, shape, **_) -> Tensor:
+    """The same values in another shape."""
+    return tf.reshape(x, shape)
+
+
+def transpose(x: Tensor, *, axes, **_) -> Tensor:
+    """The axes in another order."""
+    return tf.transpose(x, axes)
+
+
+def concatenate(*inputs: Tensor, axis, **_) -> Tensor:
+    """The values one after another."""
+    return tf.concat(inputs, axis)
+
+
+def slice(x: Tensor, *, axis, start, stop, step, **_) -> Tensor:
+    """A part along an axis."""
+    whole = (builtins.slice(None),) * axis
+    return x[(*whole, builtins.slice(start, stop, step))]
+
+
+def take(x: Tensor, indices: Tensor, *, axis, **_) -> Tensor:
+    """The values at indices along an axis."""
+    return tf.gather(x, indices, axis=axis)
+
+
+def pad(x: Tensor, *, padding, value, **_) -> Tensor:
+    """The values with a number around them."""
+    return tf.pad(x, padding, constant_values=value)
+
+
+def roll(x: Tensor, *, shifts, axes, **_) -> Tensor:
+    """The values shifted along axes, the last ones first."""
+    return tf.roll(x, shifts, axes)
+
+
+def broadcast(x: Tensor, *, shape, **_) -> Tensor:
+    """The values repeated to a shape."""
+    return tf.broadcast_to(x, shape)
+
+
+def tile(x: Tensor, *, repeats, **_) -> Tensor:
+    """The whole repeated along each axis."""
+    return tf.tile(x, repeats)
+
+
+def resize_nearest(x: Tensor, *, factors, **_) -> Tensor:
+    """Each pixel repeated."""
+    return tf.repeat(tf.repeat(x, factors[0], 1), factors[1], 2)
+
+
+def resize_bilinear(x: Tensor, *, shape, **_) -> Tensor:
+    """Maps resized, pixels' centres half a pixel from the edge, without antialiasing."""
+    return tf.image.resize(x, shape[1:3])
+
+
+#: By the kind of the operation.
+OPERATIONS: Mapping[str, Callable[..., Tensor]] = {kind: globals()[kind] for kind in ATTRIBUTES}

@@ -1,0 +1,142 @@
+"""Exports networks, has each backend build them, and keeps what was found, network by network."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import backends
+from backends.exported.network_graph import read_graph
+from bench.coverage.coverage_record import CoverageRecord, Evaluation, get_file, keep_record, read_records
+from bench.errors import UserError, make_unknown_error
+from bench.networks.exported_files import GRAPH
+from bench.networks.processes import EvaluationProcess, list_timm_names, run_python
+
+#: How the networks of timm are called in tasks and on the command line; the prefix may be left out here.
+PREFIX = "timm/"
+
+
+def choose_names(names: Sequence[str], sample: int | None, seed: int, most_parameters: int) -> list[str]:
+    """The networks that were named, or a sample.
+
+    Args:
+        most_parameters: of a network in the sample.
+
+    Raises:
+        UserError: a name that timm does not have, or neither names nor a sample.
+    """
+    if not names and sample is None:
+        raise UserError("no networks: name some, as resnet18, or draw a sample with --sample 20")
+    if sample is not None:
+        if names:
+            raise UserError("networks and --sample: use one of them")
+        return list_timm_names("--sample", str(sample), "--seed", str(seed), "--most-parameters", str(most_parameters))
+    known = list_timm_names()
+    chosen = [name.removeprefix(PREFIX) for name in names]
+    for name in chosen:
+        if name not in known:
+            raise make_unknown_error("network", name, known)
+    return list(dict.fromkeys(chosen))
+
+
+def choose_backends(names: Sequence[str]) -> tuple[str, ...]:
+    """The backends that build exported networks: all that are installed, or those that were named.
+
+    Raises:
+        UserError: a backend is unknown, lacks packages, or runs timm's own network.
+    """
+    able = {name: entry for name, entry in backends.REGISTRY.items() if entry.exported_networks}
+    for name in names:
+        if name not in backends.REGISTRY:
+            raise make_unknown_error("backend", name, backends.REGISTRY)
+        if name not in able:
+            raise UserError(f"backend {name} builds no exported networks: use one of {', '.join(able)}")
+        if missing := backends.find_missing_packages(name):
+            raise UserError(f"backend {name} lacks {', '.join(missing)}: pip install head-to-head[{name}]")
+    return tuple(names) or tuple(name for name in able if not backends.find_missing_packages(name))
+
+
+def cover(
+    names: Sequence[str], engines: Sequence[str], again: bool, say: Callable[[CoverageRecord, bool], None]
+) -> list[CoverageRecord]:
+    """Export and build the networks; those that were kept by an earlier call are not built again.
+
+    Args:
+        engines: the backends.
+        again: whether all are built again.
+        say: called with each record, and whether it was kept.
+
+    Returns:
+        The records, in the order of the names.
+    """
+    file = get_file()
+    kept = {} if again else read_records(file)
+    done = {name: kept[name] for name in names if name in kept and _is_whole(kept[name], engines)}
+    records: dict[str, CoverageRecord] = {}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="head-to-head-networks-")))
+        processes = {name: EvaluationProcess(name) for name in engines}
+        for process in processes.values():
+            stack.callback(process.stop)
+        exports = _export_ahead([name for name in names if name not in done], folder, stack)
+        for name in names:
+            if name in done:
+                records[name] = done[name]
+            else:
+                records[name] = _evaluate(name, folder / name, next(exports), processes)
+                keep_record(file, records[name])
+            say(records[name], name in done)
+    return list(records.values())
+
+
+def _is_whole(record: CoverageRecord, engines: Sequence[str]) -> bool:
+    return record.error is not None or all(name in record.evaluations for name in engines)
+
+
+def _export_ahead(names: Sequence[str], folder: Path, stack: contextlib.ExitStack) -> Iterator[dict[str, Any]]:
+    """Export one network while the one before is built."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+
+    def start(number: int) -> Future[dict[str, Any]] | None:
+        return pool.submit(_export, names[number], folder / names[number]) if number < len(names) else None
+
+    following = start(0)
+    for number in range(len(names)):
+        assert following
+        answer, following = following.result(), start(number + 1)
+        yield answer
+
+
+def _export(name: str, folder: Path) -> dict[str, Any]:
+    began = time.perf_counter()
+    answer = run_python("bench.networks.export", (name, "--out", str(folder)))
+    return {**answer, "seconds": time.perf_counter() - began}
+
+
+def _evaluate(
+    name: str, folder: Path, exported: dict[str, Any], processes: dict[str, EvaluationProcess]
+) -> CoverageRecord:
+    if "error" in exported:
+        return CoverageRecord(name=name, error=exported["error"], export_seconds=exported["seconds"])
+    try:
+        graph = read_graph(json.loads((folder / GRAPH).read_text()))
+        evaluations = {engine: Evaluation(**process.compare(folder)) for engine, process in processes.items()}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return CoverageRecord(
+        name=name,
+        family=exported["family"],
+        parameters=exported["parameters"],
+        rounding=exported["rounding"],
+        kinds=graph.list_kinds(),
+        export_seconds=exported["seconds"],
+        evaluations=evaluations,
+    )

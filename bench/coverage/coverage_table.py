@@ -1,0 +1,58 @@
+"""What `bench coverage` found, by family, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.coverage.coverage_record import CoverageRecord
+from bench.report.tables.table import Cell, Column, Table
+
+
+def describe_network(record: CoverageRecord, engines: Sequence[str]) -> str:
+    """One line: the network, and each backend's difference from PyTorch, or the reason for which there is none."""
+    if record.error:
+        return f"{record.name}: not exported: {record.error}"
+    parts = [f"{record.parameters / 1e6:.1f} M parameters", f"{sum(record.kinds.values())} operations"]
+    for engine in engines:
+        found = record.evaluations[engine]
+        if found.error:
+            parts.append(f"{engine} failed: {found.error}")
+        else:
+            more = "" if record.is_proven(engine) else f", more than {record.tolerance:.0e}: another network"
+            parts.append(f"{engine} {found.difference:.0e}{more}")
+    return f"{record.name}: {', '.join(parts)}"
+
+
+def build_table(records: Sequence[CoverageRecord], engines: Sequence[str]) -> Table:
+    """A row for each family of timm: networks, how many could be exported, and how many each backend computes alike."""
+    exported = [one for one in records if not one.error]
+    rows = []
+    for family in sorted({one.family for one in exported}):
+        rows.append(_build_row(family, [one for one in exported if one.family == family], engines))
+    if lost := [one for one in records if one.error]:
+        rows.append(_build_row("not exported", lost, engines))
+    rows.append(_build_row("all", records, engines))
+    columns = (Column("family", figures=False), Column("networks"), Column("exported"), *map(Column, engines))
+    return Table("Networks that are proven to be the same", columns, tuple(rows), tuple(list_missing(records, engines)))
+
+
+def _build_row(name: str, records: Sequence[CoverageRecord], engines: Sequence[str]) -> tuple[Cell, ...]:
+    counts = [len(records), sum(not one.error for one in records)]
+    counts += [sum(one.is_proven(engine) for one in records) for engine in engines]
+    return (Cell(name), *(Cell(str(count)) for count in counts))
+
+
+def list_missing(records: Sequence[CoverageRecord], engines: Sequence[str]) -> Iterator[str]:
+    """A line for each reason for which networks are not proven, with their names."""
+    reasons: dict[str, list[str]] = {}
+    for record in records:
+        if record.error:
+            reasons.setdefault(f"not exported, {record.error}", []).append(record.name)
+        for engine in engines if not record.error else ():
+            found = record.evaluations[engine]
+            if found.error:
+                reasons.setdefault(f"{engine}: {found.error}", []).append(record.name)
+            elif not record.is_proven(engine):
+                reasons.setdefault(f"{engine}: other features", []).append(record.name)
+    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        yield f"{reason}: {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""Networks that are exported from PyTorch as a neutral graph."""

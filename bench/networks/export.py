@@ -1,0 +1,276 @@
+"""The process that exports a network of timm as a neutral graph: the harness itself imports no framework.
+
+`python -m bench.networks.export NAME --out FOLDER` writes `graph.json`, `tensors.safetensors`, and in
+`evidence.safetensors` some images (n, side, side, channels) with the features (n, d) that PyTorch computes of them in
+double precision. The last line on stdout is JSON: what is in `describe`, or `{"error": …}` with exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import operator
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from safetensors.numpy import save_file
+
+from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size, write_graph
+from bench.networks.aten_operations import OPERATIONS
+from bench.networks.exported_files import EVIDENCE, GRAPH, TENSORS
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable
+
+#: A network is exported with both batch sizes: what differs between them is a multiple of the batch.
+BATCHES = (2, 3)
+#: Images of the evidence.
+EVIDENCE_IMAGES = 4
+#: Operations that compute nothing.
+IGNORED = {"_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range_for_size"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export the network of the command line's options; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.networks.export", description=__doc__)
+    parser.add_argument("name", help="of the network in timm")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights")
+    options = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(options.seed)
+    try:
+        model = timm.create_model(options.name, pretrained=False, num_classes=0).eval()
+        image = tuple(model.pretrained_cfg["input_size"])
+        draw_weights(model, image)
+        about = describe(options.name, model)
+        source = {"network": f"timm/{options.name}", "weights": f"random {options.seed}"}
+        print(json.dumps({**about, "rounding": write_network(options.out, model, image, source)}))
+    except Unexportable as error:
+        print(json.dumps({"error": str(error)}))
+        return 1
+    except Exception as error:  # whatever a network of timm, or its export, raises
+        print(json.dumps({"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}))
+        return 1
+    return 0
+
+
+def write_network(
+    folder: Path, model: torch.nn.Module, image: tuple[int, int, int], source: Mapping[str, str]
+) -> float:
+    """Write the files of a network in eval mode, see `bench.networks.exported_files`.
+
+    Args:
+        image: channels, height and width.
+
+    Returns:
+        How far features in single precision are from those in double precision, see `compute_evidence`.
+
+    Raises:
+        Unexportable: an operation has no counterpart.
+    """
+    graph, tensors = export(model, image, source)
+    images = torch.randn(EVIDENCE_IMAGES, *image)
+    features, rounding = compute_evidence(model, images)
+    inputs = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / TENSORS)
+    save_file({IMAGES: inputs, "features": features}, folder / EVIDENCE)
+    (folder / GRAPH).write_text(json.dumps(write_graph(graph), separators=(",", ":")))
+    return rounding
+
+
+def describe(name: str, model: torch.nn.Module) -> dict[str, Any]:
+    """The family of a network, timm's module, and the number of its parameters."""
+    family = timm.models.model_entrypoint(name).__module__.rpartition(".")[2]
+    return {"family": family, "parameters": sum(one.numel() for one in model.parameters())}
+
+
+@torch.no_grad()
+def compute_evidence(model: torch.nn.Module, images: torch.Tensor) -> tuple[np.ndarray, float]:
+    """Features (n, d) of images in double precision, and how far those in single precision are from them at most,
+    relative to the largest.
+    """
+    single = model(images).double()
+    exact = model.double()(images.double())
+    rounding = ((single - exact).abs().max() / exact.abs().max()).item()
+    return np.ascontiguousarray(exact.numpy()), rounding
+
+
+@torch.no_grad()
+def draw_weights(model: torch.nn.Module, image: Sequence[int]) -> None:
+    """Draw weights with which every tensor matters: timm starts some scales at zero.
+
+    Kernels are normal with a variance of 1 / inputs, scales near one, biases near zero; running statistics are those of
+    random images.
+    """
+    for name, tensor in model.named_parameters():
+        if tensor.ndim > 1:
+            tensor.normal_(std=(tensor.shape[0] / tensor.numel()) ** 0.5 if tensor.shape[0] > 1 else 0.5)
+        else:
+            tensor.normal_(std=0.1).add_(
+                0.0 if name.endswith("bias") else 1.0 if "norm" in name or "bn" in name else 0.5
+            )
+    norms = [one for one in model.modules() if isinstance(one, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.train()
+        norm.momentum = None  # the average of all batches, here one
+        norm.reset_running_stats()
+    if norms:
+        model(torch.randn(EVIDENCE_IMAGES, *image))
+    for norm in norms:
+        norm.eval()
+
+
+def export(
+    model: torch.nn.Module, image: tuple[int, int, int], source: Mapping[str, str]
+) -> tuple[NetworkGraph, dict[str, np.ndarray]]:
+    """The neutral graph of a network in eval mode, and its tensors.
+
+    Raises:
+        Unexportable: an operation has no counterpart.
+    """
+    programs = [_export_program(model, batch, image) for batch in BATCHES]
+    return _Translation(programs, image).translate({**source, "torch": torch.__version__, "timm": timm.__version__})
+
+
+def _export_program(model: torch.nn.Module, batch: int, image: Sequence[int]) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(model, (torch.zeros(batch, *image),)).run_decompositions({})
+
+
+class _Translation:
+    def __init__(self, programs: Sequence[torch.export.ExportedProgram], image: tuple[int, int, int]) -> None:
+        self.programs = programs
+        signature = programs[0].graph_signature
+        state = {**programs[0].state_dict, **programs[0].constants}
+        places = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        self.names = {node: target for node, target in places.items() if target in state}
+        self.parameters = set(signature.inputs_to_parameters)
+        self.tensors = {node: state[target].detach() for node, target in self.names.items()}
+        self.graph = GraphWriter(
+            {target: np.ascontiguousarray(state[target].detach().cpu().numpy()) for target in self.names.values()},
+            image,
+        )
+        #: What each node of the export is: the name of a value, or several.
+        self.values: dict[str, Any] = {}
+        #: What depends on constants alone, computed.
+        self.computed: dict[str, Any] = {}
+        self.shapes: dict[str, Shape | None] = {}
+        self.materialised: dict[str, str] = {}
+
+    def translate(self, source: Mapping[str, str]) -> tuple[NetworkGraph, dict[str, np.ndarray]]:
+        nodes = [list(program.graph.nodes) for program in self.programs]
+        if [str(one.target) for one in nodes[0]] != [str(one.target) for one in nodes[1]]:
+            raise Unexportable("a network whose operations depend on the batch size")
+        output = ""
+        for first, second in zip(*nodes, strict=True):
+            if first.op == "placeholder":
+                self.values[first.name] = self.names.get(first.name, IMAGES)
+                if first.name in self.tensors and first.name not in self.parameters:
+                    self.computed[first.name] = self.tensors[first.name]
+            elif first.op == "output":
+                (only,) = first.args[0]
+                output = self._resolve(only)
+            elif first.target is operator.getitem:
+                at = first.args[1]
+                if first.args[0].name in self.computed:
+                    self.computed[first.name] = self.computed[first.args[0].name][at]
+                    self.shapes[first.name] = _get_shape(first, second)
+                else:
+                    several = self.values[first.args[0].name]
+                    if at < len(several):  # others are not read, as the batch's statistics
+                        self.values[first.name] = several[at]
+            else:
+                self._translate(first, second)
+        graph = self.graph.finish(output, source)
+        if len(graph.operations[-1].shape) != 2:
+            raise Unexportable(f"features of the shape {graph.operations[-1].shape}")
+        return graph, self.graph.tensors
+
+    def _translate(self, first: torch.fx.Node, second: torch.fx.Node) -> None:
+        name = first.target._schema.name.removeprefix("aten::")
+        if name in IGNORED:
+            return
+        read = first.all_input_nodes
+        if all(one.name in self.computed for one in read):
+            self.computed[first.name] = first.target(
+                *torch.fx.node.map_arg(first.args, lambda one: self.computed[one.name]),
+                **torch.fx.node.map_arg(first.kwargs, lambda one: self.computed[one.name]),
+            )
+            self.shapes[first.name] = _get_shape(first, second)
+            return
+        if name not in OPERATIONS:
+            raise Unexportable(f"operation {name}")
+        shape = _get_shape(first, second)
+        node = Node(name, self._bind(first, second), shape or ())
+        self.values[first.name] = OPERATIONS[name](node, self.graph)
+
+    def _bind(self, first: torch.fx.Node, second: torch.fx.Node) -> dict[str, Any]:
+        found = {}
+        for at, argument in enumerate(first.target._schema.arguments):
+            if at < len(first.args):
+                pair = first.args[at], second.args[at]
+            elif argument.name in first.kwargs:
+                pair = first.kwargs[argument.name], second.kwargs[argument.name]
+            else:
+                pair = argument.default_value, argument.default_value
+            found[argument.name] = self._convert(*pair)
+        return found
+
+    def _convert(self, first: Any, second: Any) -> Any:
+        if isinstance(first, torch.fx.Node):
+            return self._resolve(first)
+        if isinstance(first, (list, tuple)):
+            return tuple(self._convert(*pair) for pair in zip(first, second, strict=True))
+        if isinstance(first, int) and not isinstance(first, bool):
+            return _join(first, second)
+        return first
+
+    def _resolve(self, node: torch.fx.Node) -> Any:
+        """The name of a node's value; what was computed becomes a constant, unless it is a tensor of the checkpoint."""
+        if node.name in self.computed and node.name not in self.tensors:
+            if node.name not in self.materialised:
+                self.materialised[node.name] = self._materialise(self.computed[node.name], self.shapes.get(node.name))
+            return self.materialised[node.name]
+        return self.values[node.name]
+
+    def _materialise(self, tensor: torch.Tensor, shape: Shape | None) -> str:
+        """Add a constant; one that is the same for each image of a batch is kept once."""
+        if shape is None or all(isinstance(size, int) for size in shape):
+            return self.graph.add_constant(tensor.detach().contiguous().numpy())
+        if shape[0] != "b" or not all(isinstance(size, int) for size in shape[1:]) or (tensor != tensor[:1]).any():
+            raise Unexportable("a constant that depends on the batch")
+        one = self.graph.add_constant(tensor[:1].detach().contiguous().numpy())
+        return self.graph.add("broadcast", [one], shape, shape=shape)
+
+
+def _get_shape(first: torch.fx.Node, second: torch.fx.Node) -> Shape | None:
+    """The shape of a node's value, with multiples of the batch; None if it has several values."""
+    pair = [node.meta.get("val") for node in (first, second)]
+    if isinstance(pair[0], (list, tuple)):
+        pair = [several[0] for several in pair]
+    if not isinstance(pair[0], torch.Tensor):
+        return None
+    return tuple(_join(int(one), int(other)) for one, other in zip(pair[0].shape, pair[1].shape, strict=True))
+
+
+def _join(first: int, second: int) -> Size:
+    if first == second:
+        return first
+    if first % BATCHES[0] or second % BATCHES[1] or first // BATCHES[0] != second // BATCHES[1]:
+        raise Unexportable(f"a number that is {first} at batch {BATCHES[0]} and {second} at batch {BATCHES[1]}")
+    factor = first // BATCHES[0]
+    return "b" if factor == 1 else f"{factor}b"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

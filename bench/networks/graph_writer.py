@@ -1,0 +1,95 @@
+"""A neutral graph while it is written: operations, shapes, and the tensors they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backends.exported.network_graph import ATTRIBUTES, IMAGES, NetworkGraph, Operation, Shape
+
+
+class Unexportable(Exception):
+    """A network cannot be written as a neutral graph; the message names the operation."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One of PyTorch's operations: its arguments by name, with values' names in place of values, and its shape."""
+
+    target: str
+    arguments: Mapping[str, Any]
+    shape: Shape
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arguments
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An argument, or `default` if the operation has none of that name."""
+        return self.arguments.get(name, default)
+
+    def axis(self, name: str) -> int:
+        """An argument that is an axis of the result, counted from the first."""
+        return self.arguments[name] % len(self.shape)
+
+
+class GraphWriter:
+    """Collects operations and constants."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], image: tuple[int, int, int]) -> None:
+        """Start with the network's tensors, by their names in its checkpoint."""
+        self.tensors = dict(tensors)
+        self.image = image
+        self._operations: list[Operation] = []
+        self._shapes: dict[str, Shape] = {IMAGES: ("b", *image)}
+        self._constants = 0
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a value."""
+        return self._shapes[name] if name in self._shapes else self.tensors[name].shape
+
+    def is_constant(self, name: object) -> bool:
+        """Whether a value is a tensor of whole numbers, as indices are, and no weight."""
+        return isinstance(name, str) and name in self.tensors and self.tensors[name].dtype.kind in "iu"
+
+    def add(self, kind: str, inputs: Sequence[str], shape: Shape, /, **attributes: Any) -> str:
+        """Add an operation; returns the name of its value. A reshape to the same shape is left out."""
+        if kind == "reshape" and self.shape(inputs[0]) == tuple(shape):
+            return inputs[0]
+        if set(attributes) != set(ATTRIBUTES[kind]):
+            raise ValueError(f"{kind} with the attributes {sorted(attributes)}")
+        name = f"{kind}_{len(self._operations)}"
+        self._operations.append(Operation(name, kind, tuple(inputs), attributes, tuple(shape)))
+        self._shapes[name] = tuple(shape)
+        return name
+
+    def add_constant(self, value: float | np.ndarray, shape: Sequence[Any] = ()) -> str:
+        """Add a tensor that is no weight; returns its name."""
+        tensor = np.asarray(value, np.float32 if isinstance(value, float) else None)
+        name = f"constant_{self._constants}"
+        self.tensors[name] = np.ascontiguousarray(np.broadcast_to(tensor, tuple(shape)) if shape else tensor)
+        self._constants += 1
+        return name
+
+    def finish(self, output: str, source: Mapping[str, str]) -> NetworkGraph:
+        """The graph up to a value, with the operations and tensors that it needs; others are dropped."""
+        needed = {output}
+        for one in reversed(self._operations):
+            if one.name in needed:
+                needed.update(one.inputs)
+        operations = [one for one in self._operations if one.name in needed]
+        if not operations or operations[-1].name != output:
+            raise Unexportable("a network whose last operation does not give its features")
+        self.tensors = dict(self._list_needed(needed))
+        shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
+        return NetworkGraph(source, self.image, shapes, tuple(operations))
+
+    def _list_needed(self, needed: set[str]) -> Iterator[tuple[str, np.ndarray]]:
+        for name, tensor in self.tensors.items():
+            if name in needed:
+                yield name, tensor

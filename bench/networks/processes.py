@@ -1,0 +1,132 @@
+"""The processes with frameworks: one that exports a network, and one for each backend that builds it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import backends
+from bench.errors import Unavailable, UserError
+from bench.machine.environment import PROJECT, count_usable_cores
+from bench.machine.variables import make_worker_variables
+
+#: Seconds that an export, and a backend with one network, may take.
+TIMEOUT_S = 300.0
+#: Packages that an export needs.
+NEEDED = ("torch", "timm")
+
+
+def run_python(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Run a module whose last line is JSON, without the network.
+
+    Returns:
+        The JSON; `{"error": …}` if it has none, or takes longer than `TIMEOUT_S`.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            env=_make_environment({"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"it took longer than {TIMEOUT_S:.0f} s"}
+    with contextlib.suppress(ValueError, IndexError):
+        return json.loads(done.stdout.splitlines()[-1])
+    lines = done.stderr.strip().splitlines()
+    return {"error": lines[-1] if lines else f"its process ended with status {done.returncode}"}
+
+
+def list_timm_names(*options: str) -> list[str]:
+    """timm's names of networks, see `bench.networks.timm_names`.
+
+    Raises:
+        Unavailable: timm or PyTorch is not installed.
+        UserError: timm does not answer.
+    """
+    from importlib.util import find_spec
+
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise Unavailable(f"networks of timm need {' and '.join(missing)}: pip install head-to-head[pytorch]")
+    answer = run_python("bench.networks.timm_names", options)
+    if "names" not in answer:
+        raise UserError(f"timm does not list its networks: {answer['error']}")
+    return list(answer["names"])
+
+
+class EvaluationProcess:
+    """A backend's process; it is started again when it died or hung."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
+        self._rest = b""
+
+    def compare(self, folder: Path) -> dict[str, Any]:
+        """What `bench.networks.evaluation` answers for an exported network."""
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{folder}\n".encode())
+            self._process.stdin.flush()
+            return json.loads(self._read_line())
+        except TimeoutError:
+            error = f"it took longer than {TIMEOUT_S:.0f} s"
+        except (OSError, EOFError):
+            self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
+            lines = self._log.read().decode(errors="replace").strip().splitlines()
+            error = f"its process died: {lines[-1] if lines else 'without a word'}"
+        self.stop()
+        return {"error": error}
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _start(self) -> None:
+        self._rest = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.networks.evaluation", self.backend],
+            env=_make_environment(backends.REGISTRY[self.backend].environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,  # Ctrl-C is the command's, which ends it
+        )
+
+    def _read_line(self) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor, end = self._process.stdout.fileno(), time.monotonic() + TIMEOUT_S
+        while b"\n" not in self._rest:
+            if not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError
+            part = os.read(descriptor, 1 << 16)
+            if not part:
+                raise EOFError
+            self._rest += part
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+
+def _make_environment(own: Mapping[str, str]) -> dict[str, str]:
+    environment = make_worker_variables(os.environ, count_usable_cores() or 1) | dict(own)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+    return environment
