@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -328,8 +329,8 @@ class Keras(Backend):
     def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
         """See `Backend.evaluate_network`."""
         values = {name: keras.ops.convert_to_tensor(tensor) for name, tensor in tensors.items()}
-        inputs = keras.ops.convert_to_tensor(images)
-        return _to_numpy(evaluate(move_channels_last(graph), OPERATIONS, values, inputs))
+        compute = partial(evaluate, move_channels_last(graph), OPERATIONS)
+        return _to_numpy(self.engine.compile_function(Variant(), compute, ())(values, self.engine.to_device(images)))
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

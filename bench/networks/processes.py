@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 import backends
 from bench.errors import Unavailable, UserError
 from bench.machine.environment import PROJECT, count_usable_cores
@@ -21,6 +23,8 @@ from bench.machine.variables import make_worker_variables
 
 #: Seconds that an export, and a backend with one network, may take.
 TIMEOUT_S = 300.0
+#: A process that has more memory is started anew: frameworks keep what they compile.
+MOST_BYTES = 2**31
 #: Packages that an export needs.
 NEEDED = ("torch", "timm")
 
@@ -83,7 +87,10 @@ class EvaluationProcess:
         try:
             self._process.stdin.write(f"{folder}\n".encode())
             self._process.stdin.flush()
-            return json.loads(self._read_line())
+            answer = json.loads(self._read_line())
+            if psutil.Process(self._process.pid).memory_info().rss > MOST_BYTES:
+                self.stop()
+            return answer
         except TimeoutError:
             error = f"it took longer than {TIMEOUT_S:.0f} s"
         except (OSError, EOFError):
