@@ -65,7 +65,7 @@ class _Pass:
             **dict.fromkeys(REDUCTIONS, self._reduce),
             "softmax": lambda one: self._along(one, "axis"),
             "slice": lambda one: self._along(one, "axis"),
-            "take": lambda one: self._along(one, "axis"),
+            "take": self._take,
             "roll": lambda one: self._along(one, "axes"),
             "pad": lambda one: self._each_axis(one, "padding"),
             "tile": lambda one: self._each_axis(one, "repeats"),
@@ -183,6 +183,12 @@ class _Pass:
         axes, rank = one.attributes[attribute], len(one.shape)
         moved = _place(axes, rank) if isinstance(axes, int) else tuple(_place(axis, rank) for axis in axes)
         self._keep_last(one, [self.last[name], *map(self._as_first, others)], **{attribute: moved})
+
+    def _take(self, one: Operation) -> None:
+        if len(self._shape(one.inputs[1])) == 1:
+            self._along(one, "axis")
+        else:
+            self._as_it_was(one)
 
     def _each_axis(self, one: Operation, attribute: str) -> None:
         if one.inputs[0] not in self.last:

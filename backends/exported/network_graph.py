@@ -12,7 +12,7 @@ from typing import Any
 
 #: Of the format. A file with another one is refused.
 FORMAT = 1
-#: The value that holds the network's inputs (b, channels, side, side).
+#: The value that holds the network's inputs (b, channels, height, width).
 IMAGES = "images"
 #: A dimension: a number, or so many times the batch ("b", "64b").
 Size = int | str
@@ -46,7 +46,7 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "hard_swish": (),
     "exp": (),
     "sqrt": (),
-    "clamp": ("least", "most"),
+    "clamp": ("minimum", "maximum"),
     "add": ("constants",),
     "subtract": ("constants",),
     "multiply": ("constants",),
@@ -87,10 +87,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class NetworkGraph:
-    """A network from images (b, channels, side, side), normalised, to its pooled features (b, d).
+    """A network from images (b, channels, height, width), normalised, to its pooled features (b, d).
 
     Attributes:
-        source: where it comes from: name, versions, image size, weights.
+        source: where it comes from: name, versions, weights.
         image: channels, height and width.
         tensors: shapes of the weights and constants that operations read, by their names.
         operations: each after those whose values it reads; the last one's value is the features.
@@ -149,11 +149,12 @@ def read_graph(content: object) -> NetworkGraph:
     """
     try:
         graph = _read(content)
+        problem = next(_find_problems(graph), None)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, InvalidGraph):
             raise
         raise InvalidGraph(f"it is not the graph of a network: {type(error).__name__}: {error}") from None
-    for problem in _find_problems(graph):
+    if problem:
         raise InvalidGraph(problem)
     return graph
 

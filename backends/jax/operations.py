@@ -165,9 +165,9 @@ def sqrt(x: Tensor, **_) -> Tensor:
     return jnp.sqrt(x)
 
 
-def clamp(x: Tensor, *, least, most, **_) -> Tensor:
+def clamp(x: Tensor, *, minimum, maximum, **_) -> Tensor:
     """The nearest number between two limits, of which one may be None."""
-    return jnp.clip(x, least, most)
+    return jnp.clip(x, minimum, maximum)
 
 
 def add(*inputs: Tensor, constants, **_) -> Tensor:

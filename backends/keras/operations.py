@@ -56,8 +56,9 @@ def batch_norm(x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance:
 
 def layer_norm(x: Tensor, scale: Tensor, offset: Tensor, *, axes, epsilon, **_) -> Tensor:
     """A normalisation over the last axes."""
-    mean, variance = ops.moments(x, axes, keepdims=True)
-    return (x - mean) * ops.rsqrt(variance + epsilon) * scale + offset
+    centred = x - ops.mean(x, axes, keepdims=True)  # on PyTorch, ops.moments computes E[x²] - E[x]²
+    variance = ops.mean(ops.square(centred), axes, keepdims=True)
+    return centred * ops.rsqrt(variance + epsilon) * scale + offset
 
 
 def group_norm(x: Tensor, scale: Tensor, offset: Tensor, *, groups, epsilon, **_) -> Tensor:
@@ -65,8 +66,10 @@ def group_norm(x: Tensor, scale: Tensor, offset: Tensor, *, groups, epsilon, **_
     shape = ops.shape(x)
     grouped = ops.reshape(x, (*shape[:-1], groups, x.shape[-1] // groups))
     rank = len(x.shape)
-    mean, variance = ops.moments(grouped, (*range(1, rank - 1), rank), keepdims=True)
-    return ops.reshape((grouped - mean) * ops.rsqrt(variance + epsilon), shape) * scale + offset
+    axes = (*range(1, rank - 1), rank)
+    centred = grouped - ops.mean(grouped, axes, keepdims=True)
+    variance = ops.mean(ops.square(centred), axes, keepdims=True)
+    return ops.reshape(centred * ops.rsqrt(variance + epsilon), shape) * scale + offset
 
 
 def max_pool(x: Tensor, *, window, strides, padding, **_) -> Tensor:
@@ -167,10 +170,10 @@ def sqrt(x: Tensor, **_) -> Tensor:
     return ops.sqrt(x)
 
 
-def clamp(x: Tensor, *, least, most, **_) -> Tensor:
+def clamp(x: Tensor, *, minimum, maximum, **_) -> Tensor:
     """The nearest number between two limits, of which one may be None."""
-    x = x if least is None else ops.maximum(x, least)
-    return x if most is None else ops.minimum(x, most)
+    x = x if minimum is None else ops.maximum(x, minimum)
+    return x if maximum is None else ops.minimum(x, maximum)
 
 
 def add(*inputs: Tensor, constants, **_) -> Tensor:

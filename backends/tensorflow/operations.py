@@ -24,6 +24,10 @@ def convolution(
     """A convolution of maps; the weight is (out, in / groups, *kernel)."""
     x = tf.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
     kernel = tf.transpose(weight, (*range(2, len(weight.shape)), 1, 0))
+    if any(one > 1 for one in dilations) and any(one > 1 for one in strides):  # TensorFlow has no such convolution
+        once = {"strides": (1,) * len(strides), "padding": ((0, 0),) * len(strides)}
+        every = (builtins.slice(None), *(builtins.slice(None, None, stride) for stride in strides))
+        return convolution(x, weight, bias, **once, dilations=dilations, groups=groups)[every]
     if groups > 1 and groups == x.shape[-1] and len(kernel.shape) == 4 and strides[0] == strides[1]:
         depthwise = tf.reshape(kernel, (*kernel.shape[:2], groups, -1))
         y = tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), "VALID", dilations=dilations)
@@ -166,10 +170,10 @@ def sqrt(x: Tensor, **_) -> Tensor:
     return tf.sqrt(x)
 
 
-def clamp(x: Tensor, *, least, most, **_) -> Tensor:
+def clamp(x: Tensor, *, minimum, maximum, **_) -> Tensor:
     """The nearest number between two limits, of which one may be None."""
-    x = x if least is None else tf.maximum(x, least)
-    return x if most is None else tf.minimum(x, most)
+    x = x if minimum is None else tf.maximum(x, minimum)
+    return x if maximum is None else tf.minimum(x, maximum)
 
 
 def add(*inputs: Tensor, constants, **_) -> Tensor:

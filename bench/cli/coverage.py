@@ -11,7 +11,7 @@ from bench.cli.option_values import Names, make_number_parameter
 if TYPE_CHECKING:
     from bench.coverage.coverage_record import CoverageRecord
 
-#: In millions: what a sample was drawn from in docs/networks.md.
+#: In millions: a network of this size is exported and built in about a minute on two cores.
 MOST_PARAMETERS = 60
 
 
@@ -24,7 +24,9 @@ def coverage(
     ] = None,
     seed: Annotated[int, Parameter(help="Of the sample (0).")] = 0,
     most_parameters: Annotated[
-        int, Parameter(metavar="MILLION", help="Of a network in the sample (60).")
+        int,
+        make_number_parameter(least=1),
+        Parameter(metavar="MILLION", help="Of a network in the sample, at most (60)."),
     ] = MOST_PARAMETERS,
     backend: Annotated[
         Names, Parameter(metavar="NAME", help="Backend that builds the networks (all that are installed); repeatable.")
@@ -65,4 +67,4 @@ def show_coverage(
 
     records = cover(networks, engines, again, say)
     console.print(render_table(build_table(records, engines)))
-    return 0 if all(one.is_proven(engine) for one in records for engine in engines) else 1
+    return 0 if records and all(one.is_proven(engine) for one in records for engine in engines) else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -9,23 +11,30 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.cache.home import get_home
+from bench.machine.environment import PROJECT
 from bench.records.store import append_text, make_folder
 
 #: The largest difference of a feature, relative to the largest feature, that is none: about 100 roundings of a float32.
 #: GELU by tanh in place of the exact one, once in a small network, makes 4e-5.
 TOLERANCE = 1e-5
+#: Where PyTorch itself loses more in single precision, nothing can be said: random weights make the network chaotic.
+MOST_ROUNDING = 1e-3
 #: In networks that amplify roundings, so many times what PyTorch itself loses in single precision: the same numbers
 #: rounded in another order, with a margin.
 ROUNDINGS = 8.0
 
 
 class Evaluation(BaseModel):
-    """One backend's answer: the largest difference relative to the largest feature, or the error."""
+    """One backend's answer: the largest difference relative to the largest feature, or the error.
+
+    An error is transient if it may be another time, as on a machine that is less busy.
+    """
 
     model_config = ConfigDict(frozen=True)
     difference: float | None = None
     seconds: float | None = None
     error: str | None = None
+    transient: bool = False
 
 
 class CoverageRecord(BaseModel):
@@ -47,6 +56,7 @@ class CoverageRecord(BaseModel):
     rounding: float = 0.0
     export_seconds: float = 0.0
     error: str | None = None
+    transient: bool = False
     evaluations: Mapping[str, Evaluation] = {}
 
     @property
@@ -57,12 +67,23 @@ class CoverageRecord(BaseModel):
     def is_proven(self, backend: str) -> bool:
         """Whether a backend computes the same features."""
         found = self.evaluations.get(backend)
-        return found is not None and found.difference is not None and found.difference <= self.tolerance
+        if found is None or found.difference is None or self.rounding > MOST_ROUNDING:
+            return False
+        return found.difference <= self.tolerance
 
 
 def get_file() -> Path:
-    """The file in the home that keeps the records of these versions of PyTorch and timm."""
-    return get_home() / "coverage" / f"timm-{metadata.version('timm')}-torch-{metadata.version('torch')}.jsonl"
+    """The file in the home that keeps what was found with this code, and these versions of the frameworks."""
+    digest = hashlib.sha256()
+    for path in sorted((*PROJECT.glob("bench/networks/*.py"), *PROJECT.glob("backends/exported/*.py"))):
+        digest.update(path.read_bytes())
+    for path in sorted(PROJECT.glob("backends/*/operations.py")):
+        digest.update(path.read_bytes())
+    for package in ("tensorflow", "keras", "jax"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            digest.update(f"{package} {metadata.version(package)}".encode())
+    versions = f"timm-{metadata.version('timm')}-torch-{metadata.version('torch')}"
+    return get_home() / "coverage" / f"{versions}-{digest.hexdigest()[:12]}.jsonl"
 
 
 def read_records(file: Path) -> dict[str, CoverageRecord]:
@@ -73,7 +94,8 @@ def read_records(file: Path) -> dict[str, CoverageRecord]:
 def keep_record(file: Path, record: CoverageRecord) -> None:
     """Append a record."""
     make_folder(file.parent)
-    append_text(file, f"{record.model_dump_json()}\n")
+    before = "" if not file.is_file() or file.read_bytes()[-1:] in (b"", b"\n") else "\n"  # cut off by a kill
+    append_text(file, f"{before}{record.model_dump_json()}\n")
 
 
 def _iterate(file: Path) -> Iterator[CoverageRecord]:

@@ -7,17 +7,17 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import backends
-from backends.exported.network_graph import read_graph
+from backends.exported.network_graph import InvalidGraph, read_graph
 from bench.coverage.coverage_record import CoverageRecord, Evaluation, get_file, keep_record, read_records
 from bench.errors import UserError, make_unknown_error
 from bench.networks.exported_files import GRAPH
-from bench.networks.processes import EvaluationProcess, list_timm_names, run_python
+from bench.networks.processes import EvaluationProcess, RunningPython, list_timm_names
 
 #: How the networks of timm are called in tasks and on the command line; the prefix may be left out here.
 PREFIX = "timm/"
@@ -60,7 +60,10 @@ def choose_backends(names: Sequence[str]) -> tuple[str, ...]:
             raise UserError(f"backend {name} builds no exported networks: use one of {', '.join(able)}")
         if missing := backends.find_missing_packages(name):
             raise UserError(f"backend {name} lacks {', '.join(missing)}: pip install head-to-head[{name}]")
-    return tuple(names) or tuple(name for name in able if not backends.find_missing_packages(name))
+    chosen = tuple(names) or tuple(name for name in able if not backends.find_missing_packages(name))
+    if not chosen:
+        raise UserError(f"no backend that builds networks is installed: install one of {', '.join(able)}")
+    return chosen
 
 
 def cover(
@@ -77,8 +80,8 @@ def cover(
         The records, in the order of the names.
     """
     file = get_file()
-    kept = {} if again else read_records(file)
-    done = {name: kept[name] for name in names if name in kept and _is_whole(kept[name], engines)}
+    kept = read_records(file)
+    done = {} if again else {name: kept[name] for name in names if name in kept and _is_whole(kept[name], engines)}
     records: dict[str, CoverageRecord] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="head-to-head-networks-")))
@@ -90,23 +93,29 @@ def cover(
             if name in done:
                 records[name] = done[name]
             else:
-                records[name] = _evaluate(name, folder / name, next(exports), processes)
+                earlier = kept[name].evaluations if name in kept else {}
+                records[name] = _evaluate(name, folder / name, next(exports), processes, earlier)
                 keep_record(file, records[name])
             say(records[name], name in done)
     return list(records.values())
 
 
 def _is_whole(record: CoverageRecord, engines: Sequence[str]) -> bool:
-    return record.error is not None or all(name in record.evaluations for name in engines)
+    if record.error:
+        return not record.transient
+    return all(name in record.evaluations and not record.evaluations[name].transient for name in engines)
 
 
 def _export_ahead(names: Sequence[str], folder: Path, stack: contextlib.ExitStack) -> Iterator[dict[str, Any]]:
     """Export one network while the one before is built."""
-    pool = ThreadPoolExecutor(max_workers=1)
+    pool, running = ThreadPoolExecutor(max_workers=1), RunningPython()
     stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+    stack.callback(running.kill)
 
     def start(number: int) -> Future[dict[str, Any]] | None:
-        return pool.submit(_export, names[number], folder / names[number]) if number < len(names) else None
+        if number == len(names):
+            return None
+        return pool.submit(_export, names[number], folder / names[number], running)
 
     following = start(0)
     for number in range(len(names)):
@@ -115,28 +124,28 @@ def _export_ahead(names: Sequence[str], folder: Path, stack: contextlib.ExitStac
         yield answer
 
 
-def _export(name: str, folder: Path) -> dict[str, Any]:
+def _export(name: str, folder: Path, running: RunningPython) -> dict[str, Any]:
     began = time.perf_counter()
-    answer = run_python("bench.networks.export", (name, "--out", str(folder)))
+    answer = running.run("bench.networks.export", (name, "--out", str(folder)))
     return {**answer, "seconds": time.perf_counter() - began}
 
 
 def _evaluate(
-    name: str, folder: Path, exported: dict[str, Any], processes: dict[str, EvaluationProcess]
+    name: str,
+    folder: Path,
+    exported: dict[str, Any],
+    processes: dict[str, EvaluationProcess],
+    earlier: Mapping[str, Evaluation],
 ) -> CoverageRecord:
-    if "error" in exported:
-        return CoverageRecord(name=name, error=exported["error"], export_seconds=exported["seconds"])
+    known = {key: exported[key] for key in ("family", "parameters", "rounding") if key in exported}
+    record = CoverageRecord(name=name, export_seconds=exported["seconds"], **known)
     try:
-        graph = read_graph(json.loads((folder / GRAPH).read_text()))
-        evaluations = {engine: Evaluation(**process.compare(folder)) for engine, process in processes.items()}
+        if "error" in exported:
+            return record.model_copy(update={key: exported[key] for key in ("error", "transient") if key in exported})
+        kinds = read_graph(json.loads((folder / GRAPH).read_text())).list_kinds()
+        found = {engine: Evaluation(**process.compare(folder)) for engine, process in processes.items()}
+    except InvalidGraph as error:
+        return record.model_copy(update={"error": str(error)})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return CoverageRecord(
-        name=name,
-        family=exported["family"],
-        parameters=exported["parameters"],
-        rounding=exported["rounding"],
-        kinds=graph.list_kinds(),
-        export_seconds=exported["seconds"],
-        evaluations=evaluations,
-    )
+    return record.model_copy(update={"kinds": kinds, "evaluations": {**earlier, **found}})

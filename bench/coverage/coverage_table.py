@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.coverage.coverage_record import CoverageRecord
+from bench.coverage.coverage_record import MOST_ROUNDING, CoverageRecord
 from bench.report.tables.table import Cell, Column, Table
 
 
@@ -17,6 +17,10 @@ def describe_network(record: CoverageRecord, engines: Sequence[str]) -> str:
         found = record.evaluations[engine]
         if found.error:
             parts.append(f"{engine} failed: {found.error}")
+        elif record.rounding > MOST_ROUNDING:
+            parts.append(
+                f"{engine} {found.difference:.0e}, which says nothing: PyTorch itself loses {record.rounding:.0e}"
+            )
         else:
             more = "" if record.is_proven(engine) else f", more than {record.tolerance:.0e}: another network"
             parts.append(f"{engine} {found.difference:.0e}{more}")
@@ -25,12 +29,9 @@ def describe_network(record: CoverageRecord, engines: Sequence[str]) -> str:
 
 def build_table(records: Sequence[CoverageRecord], engines: Sequence[str]) -> Table:
     """A row for each family of timm: networks, how many could be exported, and how many each backend computes alike."""
-    exported = [one for one in records if not one.error]
     rows = []
-    for family in sorted({one.family for one in exported}):
-        rows.append(_build_row(family, [one for one in exported if one.family == family], engines))
-    if lost := [one for one in records if one.error]:
-        rows.append(_build_row("not exported", lost, engines))
+    for family in sorted({one.family for one in records}):
+        rows.append(_build_row(family or "unknown", [one for one in records if one.family == family], engines))
     rows.append(_build_row("all", records, engines))
     columns = (Column("family", figures=False), Column("networks"), Column("exported"), *map(Column, engines))
     return Table("Networks that are proven to be the same", columns, tuple(rows), tuple(list_missing(records, engines)))
@@ -52,6 +53,9 @@ def list_missing(records: Sequence[CoverageRecord], engines: Sequence[str]) -> I
             found = record.evaluations[engine]
             if found.error:
                 reasons.setdefault(f"{engine}: {found.error}", []).append(record.name)
+            elif record.rounding > MOST_ROUNDING:
+                reasons.setdefault("cannot be proven, PyTorch itself loses too much", []).append(record.name)
+                break
             elif not record.is_proven(engine):
                 reasons.setdefault(f"{engine}: other features", []).append(record.name)
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):

@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 
 from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size, write_graph
 from bench.networks.aten_operations import OPERATIONS
-from bench.networks.exported_files import EVIDENCE, GRAPH, TENSORS
+from bench.networks.exported_files import EVIDENCE, FEATURES, GRAPH, TENSORS
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable
 
 #: A network is exported with both batch sizes: what differs between them is a multiple of the batch.
@@ -43,18 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     torch.manual_seed(options.seed)
+    about: dict[str, Any] = {}
     try:
         model = timm.create_model(options.name, pretrained=False, num_classes=0).eval()
+        about = describe(options.name, model)
         image = tuple(model.pretrained_cfg["input_size"])
         draw_weights(model, image)
-        about = describe(options.name, model)
         source = {"network": f"timm/{options.name}", "weights": f"random {options.seed}"}
         print(json.dumps({**about, "rounding": write_network(options.out, model, image, source)}))
     except Unexportable as error:
-        print(json.dumps({"error": str(error)}))
+        print(json.dumps({**about, "error": str(error)}))
         return 1
     except Exception as error:  # whatever a network of timm, or its export, raises
-        print(json.dumps({"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}))
+        print(json.dumps({**about, "error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}))
         return 1
     return 0
 
@@ -79,7 +80,7 @@ def write_network(
     inputs = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / TENSORS)
-    save_file({IMAGES: inputs, "features": features}, folder / EVIDENCE)
+    save_file({IMAGES: inputs, FEATURES: features}, folder / EVIDENCE)
     (folder / GRAPH).write_text(json.dumps(write_graph(graph), separators=(",", ":")))
     return rounding
 
@@ -94,9 +95,14 @@ def describe(name: str, model: torch.nn.Module) -> dict[str, Any]:
 def compute_evidence(model: torch.nn.Module, images: torch.Tensor) -> tuple[np.ndarray, float]:
     """Features (n, d) of images in double precision, and how far those in single precision are from them at most,
     relative to the largest.
+
+    Raises:
+        Unexportable: a feature is not finite.
     """
     single = model(images).double()
     exact = model.double()(images.double())
+    if not (single.isfinite().all() and exact.isfinite().all()):
+        raise Unexportable("features that are not finite")
     rounding = ((single - exact).abs().max() / exact.abs().max()).item()
     return np.ascontiguousarray(exact.numpy()), rounding
 
@@ -157,7 +163,7 @@ class _Translation:
         self.parameters = set(signature.inputs_to_parameters)
         self.tensors = {node: state[target].detach() for node, target in self.names.items()}
         self.graph = GraphWriter(
-            {target: np.ascontiguousarray(state[target].detach().cpu().numpy()) for target in self.names.values()},
+            {target: np.array(state[target].detach().cpu().numpy(), order="C") for target in self.names.values()},
             image,
         )
         #: What each node of the export is: the name of a value, or several.
@@ -178,8 +184,9 @@ class _Translation:
                 if first.name in self.tensors and first.name not in self.parameters:
                     self.computed[first.name] = self.tensors[first.name]
             elif first.op == "output":
-                (only,) = first.args[0]
-                output = self._resolve(only)
+                if len(first.args[0]) != 1:
+                    raise Unexportable("a network that returns several values, or changes its own tensors")
+                output = self._resolve(first.args[0][0])
             elif first.target is operator.getitem:
                 at = first.args[1]
                 if first.args[0].name in self.computed:
@@ -197,7 +204,10 @@ class _Translation:
         return graph, self.graph.tensors
 
     def _translate(self, first: torch.fx.Node, second: torch.fx.Node) -> None:
-        name = first.target._schema.name.removeprefix("aten::")
+        schema = getattr(first.target, "_schema", None)
+        if schema is None:
+            raise Unexportable(f"operation {first.target}")
+        name = schema.name.removeprefix("aten::")
         if name in IGNORED:
             return
         read = first.all_input_nodes
@@ -254,7 +264,7 @@ class _Translation:
 
 
 def _get_shape(first: torch.fx.Node, second: torch.fx.Node) -> Shape | None:
-    """The shape of a node's value, with multiples of the batch; None if it has several values."""
+    """The shape of a node's value with multiples of the batch, of the first of several; None if it is no tensor."""
     pair = [node.meta.get("val") for node in (first, second)]
     if isinstance(pair[0], (list, tuple)):
         pair = [several[0] for several in pair]

@@ -6,3 +6,4 @@ GRAPH = "graph.json"
 TENSORS = "tensors.safetensors"
 #: `images`, network inputs (n, height, width, channels) float32, and their `features` (n, d) in double precision.
 EVIDENCE = "evidence.safetensors"
+FEATURES = "features"

@@ -8,11 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from backends.exported.network_graph import ATTRIBUTES, IMAGES, NetworkGraph, Operation, Shape
+from backends.exported.network_graph import ATTRIBUTES, IMAGES, NetworkGraph, Operation, Shape, Size
 
 
 class Unexportable(Exception):
     """A network cannot be written as a neutral graph; the message names the operation."""
+
+
+def to_number(size: Size) -> int:
+    """The number of a dimension.
+
+    Raises:
+        Unexportable: it depends on the batch.
+    """
+    if isinstance(size, str):
+        raise Unexportable("an operation along the batch")
+    return size
 
 
 @dataclass(frozen=True)
@@ -57,12 +68,24 @@ class GraphWriter:
         """Whether a value is a tensor of whole numbers, as indices are, and no weight."""
         return isinstance(name, str) and name in self.tensors and self.tensors[name].dtype.kind in "iu"
 
+    def is_boolean(self, name: str) -> bool:
+        """Whether a value is a tensor of truth values."""
+        return name in self.tensors and self.tensors[name].dtype.kind == "b"
+
+    def count_from_start(self, name: str, size: Size) -> str:
+        """Indices along an axis of that size, negative ones counted from its start."""
+        indices = self.tensors[name]
+        return self.add_constant(indices % to_number(size)) if (indices < 0).any() else name
+
     def add(self, kind: str, inputs: Sequence[str], shape: Shape, /, **attributes: Any) -> str:
         """Add an operation; returns the name of its value. A reshape to the same shape is left out."""
         if kind == "reshape" and self.shape(inputs[0]) == tuple(shape):
             return inputs[0]
         if set(attributes) != set(ATTRIBUTES[kind]):
             raise ValueError(f"{kind} with the attributes {sorted(attributes)}")
+        for attribute, value in attributes.items():
+            if attribute != "shape" and _has_text(value):
+                raise Unexportable(f"{kind} with {attribute} that depends on the batch")
         name = f"{kind}_{len(self._operations)}"
         self._operations.append(Operation(name, kind, tuple(inputs), attributes, tuple(shape)))
         self._shapes[name] = tuple(shape)
@@ -72,7 +95,7 @@ class GraphWriter:
         """Add a tensor that is no weight; returns its name."""
         tensor = np.asarray(value, np.float32 if isinstance(value, float) else None)
         name = f"constant_{self._constants}"
-        self.tensors[name] = np.ascontiguousarray(np.broadcast_to(tensor, tuple(shape)) if shape else tensor)
+        self.tensors[name] = np.array(np.broadcast_to(tensor, tuple(shape)) if shape else tensor, order="C")
         self._constants += 1
         return name
 
@@ -93,3 +116,7 @@ class GraphWriter:
         for name, tensor in self.tensors.items():
             if name in needed:
                 yield name, tensor
+
+
+def _has_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, tuple) and any(map(_has_text, value)))

@@ -29,27 +29,46 @@ MOST_BYTES = 2**31
 NEEDED = ("torch", "timm")
 
 
-def run_python(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Run a module whose last line is JSON, without the network.
+class RunningPython:
+    """Runs a module in a process that another thread may kill."""
 
-    Returns:
-        The JSON; `{"error": …}` if it has none, or takes longer than `TIMEOUT_S`.
-    """
-    try:
-        done = subprocess.run(
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._killed = False
+
+    def run(self, module: str, arguments: Sequence[str]) -> dict[str, Any]:
+        """Run a module whose last line is JSON, on the CPU and without the network.
+
+        Returns:
+            The JSON; `{"error": …, "transient": …}` if it has none, or takes longer than `TIMEOUT_S`.
+        """
+        self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env=_make_environment({"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}),
+            env=_make_environment({"HF_HUB_OFFLINE": "1"}),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT_S,
         )
-    except subprocess.TimeoutExpired:
-        return {"error": f"it took longer than {TIMEOUT_S:.0f} s"}
-    with contextlib.suppress(ValueError, IndexError):
-        return json.loads(done.stdout.splitlines()[-1])
-    lines = done.stderr.strip().splitlines()
-    return {"error": lines[-1] if lines else f"its process ended with status {done.returncode}"}
+        if self._killed:
+            self._process.kill()
+        try:
+            out, errors = self._process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return {"error": f"it took longer than {TIMEOUT_S:.0f} s", "transient": True}
+        with contextlib.suppress(ValueError, IndexError):
+            return json.loads(out.splitlines()[-1])
+        lines = errors.strip().splitlines()
+        status = self._process.returncode
+        return {"error": lines[-1] if lines else f"its process ended with status {status}", "transient": status < 0}
+
+    def kill(self) -> None:
+        """End the process, and any that would be started."""
+        self._killed = True
+        if self._process:
+            self._process.kill()
 
 
 def list_timm_names(*options: str) -> list[str]:
@@ -63,7 +82,7 @@ def list_timm_names(*options: str) -> list[str]:
 
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise Unavailable(f"networks of timm need {' and '.join(missing)}: pip install head-to-head[pytorch]")
-    answer = run_python("bench.networks.timm_names", options)
+    answer = RunningPython().run("bench.networks.timm_names", options)
     if "names" not in answer:
         raise UserError(f"timm does not list its networks: {answer['error']}")
     return list(answer["names"])
@@ -98,17 +117,22 @@ class EvaluationProcess:
             lines = self._log.read().decode(errors="replace").strip().splitlines()
             error = f"its process died: {lines[-1] if lines else 'without a word'}"
         self.stop()
-        return {"error": error}
+        return {"error": error, "transient": True}
 
     def stop(self) -> None:
         """End the process."""
         if self._process:
             self._process.kill()
             self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):
+                    if pipe:
+                        pipe.close()
         self._process = None
 
     def _start(self) -> None:
         self._rest = b""
+        self._log.truncate(0)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.networks.evaluation", self.backend],
             env=_make_environment(backends.REGISTRY[self.backend].environment),
@@ -134,6 +158,7 @@ class EvaluationProcess:
 
 
 def _make_environment(own: Mapping[str, str]) -> dict[str, str]:
-    environment = make_worker_variables(os.environ, count_usable_cores() or 1) | dict(own)
+    on_the_cpu = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    environment = make_worker_variables(os.environ, count_usable_cores() or 1) | dict(own) | on_the_cpu
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     return environment

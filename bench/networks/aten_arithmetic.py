@@ -1,0 +1,150 @@
+"""PyTorch's operations on each value, and over axes: `Node` to operations of the neutral graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from backends.exported.network_graph import Shape
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable
+
+#: The name of the value that stands for PyTorch's, or several names if PyTorch returns several.
+Result = str | tuple[str, ...]
+
+
+def same(node: Node, graph: GraphWriter) -> Result:
+    """What computes nothing in eval mode."""
+    return node["self"]
+
+
+def unary(kind: str) -> Callable[[Node, GraphWriter], Result]:
+    """A function of each value."""
+    return lambda node, graph: graph.add(kind, [node["self"]], node.shape)
+
+
+def binary(kind: str) -> Callable[[Node, GraphWriter], Result]:
+    """An operation on two values, of which one may be a number."""
+
+    def add(node: Node, graph: GraphWriter) -> Result:
+        if node.get("alpha", 1) != 1:
+            raise Unexportable(f"{node.target} with alpha {node['alpha']}")
+        if node.get("rounding_mode"):
+            raise Unexportable(f"{node.target} with rounding")
+        return combine(graph, kind, node["self"], node["other"], node.shape)
+
+    return add
+
+
+def combine(graph: GraphWriter, kind: str, first: str | float, second: str | float, shape: Shape) -> str:
+    """A binary operation; a number stands in `constants` (first, second), where a value is None."""
+    inputs = [one for one in (first, second) if isinstance(one, str)]
+    constants = tuple(None if isinstance(one, str) else float(one) for one in (first, second))
+    return graph.add(kind, inputs, shape, constants=constants)
+
+
+def square(node: Node, graph: GraphWriter) -> Result:
+    """`square`."""
+    return combine(graph, "multiply", node["self"], node["self"], node.shape)
+
+
+def negate(node: Node, graph: GraphWriter) -> Result:
+    """`neg`."""
+    return combine(graph, "multiply", node["self"], -1.0, node.shape)
+
+
+def reverse_root(node: Node, graph: GraphWriter) -> Result:
+    """`rsqrt`."""
+    return combine(graph, "divide", 1.0, graph.add("sqrt", [node["self"]], node.shape), node.shape)
+
+
+def power(node: Node, graph: GraphWriter) -> Result:
+    """`pow`."""
+    return combine(graph, "power", node["self"], node["exponent"], node.shape)
+
+
+def multiply_add(node: Node, graph: GraphWriter) -> Result:
+    """`addcmul`."""
+    if node.get("value", 1) != 1:
+        raise Unexportable(f"{node.target} with value {node['value']}")
+    shapes = [graph.shape(node[name]) for name in ("tensor1", "tensor2")]
+    if any(len(shape) < len(node.shape) for shape in shapes):
+        raise Unexportable(f"{node.target} of fewer axes")
+    product = combine(graph, "multiply", node["tensor1"], node["tensor2"], node.shape)
+    return combine(graph, "add", node["self"], product, node.shape)
+
+
+def clamp(node: Node, graph: GraphWriter) -> Result:
+    """`clamp`, `clamp_min`, `clamp_max` and `hardtanh`."""
+    least, most = node.get("min", node.get("min_val")), node.get("max", node.get("max_val"))
+    if isinstance(least, str) or isinstance(most, str):
+        raise Unexportable(f"{node.target} with tensors as limits")
+    least, most = (None if one is None or not math.isfinite(one) else float(one) for one in (least, most))
+    if least is None and most is None:
+        raise Unexportable(f"{node.target} without limits")
+    return graph.add("clamp", [node["self"]], node.shape, minimum=least, maximum=most)
+
+
+def relu6(node: Node, graph: GraphWriter) -> Result:
+    """`relu6`."""
+    return graph.add("clamp", [node["self"]], node.shape, minimum=0.0, maximum=6.0)
+
+
+def by_default(kind: str, **defaults: float) -> Callable[[Node, GraphWriter], Result]:
+    """A function of values whose arguments have to be PyTorch's defaults."""
+
+    def add(node: Node, graph: GraphWriter) -> Result:
+        for name, value in defaults.items():
+            if node.get(name, value) != value:
+                raise Unexportable(f"{node.target} with {name} {node[name]}")
+        return graph.add(kind, [node["self"]], node.shape)
+
+    return add
+
+
+def gelu(node: Node, graph: GraphWriter) -> Result:
+    """`gelu`."""
+    return graph.add("gelu", [node["self"]], node.shape, approximate=node["approximate"] == "tanh")
+
+
+def leaky_relu(node: Node, graph: GraphWriter) -> Result:
+    """`leaky_relu`."""
+    return graph.add("leaky_relu", [node["self"]], node.shape, slope=float(node["negative_slope"]))
+
+
+def mish(node: Node, graph: GraphWriter) -> Result:
+    """`mish`: x times tanh(softplus(x))."""
+    gate = graph.add("tanh", [graph.add("softplus", [node["self"]], node.shape)], node.shape)
+    return combine(graph, "multiply", node["self"], gate, node.shape)
+
+
+def softmax(node: Node, graph: GraphWriter) -> Result:
+    """`softmax`."""
+    return graph.add("softmax", [node["self"]], node.shape, axis=node.axis("dim"))
+
+
+def reduce(kind: str) -> Callable[[Node, GraphWriter], Result]:
+    """A reduction over axes: `mean`, `sum` and `amax`."""
+
+    def add(node: Node, graph: GraphWriter) -> Result:
+        axes = list_axes(node, graph)
+        return graph.add(kind, [node["self"]], node.shape, axes=axes, keeps_axes=bool(node.get("keepdim")))
+
+    return add
+
+
+def list_axes(node: Node, graph: GraphWriter) -> tuple[int, ...]:
+    """The axes of a reduction; all if none are named."""
+    rank = len(graph.shape(node["self"]))
+    dims = node.get("dim")
+    dims = range(rank) if dims is None or dims == () else [dims] if isinstance(dims, int) else dims
+    return tuple(sorted(one % rank for one in dims))
+
+
+def norm(node: Node, graph: GraphWriter) -> Result:
+    """`linalg_vector_norm` of order 2."""
+    if node["ord"] != 2:
+        raise Unexportable(f"a vector norm of order {node['ord']}")
+    values = node["self"]
+    squares = combine(graph, "multiply", values, values, graph.shape(values))
+    total = graph.add("sum", [squares], node.shape, axes=list_axes(node, graph), keeps_axes=bool(node.get("keepdim")))
+    return graph.add("sqrt", [total], node.shape)

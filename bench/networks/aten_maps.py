@@ -1,0 +1,189 @@
+"""PyTorch's operations with weights, and those on maps: `Node` to operations of the neutral graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from backends.exported.network_graph import Shape
+from bench.networks.aten_arithmetic import Result, combine
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
+
+
+def convolution(node: Node, graph: GraphWriter) -> Result:
+    """`conv1d` and `conv2d`."""
+    values, weight = node["input"], node["weight"]
+    kernel = graph.shape(weight)[2:]
+    dilations = _spread(node["dilation"], len(kernel))
+    padding: Any = node["padding"]
+    if padding == "valid":
+        padding = 0
+    if padding == "same":  # torch/nn/modules/conv.py: the odd pixel is after
+        whole = [dilation * (to_number(size) - 1) for dilation, size in zip(dilations, kernel, strict=True)]
+        pairs = tuple((one // 2, one - one // 2) for one in whole)
+    else:
+        pairs = tuple((one, one) for one in _spread(padding, len(kernel)))
+    bias = [] if node.get("bias") is None else [node["bias"]]
+    return graph.add(
+        "convolution",
+        [values, weight, *bias],
+        node.shape,
+        strides=_spread(node["stride"], len(kernel)),
+        padding=pairs,
+        dilations=dilations,
+        groups=node["groups"],
+    )
+
+
+def linear(node: Node, graph: GraphWriter) -> Result:
+    """`linear`."""
+    bias = [] if node.get("bias") is None else [node["bias"]]
+    return graph.add("linear", [node["input"], node["weight"], *bias], node.shape)
+
+
+def matmul(node: Node, graph: GraphWriter) -> Result:
+    """`matmul`, `bmm` and `mm`."""
+    return graph.add("matmul", [node["self"], node["other" if "other" in node else "mat2"]], node.shape)
+
+
+def attention(node: Node, graph: GraphWriter) -> Result:
+    """`scaled_dot_product_attention`."""
+    if node["is_causal"] or node.get("enable_gqa") or node["dropout_p"]:
+        raise Unexportable("attention that is causal, grouped or with dropout")
+    scale = node.get("scale") or 1 / math.sqrt(to_number(graph.shape(node["query"])[-1]))
+    mask = [] if node.get("attn_mask") is None else [node["attn_mask"]]
+    if any(graph.is_boolean(one) for one in mask):
+        raise Unexportable("attention with a mask of truth values")
+    return graph.add("attention", [node["query"], node["key"], node["value"], *mask], node.shape, scale=float(scale))
+
+
+def batch_norm(node: Node, graph: GraphWriter) -> Result:
+    """`batch_norm` by running statistics."""
+    tensors = [node[name] for name in ("weight", "bias", "running_mean", "running_var")]
+    channels = graph.shape(node["running_mean"])
+    for at, value in ((0, 1.0), (1, 0.0)):
+        tensors[at] = tensors[at] or graph.add_constant(value, channels)
+    return (graph.add("batch_norm", [node["input"], *tensors], node.shape, epsilon=float(node["eps"])),)
+
+
+def standardise(node: Node, graph: GraphWriter) -> Result:
+    """A batch normalisation by the statistics of its own inputs, as of standardised weights, step by step."""
+    if not node["training"]:
+        raise Unexportable(f"{node.target} by other statistics than its inputs' own")
+    values, epsilon = node["input"], float(node["eps"])
+    shape = graph.shape(values)
+    axes = tuple(axis for axis in range(len(shape)) if axis != 1)
+    reduced = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    mean = graph.add("mean", [values], reduced, axes=axes, keeps_axes=True)
+    centred = combine(graph, "subtract", values, mean, shape)
+    squares = combine(graph, "multiply", centred, centred, shape)
+    variance = graph.add("mean", [squares], reduced, axes=axes, keeps_axes=True)
+    root = graph.add("sqrt", [combine(graph, "add", variance, epsilon, reduced)], reduced)
+    result = combine(graph, "divide", centred, root, shape)
+    for kind, name in (("multiply", "weight"), ("add", "bias")):
+        if node.get(name) is not None:
+            each = graph.add("reshape", [node[name]], reduced, shape=reduced)
+            result = combine(graph, kind, result, each, shape)
+    return (result,)
+
+
+def layer_norm(node: Node, graph: GraphWriter) -> Result:
+    """`layer_norm`."""
+    lengths = node["normalized_shape"]
+    rank = len(node.shape)
+    axes = tuple(range(rank - len(lengths), rank))
+    tensors = [
+        node.get("weight") or graph.add_constant(1.0, lengths),
+        node.get("bias") or graph.add_constant(0.0, lengths),
+    ]
+    return graph.add("layer_norm", [node["input"], *tensors], node.shape, axes=axes, epsilon=float(node["eps"]))
+
+
+def group_norm(node: Node, graph: GraphWriter) -> Result:
+    """`group_norm`."""
+    channels = graph.shape(node["input"])[1:2]
+    tensors = [
+        node.get("weight") or graph.add_constant(1.0, channels),
+        node.get("bias") or graph.add_constant(0.0, channels),
+    ]
+    return graph.add(
+        "group_norm", [node["input"], *tensors], node.shape, groups=node["num_groups"], epsilon=float(node["eps"])
+    )
+
+
+def max_pool(node: Node, graph: GraphWriter) -> Result:
+    """`max_pool2d`."""
+    window = _spread(node["kernel_size"], 2)
+    if any(one != 1 for one in _spread(node["dilation"], 2)):
+        raise Unexportable("max pooling with dilation")
+    strides = _spread(node["stride"] or window, 2)
+    padding = _pool_padding(graph.shape(node["self"]), node.shape, window, strides, _spread(node["padding"], 2))
+    return graph.add("max_pool", [node["self"]], node.shape, window=window, strides=strides, padding=padding)
+
+
+def average_pool(node: Node, graph: GraphWriter) -> Result:
+    """`avg_pool2d`."""
+    window = _spread(node["kernel_size"], 2)
+    strides, before = _spread(node["stride"] or window, 2), _spread(node["padding"], 2)
+    padding = _pool_padding(graph.shape(node["self"]), node.shape, window, strides, before)
+    counts = bool(node["count_include_pad"]) and any(before)  # what `ceil_mode` pads is never counted
+    if node.get("divisor_override") is not None or (counts and any(after > one for one, after in padding)):
+        raise Unexportable("average pooling with its own divisor, or whose last window counts padding")
+    return graph.add(
+        "average_pool",
+        [node["self"]],
+        node.shape,
+        window=window,
+        strides=strides,
+        padding=padding,
+        counts_padding=counts,
+    )
+
+
+def _pool_padding(
+    shape: Shape, pooled: Shape, window: Sequence[int], strides: Sequence[int], before: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """Padding before and after, so that whole windows give the pooled shape: that of `ceil_mode` is after."""
+    sides = [(to_number(side), to_number(out)) for side, out in zip(shape[-2:], pooled[-2:], strict=True)]
+    after = [
+        max(0, (out - 1) * stride + size - side - left)
+        for (side, out), size, stride, left in zip(sides, window, strides, before, strict=True)
+    ]
+    return tuple(zip(before, after, strict=True))
+
+
+def adaptive_pool(node: Node, graph: GraphWriter) -> Result:
+    """`adaptive_avg_pool2d` to one pixel, or by whole windows."""
+    sides, out = graph.shape(node["self"])[-2:], node.shape[-2:]
+    rank = len(node.shape)
+    if tuple(out) == (1, 1):
+        return graph.add("mean", [node["self"]], node.shape, axes=(rank - 2, rank - 1), keeps_axes=True)
+    if any(to_number(side) % to_number(one) for side, one in zip(sides, out, strict=True)):
+        raise Unexportable(f"adaptive pooling from {sides} to {out}")
+    window = tuple(to_number(side) // to_number(one) for side, one in zip(sides, out, strict=True))
+    nothing = ((0, 0), (0, 0))
+    return graph.add(
+        "average_pool", [node["self"]], node.shape, window=window, strides=window, padding=nothing, counts_padding=False
+    )
+
+
+def resize_nearest(node: Node, graph: GraphWriter) -> Result:
+    """`upsample_nearest2d` by whole factors."""
+    sides, out = graph.shape(node["input"])[-2:], node.shape[-2:]
+    if any(to_number(one) % to_number(side) for side, one in zip(sides, out, strict=True)):
+        raise Unexportable(f"nearest resizing from {sides} to {out}")
+    factors = tuple(to_number(one) // to_number(side) for side, one in zip(sides, out, strict=True))
+    return graph.add("resize_nearest", [node["input"]], node.shape, factors=factors)
+
+
+def resize_bilinear(node: Node, graph: GraphWriter) -> Result:
+    """`upsample_bilinear2d`."""
+    if node["align_corners"]:
+        raise Unexportable("bilinear resizing with aligned corners")
+    return graph.add("resize_bilinear", [node["input"]], node.shape, shape=node.shape)
+
+
+def _spread(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    several = [value] if isinstance(value, int) else list(value)
+    return tuple(several * rank if len(several) == 1 else several)

@@ -1,0 +1,164 @@
+"""PyTorch's operations that move values and compute none: `Node` to operations of the neutral graph."""
+
+from __future__ import annotations
+
+from bench.networks.aten_arithmetic import Result
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
+
+
+def reshape(node: Node, graph: GraphWriter) -> Result:
+    """What keeps the values and their order: `view`, `flatten`, `unsqueeze`, `squeeze`."""
+    return graph.add("reshape", [node["self"]], node.shape, shape=node.shape)
+
+
+def broadcast(node: Node, graph: GraphWriter) -> Result:
+    """`expand` and `expand_as`."""
+    return graph.add("broadcast", [node["self"]], node.shape, shape=node.shape)
+
+
+def tile(node: Node, graph: GraphWriter) -> Result:
+    """`repeat`."""
+    repeats, shape = node["repeats"], graph.shape(node["self"])
+    values = node["self"]
+    if len(repeats) > len(shape):
+        shape = (1,) * (len(repeats) - len(shape)) + shape
+        values = graph.add("reshape", [values], shape, shape=shape)
+    if any(isinstance(one, str) for one in repeats):
+        if any(one != 1 and size != 1 for one, size in zip(repeats, shape, strict=True)):
+            raise Unexportable("a repetition by the batch")
+        return graph.add("broadcast", [values], node.shape, shape=node.shape)
+    return graph.add("tile", [values], node.shape, repeats=tuple(repeats))
+
+
+def permute(node: Node, graph: GraphWriter) -> Result:
+    """`permute`."""
+    rank = len(node.shape)
+    return graph.add("transpose", [node["self"]], node.shape, axes=tuple(one % rank for one in node["dims"]))
+
+
+def transpose(node: Node, graph: GraphWriter) -> Result:
+    """`transpose`."""
+    axes = list(range(len(node.shape)))
+    first, second = node.axis("dim0"), node.axis("dim1")
+    axes[first], axes[second] = axes[second], axes[first]
+    return graph.add("transpose", [node["self"]], node.shape, axes=tuple(axes))
+
+
+def concatenate(node: Node, graph: GraphWriter) -> Result:
+    """`cat`."""
+    return graph.add("concatenate", list(node["tensors"]), node.shape, axis=node.axis("dim"))
+
+
+def stack(node: Node, graph: GraphWriter) -> Result:
+    """`stack`."""
+    axis = node.axis("dim")
+    each = tuple(1 if at == axis else size for at, size in enumerate(node.shape))
+    parts = [graph.add("reshape", [one], each, shape=each) for one in node["tensors"]]
+    return graph.add("concatenate", parts, node.shape, axis=axis)
+
+
+def cut(node: Node, graph: GraphWriter) -> Result:
+    """`slice`."""
+    axis, shape = node.axis("dim"), graph.shape(node["self"])
+    length = shape[axis]
+    if isinstance(length, str):
+        if (node["start"] or 0) == 0 and node.shape[axis] == shape[axis]:
+            return node["self"]
+        raise Unexportable("a part of the batch")
+    start, stop, step = slice(node["start"], node["end"], node["step"]).indices(length)
+    return _cut(graph, node["self"], axis, start, stop, step)
+
+
+def _cut(graph: GraphWriter, values: str, axis: int, start: int, stop: int, step: int = 1) -> str:
+    shape = graph.shape(values)
+    if (start, stop, step) == (0, shape[axis], 1):
+        return values
+    out = tuple(len(range(start, stop, step)) if at == axis else size for at, size in enumerate(shape))
+    return graph.add("slice", [values], out, axis=axis, start=start, stop=stop, step=step)
+
+
+def select(node: Node, graph: GraphWriter) -> Result:
+    """`select`."""
+    shape = graph.shape(node["self"])
+    axis = node["dim"] % len(shape)
+    index = node["index"]
+    return _pick(graph, node["self"], axis, index % to_number(shape[axis]))
+
+
+def _pick(graph: GraphWriter, values: str, axis: int, index: int) -> str:
+    shape = graph.shape(values)
+    part = _cut(graph, values, axis, index, index + 1)
+    rest = shape[:axis] + shape[axis + 1 :]
+    return graph.add("reshape", [part], rest, shape=rest)
+
+
+def unbind(node: Node, graph: GraphWriter) -> Result:
+    """`unbind`."""
+    shape = graph.shape(node["self"])
+    axis = node["dim"] % len(shape)
+    return tuple(_pick(graph, node["self"], axis, index) for index in range(to_number(shape[axis])))
+
+
+def split(node: Node, graph: GraphWriter) -> Result:
+    """`split` and `split_with_sizes`."""
+    shape = graph.shape(node["self"])
+    axis = node["dim"] % len(shape)
+    length = to_number(shape[axis])
+    sizes = node["split_size"] if "split_size" in node else node["split_sizes"]
+    if isinstance(sizes, int):
+        sizes = [min(sizes, length - start) for start in range(0, length, sizes)]
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(_cut(graph, node["self"], axis, start, start + size))
+        start += size
+    return tuple(parts)
+
+
+def chunk(node: Node, graph: GraphWriter) -> Result:
+    """`chunk`."""
+    shape = graph.shape(node["self"])
+    axis = node["dim"] % len(shape)
+    length = to_number(shape[axis])
+    size = -(-length // node["chunks"])
+    return tuple(_cut(graph, node["self"], axis, start, min(length, start + size)) for start in range(0, length, size))
+
+
+def index(node: Node, graph: GraphWriter) -> Result:
+    """`index` by one tensor of constants."""
+    places = [(axis, one) for axis, one in enumerate(node["indices"]) if one is not None]
+    if len(places) != 1 or not graph.is_constant(places[0][1]):
+        raise Unexportable("an index by several tensors, or by one that is not constant")
+    axis, indices = places[0]
+    indices = graph.count_from_start(indices, graph.shape(node["self"])[axis])
+    return graph.add("take", [node["self"], indices], node.shape, axis=axis)
+
+
+def index_select(node: Node, graph: GraphWriter) -> Result:
+    """`index_select` by constants."""
+    if not graph.is_constant(node["index"]):
+        raise Unexportable("an index that is not constant")
+    return graph.add("take", [node["self"], node["index"]], node.shape, axis=node.axis("dim"))
+
+
+def pad(node: Node, graph: GraphWriter) -> Result:
+    """`pad` and `constant_pad_nd` with a number."""
+    if node.get("mode", "constant") != "constant":
+        raise Unexportable(f"padding by {node['mode']}")
+    flat, rank = node["pad"], len(node.shape)
+    pairs = [(0, 0)] * rank
+    for at in range(len(flat) // 2):
+        pairs[rank - 1 - at] = (flat[2 * at], flat[2 * at + 1])
+    if not any(any(pair) for pair in pairs):
+        return node["self"]
+    if any(one < 0 for pair in pairs for one in pair):
+        raise Unexportable("negative padding")
+    return graph.add("pad", [node["self"]], node.shape, padding=tuple(pairs), value=float(node.get("value") or 0.0))
+
+
+def roll(node: Node, graph: GraphWriter) -> Result:
+    """`roll`."""
+    rank = len(node.shape)
+    axes = tuple(one % rank for one in node["dims"])
+    if not axes:
+        raise Unexportable("a roll of all values in one row")
+    return graph.add("roll", [node["self"]], node.shape, shifts=tuple(node["shifts"]), axes=axes)
