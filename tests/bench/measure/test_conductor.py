@@ -302,7 +302,7 @@ def test_no_process_is_left(failing):
     _, killed = failing
     assert len(killed) >= 2, "the worker, and the process that represents its data loader"
     assert living(killed) == []
-    assert psutil.Process().children(recursive=True) == []
+    assert living(psutil.Process().children(recursive=True)) == []
 
 
 @pytest.mark.slow
