@@ -24,7 +24,11 @@ def evaluate(
         attributes = dict(one.attributes)
         if "shape" in attributes:
             attributes["shape"] = to_sizes(attributes["shape"], batch)
-        values[one.name] = operations[one.kind](*(values[name] for name in one.inputs), **attributes)
+        inputs = [values[name] for name in one.inputs]
+        if "constants" in attributes:  # a number in place of one of the two values
+            left = iter(inputs)
+            inputs = [next(left) if number is None else number for number in attributes.pop("constants")]
+        values[one.name] = operations[one.kind](*inputs, **attributes)
         for name in set(one.inputs):
             if last_readers[name] == one.name and name not in tensors:
                 del values[name]  # so that an engine that computes at once keeps no more than it needs

@@ -176,39 +176,29 @@ def clamp(x: Tensor, *, minimum, maximum, **_) -> Tensor:
     return x if maximum is None else ops.minimum(x, maximum)
 
 
-def add(*inputs: Tensor, constants, **_) -> Tensor:
+def add(x: Tensor, y: Tensor, **_) -> Tensor:
     """The sum."""
-    x, y = _fill(inputs, constants)
     return x + y
 
 
-def subtract(*inputs: Tensor, constants, **_) -> Tensor:
+def subtract(x: Tensor, y: Tensor, **_) -> Tensor:
     """The difference."""
-    x, y = _fill(inputs, constants)
     return x - y
 
 
-def multiply(*inputs: Tensor, constants, **_) -> Tensor:
+def multiply(x: Tensor, y: Tensor, **_) -> Tensor:
     """The product, value by value."""
-    x, y = _fill(inputs, constants)
     return x * y
 
 
-def divide(*inputs: Tensor, constants, **_) -> Tensor:
+def divide(x: Tensor, y: Tensor, **_) -> Tensor:
     """The quotient."""
-    x, y = _fill(inputs, constants)
     return x / y
 
 
-def power(*inputs: Tensor, constants, **_) -> Tensor:
+def power(x: Tensor, y: Tensor, **_) -> Tensor:
     """The first to the power of the second."""
-    x, y = _fill(inputs, constants)
     return x**y
-
-
-def _fill(inputs: tuple[Tensor, ...], constants: tuple[float | None, float | None]) -> list[Any]:
-    left = list(inputs)
-    return [left.pop(0) if one is None else one for one in constants]
 
 
 def reshape(x: Tensor, *, shape, **_) -> Tensor:

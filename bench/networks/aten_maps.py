@@ -60,11 +60,9 @@ def attention(node: Node, graph: GraphWriter) -> Result:
 
 def batch_norm(node: Node, graph: GraphWriter) -> Result:
     """`batch_norm` by running statistics."""
-    tensors = [node[name] for name in ("weight", "bias", "running_mean", "running_var")]
-    channels = graph.shape(node["running_mean"])
-    for at, value in ((0, 1.0), (1, 0.0)):
-        tensors[at] = tensors[at] or graph.add_constant(value, channels)
-    return (graph.add("batch_norm", [node["input"], *tensors], node.shape, epsilon=float(node["eps"])),)
+    statistics = [node["running_mean"], node["running_var"]]
+    scaling = _list_scaling(node, graph, graph.shape(node["running_mean"]))
+    return (graph.add("batch_norm", [node["input"], *scaling, *statistics], node.shape, epsilon=float(node["eps"])),)
 
 
 def standardise(node: Node, graph: GraphWriter) -> Result:
@@ -93,23 +91,22 @@ def layer_norm(node: Node, graph: GraphWriter) -> Result:
     lengths = node["normalized_shape"]
     rank = len(node.shape)
     axes = tuple(range(rank - len(lengths), rank))
-    tensors = [
-        node.get("weight") or graph.add_constant(1.0, lengths),
-        node.get("bias") or graph.add_constant(0.0, lengths),
-    ]
-    return graph.add("layer_norm", [node["input"], *tensors], node.shape, axes=axes, epsilon=float(node["eps"]))
+    scaling = _list_scaling(node, graph, lengths)
+    return graph.add("layer_norm", [node["input"], *scaling], node.shape, axes=axes, epsilon=float(node["eps"]))
 
 
 def group_norm(node: Node, graph: GraphWriter) -> Result:
     """`group_norm`."""
     channels = graph.shape(node["input"])[1:2]
-    tensors = [
-        node.get("weight") or graph.add_constant(1.0, channels),
-        node.get("bias") or graph.add_constant(0.0, channels),
-    ]
+    scaling = _list_scaling(node, graph, channels)
     return graph.add(
-        "group_norm", [node["input"], *tensors], node.shape, groups=node["num_groups"], epsilon=float(node["eps"])
+        "group_norm", [node["input"], *scaling], node.shape, groups=node["num_groups"], epsilon=float(node["eps"])
     )
+
+
+def _list_scaling(node: Node, graph: GraphWriter, shape: Shape) -> list[str]:
+    """The scale and the offset of a normalisation: ones and zeros where it has none."""
+    return [node.get("weight") or graph.add_constant(1.0, shape), node.get("bias") or graph.add_constant(0.0, shape)]
 
 
 def max_pool(node: Node, graph: GraphWriter) -> Result:

@@ -18,8 +18,8 @@ from safetensors.numpy import load_file
 
 import backends
 from backends.base import Backend
-from backends.exported.network_graph import read_graph
-from bench.networks.exported_files import EVIDENCE, GRAPH, TENSORS
+from backends.exported.network_graph import IMAGES, read_graph
+from bench.networks.exported_files import EVIDENCE, FEATURES, GRAPH, TENSORS
 
 
 def main(backend: str) -> int:
@@ -38,11 +38,11 @@ def compare(backend: Backend, folder: Path) -> dict[str, float | str]:
     evidence = load_file(folder / EVIDENCE)
     began = time.perf_counter()
     try:
-        features = backend.evaluate_network(graph, load_file(folder / TENSORS), evidence["images"])
+        features = backend.evaluate_network(graph, load_file(folder / TENSORS), evidence[IMAGES])
     except Exception as error:  # whatever a framework raises
         return {"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"}
     seconds = time.perf_counter() - began
-    expected = evidence["features"]
+    expected = evidence[FEATURES]
     if features.shape != expected.shape:
         return {"error": f"features of the shape {features.shape}, not {expected.shape}"}
     difference = float(np.abs(features - expected).max() / np.abs(expected).max())
