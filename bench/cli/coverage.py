@@ -22,7 +22,7 @@ def coverage(
         make_number_parameter(least=1),
         Parameter(help="So many networks, drawn at random, in place of names."),
     ] = None,
-    seed: Annotated[int, Parameter(help="Of the sample (0).")] = 0,
+    seed: Annotated[int, make_number_parameter(least=0), Parameter(help="Of the sample (0).")] = 0,
     most_parameters: Annotated[
         int,
         make_number_parameter(least=1),
