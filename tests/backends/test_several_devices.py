@@ -16,6 +16,7 @@ from bench.measure.launch_outcome import WorkerOutcome
 from bench.parity.sameness_proof import prove
 from tests.backends.sessions import make_case
 from tests.bench.measure.test_conductor import Watcher, make_jobs
+from tests.bench.processes import arguments_of
 
 #: Each backend that can have several devices, with variants of each way in which it trains.
 VARIANTS: dict[str, dict[str, dict[str, str]]] = {
@@ -84,7 +85,7 @@ def test_a_dead_peer_ends_the_case_within_five_seconds(tmp_path, backend):
             super().on_round(case, kind, number, of, images_per_second)
             if case == "default" and not killed:
                 family = psutil.Process().children(recursive=True)
-                peer = next(process for process in family if "bench.worker.group.peer" in process.cmdline())
+                peer = next(process for process in family if "bench.worker.group.peer" in arguments_of(process))
                 killed.append(time.monotonic())
                 peer.kill()
 
@@ -98,4 +99,4 @@ def test_a_dead_peer_ends_the_case_within_five_seconds(tmp_path, backend):
     assert outcomes["default"].failure.reason.startswith("process 1 of 2: killed by SIGKILL")
     assert ended[0] - killed[0] < 5
     family = psutil.Process().children(recursive=True)
-    assert not [one for one in family if "bench.worker.group.peer" in one.cmdline()]
+    assert not [one for one in family if "bench.worker.group.peer" in arguments_of(one)]

@@ -138,3 +138,11 @@ def wait_until(condition: Callable[[], object], seconds: float) -> bool:
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
     """The processes that have not ended; a zombie counts as ended."""
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def arguments_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty if it has ended, whether or not its parent has read its status."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []

@@ -14,6 +14,7 @@ from bench.measure import conductor
 from bench.measure.launch_outcome import LaunchOutcome
 from bench.worker.channel import Message
 from bench.worker.job import Job
+from tests.bench.processes import arguments_of
 from tests.yardsticks import case
 
 
@@ -106,7 +107,7 @@ def _trees(cases: Sequence[str]) -> dict[str, list[psutil.Process]]:
     """The workers that this process has started, with their children, by case."""
     trees = {}
     for child in psutil.Process().children():
-        job_file = next((a for a in child.cmdline() if a.endswith("job.json")), "")
+        job_file = next((a for a in arguments_of(child) if a.endswith("job.json")), "")
         backend = Path(job_file).parent.name.partition("-")[2]
         for name in cases:
             if backend and name.startswith(f"{backend}-"):

@@ -23,7 +23,7 @@ from bench.records.round_kinds import COMPARED, KINDS
 from bench.weights import checkpoints
 from bench.worker.job import Job
 from bench.worker.planted_fault import PlantedFault
-from tests.bench.processes import SITE, living
+from tests.bench.processes import SITE, arguments_of, living
 
 TASK = Task(
     name="sound",
@@ -97,7 +97,7 @@ def run_launch(
 def find_worker(case: str) -> psutil.Process:
     """Find the worker that runs a case, by its job file."""
     children = living(psutil.Process().children())
-    return next(p for p in children if any(f"/{case}/job.json" in part for part in p.cmdline()))
+    return next(p for p in children if any(f"/{case}/job.json" in part for part in arguments_of(p)))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from bench.measure.launch_outcome import WorkerOutcome
 from bench.parity.sameness_proof import prove
 from bench.records.record import Memory, Phase, Proof
 from tests.bench.measure.test_conductor import Watcher, find_worker, make_jobs
-from tests.bench.processes import SITE, Bench, living, suite_file, wait_until
+from tests.bench.processes import SITE, Bench, arguments_of, living, suite_file, wait_until
 
 
 def run_launch(
@@ -161,7 +161,9 @@ def test_a_dead_peer_ends_the_case_and_no_other(tmp_path):
 def list_living_workers() -> list[str]:
     """The command lines of living peers and workers that this process has started."""
     return [
-        " ".join(p.cmdline()) for p in psutil.Process().children(recursive=True) if "bench.worker" in str(p.cmdline())
+        " ".join(arguments_of(p))
+        for p in psutil.Process().children(recursive=True)
+        if "bench.worker" in str(arguments_of(p))
     ]
 
 
@@ -174,7 +176,7 @@ def test_processes_meet_at_another_port_if_theirs_is_taken(tmp_path):
 def find_peers(pid: int) -> list[int]:
     """The process numbers of the peers below a process."""
     family = psutil.Process(pid).children(recursive=True)
-    return [p.pid for p in family if p.is_running() and "bench.worker.group.peer" in p.cmdline()]
+    return [p.pid for p in family if p.is_running() and "bench.worker.group.peer" in arguments_of(p)]
 
 
 @pytest.mark.thorough
@@ -206,7 +208,7 @@ def test_whichever_process_is_killed_whenever_none_is_left_after_five_seconds(tm
     def list_family() -> list[psutil.Process]:
         try:
             worker = find_worker("sleep 20")
-            return [worker, *(p for p in worker.children() if "bench.worker.group.peer" in p.cmdline())]
+            return [worker, *(p for p in worker.children() if "bench.worker.group.peer" in arguments_of(p))]
         except (StopIteration, psutil.Error):  # not started yet, or one of them has just ended
             return []
 

@@ -18,7 +18,7 @@ import pytest
 from bench.records import store
 from bench.records.record import Record
 from bench.worker.group.peers import find_free_ports
-from tests.bench.processes import Bench, living, suite_file, wait_until
+from tests.bench.processes import Bench, arguments_of, living, suite_file, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 TOKEN = "a secret of these tests"
@@ -240,7 +240,7 @@ def start_training(one: Bench, two: Bench) -> list[psutil.Process]:
     """Wait until both nodes train the second launch; returns all of their processes."""
     one.until(lambda: "launch 2 of" in one.events and "pipeline" in one.events.rpartition("launch 2 of")[2])
     family = [*list_family(one), *list_family(two)]
-    assert sum("bench.worker.group.peer" in process.cmdline() for process in family) == 1
+    assert sum("bench.worker.group.peer" in arguments_of(process) for process in family) == 1
     return family
 
 
@@ -289,8 +289,8 @@ def test_a_node_0_that_ends_in_a_launch_ends_the_others(slow, number):
 def test_a_peer_that_is_killed_ends_its_case_and_both_nodes_say_so(slow):
     with slow.start(0) as one, slow.start(1) as two:
         family = start_training(one, two)
-        (peer,) = [process for process in family if "bench.worker.group.peer" in process.cmdline()]
-        (worker,) = [process for process in family if "bench.worker" in process.cmdline()]
+        (peer,) = [process for process in family if "bench.worker.group.peer" in arguments_of(process)]
+        (worker,) = [process for process in family if "bench.worker" in arguments_of(process)]
         peer.kill()
         assert wait_until(lambda: not living([peer, worker]), 5)
         assert one.end(60) == 1

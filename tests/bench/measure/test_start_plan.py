@@ -13,7 +13,7 @@ from bench.measure.start_plan import START_UP_LAUNCHES, choose_limits, count_par
 from bench.records import store
 from bench.report.tables.start_up_table import build_start_up_table
 from tests.bench import example_records
-from tests.bench.processes import Bench, living, suite_file, wait_until
+from tests.bench.processes import Bench, arguments_of, living, suite_file, wait_until
 
 GB = 2**30
 
@@ -72,7 +72,7 @@ def test_ctrl_c_while_several_build_leaves_nobody_behind(tmp_path):
     two = ("--backend", "pytorch", "--backend", "keras")
     with Bench("run", "--suite", suite, *two, "--results", results, cwd=tmp_path) as bench:
         bench.until(lambda: len(list(results.glob("*/records/*.json"))) == 2 * START_UP_LAUNCHES)
-        bench.until(lambda: sum("bench.worker" in p.cmdline() for p in bench.workers()) == 2)
+        bench.until(lambda: sum("bench.worker" in arguments_of(p) for p in bench.workers()) == 2)
         workers = bench.workers()
         os.killpg(bench.process.pid, signal.SIGINT)
         assert bench.end(30) == 130
