@@ -59,16 +59,17 @@ class _Pass:
         self.first: dict[str, str] = {name: name for name in graph.tensors}
         self.last: dict[str, str] = {IMAGES: IMAGES}
         self.rules: dict[str, Callable[[Operation], None]] = {
-            **dict.fromkeys(ON_MAPS, self._on_map),
-            **dict.fromkeys(BINARY, self._binary),
-            **dict.fromkeys(UNARY, self._like_its_input),
+            **dict.fromkeys(ON_MAPS, self._turn_map),
+            **dict.fromkeys(BINARY, self._turn_both),
+            **dict.fromkeys(UNARY, self._follow_input),
             **dict.fromkeys(REDUCTIONS, self._reduce),
-            "softmax": lambda one: self._along(one, "axis"),
-            "slice": lambda one: self._along(one, "axis"),
+            "softmax": lambda one: self._move_axis(one, "axis"),
+            "slice": lambda one: self._move_axis(one, "axis"),
             "take": self._take,
-            "roll": lambda one: self._along(one, "axes"),
-            "pad": lambda one: self._each_axis(one, "padding"),
-            "tile": lambda one: self._each_axis(one, "repeats"),
+            "roll": lambda one: self._move_axis(one, "axes"),
+            "pad": lambda one: self._reorder(one, "padding"),
+            "tile": lambda one: self._reorder(one, "repeats"),
+            "broadcast": lambda one: self._reorder(one, "shape"),
             "concatenate": self._concatenate,
             "transpose": self._transpose,
             "reshape": self._reshape,
@@ -76,8 +77,8 @@ class _Pass:
 
     def run(self) -> NetworkGraph:
         for one in self.graph.operations:
-            self.rules.get(one.kind, self._as_it_was)(one)
-        output = self._as_first(self.graph.operations[-1].name)
+            self.rules.get(one.kind, self._keep_first)(one)
+        output = self._get_first(self.graph.operations[-1].name)
         needed = {output}
         for one in reversed(self.operations.values()):
             if one.name in needed:
@@ -86,14 +87,14 @@ class _Pass:
 
     # What stands for a value
 
-    def _as_first(self, name: str) -> str:
+    def _get_first(self, name: str) -> str:
         if name not in self.first:
             last = self.last[name]
             rank = len(self.shapes[last])
             self.first[name] = self._permute(last, (0, rank - 1, *range(1, rank - 1)), f"{name}_first")
         return self.first[name]
 
-    def _as_last(self, name: str) -> str:
+    def _get_last(self, name: str) -> str:
         if name not in self.last:
             first = self.first[name]
             self.last[name] = self._permute(first, _order(len(self.shapes[first])), f"{name}_last")
@@ -130,76 +131,76 @@ class _Pass:
 
     # The rules: each leaves the operation's value in `first` or in `last`
 
-    def _as_it_was(self, one: Operation) -> None:
-        inputs = [self._as_first(name) for name in one.inputs]
+    def _keep_first(self, one: Operation) -> None:
+        inputs = [self._get_first(name) for name in one.inputs]
         self.first[one.name] = self._emit(one.name, one.kind, inputs, one.shape, **one.attributes)
 
-    def _on_map(self, one: Operation) -> None:
+    def _turn_map(self, one: Operation) -> None:
         if len(one.shape) < 3:
-            return self._as_it_was(one)
-        tensors = [self._as_first(name) for name in one.inputs[1:]]
+            return self._keep_first(one)
+        tensors = [self._get_first(name) for name in one.inputs[1:]]
         changed = {"shape": _turn(one.attributes["shape"])} if "shape" in one.attributes else {}
-        self._keep_last(one, [self._as_last(one.inputs[0]), *tensors], **changed)
+        self._keep_last(one, [self._get_last(one.inputs[0]), *tensors], **changed)
 
-    def _like_its_input(self, one: Operation) -> None:
+    def _follow_input(self, one: Operation) -> None:
         (name,) = one.inputs
         if name not in self.last:
-            return self._as_it_was(one)
+            return self._keep_first(one)
         self._keep_last(one, [self.last[name]])
 
-    def _binary(self, one: Operation) -> None:
+    def _turn_both(self, one: Operation) -> None:
         rank = len(one.shape)
         if not any(name in self.last and len(self._shape(name)) == rank for name in one.inputs):
-            return self._as_it_was(one)
+            return self._keep_first(one)
         self._keep_last(one, [self._align(name, rank, f"{one.name}_{at}") for at, name in enumerate(one.inputs)])
 
     def _align(self, name: str, rank: int, new: str) -> str:
         """The value as one of that rank, with its channels last."""
         shape = self._shape(name)
         if len(shape) == rank:
-            return self._as_last(name)
+            return self._get_last(name)
         whole = (1,) * (rank - len(shape)) + tuple(shape)
         if all(size == 1 for axis, size in enumerate(whole) if axis != 1):
             turned = _turn(whole)
-            return self._emit(f"{new}_aligned", "reshape", [self._as_first(name)], turned, shape=turned)
-        aligned = self._emit(f"{new}_aligned", "reshape", [self._as_first(name)], whole, shape=whole)
+            return self._emit(f"{new}_aligned", "reshape", [self._get_first(name)], turned, shape=turned)
+        aligned = self._emit(f"{new}_aligned", "reshape", [self._get_first(name)], whole, shape=whole)
         return self._permute(aligned, _order(rank), f"{new}_last")
 
     def _reduce(self, one: Operation) -> None:
         (name,) = one.inputs
         rank, axes = len(self._shape(name)), one.attributes["axes"]
         if name not in self.last or not (one.attributes["keeps_axes"] or set(axes) >= set(range(2, rank))):
-            return self._as_it_was(one)
+            return self._keep_first(one)
         moved = tuple(sorted(_place(axis, rank) for axis in axes))
         if one.attributes["keeps_axes"]:
             return self._keep_last(one, [self.last[name]], axes=moved)
         attributes = {**one.attributes, "axes": moved}
         self.first[one.name] = self._emit(one.name, one.kind, [self.last[name]], one.shape, **attributes)
 
-    def _along(self, one: Operation, attribute: str) -> None:
+    def _move_axis(self, one: Operation, attribute: str) -> None:
         name, *others = one.inputs
         if name not in self.last:
-            return self._as_it_was(one)
+            return self._keep_first(one)
         axes, rank = one.attributes[attribute], len(one.shape)
         moved = _place(axes, rank) if isinstance(axes, int) else tuple(_place(axis, rank) for axis in axes)
-        self._keep_last(one, [self.last[name], *map(self._as_first, others)], **{attribute: moved})
+        self._keep_last(one, [self.last[name], *map(self._get_first, others)], **{attribute: moved})
 
     def _take(self, one: Operation) -> None:
         if len(self._shape(one.inputs[1])) == 1:
-            self._along(one, "axis")
+            self._move_axis(one, "axis")
         else:
-            self._as_it_was(one)
+            self._keep_first(one)
 
-    def _each_axis(self, one: Operation, attribute: str) -> None:
-        if one.inputs[0] not in self.last:
-            return self._as_it_was(one)
+    def _reorder(self, one: Operation, attribute: str) -> None:
+        if one.inputs[0] not in self.last or len(self._shape(one.inputs[0])) != len(one.shape):
+            return self._keep_first(one)
         self._keep_last(one, [self.last[one.inputs[0]]], **{attribute: _turn(one.attributes[attribute])})
 
     def _concatenate(self, one: Operation) -> None:
         if not any(name in self.last for name in one.inputs):
-            return self._as_it_was(one)
+            return self._keep_first(one)
         moved = _place(one.attributes["axis"], len(one.shape))
-        self._keep_last(one, [self._as_last(name) for name in one.inputs], axis=moved)
+        self._keep_last(one, [self._get_last(name) for name in one.inputs], axis=moved)
 
     def _transpose(self, one: Operation) -> None:
         (name,) = one.inputs
@@ -215,9 +216,9 @@ class _Pass:
         if len(before) > 2 and all(size == 1 for size in before[2:]) and name in self.last:
             self.first[one.name] = self._emit(one.name, "reshape", [self.last[name]], after, shape=after)
         elif len(before) > 2 and len(after) > 2 and before[:2] == after[:2] and self._is_last(name):
-            self._keep_last(one, [self._as_last(name)], shape=_turn(after))
+            self._keep_last(one, [self._get_last(name)], shape=_turn(after))
         else:
-            self._as_it_was(one)
+            self._keep_first(one)
 
     def _shape(self, name: str) -> Shape:
         """The shape of a value of the graph, as it was."""

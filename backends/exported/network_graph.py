@@ -5,6 +5,7 @@ It is what a process with PyTorch exports and what each engine builds; it is rea
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ IMAGES = "images"
 Size = int | str
 Shape = tuple[Size, ...]
 BATCH = re.compile(r"(\d*)b")
+#: Numbers that JSON does not have, as they are written.
+INFINITE = ("inf", "-inf")
 
 #: The attributes of each operation. Every one is always there; docs/network-graph.md says what they mean.
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
@@ -133,7 +136,7 @@ def write_graph(graph: NetworkGraph) -> dict[str, Any]:
                 "name": one.name,
                 "kind": one.kind,
                 "inputs": list(one.inputs),
-                **({"attributes": dict(one.attributes)} if one.attributes else {}),
+                **({"attributes": _thaw(one.attributes)} if one.attributes else {}),
                 "shape": list(one.shape),
             }
             for one in graph.operations
@@ -181,7 +184,17 @@ def _read(content: Any) -> NetworkGraph:
 
 
 def _freeze(value: Any) -> Any:
+    if isinstance(value, str) and value in INFINITE:
+        return float(value)
     return tuple(map(_freeze, value)) if isinstance(value, list) else value
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _thaw(one) for name, one in value.items()}
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    return list(map(_thaw, value)) if isinstance(value, tuple) else value
 
 
 def _find_problems(graph: NetworkGraph) -> Iterator[str]:

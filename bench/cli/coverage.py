@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from bench.cli.option_values import Names, make_number_parameter
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.coverage.coverage_record import CoverageRecord
@@ -22,12 +23,12 @@ def coverage(
         make_number_parameter(least=1),
         Parameter(help="So many networks, drawn at random, in place of names."),
     ] = None,
-    seed: Annotated[int, make_number_parameter(least=0), Parameter(help="Of the sample (0).")] = 0,
+    seed: Annotated[int | None, make_number_parameter(least=0), Parameter(help="Of the sample (0).")] = None,
     most_parameters: Annotated[
-        int,
+        int | None,
         make_number_parameter(least=1),
         Parameter(metavar="MILLION", help="Of a network in the sample, at most (60)."),
-    ] = MOST_PARAMETERS,
+    ] = None,
     backend: Annotated[
         Names, Parameter(metavar="NAME", help="Backend that builds the networks (all that are installed); repeatable.")
     ] = (),
@@ -38,7 +39,12 @@ def coverage(
     Each network is exported from PyTorch with random weights. Each backend builds it with its own operations, and its
     features are compared with PyTorch's. The command may be stopped, and goes on where it was.
     """
-    return show_coverage(names, sample, seed, most_parameters * 1_000_000, backend, again)
+    if sample is None:
+        for option, value in (("seed", seed), ("most-parameters", most_parameters)):
+            if value is not None:
+                raise UserError(f"--{option} {value}: it is of a sample, which --sample 20 draws")
+    most = MOST_PARAMETERS if most_parameters is None else most_parameters
+    return show_coverage(names, sample, seed or 0, most * 1_000_000, backend, again)
 
 
 def show_coverage(

@@ -23,8 +23,8 @@ from bench.conformance.forbidden_calls import ForbiddenCalls
 from bench.conformance.items import ITEMS, PROOFS, RAISED, LeftOut, NotChecked, Result
 from bench.conformance.planted_faults import FAULTS
 from bench.conformance.small_tasks import TASKS, VARIANT, make_inputs
+from bench.machine.hidden_packages import hide_packages
 from bench.worker.__main__ import end_process
-from bench.worker.hidden_packages import hide_packages
 from bench.worker.lifeline import Lifeline
 
 #: The file of the results.

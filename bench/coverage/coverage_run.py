@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,14 +31,20 @@ def choose_names(names: Sequence[str], sample: int | None, seed: int, most_param
         most_parameters: of a network in the sample.
 
     Raises:
-        UserError: a name that timm does not have, or neither names nor a sample.
+        UserError: a name that timm does not have, a sample of none, or neither names nor a sample.
     """
     if not names and sample is None:
         raise UserError("no networks: name some, as resnet18, or draw a sample with --sample 20")
     if sample is not None:
         if names:
             raise UserError("networks and --sample: use one of them")
-        return list_timm_names("--sample", str(sample), "--seed", str(seed), "--most-parameters", str(most_parameters))
+        found = list_timm_names("--sample", str(sample), "--seed", str(seed), "--most-parameters", str(most_parameters))
+        if len(found) < sample:
+            message = f"--sample {sample}: timm has {len(found)} networks with at most {most_parameters:,} parameters"
+            if not found:
+                raise UserError(message)
+            print(f"bench: {message}", file=sys.stderr)
+        return found
     known = list_timm_names()
     chosen = [name.removeprefix(PREFIX) for name in names]
     for name in chosen:

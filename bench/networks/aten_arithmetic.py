@@ -10,10 +10,21 @@ from bench.networks.graph_writer import GraphWriter, Node, Unexportable
 
 #: The name of the value that stands for PyTorch's, or several names if PyTorch returns several.
 Result = str | tuple[str, ...]
+#: PyTorch's name of the type that values of the graph have.
+SINGLE = "torch.float32"
 
 
 def same(node: Node, graph: GraphWriter) -> Result:
     """What computes nothing in eval mode."""
+    return node["self"]
+
+
+def convert(node: Node, graph: GraphWriter) -> Result:
+    """`to` and `_to_copy`: values stay in single precision."""
+    if str(node.get("dtype") or SINGLE) != SINGLE:
+        raise Unexportable(f"{node.target} to {node['dtype']}")
+    if graph.is_integer(node["self"]) or graph.is_boolean(node["self"]):
+        raise Unexportable(f"{node.target} of whole numbers or truth values")
     return node["self"]
 
 

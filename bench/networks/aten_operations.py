@@ -15,9 +15,8 @@ from bench.networks.graph_writer import GraphWriter, Node
 
 #: By PyTorch's name, without `aten::` and the overload.
 OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
-    **dict.fromkeys(
-        ("clone", "alias", "contiguous", "detach", "_to_copy", "to", "dropout", "lift_fresh_copy"), arithmetic.same
-    ),
+    **dict.fromkeys(("clone", "alias", "contiguous", "detach", "dropout", "lift_fresh_copy"), arithmetic.same),
+    **dict.fromkeys(("_to_copy", "to"), arithmetic.convert),
     **{name: arithmetic.unary(name) for name in ("relu", "sigmoid", "silu", "tanh", "exp", "sqrt")},
     "elu": arithmetic.by_default("elu", alpha=1, scale=1, input_scale=1),
     "softplus": arithmetic.by_default("softplus", beta=1, threshold=20),

@@ -126,7 +126,7 @@ def chunk(node: Node, graph: GraphWriter) -> Result:
 def index(node: Node, graph: GraphWriter) -> Result:
     """`index` by one tensor of constants."""
     places = [(axis, one) for axis, one in enumerate(node["indices"]) if one is not None]
-    if len(places) != 1 or not graph.is_constant(places[0][1]):
+    if len(places) != 1 or not graph.is_integer(places[0][1]):
         raise Unexportable("an index by several tensors, or by one that is not constant")
     axis, indices = places[0]
     indices = graph.count_from_start(indices, graph.shape(node["self"])[axis])
@@ -135,7 +135,7 @@ def index(node: Node, graph: GraphWriter) -> Result:
 
 def index_select(node: Node, graph: GraphWriter) -> Result:
     """`index_select` by constants."""
-    if not graph.is_constant(node["index"]):
+    if not graph.is_integer(node["index"]):
         raise Unexportable("an index that is not constant")
     return graph.add("take", [node["self"], node["index"]], node.shape, axis=node.axis("dim"))
 

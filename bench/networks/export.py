@@ -81,7 +81,7 @@ def write_network(
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / TENSORS)
     save_file({IMAGES: inputs, FEATURES: features}, folder / EVIDENCE)
-    (folder / GRAPH).write_text(json.dumps(write_graph(graph), separators=(",", ":")))
+    (folder / GRAPH).write_text(json.dumps(write_graph(graph), separators=(",", ":"), allow_nan=False))
     return rounding
 
 

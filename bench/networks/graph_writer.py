@@ -64,8 +64,8 @@ class GraphWriter:
         """The shape of a value."""
         return self._shapes[name] if name in self._shapes else self.tensors[name].shape
 
-    def is_constant(self, name: object) -> bool:
-        """Whether a value is a tensor of whole numbers, as indices are, and no weight."""
+    def is_integer(self, name: object) -> bool:
+        """Whether a value is a tensor of whole numbers, as constant indices are."""
         return isinstance(name, str) and name in self.tensors and self.tensors[name].dtype.kind in "iu"
 
     def is_boolean(self, name: str) -> bool:

@@ -12,8 +12,8 @@ from typing import NoReturn
 import pytest
 
 import backends
+from bench.machine.hidden_packages import hide_packages
 from bench.worker import plugin
-from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job, SweepJob
 from bench.worker.lifeline import Lifeline
 from bench.worker.quick_save import QuickSave

@@ -32,8 +32,8 @@ from backends.kernels import Addition, ConvolutionPass, Convolutions, Gemm, Smal
 from backends.knobs import KNOBS
 from backends.task import Task, Variant
 from backends.values import Order, UnsupportedVariant
+from bench.machine import hidden_packages
 from bench.parity.checks import compute_difference
-from bench.worker import hidden_packages
 from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.extraction.feature_extraction import extract_in_batches
 from bench.worker.job import Job

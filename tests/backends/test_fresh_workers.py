@@ -24,7 +24,7 @@ import backends
 from backends.task import Task, Variant
 from bench.data.order import draw_head
 from bench.weights.random_weights import draw_weights
-from bench.worker.hidden_packages import hide_packages
+from bench.machine.hidden_packages import hide_packages
 
 name = {name!r}
 entry = backends.REGISTRY[name]

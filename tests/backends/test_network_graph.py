@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -26,6 +27,16 @@ def test_a_graph_is_read_as_it_was_written():
     assert read_graph(json.loads(json.dumps(write_graph(graph)))) == graph
     assert graph.features == 4
     assert graph.list_kinds() == {"convolution": 1, "mean": 1}
+
+
+def test_an_infinite_number_is_written_in_valid_json():
+    padded = Operation(
+        "padded", "pad", ("stem",), {"padding": ((0, 0), (0, 0), (1, 1), (1, 1)), "value": -math.inf}, ("b", 4, 6, 6)
+    )
+    graph = make_graph(STEM, padded)
+    text = json.dumps(write_graph(graph), allow_nan=False)
+    assert '"value": "-inf"' in text
+    assert read_graph(json.loads(text)) == graph
 
 
 @pytest.mark.parametrize(
@@ -101,3 +112,12 @@ def test_what_is_broadcast_to_maps_has_its_channels_last_too():
     pool = Operation("pool", "mean", ("scaled",), {"axes": (2, 3), "keeps_axes": False}, ("b", 4))
     moved = move_channels_last(make_graph(STEM, scaled, pool, tensors=scale))
     assert kinds(moved)[1] == ("reshape", (1, 1, 1, 4))
+
+
+def test_maps_that_are_broadcast_stay_as_they_are():
+    pixel = Operation("pixel", "mean", ("stem",), {"axes": (2, 3), "keeps_axes": True}, ("b", 4, 1, 1))
+    whole = Operation("whole", "broadcast", ("pixel",), {"shape": ("b", 4, 2, 2)}, ("b", 4, 2, 2))
+    pool = Operation("pool", "mean", ("whole",), {"axes": (2, 3), "keeps_axes": False}, ("b", 4))
+    moved = move_channels_last(make_graph(STEM, pixel, whole, pool))
+    assert kinds(moved)[1:] == [("mean", ("b", 1, 1, 4)), ("broadcast", ("b", 2, 2, 4)), ("mean", ("b", 4))]
+    assert moved.operations[2].attributes["shape"] == ("b", 2, 2, 4)

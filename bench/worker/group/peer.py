@@ -28,12 +28,12 @@ from backends.base import Backend, Trainer, Training
 from backends.values import Group, Head, Order
 from bench.machine import core_shares, memory
 from bench.machine.core_shares import Cores
+from bench.machine.hidden_packages import hide_packages
 from bench.records.record import Phase
 from bench.weights.checkpoint_folder import MODEL, read_model
 from bench.worker.group import node_connection, peer_messages
 from bench.worker.group.peers import NODE_SECONDS, WITHOUT_PROCESS_0, export_group, wait_for_death
 from bench.worker.group.process_shares import make_shares
-from bench.worker.hidden_packages import hide_packages
 from bench.worker.job import Job
 from bench.worker.lifeline import DUMP_STACKS_SIGNAL
 

@@ -102,6 +102,31 @@ def test_a_mistake_in_the_backends_is_one_line(name, message):
         coverage_run.choose_backends((name,))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--seed", "3"), "--seed 3: it is of a sample, which --sample 20 draws"),
+        (("--most-parameters", "5"), "--most-parameters 5: it is of a sample, which --sample 20 draws"),
+    ],
+)
+def test_what_is_of_a_sample_needs_one(options, message, capsys):
+    assert run_command_line(["coverage", "resnet18", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_sample_that_timm_cannot_fill_is_named(monkeypatch, capsys):
+    names = ["resnet18"]
+    monkeypatch.setattr(coverage_run, "list_timm_names", lambda *options: names)
+    assert coverage_run.choose_names((), 3, 0, 1_000_000) == names
+    message = "--sample 3: timm has 1 networks with at most 1,000,000 parameters"
+    assert capsys.readouterr().err == f"bench: {message}\n"
+    assert coverage_run.choose_names((), 1, 0, 1_000_000) == names
+    assert not capsys.readouterr().err
+    names.clear()
+    with pytest.raises(UserError, match="timm has 0 networks"):
+        coverage_run.choose_names((), 3, 0, 1_000_000)
+
+
 @pytest.mark.thorough
 def test_a_network_of_timm_is_exported_and_proven_and_then_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))

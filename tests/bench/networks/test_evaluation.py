@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,18 @@ def test_a_process_that_dies_is_named_and_started_again(exported, in_jax, tmp_pa
     (tmp_path / GRAPH).write_text("{}")
     assert "died" in in_jax.compare(tmp_path)["error"]
     assert in_jax.compare(exported)["difference"] < 1e-5
+
+
+def test_a_backends_process_hides_what_its_worker_hides():
+    """With keras-torch, Keras and KerasHub import TensorFlow and JAX where they are installed."""
+    lines = (
+        "import sys",
+        "from bench.networks.evaluation import main",
+        "main('keras-torch')",
+        "print(sorted({'tensorflow', 'jax', 'torch'} & set(sys.modules)), file=sys.stderr)",
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], input="", capture_output=True, text=True, cwd=PROJECT, env=environment
+    )
+    assert done.stderr.splitlines()[-1] == "['torch']"

@@ -1,4 +1,4 @@
-"""What a worker does not import, and how its process ends: in fresh interpreters."""
+"""What a process with a framework does not import, in fresh interpreters."""
 
 from __future__ import annotations
 
@@ -10,31 +10,18 @@ from importlib import metadata
 import pytest
 
 import backends
-from bench.worker.hidden_packages import HIDDEN_PACKAGES
+from bench.machine.hidden_packages import HIDDEN_PACKAGES
 from tests.backends.sessions import EACH
 
 LOAD = """
 import sys
-from bench.worker.hidden_packages import HIDDEN_PACKAGES, hide_packages
+from bench.machine.hidden_packages import HIDDEN_PACKAGES, hide_packages
 import backends
 entry = backends.REGISTRY[sys.argv[1]]
 hide_packages(entry.hides, entry.packages)
 backends.load(sys.argv[1])
 imported = {name.partition(".")[0] for name, module in sys.modules.items() if module}
 print(sorted(imported & {*HIDDEN_PACKAGES, *entry.hides} - {*entry.packages}))
-"""
-END = """
-import atexit, sys
-from bench.worker.__main__ import end_process
-
-class TakesLong:
-    def __del__(self):
-        print("taken apart", file=sys.__stderr__)
-
-kept = TakesLong()
-atexit.register(print, "at the end")
-print("not flushed yet", end=" ")
-end_process(3)
 """
 
 
@@ -69,8 +56,3 @@ def test_no_framework_requires_them():
     hidden = {"scikit-learn" if name == "sklearn" else name.lower().replace("_", "-") for name in HIDDEN_PACKAGES}
     assert not hidden & required
     assert "numpy" in required or not required
-
-
-def test_a_process_ends_with_its_status_and_output_but_takes_nothing_apart():
-    done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (3, "not flushed yet at the end\n", "")

@@ -1,4 +1,4 @@
-"""The hidden packages: those that frameworks import where they are installed, and that no worker uses.
+"""The hidden packages: those that frameworks import where they are installed, and that the project does not use there.
 
 This suite brings them for its tables, figures and data sets; no framework requires them, but for JAX, which requires
 SciPy, and imports parts of it only for Keras. Keras imports them to accept
