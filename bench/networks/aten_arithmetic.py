@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from backends.exported.network_graph import Shape
-from bench.networks.graph_writer import GraphWriter, Node, Unexportable
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
 
 #: The name of the value that stands for PyTorch's, or several names if PyTorch returns several.
 Result = str | tuple[str, ...]
@@ -20,7 +22,7 @@ def same(node: Node, graph: GraphWriter) -> Result:
 
 
 def convert(node: Node, graph: GraphWriter) -> Result:
-    """`to` and `_to_copy`: values stay in single precision."""
+    """`to`, `_to_copy` and `type_as`: values stay in single precision."""
     if str(node.get("dtype") or SINGLE) != SINGLE:
         raise Unexportable(f"{node.target} to {node['dtype']}")
     if graph.is_integer(node["self"]) or graph.is_boolean(node["self"]):
@@ -53,9 +55,24 @@ def combine(graph: GraphWriter, kind: str, first: str | float, second: str | flo
     return graph.add(kind, inputs, shape, constants=constants)
 
 
+def multiply_matrices(graph: GraphWriter, left: np.ndarray, values: str, right: np.ndarray) -> str:
+    """The product of a constant matrix (i, height), maps (b, c, height, width) and a constant matrix (width, j)."""
+    batch, channels, _, width = graph.shape(values)
+    factors = [graph.add_constant(one.astype(np.float32)[None, None]) for one in (left, right)]
+    values = graph.add("matmul", [factors[0], values], (batch, channels, len(left), width))
+    return graph.add("matmul", [values, factors[1]], (batch, channels, len(left), right.shape[1]))
+
+
 def square(node: Node, graph: GraphWriter) -> Result:
     """`square`."""
     return combine(graph, "multiply", node["self"], node["self"], node.shape)
+
+
+def reverse_subtract(node: Node, graph: GraphWriter) -> Result:
+    """`rsub`."""
+    if node["alpha"] != 1:
+        raise Unexportable(f"{node.target} with alpha {node['alpha']}")
+    return combine(graph, "subtract", node["other"], node["self"], node.shape)
 
 
 def negate(node: Node, graph: GraphWriter) -> Result:
@@ -149,6 +166,27 @@ def list_axes(node: Node, graph: GraphWriter) -> tuple[int, ...]:
     dims = node.get("dim")
     dims = range(rank) if dims is None or dims == () else [dims] if isinstance(dims, int) else dims
     return tuple(sorted(one % rank for one in dims))
+
+
+def variance(node: Node, graph: GraphWriter) -> Result:
+    """`var`: of a sample, unless it says otherwise."""
+    shape, axes = graph.shape(node["self"]), list_axes(node, graph)
+    _, result = centre(graph, node["self"], axes)
+    result = graph.add("reshape", [result], node.shape, shape=node.shape)
+    number = math.prod(to_number(shape[axis]) for axis in axes)
+    correction = node.get("correction", node.get("unbiased", True))
+    less = 1 if correction is None else int(correction)
+    return combine(graph, "multiply", result, number / (number - less), node.shape) if less else result
+
+
+def centre(graph: GraphWriter, values: str, axes: Sequence[int]) -> tuple[str, str]:
+    """Values less their mean over axes, and the biased variance, whose axes stay with length 1."""
+    shape = graph.shape(values)
+    reduced = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    mean = graph.add("mean", [values], reduced, axes=tuple(axes), keeps_axes=True)
+    centred = combine(graph, "subtract", values, mean, shape)
+    squares = combine(graph, "multiply", centred, centred, shape)
+    return centred, graph.add("mean", [squares], reduced, axes=tuple(axes), keeps_axes=True)
 
 
 def norm(node: Node, graph: GraphWriter) -> Result:

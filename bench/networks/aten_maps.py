@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backends.exported.network_graph import Shape
-from bench.networks.aten_arithmetic import Result, combine
+from bench.networks.aten_arithmetic import Result, centre, combine
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
 
 
@@ -43,8 +43,16 @@ def linear(node: Node, graph: GraphWriter) -> Result:
 
 
 def matmul(node: Node, graph: GraphWriter) -> Result:
-    """`matmul`, `bmm` and `mm`."""
-    return graph.add("matmul", [node["self"], node["other" if "other" in node else "mat2"]], node.shape)
+    """`matmul`, `bmm` and `mm`; both get the same number of axes, which some engines need."""
+    pair = [node["self"], node["other" if "other" in node else "mat2"]]
+    shapes = [graph.shape(one) for one in pair]
+    if min(map(len, shapes)) < 2:
+        raise Unexportable(f"{node.target} of a vector")
+    rank = max(map(len, shapes))
+    for at, shape in enumerate(shapes):
+        whole = (1,) * (rank - len(shape)) + tuple(shape)
+        pair[at] = graph.add("reshape", [pair[at]], whole, shape=whole)
+    return graph.add("matmul", pair, node.shape)
 
 
 def attention(node: Node, graph: GraphWriter) -> Result:
@@ -73,10 +81,7 @@ def standardise(node: Node, graph: GraphWriter) -> Result:
     shape = graph.shape(values)
     axes = tuple(axis for axis in range(len(shape)) if axis != 1)
     reduced = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
-    mean = graph.add("mean", [values], reduced, axes=axes, keeps_axes=True)
-    centred = combine(graph, "subtract", values, mean, shape)
-    squares = combine(graph, "multiply", centred, centred, shape)
-    variance = graph.add("mean", [squares], reduced, axes=axes, keeps_axes=True)
+    centred, variance = centre(graph, values, axes)
     root = graph.add("sqrt", [combine(graph, "add", variance, epsilon, reduced)], reduced)
     result = combine(graph, "divide", centred, root, shape)
     for kind, name in (("multiply", "weight"), ("add", "bias")):
@@ -148,37 +153,6 @@ def _pool_padding(
         for (side, out), size, stride, left in zip(sides, window, strides, before, strict=True)
     ]
     return tuple(zip(before, after, strict=True))
-
-
-def adaptive_pool(node: Node, graph: GraphWriter) -> Result:
-    """`adaptive_avg_pool2d` to one pixel, or by whole windows."""
-    sides, out = graph.shape(node["self"])[-2:], node.shape[-2:]
-    rank = len(node.shape)
-    if tuple(out) == (1, 1):
-        return graph.add("mean", [node["self"]], node.shape, axes=(rank - 2, rank - 1), keeps_axes=True)
-    if any(to_number(side) % to_number(one) for side, one in zip(sides, out, strict=True)):
-        raise Unexportable(f"adaptive pooling from {sides} to {out}")
-    window = tuple(to_number(side) // to_number(one) for side, one in zip(sides, out, strict=True))
-    nothing = ((0, 0), (0, 0))
-    return graph.add(
-        "average_pool", [node["self"]], node.shape, window=window, strides=window, padding=nothing, counts_padding=False
-    )
-
-
-def resize_nearest(node: Node, graph: GraphWriter) -> Result:
-    """`upsample_nearest2d` by whole factors."""
-    sides, out = graph.shape(node["input"])[-2:], node.shape[-2:]
-    if any(to_number(one) % to_number(side) for side, one in zip(sides, out, strict=True)):
-        raise Unexportable(f"nearest resizing from {sides} to {out}")
-    factors = tuple(to_number(one) // to_number(side) for side, one in zip(sides, out, strict=True))
-    return graph.add("resize_nearest", [node["input"]], node.shape, factors=factors)
-
-
-def resize_bilinear(node: Node, graph: GraphWriter) -> Result:
-    """`upsample_bilinear2d`."""
-    if node["align_corners"]:
-        raise Unexportable("bilinear resizing with aligned corners")
-    return graph.add("resize_bilinear", [node["input"]], node.shape, shape=node.shape)
 
 
 def _spread(value: int | Sequence[int], rank: int) -> tuple[int, ...]:

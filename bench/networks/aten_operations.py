@@ -9,14 +9,17 @@ from collections.abc import Callable
 
 from bench.networks import aten_arithmetic as arithmetic
 from bench.networks import aten_maps as maps
+from bench.networks import aten_resizing as resizing
 from bench.networks import aten_shapes as shapes
+from bench.networks import aten_windows as windows
 from bench.networks.aten_arithmetic import Result
+from bench.networks.aten_einsum import einsum
 from bench.networks.graph_writer import GraphWriter, Node
 
 #: By PyTorch's name, without `aten::` and the overload.
 OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     **dict.fromkeys(("clone", "alias", "contiguous", "detach", "dropout", "lift_fresh_copy"), arithmetic.same),
-    **dict.fromkeys(("_to_copy", "to"), arithmetic.convert),
+    **dict.fromkeys(("_to_copy", "to", "type_as"), arithmetic.convert),
     **{name: arithmetic.unary(name) for name in ("relu", "sigmoid", "silu", "tanh", "exp", "sqrt")},
     "elu": arithmetic.by_default("elu", alpha=1, scale=1, input_scale=1),
     "softplus": arithmetic.by_default("softplus", beta=1, threshold=20),
@@ -30,6 +33,7 @@ OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     **dict.fromkeys(("softmax", "_softmax"), arithmetic.softmax),
     "add": arithmetic.binary("add"),
     "sub": arithmetic.binary("subtract"),
+    "rsub": arithmetic.reverse_subtract,
     "mul": arithmetic.binary("multiply"),
     "div": arithmetic.binary("divide"),
     "pow": arithmetic.power,
@@ -38,8 +42,10 @@ OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     "rsqrt": arithmetic.reverse_root,
     "addcmul": arithmetic.multiply_add,
     **dict.fromkeys(("conv1d", "conv2d"), maps.convolution),
+    "conv_transpose2d": windows.transposed_convolution,
     "linear": maps.linear,
     **dict.fromkeys(("matmul", "bmm", "mm"), maps.matmul),
+    "einsum": einsum,
     "scaled_dot_product_attention": maps.attention,
     "_native_batch_norm_legit_no_training": maps.batch_norm,
     "_native_batch_norm_legit": maps.standardise,
@@ -47,21 +53,25 @@ OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     "group_norm": maps.group_norm,
     "max_pool2d": maps.max_pool,
     "avg_pool2d": maps.average_pool,
-    "adaptive_avg_pool2d": maps.adaptive_pool,
+    "adaptive_avg_pool2d": resizing.adaptive_pool,
     "mean": arithmetic.reduce("mean"),
     "sum": arithmetic.reduce("sum"),
     "amax": arithmetic.reduce("max"),
+    "var": arithmetic.variance,
     "linalg_vector_norm": arithmetic.norm,
     **dict.fromkeys(
         ("view", "reshape", "_unsafe_view", "flatten", "unsqueeze", "squeeze", "unflatten"), shapes.reshape
     ),
     **dict.fromkeys(("expand", "expand_as"), shapes.broadcast),
-    "repeat": shapes.tile,
+    **dict.fromkeys(("repeat", "tile"), shapes.tile),
+    "repeat_interleave": shapes.repeat_each,
     "permute": shapes.permute,
     "transpose": shapes.transpose,
     "cat": shapes.concatenate,
     "stack": shapes.stack,
     "slice": shapes.cut,
+    "slice_scatter": shapes.put_in_place,
+    "copy": shapes.copy,
     "select": shapes.select,
     "unbind": shapes.unbind,
     **dict.fromkeys(("split", "split_with_sizes"), shapes.split),
@@ -70,6 +80,10 @@ OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     "index_select": shapes.index_select,
     **dict.fromkeys(("pad", "constant_pad_nd"), shapes.pad),
     "roll": shapes.roll,
-    "upsample_nearest2d": maps.resize_nearest,
-    "upsample_bilinear2d": maps.resize_bilinear,
+    "unfold": windows.unfold,
+    "im2col": windows.take_columns,
+    "col2im": windows.add_columns,
+    "upsample_nearest2d": resizing.resize_nearest,
+    **dict.fromkeys(("upsample_bicubic2d", "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa"), resizing.resize),
+    "upsample_bilinear2d": resizing.resize_bilinear,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.networks.aten_arithmetic import Result
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
 
@@ -17,8 +19,9 @@ def broadcast(node: Node, graph: GraphWriter) -> Result:
 
 
 def tile(node: Node, graph: GraphWriter) -> Result:
-    """`repeat`."""
-    repeats, shape = node["repeats"], graph.shape(node["self"])
+    """`repeat` and `tile`."""
+    repeats, shape = node["repeats"] if "repeats" in node else node["dims"], graph.shape(node["self"])
+    repeats = (1,) * (len(shape) - len(repeats)) + tuple(repeats)
     values = node["self"]
     if len(repeats) > len(shape):
         shape = (1,) * (len(repeats) - len(shape)) + shape
@@ -28,6 +31,18 @@ def tile(node: Node, graph: GraphWriter) -> Result:
             raise Unexportable("a repetition by the batch")
         return graph.add("broadcast", [values], node.shape, shape=node.shape)
     return graph.add("tile", [values], node.shape, repeats=tuple(repeats))
+
+
+def repeat_each(node: Node, graph: GraphWriter) -> Result:
+    """`repeat_interleave` by a number."""
+    shape, number = graph.shape(node["self"]), node["repeats"]
+    if node["dim"] is None:
+        raise Unexportable(f"{node.target} of all values in one row")
+    axis = node["dim"] % len(shape)
+    alone, several = ((*shape[: axis + 1], one, *shape[axis + 1 :]) for one in (1, number))
+    values = graph.add("reshape", [node["self"]], alone, shape=alone)
+    values = graph.add("broadcast", [values], several, shape=several)
+    return graph.add("reshape", [values], node.shape, shape=node.shape)
 
 
 def permute(node: Node, graph: GraphWriter) -> Result:
@@ -67,6 +82,25 @@ def cut(node: Node, graph: GraphWriter) -> Result:
         raise Unexportable("a part of the batch")
     start, stop, step = slice(node["start"], node["end"], node["step"]).indices(length)
     return _cut(graph, node["self"], axis, start, stop, step)
+
+
+def put_in_place(node: Node, graph: GraphWriter) -> Result:
+    """`slice_scatter`: a part of a value in place of what it has there."""
+    axis, shape = node.axis("dim"), graph.shape(node["self"])
+    start, stop, step = slice(node["start"], node["end"], node["step"]).indices(to_number(shape[axis]))
+    if step != 1:
+        raise Unexportable(f"{node.target} by steps")
+    pieces = [(0, start), (stop, to_number(shape[axis]))]
+    before, after = ([_cut(graph, node["self"], axis, *piece)] if piece[0] < piece[1] else [] for piece in pieces)
+    parts = [*before, node["src"], *after]
+    return parts[0] if len(parts) == 1 else graph.add("concatenate", parts, node.shape, axis=axis)
+
+
+def copy(node: Node, graph: GraphWriter) -> Result:
+    """`copy`: another value in place of one, and in its shape."""
+    if graph.shape(node["src"]) == node.shape:
+        return node["src"]
+    return graph.add("broadcast", [node["src"]], node.shape, shape=node.shape)
 
 
 def _cut(graph: GraphWriter, values: str, axis: int, start: int, stop: int, step: int = 1) -> str:
@@ -153,6 +187,16 @@ def pad(node: Node, graph: GraphWriter) -> Result:
     if any(one < 0 for pair in pairs for one in pair):
         raise Unexportable("negative padding")
     return graph.add("pad", [node["self"]], node.shape, padding=tuple(pairs), value=float(node.get("value") or 0.0))
+
+
+def pad_map(graph: GraphWriter, values: str, padding: Sequence[tuple[int, int]]) -> str:
+    """Maps with zeros before and after each side."""
+    if not any(map(any, padding)):
+        return values
+    batch, channels, *sides = graph.shape(values)
+    padded = tuple(to_number(side) + sum(pair) for side, pair in zip(sides, padding, strict=True))
+    edges = ((0, 0), (0, 0), *padding)
+    return graph.add("pad", [values], (batch, channels, *padded), padding=edges, value=0.0)
 
 
 def roll(node: Node, graph: GraphWriter) -> Result:

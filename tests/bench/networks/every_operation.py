@@ -1,4 +1,4 @@
-"""A small network with one or more of almost every operation of the neutral graph, and the files of its export."""
+"""Small networks with every operation of the neutral graph, or with what is made of several, and their exports."""
 
 from __future__ import annotations
 
@@ -64,12 +64,44 @@ class Mixed(nn.Module):
         return (whole + biased).transpose(1, 2).reshape(batch, number, 24)
 
 
+class Composed(nn.Module):
+    """What PyTorch has one operation for, and the graph several; features (b, 24)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 12, 3, stride=2, padding=1, output_padding=(1, 0), groups=4)
+        self.wide = nn.ConvTranspose2d(12, 24, (2, 4), stride=(2, 1), dilation=(1, 2), padding=(0, 1))
+        self.position = nn.Parameter(torch.zeros(1, 24, 5, 7))
+        self.weights = nn.Parameter(torch.zeros(24, 24))
+        self.table = nn.Parameter(torch.zeros(3, 5, 8))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = torch.tanh(self.wide(torch.tanh(self.up(self.stem(images)))))
+        sides = x.shape[-2:]
+        for options in ({"antialias": True}, {"align_corners": True}, {}):
+            x = x + functional.interpolate(self.position, sides, mode="bicubic", **options)
+        x = x + functional.interpolate(self.position, sides, mode="bilinear", align_corners=True)
+        x = x + functional.interpolate(self.position, sides, mode="nearest")
+        x = functional.interpolate(x, size=(16, 18), mode="bilinear", antialias=True)
+        x = x / torch.sqrt(x.var(1, keepdim=True) + 1e-3) - x.var((2, 3), unbiased=False)[:, :, None, None]
+        columns = functional.unfold(x, (3, 2), dilation=(1, 2), padding=1, stride=(2, 3))
+        x = functional.fold(columns.sigmoid(), (16, 18), (3, 2), dilation=(1, 2), padding=1, stride=(2, 3))
+        x = torch.exp(x.unfold(2, 6, 5).unfold(3, 4, 2)[..., 1, 3] * functional.adaptive_avg_pool2d(x, (3, 8)))
+        grown = torch.einsum("bchw,hkw->bhkc", x, self.table).permute(0, 3, 1, 2)
+        x[:, 2:-1, 1:] = x[:, 2:-1, 1:] + grown[:, 2:-1, 1:].mean(3, keepdim=True)
+        x = (1 - x).repeat_interleave(2, 0).view(-1, 2, *x.shape[1:]).mean(1)
+        x = torch.matmul(self.weights, x.flatten(2).transpose(1, 2).tile(2, 1).transpose(1, 2))
+        return x.mean(2)
+
+
 def write(folder: Path) -> None:
-    """Write the files of the network with random weights."""
-    torch.manual_seed(0)
-    model = Mixed().eval()
-    draw_weights(model, IMAGE)
-    write_network(folder, model, IMAGE, {"network": "mixed"})
+    """Write the files of both networks with random weights."""
+    for name, kind in (("mixed", Mixed), ("composed", Composed)):
+        torch.manual_seed(0)
+        model = kind().eval()
+        draw_weights(model, IMAGE)
+        write_network(folder / name, model, IMAGE, {"network": name})
 
 
 if __name__ == "__main__":
