@@ -39,6 +39,7 @@ REGISTRY = Registry(
             "pytorch",
             "PyTorch",
             cuda=_TORCH,
+            recipes=True,
             several_devices=("cpu", "cuda"),
         ),
         "tensorflow": BackendEntry(
@@ -47,6 +48,7 @@ REGISTRY = Registry(
             "tensorflow",
             "TensorFlow",
             cuda=_TENSORFLOW,
+            recipes=True,
             environment={"KERAS_BACKEND": "tensorflow"},
             several_devices=("cpu", "cuda"),
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
@@ -58,6 +60,7 @@ REGISTRY = Registry(
             "keras",
             "Keras",
             cuda=_TENSORFLOW,
+            recipes=True,
             environment={"KERAS_BACKEND": "tensorflow"},
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
             exported_networks=True,
@@ -68,6 +71,7 @@ REGISTRY = Registry(
             "jax",
             "JAX",
             cuda=_JAX,
+            recipes=True,
             # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
             several_devices=("cpu", "cuda"),
@@ -79,6 +83,7 @@ REGISTRY = Registry(
             "keras-torch",
             "Keras on PyTorch",
             cuda=_TORCH,
+            recipes=True,
             environment={"KERAS_BACKEND": "torch", **_ONE_ARENA},
             hides=("tensorflow", "jax"),  # KerasHub imports the one where it is installed, and Keras the other
             exported_networks=True,
@@ -89,6 +94,7 @@ REGISTRY = Registry(
             "keras-jax",
             "Keras on JAX",
             cuda=_JAX,
+            recipes=True,
             environment={"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **_ONE_ARENA},
             several_devices=("cpu", "cuda"),
             hides=("tensorflow", "torch"),  # KerasHub imports the one where it is installed
@@ -100,6 +106,7 @@ REGISTRY = Registry(
             "lightning",
             "Lightning",
             cuda=_TORCH,
+            recipes=True,
             several_devices=("cpu", "cuda"),
         ),
     },

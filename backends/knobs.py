@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import backends
+from backends import recipe
 from backends.knob_table import KNOBS
 from backends.task import DATASETS, Task, Variant
 from backends.values import Resolved, UnsupportedVariant
@@ -143,7 +144,7 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
             raise UnsupportedVariant(f"{backend} has no {knob} {value!r}: use {', '.join(_get_values(backend, knob))}")
         if variant.device == "cpu" and "gpu" in NEEDS.get((backend, knob, value), ()):
             raise UnsupportedVariant(f"{backend}'s {knob} {value!r} needs a GPU: use --device cuda")
-    _check_backbone(backend, task)
+    _check_training(backend, task)
     if variant.features == "cached" and task.batch_norm != "frozen":
         raise UnsupportedVariant(
             f"features 'cached' need a backbone whose statistics do not move, and batch norm is "
@@ -187,9 +188,14 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
                     raise UnsupportedVariant(f"{knob} {value!r} {reason}: do not set {other}, or use another {knob}")
 
 
-def _check_backbone(backend: str, task: Task) -> None:
-    """Refuse a task that does more than train a head on a frozen backbone, if the backend cannot."""
+def _check_training(backend: str, task: Task) -> None:
+    """Refuse a recipe, or a task that does more than train a head on a frozen backbone, if the backend cannot."""
     entry = backends.REGISTRY.get(backend)
+    if entry and not entry.recipes and recipe.is_named(task):
+        raise UnsupportedVariant(
+            f"{backend} trains by SGD with momentum at a constant rate, and this task's recipe is "
+            f"{recipe.describe(task)}: use another recipe, or another backend"
+        )
     if entry is None or entry.trains_backbones:
         return
     for field, value, usable in (("trainable", task.trainable, "head"), ("batch norm", task.batch_norm, "frozen")):

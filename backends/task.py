@@ -50,7 +50,14 @@ class Task(BaseModel):
             moves them, as a PyTorch model does that is never put in eval mode.
         trainable: only the `head`, the head and the `last-stage` of the backbone, or `all`. In a trained part batch
             normalisations do what `batch_norm` says, and their scales and shifts are trained.
-        learning_rate, momentum: of SGD, constant.
+        learning_rate, momentum: of SGD, as `torch.optim.SGD` defines them.
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: its share of each trained tensor, biases and normalisations among them, is added to the gradient.
+        schedule: whether the learning rate is `constant`, falls with the `cosine`, or by `step` to a tenth after each
+            third of the steps; see `backends.recipe`.
+        warm_up: steps at the start in which the learning rate rises linearly.
+        schedule_steps: training steps that warm-up and schedule take; None is the whole training, and the harness sets
+            it once it knows the number of images.
         batch_size, epochs: images in a step, and passes over all training images.
         last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
         train_limit: number of training images, drawn from the seed; None is all of them.
@@ -67,10 +74,16 @@ class Task(BaseModel):
     mean: Channel3 = (0.5, 0.5, 0.5)
     std: Channel3 = (0.5, 0.5, 0.5)
     batch_norm: Literal["frozen", "batch_stats"] = "frozen"
-    #: The default is not written: a reader older than the field would refuse it, and the hash would change.
+    #: A default of this field, as of those below that have `exclude_if`, is not written: a reader older than the field
+    #: would refuse it, and the hash would change.
     trainable: Annotated[Literal["head", "last-stage", "all"], Field(exclude_if="head".__eq__)] = "head"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: Annotated[bool, Field(exclude_if=False.__eq__)] = False
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, exclude_if=(0.0).__eq__)] = 0.0
+    schedule: Annotated[Literal["constant", "cosine", "step"], Field(exclude_if="constant".__eq__)] = "constant"
+    warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0
+    schedule_steps: IfSet[Positive] = None
     batch_size: Positive = 4
     epochs: Positive = 2
     last_batch: Literal["kept", "dropped"] = "kept"
@@ -97,7 +110,22 @@ class Task(BaseModel):
                 f"batch norm 'batch_stats' would see one value per channel at batch size {self.batch_size} and "
                 f"{self.image_size} px: use a batch size of 2 or more, or larger images"
             )
+        self._check_recipe()
         return self
+
+    def _check_recipe(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise ValueError("Nesterov's momentum needs a momentum above 0: set one, or leave nesterov out")
+        if self.schedule == "constant" and self.schedule_steps is not None:
+            raise ValueError(
+                "schedule_steps are those of a schedule, and the learning rate is constant: set a schedule, or leave "
+                "schedule_steps out"
+            )
+        if self.schedule_steps is not None and self.warm_up >= self.schedule_steps:
+            raise ValueError(
+                f"a warm-up of {self.warm_up} steps is too long for a training of {self.schedule_steps}: use fewer "
+                "than these, or more epochs"
+            )
 
     @property
     def network(self) -> Backbone:

@@ -22,7 +22,7 @@ from backends.exported.evaluation import evaluate
 from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor
 from backends.jax import device as devices
-from backends.jax import kernels, model, pipeline, preprocess, profiler
+from backends.jax import kernels, model, optimizer, pipeline, preprocess, profiler
 from backends.jax.head import HeadTraining
 from backends.jax.operations import OPERATIONS
 from backends.jax.pipeline import Batch
@@ -48,7 +48,7 @@ class JaxTrainer(Trainer):
         self.model = model.Classifier(backbone, task.network.features, task.classes)
         self.paths = {name: model.get_path(backbone, name) for name in task.trained}
         self.trained = {("head", "kernel"), ("head", "bias"), *(("backbone", *path) for path in self.paths.values())}
-        self.optimizer = nnx.Optimizer(self.model, optax.sgd(task.learning_rate, task.momentum), wrt=self._is_trained)
+        self.optimizer = nnx.Optimizer(self.model, optimizer.make_optimizer(task), wrt=self._is_trained)
         self.prepare = jax.jit(self.transform)
         self.take = jax.jit(self._take)
         self.forward = nnx.jit(self._forward)

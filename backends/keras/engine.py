@@ -160,9 +160,9 @@ class Engine(ABC):
         resident = self.keep_resident(batches.normalise_all(images, transform))
         return batches.Batches(resident, labels, order, classes)
 
-    def keep_resident(self, images: np.ndarray) -> Any:
-        """Put normalised images (n, s, s, 3) where batches are taken from: by default in host memory."""
-        return images
+    def keep_resident(self, array: np.ndarray) -> Any:
+        """Put normalised images, or learning rates, where a step takes its own from: by default in host memory."""
+        return array
 
     def start_loading(self, loader: Any) -> Training:
         """See `Trainer.start_loading`."""

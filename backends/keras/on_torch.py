@@ -80,9 +80,9 @@ class TorchEngine(Engine):
         """See `Engine.to_device`."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def keep_resident(self, images: np.ndarray) -> torch.Tensor:
+    def keep_resident(self, array: np.ndarray) -> torch.Tensor:
         """See `Engine.keep_resident`. They lie on the device."""
-        return self.to_device(images)
+        return self.to_device(array)
 
     def compile_function(
         self, variant: Variant, function: Callable[..., torch.Tensor], variables: Sequence[keras.Variable]

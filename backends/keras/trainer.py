@@ -15,7 +15,7 @@ from backends.exported.channels_last import move_channels_last
 from backends.exported.evaluation import evaluate
 from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor
-from backends.keras import model, preprocess
+from backends.keras import model, optimizer, preprocess
 from backends.keras.engine import Engine, Tensor
 from backends.keras.operations import OPERATIONS
 from backends.kernels import Kernel
@@ -53,7 +53,7 @@ class KerasTrainer(Trainer):
         """Make the compiled model, its optimizer's variables and its training functions."""
         self.model = model.build(self.task, self.variant, self.engine)
         self.model.compile(
-            optimizer=keras.optimizers.SGD(self.task.learning_rate, self.task.momentum),
+            optimizer=optimizer.make_optimizer(self.task, self.engine.keep_resident),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             steps_per_execution=self.group,
             **self.engine.executions[self.variant.execution],

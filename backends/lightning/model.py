@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 
 
 class FineTune(pl.LightningModule):
@@ -19,6 +20,7 @@ class FineTune(pl.LightningModule):
         classifier: torch.nn.Module,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LambdaLR | None,
         is_whole_step: bool,
     ) -> None:
         """Put together what is built already.
@@ -28,17 +30,21 @@ class FineTune(pl.LightningModule):
             classifier: features to class scores.
             loss: mean loss of a batch of inputs and labels, through both.
             optimizer: of the trained parameters; not used if `is_whole_step`.
+            scheduler: of its learning rate, from step to step; None if that is constant.
             is_whole_step: whether `loss` also updates the head, which is Lightning's manual optimization.
         """
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
-        self.loss, self.optimizer = loss, optimizer
+        self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
         self.automatic_optimization = not is_whole_step
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """The mean loss of one batch. Lightning computes the gradients and updates, if `loss` has not done so."""
         return self.loss(*batch)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The trainer's optimizer, whose momentum outlives a `fit`."""
-        return self.optimizer
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The trainer's optimizer and scheduler, whose momentum and step outlive a `fit`."""
+        configured: OptimizerLRSchedulerConfig = {"optimizer": self.optimizer}
+        if self.scheduler:
+            configured["lr_scheduler"] = {"scheduler": self.scheduler, "interval": "step"}
+        return configured

@@ -67,7 +67,7 @@ class LightningTrainer(PyTorchTrainer):
     def _fit(self, batches: Sized, loss: Callable | None = None) -> Fit:
         loss = loss or self._loss_in_fit
         is_whole_step = self.head_step is not None and loss != self._loss_on_features
-        tuned = model.FineTune(self.backbone, self.classifier, loss, self.optimizer, is_whole_step)
+        tuned = model.FineTune(self.backbone, self.classifier, loss, self.optimizer, self.scheduler, is_whole_step)
         return Fit(tuned, batches, self.device, self.group)
 
     def _handed_batches(self) -> Iterator[Batch]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from backends import recipe
 from backends.base import Training
+from backends.task import Task
 from backends.values import Order
 
 
@@ -18,16 +20,20 @@ class HeadStep:
     time of this step is all Python and dispatch.
     """
 
-    def __init__(self, classifier: torch.nn.Linear, optimizer: torch.optim.SGD) -> None:
+    def __init__(self, classifier: torch.nn.Linear, task: Task) -> None:
+        self.task = task
         self.weight, self.bias = classifier.weight.detach(), classifier.bias.detach()  # the same memory
         self.one_hot = torch.eye(len(self.bias), device=self.bias.device)
         self.moments = torch.zeros_like(self.weight), torch.zeros_like(self.bias)
-        self.learning_rate, self.momentum = (optimizer.param_groups[0][name] for name in ("lr", "momentum"))
+        self.rates = recipe.list_learning_rates(task).tolist()
+        self.done = 0
 
     def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Train one step on features (b, d) and labels (b,); returns the mean loss before the update. It must be called
         without autograd.
         """
+        task, rate = self.task, self.rates[min(self.done, len(self.rates) - 1)]
+        self.done += 1
         scores = torch.log_softmax(torch.addmm(self.bias, features, self.weight.t()), 1)
         loss = torch.nn.functional.nll_loss(scores, labels)
         wrong = scores.exp_().sub_(self.one_hot[labels]).div_(len(labels))
@@ -35,15 +41,24 @@ class HeadStep:
             (self.weight, self.moments[0], wrong.t() @ features),
             (self.bias, self.moments[1], wrong.sum(0)),
         ):
-            parameter.sub_(moment.mul_(self.momentum).add_(gradient), alpha=self.learning_rate)
+            if task.weight_decay:
+                gradient.add_(parameter, alpha=task.weight_decay)
+            moment.mul_(task.momentum).add_(gradient)
+            update = gradient.add_(moment, alpha=task.momentum) if task.nesterov else moment
+            parameter.sub_(update, alpha=rate)
         return loss
 
 
 class ExchangingHeadStep:
     """The same step with a graph of gradients, which several devices need: DDP averages in its backward pass."""
 
-    def __init__(self, classifier: torch.nn.Module, optimizer: torch.optim.SGD) -> None:
-        self.classifier, self.optimizer = classifier, optimizer
+    def __init__(
+        self,
+        classifier: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LambdaLR | None,
+    ) -> None:
+        self.classifier, self.optimizer, self.scheduler = classifier, optimizer, scheduler
         self.weight = next(classifier.parameters())
 
     def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -53,6 +68,8 @@ class ExchangingHeadStep:
             loss = torch.nn.functional.cross_entropy(self.classifier(features), labels)
             loss.backward()
             self.optimizer.step()
+        if self.scheduler:
+            self.scheduler.step()
         return loss.detach()
 
 

@@ -17,7 +17,7 @@ from backends.engines.torch import distribution
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
-from backends.pytorch import kernels, model, pipeline, preprocess, profiler
+from backends.pytorch import kernels, model, optimizer, pipeline, preprocess, profiler
 from backends.pytorch.head import ExchangingHeadStep, HeadStep, HeadTraining
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
@@ -75,16 +75,11 @@ class PyTorchTrainer(Trainer):
         with torch.no_grad():
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
-        self.optimizer = torch.optim.SGD(
-            [*self.classifier.parameters(), *self.trained.values()],
-            lr=self.task.learning_rate,
-            momentum=self.task.momentum,
-            fused=True
-            if self.variant.optimizer == "fused"
-            else None,  # None: PyTorch chooses between a loop and foreach
-        )
+        trained = (*self.classifier.parameters(), *self.trained.values())
+        self.optimizer = optimizer.make_optimizer(self.task, trained, self.variant.optimizer == "fused")
+        self.scheduler = optimizer.make_scheduler(self.task, self.optimizer)
         closed = self.variant.gradients == "closed_form"
-        self.head_step = HeadStep(self.classifier, self.optimizer) if closed else None
+        self.head_step = HeadStep(self.classifier, self.task) if closed else None
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
@@ -136,6 +131,8 @@ class PyTorchTrainer(Trainer):
         loss = self._loss(inputs, labels)
         loss.backward()
         self.optimizer.step()
+        if self.scheduler:
+            self.scheduler.step()
         return loss.detach()
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -155,9 +152,9 @@ class PyTorchTrainer(Trainer):
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_features`."""
         step = (
-            HeadStep(self.classifier, self.optimizer)
+            HeadStep(self.classifier, self.task)
             if self.group.size == 1
-            else ExchangingHeadStep(self.training_classifier, self.optimizer)
+            else ExchangingHeadStep(self.training_classifier, self.optimizer, self.scheduler)
         )
         return HeadTraining(step, features, labels, order.share(self.group))
 

@@ -22,7 +22,7 @@ from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
-from backends.tensorflow import kernels, model, pipeline, preprocess, profiler
+from backends.tensorflow import kernels, model, optimizer, pipeline, preprocess, profiler
 from backends.tensorflow.head import HeadTraining
 from backends.tensorflow.operations import OPERATIONS
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
@@ -47,7 +47,7 @@ class TensorFlowTrainer(Trainer):
             self.backbone = model.build(task, variant)
             self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
             self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
-            self.optimizer = keras.optimizers.SGD(task.learning_rate, task.momentum)
+            self.optimizer = optimizer.make_optimizer(task)
             self.trained = [variable.value for variable in graphs.list_trained_variables(self.backbone, task)]
             self.variables = [self.kernel, self.bias, *self.trained]
             self.optimizer.build(self.variables)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from backends import REGISTRY
+from backends import REGISTRY, recipe
 from backends.task import Task
 from bench.analysis.statistics import Interval, log_ratios, ratio_interval, throughput
 from bench.plan.variants import DIVISIONS, get_division
@@ -160,6 +160,7 @@ class TaskLaunches:
         return (
             f"{self.name}, {task.image_size} px, batch size {task.batch_size}, batch norm {task.batch_norm}, "
             f"{f'trained {task.trainable}, ' if task.trainable != 'head' else ''}"
+            f"{f'{recipe.describe(task)}, ' if recipe.is_named(task) else ''}"
             f"weights {task.weights}, {images} images of {task.dataset}"
         )
 

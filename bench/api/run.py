@@ -23,6 +23,11 @@ def run(
     epochs: int | None = None,
     image_size: int | None = None,
     learning_rate: float | None = None,
+    momentum: float | None = None,
+    nesterov: bool | None = None,
+    weight_decay: float | None = None,
+    schedule: str | None = None,
+    warm_up: int | None = None,
     train_limit: int | None = None,
     seed: int | None = None,
     variants: Names = (),
@@ -55,8 +60,9 @@ def run(
         task: one or several; the suite's by default.
         backends, variants, knobs: one or several names; knobs as `precision=bf16`, or as a mapping.
         suite: the name of a suite, or a TOML file.
-        backbone, weights, trainable, batch_size, epochs, image_size, learning_rate, train_limit, seed: fields of the
-            task that are replaced.
+        backbone, weights, trainable, batch_size, epochs, image_size, train_limit, seed: fields of the task that are
+            replaced.
+        learning_rate, momentum, nesterov, weight_decay, schedule, warm_up: fields of its recipe that are replaced.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.
         threads: of an operation; see `bench run --help`.

@@ -26,13 +26,18 @@ FIELDS = (
     "epochs",
     "image_size",
     "learning_rate",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "schedule",
+    "warm_up",
     "train_limit",
     "seed",
 )
 #: The least value of whole numbers.
 LEAST = {"threads": 1, "launches": 1, "rounds": 2, "seeds": 1}
 TEXTS = ("suite", "device", "relative_to")
-TEXTS_OR_NONE = ("backbone", "weights", "trainable")
+TEXTS_OR_NONE = ("backbone", "weights", "trainable", "schedule")
 SWITCHES = ("isolated", "wait", "quiet")
 #: What may be given beside `resume`.
 BESIDE_RESUME = ("resume", "results", "wait", "quiet")

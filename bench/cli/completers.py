@@ -23,6 +23,8 @@ SUITES = Path(__file__).parents[1] / "plan" / "suites"
 VARIANTS = ("default", "matched", "tuned")
 #: As the field `trainable` of `backends.task.Task`.
 TRAINABLE_PARTS = ("head", "last-stage", "all")
+#: As its field `schedule`.
+SCHEDULES = ("constant", "cosine", "step")
 #: As `ALLOWABLE_DIFFERENCES` and `FOLDER` of `bench.records.baseline`.
 ALLOWABLE_DIFFERENCES = ("machine", "versions", "variables", "threads", "precision")
 BASELINES_FOLDER = "baselines"
@@ -79,6 +81,11 @@ def list_weights(context: CompletionContext) -> Iterable[str]:
 def list_trainable_parts(_: CompletionContext) -> Iterable[str]:
     """List the parts of a network that can be trained."""
     return TRAINABLE_PARTS
+
+
+def list_schedules(_: CompletionContext) -> Iterable[str]:
+    """List the schedules of a learning rate."""
+    return SCHEDULES
 
 
 def list_variants(_: CompletionContext) -> Iterable[str]:

@@ -71,6 +71,7 @@ def show_list(what: str, results: Path) -> None:
 
 
 def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
+    from backends import recipe
     from bench.plan.task_table import TASKS
 
     columns = ("task", "backbone", "weights", "images", "batch norm", "recipe", "hash")
@@ -81,7 +82,7 @@ def _list_tasks(_: Path) -> tuple[tuple[str, ...], Rows]:
             task.weights,
             f"{task.dataset} at {task.image_size} px",
             task.batch_norm,
-            f"SGD {task.learning_rate:g}, momentum {task.momentum:g}, batch {task.batch_size}, "
+            f"{recipe.describe(task)}, batch {task.batch_size}, "
             f"{task.epochs} {'epoch' if task.epochs == 1 else 'epochs'}",
             task.hash,
         )

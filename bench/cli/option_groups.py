@@ -12,6 +12,7 @@ from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from bench.cli import completers
 from bench.cli.option_values import Names, Numbers, Suite, UserPath, make_converter, make_number_parameter
+from bench.cli.recipe_options import RecipeOptions
 from bench.errors import UserError
 from bench.plan import amounts
 
@@ -54,7 +55,7 @@ class TaskChoice:
 
 @Parameter(name="*", group=TASK)
 @dataclass(frozen=True)
-class TaskOptions(TaskChoice):
+class TaskOptions(RecipeOptions, TaskChoice):
     """Which tasks, and new values for their fields."""
 
     backbone: Annotated[

@@ -39,6 +39,13 @@ class SweptFields:
     image_size: Annotated[Values, Parameter(help="Image sizes in pixels.")] = ()
     trainable: Annotated[Values, Parameter(help="Parts to train: `head`, `last-stage`, `all`.")] = ()
     momentum: Annotated[Values, Parameter(help="Momenta of SGD, from 0 to below 1.")] = ()
+    nesterov: Annotated[Values, Parameter(help="Nesterov's momentum or not: `true`, `false`.")] = ()
+    weight_decay: Annotated[Values, Parameter(help="Weight decays, as `0,0.0001`.")] = ()
+    schedule: Annotated[
+        Values,
+        Parameter(completer=completers.list_schedules, help="Schedules of the rate: `constant`, `cosine`, `step`."),
+    ] = ()
+    warm_up: Annotated[Values, Parameter(help="Steps of warm-up.")] = ()
     train_limit: Annotated[Values, Parameter(help="Numbers of training images.")] = ()
     seed: Annotated[Values, Parameter(help="Seeds.")] = ()
     backbone: Annotated[Values, Parameter(completer=completers.list_backbones, help="Pretrained networks.")] = ()

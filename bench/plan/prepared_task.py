@@ -124,6 +124,7 @@ def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedT
     dataset = limit_training_images(all_images, task.train_limit, task.seed)
     dataset = limit_test_images(dataset, suite.most_test_images, task.seed)
     check_batch_size(task, len(dataset.train_images), len(dataset.test_images))
+    task = complete_schedule(task, len(dataset.train_images))
     return PreparedTask(task, changed, dataset, checkpoints.obtain(task, path), entry.fine_tune, entry.devices)
 
 
@@ -166,6 +167,26 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
 
 def _format_option(field: str) -> str:
     return f"--{field.replace('_', '-')}"
+
+
+def complete_schedule(task: Task, train: int) -> Task:
+    """Set the number of steps of a task's schedule to that of its whole training, if the task does not name one.
+
+    Args:
+        train: number of training images.
+
+    Raises:
+        UserError: the warm-up takes as many steps as there are, or more.
+    """
+    batches = train // task.batch_size if task.last_batch == "dropped" else -(-train // task.batch_size)
+    steps = task.epochs * batches
+    if task.warm_up >= steps:
+        raise UserError(
+            f"--warm-up {task.warm_up}: the training has {steps} steps: use fewer than these, or more epochs"
+        )
+    if task.schedule == "constant" or task.schedule_steps is not None:
+        return task
+    return task.model_copy(update={"schedule_steps": steps})
 
 
 def check_batch_size(task: Task, train: int, test: int) -> None:

@@ -12,7 +12,14 @@ from bench.errors import Unavailable, UserError
 from bench.plan import suite
 from bench.plan.offline_fallback import fall_back_to_offline
 from bench.plan.plan import explain_threads, find_usable_backends, make_default_variant
-from bench.plan.prepared_task import PreparedTask, check_batch_size, check_data_dir, override_task, prepare_task
+from bench.plan.prepared_task import (
+    PreparedTask,
+    check_batch_size,
+    check_data_dir,
+    complete_schedule,
+    override_task,
+    prepare_task,
+)
 from bench.plan.request import Request
 from bench.sweep.sweep_options import SweepOptions
 
@@ -140,6 +147,7 @@ def _prepare_combination(
     if same_data.task.train_limit != task.train_limit:  # the suite has a limit of its own
         task, changed = override_task(entry.task, {**entry.override, "train_limit": same_data.task.train_limit})
     check_batch_size(task, len(same_data.dataset.train_images), len(same_data.dataset.test_images))
+    task = complete_schedule(task, len(same_data.dataset.train_images))
     return replace(same_data, task=task, overridden=changed)
 
 

@@ -169,7 +169,7 @@ def lost_momentum() -> Iterator[None]:
     import torch
 
     real = torch.optim.SGD
-    with patch.object(torch.optim, "SGD", lambda parameters, lr, momentum, fused: real(parameters, lr=lr)):
+    with patch.object(torch.optim, "SGD", lambda parameters, lr, **others: real(parameters, lr=lr)):
         yield
 
 

@@ -15,7 +15,7 @@ from backends.exported.network_graph import ATTRIBUTES
 BACKENDS = Path(backends.__file__).parent
 FOLDERS = ("pytorch", "tensorflow", "keras", "jax", "lightning")
 FILES = sorted(path.name for path in (BACKENDS / "pytorch").glob("*.py"))
-KERAS_FILES = ("__init__.py", "model.py", "preprocess.py", "trainer.py")
+KERAS_FILES = ("__init__.py", "model.py", "optimizer.py", "preprocess.py", "trainer.py")
 #: What is an engine's in Keras.
 ENGINES = {"on_tensorflow.py", "on_torch.py", "on_jax.py"}
 #: Those that build exported networks.

@@ -81,6 +81,20 @@ def get_error(bench, tmp_path):
         (["run", "--task", "embedded", "--epochs", "0"], "--epochs 0: input should be greater than"),
         (["run", "--task", "embedded", "--learning-rate", "nan"], "--learning-rate nan: "),
         (["run", "--task", "embedded", "--learning-rate", "-1"], "--learning-rate -1.0: "),
+        (["run", "--task", "embedded", "--weight-decay", "-1"], "--weight-decay -1.0: input should be greater than"),
+        (["run", "--task", "embedded", "--warm-up", "-1"], "--warm-up -1: input should be greater than"),
+        (
+            ["run", "--task", "embedded", "--warm-up", "450"],
+            "--warm-up 450: the training has 450 steps: use fewer than these, or more epochs",
+        ),
+        (
+            ["run", "--task", "embedded", "--nesterov", "--momentum", "0"],
+            "nesterov's momentum needs a momentum above 0: set one, or leave nesterov out",
+        ),
+        (
+            ["run", "--task", "embedded", "--schedule", "cosin"],
+            "unknown schedule 'cosin': did you mean 'cosine'? Use one of constant, cosine, step",
+        ),
         (
             ["run", "--task", "embedded", "--image-size", "16"],
             "image size 16 is too small for efficientnet_lite0: use 32 or more",

@@ -97,7 +97,7 @@ def test_it_ends_with_what_can_be_run_and_what_the_rest_needs(show_machine, tmp_
     monkeypatch.setattr(environment, "count_usable_cores", lambda: 2)
     lines = find_summary(show_machine()).splitlines()
     *most, last = (name for name in backends.REGISTRY if not backends.find_missing_packages(name))
-    suites = "attribution, gate or offline"
+    suites = "attribution, gate, offline or recipes"
     ready = f"Ready: bench run --suite {suites}, with {', '.join(most)} and {last}, on the CPU."
     assert lines[0].startswith(ready)
     several = [name for name in (*most, last) if backends.REGISTRY[name].several_devices]

@@ -24,6 +24,11 @@ FIELDS = (
     ("--epochs", "3"),
     ("--image-size", "64"),
     ("--learning-rate", "0.01"),
+    ("--momentum", "0.8"),
+    ("--nesterov",),
+    ("--weight-decay", "0.1"),
+    ("--schedule", "cosine"),
+    ("--warm-up", "5"),
     ("--train-limit", "100"),
     ("--seed", "1"),
 )
@@ -71,6 +76,11 @@ def test_every_command_that_trains_takes_every_field_of_a_task(run_to_request, c
         "epochs": 3,
         "image_size": 64,
         "learning_rate": 0.01,
+        "momentum": 0.8,
+        "nesterov": True,
+        "weight_decay": 0.1,
+        "schedule": "cosine",
+        "warm_up": 5,
         "train_limit": 100,
         "seed": 1,
     }

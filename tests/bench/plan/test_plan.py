@@ -130,6 +130,19 @@ def test_a_suite_limits_the_training_images_of_a_task_and_a_limit_of_ones_own_wi
     assert len(own.dataset.train_images) == 50
 
 
+def test_a_schedule_takes_the_whole_training_unless_the_task_says_how_many_steps():
+    fields = {"weights": "random", "schedule": "cosine", "train_limit": 100, "epochs": 3}
+    made = make_plan(Request(tasks=["embedded"], overrides=fields)).tasks[0]
+    assert made.task.schedule_steps == 12, "three epochs of 32, 32, 32 and 4 images"
+    assert "schedule_steps" not in made.overridden
+    fewer = make_plan(Request(tasks=["embedded"], overrides={**fields, "last_batch": "dropped"})).tasks[0]
+    assert fewer.task.schedule_steps == 9
+    own = make_plan(Request(tasks=["embedded"], overrides={**fields, "schedule_steps": 20})).tasks[0]
+    assert own.task.schedule_steps == 20
+    constant = make_plan(Request(tasks=["embedded"], overrides={**fields, "schedule": "constant"})).tasks[0]
+    assert constant.task.schedule_steps is None
+
+
 def test_overrides_that_change_nothing_are_none():
     task, changed = override_task("embedded", {"batch_size": 32, "epochs": 3})
     assert changed == ("epochs",)

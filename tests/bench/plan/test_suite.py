@@ -25,7 +25,17 @@ def test_every_suite_loads_and_its_tasks_are_valid(name):
 
 
 def test_the_suites_are_the_documented_ones():
-    assert suite.list_names() == ["attribution", "engines", "full", "gate", "offline", "quick", "scaling", "standard"]
+    assert suite.list_names() == [
+        "attribution",
+        "engines",
+        "full",
+        "gate",
+        "offline",
+        "quick",
+        "recipes",
+        "scaling",
+        "standard",
+    ]
     assert {entry.task for entry in suite.load("full").entries} == set(TASKS), "`full` is every task"
 
 

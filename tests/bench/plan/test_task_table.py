@@ -42,6 +42,17 @@ def test_a_task_cannot_be_changed():
         ({"momentum": 1.0}, "momentum"),
         ({"learning_rate": float("inf")}, "learning_rate"),
         ({"seed": -1}, "seed"),
+        (
+            {"nesterov": True, "momentum": 0.0},
+            "Nesterov's momentum needs a momentum above 0: set one, or leave nesterov",
+        ),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        (
+            {"schedule": "cosine", "warm_up": 9, "schedule_steps": 9},
+            "a warm-up of 9 steps is too long for a training of 9",
+        ),
+        ({"schedule_steps": 9}, "the learning rate is constant: set a schedule, or leave schedule_steps out"),
+        ({"warm_up": -1}, "warm_up"),
         ({"batchsize": 4}, "batchsize"),
     ],
 )

@@ -1,0 +1,28 @@
+"""The task's recipe in Optax."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from backends import recipe
+from backends.task import Task
+
+
+def make_optimizer(task: Task) -> optax.GradientTransformation:
+    """The optimizer of a task. Optax multiplies by the rate outside of the momentum, as PyTorch does."""
+    sgd = optax.sgd(_make_schedule(task), task.momentum, task.nesterov)
+    return optax.chain(optax.add_decayed_weights(task.weight_decay), sgd) if task.weight_decay else sgd
+
+
+def _make_schedule(task: Task) -> optax.ScalarOrSchedule:
+    """The learning rate, or that of each step, counted from 0."""
+    if not recipe.follows_schedule(task):
+        return task.learning_rate
+    rates = recipe.list_learning_rates(task).astype("float32")
+
+    def schedule(step: jax.Array) -> jax.Array:
+        return jnp.asarray(rates)[jnp.minimum(step, len(rates) - 1)]
+
+    return schedule

@@ -1,0 +1,67 @@
+"""The task's recipe in Keras' optimizers, for the backends that train with them.
+
+Where Keras' own optimizer computes what PyTorch's does, it is used as it is; where it does not, a subclass puts right
+what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from backends import recipe
+from backends.task import Task
+
+
+def make_optimizer(task: Task, keep: Callable[[np.ndarray], Any] = lambda rates: rates) -> keras.optimizers.Optimizer:
+    """The optimizer of a task.
+
+    Args:
+        keep: puts the learning rates of all steps where the engine looks one up in a step.
+    """
+    follows_schedule = recipe.follows_schedule(task)
+    rate = LearningRates(recipe.list_learning_rates(task), keep) if follows_schedule else task.learning_rate
+    if follows_schedule or task.weight_decay:
+        return SGDAsInPyTorch(rate, task.momentum, task.nesterov, task.weight_decay)
+    return keras.optimizers.SGD(rate, task.momentum, task.nesterov)
+
+
+class LearningRates(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of each step, counted from 0; that of the last one holds for all further steps."""
+
+    def __init__(self, rates: np.ndarray, keep: Callable[[np.ndarray], Any]) -> None:
+        super().__init__()
+        self.last, self.rates = len(rates) - 1, keep(rates.astype(np.float32))
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of a step."""
+        return ops.take(self.rates, ops.minimum(step, self.last))
+
+
+class SGDAsInPyTorch(keras.optimizers.SGD):
+    """SGD as `torch.optim.SGD` defines it, where Keras' own is another algorithm.
+
+    Under a schedule Keras' is: it collects gradients that are multiplied by the rate of their own step, and PyTorch
+    multiplies the collected ones by the rate of the step that they are used in. Keras' weight decay shrinks the tensors
+    beside the update, and PyTorch's is a part of the gradient, and so of the momentum.
+    """
+
+    def __init__(self, learning_rate: Any, momentum: float, nesterov: bool, weight_decay: float) -> None:
+        super().__init__(learning_rate, momentum, nesterov)
+        self.share_added = weight_decay  # not Keras' `weight_decay`
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """Update a variable by its gradient."""
+        update = ops.cast(gradient, variable.dtype)
+        if self.share_added:
+            update = update + self.share_added * ops.convert_to_tensor(variable)
+        if self.momentum:
+            kept = self.momentums[self._get_variable_index(variable)]
+            moment = self.momentum * ops.convert_to_tensor(kept) + update
+            self.assign(kept, moment)
+            update = update + self.momentum * moment if self.nesterov else moment
+        self.assign_sub(variable, update * ops.cast(learning_rate, variable.dtype))

@@ -1,0 +1,30 @@
+"""The task's recipe in PyTorch: the optimizer, and the scheduler that follows the task's learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from backends import recipe
+from backends.task import Task
+
+
+def make_optimizer(task: Task, parameters: Iterable[torch.Tensor], fused: bool) -> torch.optim.Optimizer:
+    """The optimizer of a task's trained parameters, in its first step."""
+    return torch.optim.SGD(
+        list(parameters),
+        lr=task.learning_rate,
+        momentum=task.momentum,
+        nesterov=task.nesterov,
+        weight_decay=task.weight_decay,
+        fused=True if fused else None,  # None: PyTorch chooses between a loop and foreach
+    )
+
+
+def make_scheduler(task: Task, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LambdaLR | None:
+    """The scheduler, whose `step` comes after the optimizer's; None at a constant rate."""
+    if not recipe.follows_schedule(task):
+        return None
+    factors = (recipe.list_learning_rates(task) / task.learning_rate).tolist()
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factors[min(step, len(factors) - 1)])

@@ -1,0 +1,58 @@
+"""The training recipe: the learning rate of each step, which every framework follows, and the recipe in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backends.task import Task
+
+#: The schedule `step` multiplies the rate by this after each third of its steps, as the ResNets were trained: by a
+#: tenth at 30 and 60 of 90 epochs (docs.pytorch.org/vision/stable/models.html; references/classification of
+#: torchvision: `--lr-step-size 30 --lr-gamma 0.1 --epochs 90`).
+STEP_FACTOR, STEP_PARTS = 0.1, 3
+
+
+def follows_schedule(task: Task) -> bool:
+    """Whether the learning rate changes from step to step."""
+    return task.schedule != "constant" or task.warm_up > 0
+
+
+def list_learning_rates(task: Task) -> np.ndarray:
+    """The learning rate (steps,) float64 of each step of a training; the last one is that of all further steps.
+
+    In a warm-up of w steps, step k, counted from 0, has (k + 1) / (w + 1) of the task's rate, so that no step is
+    without effect and step w is the first with all of it. The schedule takes the steps that are left: `cosine` is
+    (1 + cos(pi t / n)) / 2 at step t of n (Loshchilov and Hutter, "SGDR", 2017, equation 5, without restarts), which is
+    0 after the last one.
+
+    Raises:
+        ValueError: the number of steps is not known.
+    """
+    warm_up = np.arange(1, task.warm_up + 1) / (task.warm_up + 1)
+    if task.schedule == "constant":
+        return task.learning_rate * np.append(warm_up, 1.0)
+    if task.schedule_steps is None:
+        raise ValueError(f"schedule {task.schedule!r} needs a number of steps: set schedule_steps")
+    steps = task.schedule_steps - task.warm_up
+    done = np.arange(steps + 1) / steps
+    if task.schedule == "cosine":
+        return task.learning_rate * np.append(warm_up, (1 + np.cos(np.pi * done)) / 2)
+    parts = np.minimum(np.arange(steps + 1) * STEP_PARTS // steps, STEP_PARTS - 1)
+    return task.learning_rate * np.append(warm_up, STEP_FACTOR**parts)
+
+
+def is_named(task: Task) -> bool:
+    """Whether a recipe is more than SGD with momentum at a constant rate, so that tables name it."""
+    return task.nesterov or task.weight_decay > 0 or follows_schedule(task)
+
+
+def describe(task: Task) -> str:
+    """The recipe in a few words, without batch size and epochs: what differs from plain SGD is named."""
+    parts = [f"SGD {task.learning_rate:g}", f"{'Nesterov ' if task.nesterov else ''}momentum {task.momentum:g}"]
+    if task.weight_decay:
+        parts.append(f"weight decay {task.weight_decay:g}")
+    if task.schedule != "constant":
+        parts.append(task.schedule)
+    if task.warm_up:
+        parts.append(f"{task.warm_up} steps of warm-up")
+    return ", ".join(parts)

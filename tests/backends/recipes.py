@@ -1,0 +1,156 @@
+"""Recipes, each trained over 50 steps by one backend, and faults in them, left in files:
+`python -m tests.backends.recipes BACKEND FOLDER`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+import backends
+from backends.base import Training
+from backends.task import Task, Variant
+from backends.values import Order
+from bench.worker.evidence import Arrays, gather_evidence
+from bench.worker.job import Job
+from tests.backends.evidence import VARIANT, on_features
+from tests.backends.tasks import RANDOM, checkpoint_of, head_of, images_of, order_of
+
+STEPS = 50
+#: Epochs of the 96 images in batches of 4 that have so many steps.
+EPOCHS = 3
+
+#: All over the whole of their schedules; so much decay that it shows.
+RECIPES = MappingProxyType(
+    {
+        name: Task(name=name, backbone="resnet18", batch_size=4, learning_rate=0.01, **RANDOM | fields)
+        for name, fields in (
+            ("nesterov", {"nesterov": True, "weight_decay": 0.1}),
+            ("cosine", {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS, "weight_decay": 0.1}),
+            ("step", {"schedule": "step", "schedule_steps": STEPS, "nesterov": True}),
+            ("stage", {"trainable": "last-stage", "weight_decay": 0.5, "nesterov": True, "warm_up": 2}),
+        )
+    }
+)
+
+#: Variants that compute the update in another way, and the backends that have them.
+VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = MappingProxyType(
+    {
+        "closed form": ("cosine", ("pytorch", "lightning"), {"gradients": "closed_form"}),
+        "fused": ("cosine", ("pytorch",), {"optimizer": "fused"}),
+        "several steps": ("cosine", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
+        "functional": ("cosine", ("jax",), {"execution": "functional"}),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where it is planted, and in which recipe."""
+
+    plant: Callable[[], AbstractContextManager]
+    backends: tuple[str, ...]
+    recipe: str = "cosine"
+
+
+@contextmanager
+def decoupled_decay() -> Iterator[None]:
+    """Keras' own weight decay, which is none of the gradient."""
+    from backends import keras_optimizers
+
+    real = keras_optimizers.SGDAsInPyTorch.__init__
+
+    def init(self, learning_rate, momentum, nesterov, weight_decay):
+        real(self, learning_rate, momentum, nesterov, 0.0)
+        self.weight_decay = weight_decay
+
+    with patch.object(keras_optimizers.SGDAsInPyTorch, "__init__", init):
+        yield
+
+
+@contextmanager
+def rate_inside_momentum() -> Iterator[None]:
+    """Keras' own momentum, with the decay where PyTorch has it."""
+    import keras
+
+    from backends import keras_optimizers
+
+    def update_step(self, gradient, variable, learning_rate):
+        decayed = gradient + self.share_added * keras.ops.convert_to_tensor(variable)
+        keras.optimizers.SGD.update_step(self, decayed, variable, learning_rate)
+
+    with patch.object(keras_optimizers.SGDAsInPyTorch, "update_step", update_step):
+        yield
+
+
+@contextmanager
+def late_schedule() -> Iterator[None]:
+    """Steps are counted from 1."""
+    from backends import recipe
+
+    real = recipe.list_learning_rates
+    with patch.object(recipe, "list_learning_rates", lambda task: real(task)[1:]):
+        yield
+
+
+@contextmanager
+def scheduled_by_epoch() -> Iterator[None]:
+    """Lightning's default: the scheduler makes a step when an epoch ends."""
+    from backends.lightning.model import FineTune
+
+    def configure(self):
+        return {"optimizer": self.optimizer, "lr_scheduler": self.scheduler}
+
+    with patch.object(FineTune, "configure_optimizers", configure):
+        yield
+
+
+ON_KERAS = ("tensorflow", "keras", "keras-torch", "keras-jax")
+FAULTS = MappingProxyType(
+    {
+        "decoupled decay": Fault(decoupled_decay, ON_KERAS),
+        "the rate inside the momentum": Fault(rate_inside_momentum, ON_KERAS),
+        "a schedule that is late": Fault(late_schedule, ("keras", "jax", "lightning")),
+        "a schedule by epoch": Fault(scheduled_by_epoch, ("lightning",)),
+    }
+)
+
+
+def main(name: str, folder: Path) -> None:
+    backend = backends.load(name)
+
+    def gather(title: str, task: Task, variant: Variant = VARIANT, on_cached: bool = False) -> None:
+        trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
+        begin = partial(on_features, trainer, task) if on_cached else None
+        np.savez(folder / f"{title}.npz", **evidence(trainer, task, begin))
+
+    for task in RECIPES.values():
+        gather(task.name, task)
+        if not task.trained:
+            gather(f"{task.name}, cached", task, VARIANT.model_copy(update={"features": "cached"}), on_cached=True)
+    for title, (recipe, having, knobs) in VARIANTS.items():
+        if name in having:
+            gather(title, RECIPES[recipe], VARIANT.model_copy(update=knobs))
+    for title, fault in FAULTS.items():
+        if name in fault.backends:
+            with fault.plant():
+                gather(title, RECIPES[fault.recipe])
+
+
+def evidence(trainer: Any, task: Task, begin: Callable[[Order], Training] | None) -> Arrays:
+    job = Job.model_construct(proof_images=8, proof_steps=STEPS)
+    order = order_of(task, epochs=EPOCHS)
+    return gather_evidence(trainer, images_of(task), order, checkpoint_of(task), job, begin)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

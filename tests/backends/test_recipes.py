@@ -1,0 +1,121 @@
+"""Every backend follows a recipe as PyTorch does, over the whole of its schedule; what it can get wrong is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backends import REGISTRY, recipe
+from backends.task import Task
+from bench.parity.sameness_proof import prove
+from tests.backends.recipes import FAULTS, RECIPES, STEPS, VARIANTS
+from tests.backends.sessions import OTHERS, OWN, REFERENCE, make_case
+from tests.bench.processes import PROJECT
+
+Gathered = Callable[[str, str], dict[str, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> Gathered:
+    """The evidence of a backend by title; the backend's process runs when it is first asked for."""
+    folder = tmp_path_factory.mktemp("recipes")
+
+    def read(backend: str, title: str) -> dict[str, np.ndarray]:
+        own: Path = folder / backend
+        if not own.is_dir():
+            own.mkdir()
+            command = [sys.executable, "-m", "tests.backends.recipes", backend, str(own)]
+            settings = {**os.environ, "OMP_NUM_THREADS": "1", **REGISTRY[backend].environment}
+            done = subprocess.run(command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=900)
+            assert done.returncode == 0, done.stderr[-3000:]
+            assert "lr_scheduler" not in done.stderr, done.stderr[-3000:]
+        with np.load(own / f"{title}.npz") as arrays:
+            return dict(arrays)
+
+    return read
+
+
+def check(gathered: Gathered, backend: str, title: str, name: str, cached: bool = False) -> None:
+    proof = prove(gathered(backend, title), gathered(REFERENCE, name), RECIPES[name], None, cached=cached)
+    assert (proof.status, proof.reason) == ("proven", "")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_followed_as_in_pytorch_over_its_whole_schedule(gathered, backend, name):
+    steps = 3 if RECIPES[name].trained else STEPS
+    assert gathered(REFERENCE, name)["losses"].shape == (steps,)
+    check(gathered, backend, name, name)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("backend", [make_case(name) for name in OWN])
+@pytest.mark.parametrize("name", [name for name, task in RECIPES.items() if not task.trained])
+def test_a_recipe_is_followed_on_cached_features_too(gathered, backend, name):
+    check(gathered, backend, f"{name}, cached", name, cached=True)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("backend", "title"),
+    [make_case(name, name, title) for title, (_, having, _) in VARIANTS.items() for name in having],
+)
+def test_a_recipe_is_followed_by_another_way_of_computing_the_update(gathered, backend, title):
+    check(gathered, backend, title, VARIANTS[title][0])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("backend", "title"), [make_case(name, name, title) for title, fault in FAULTS.items() for name in fault.backends]
+)
+def test_a_fault_in_a_recipe_is_found(gathered, backend, title):
+    name = FAULTS[title].recipe
+    proof = prove(gathered(backend, title), gathered(REFERENCE, name), RECIPES[name], None)
+    failed = [one.name for one in proof.checks if not one.passed]
+    assert {"losses", "trajectory"} <= set(failed)
+    assert "first gradient" not in failed, "nothing else is wrong"
+
+
+FIELDS = {"name": "x", "backbone": "resnet18", "weights": "random", "dataset": "digits", "image_size": 32}
+
+
+def make_task(**fields: object) -> Task:
+    return Task.model_validate({**FIELDS, "learning_rate": 0.1, **fields})
+
+
+def test_a_constant_rate_is_one_number_and_a_warm_up_rises_to_it_in_equal_parts():
+    assert recipe.list_learning_rates(make_task()).tolist() == [0.1]
+    assert not recipe.follows_schedule(make_task())
+    np.testing.assert_allclose(recipe.list_learning_rates(make_task(warm_up=3)), [0.025, 0.05, 0.075, 0.1])
+
+
+def test_a_cosine_falls_from_the_whole_rate_to_nothing_after_the_last_step():
+    rates = recipe.list_learning_rates(make_task(schedule="cosine", warm_up=1, schedule_steps=5))
+    half = 0.5 + np.cos(np.pi / 4) / 2
+    np.testing.assert_allclose(rates, 0.1 * np.array([0.5, 1, half, 0.5, 1 - half, 0]), atol=1e-12)
+
+
+def test_steps_fall_to_a_tenth_after_each_third():
+    rates = recipe.list_learning_rates(make_task(schedule="step", schedule_steps=6))
+    np.testing.assert_allclose(rates, 0.1 * np.array([1, 1, 0.1, 0.1, 0.01, 0.01, 0.01]))
+
+
+def test_a_schedule_without_its_number_of_steps_is_refused():
+    with pytest.raises(ValueError, match="schedule 'cosine' needs a number of steps: set schedule_steps"):
+        recipe.list_learning_rates(make_task(schedule="cosine"))
+
+
+def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they_were():
+    task = make_task()
+    assert set(task.model_dump()).isdisjoint({"nesterov", "weight_decay", "schedule", "warm_up", "schedule_steps"})
+    assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
+    changed = make_task(nesterov=True, weight_decay=0.1, schedule="cosine", warm_up=1, schedule_steps=9)
+    assert Task.model_validate_json(changed.model_dump_json()) == changed
+    assert len({make_task(**fields).hash for fields in ({}, {"nesterov": True}, {"weight_decay": 0.1})}) == 3
