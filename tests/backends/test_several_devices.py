@@ -10,11 +10,12 @@ import numpy as np
 import psutil
 import pytest
 
+from backends import REGISTRY
 from backends.task import Variant
 from bench.measure import conductor
 from bench.measure.launch_outcome import WorkerOutcome
 from bench.parity.sameness_proof import prove
-from tests.backends.sessions import make_case
+from tests.backends.sessions import OWN, make_case
 from tests.bench.measure.test_conductor import Watcher, make_jobs
 from tests.bench.processes import arguments_of
 
@@ -33,10 +34,16 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
         "eager": {"execution": "eager"},
     },
 }
+#: A recipe in which every step has another rate, and the update is none of the frameworks' defaults.
+RECIPE = {"nesterov": True, "weight_decay": 0.1, "schedule": "cosine", "warm_up": 2, "schedule_steps": 6}
 
 
 def run_cases(
-    folder: Path, backend: str, variants: dict[str, dict[str, str]], watcher: Watcher | None = None
+    folder: Path,
+    backend: str,
+    variants: dict[str, dict[str, str]],
+    watcher: Watcher | None = None,
+    recipe: dict[str, object] | None = None,
 ) -> dict[str, WorkerOutcome]:
     """Run a launch of a backend: `alone` on one device, and each variant on two."""
     jobs = []
@@ -45,6 +52,8 @@ def run_cases(
         knobs = {} if alone else variants[job.case]
         variant = Variant(threads=2, devices=None if alone else 2, **knobs)
         change = {"backend": backend, "variant": variant, "proof_steps": 6, "seeds": ()}
+        if recipe:
+            change["task"] = job.task.model_copy(update=recipe)
         if knobs.get("features"):
             change["features"] = folder / f"{job.case}.safetensors"
         jobs.append(job.model_copy(update=change))
@@ -73,6 +82,17 @@ def test_two_processes_train_the_same_head_as_one(tmp_path, backend):
         resolved = outcomes[case].messages["built"]["resolved"]
         assert (resolved["devices"], resolved["flags"]["exchange"]) == (2, "gloo")
         assert resolved["intra_op_threads"] == 1
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("backend", [make_case(name) for name in OWN if REGISTRY[name].several_devices])
+def test_two_processes_follow_a_recipe_as_one_does(tmp_path, backend):
+    outcomes = run_cases(tmp_path, backend, {"default": {}, "cached": {"features": "cached"}}, recipe=RECIPE)
+    assert not {case: outcome.failure for case, outcome in outcomes.items() if outcome.failure}
+    reference = read_evidence(outcomes["alone"])
+    for case in ("default", "cached"):
+        proof = prove(read_evidence(outcomes[case]), reference, outcomes[case].job.task, None)
+        assert (proof.status, proof.reason) == ("proven", ""), case
 
 
 @pytest.mark.slow
