@@ -15,8 +15,10 @@ from typing import Literal, get_args
 from backends.task_entries import EntryTable
 
 Shape = tuple[int, ...]
-Family = Literal["resnet", "efficientnet_lite"]
+Family = Literal["resnet", "efficientnet_lite", "exported"]
 Block = Literal["basic", "bottleneck"]
+#: How the names of a batch normalisation's running statistics end.
+STATISTICS = (".running_mean", ".running_var")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,27 @@ class Backbone:
         that a published checkpoint ends with is not among them: a fine-tune replaces it.
         """
         return dict(_iterate_resnet(self) if self.family == "resnet" else _iterate_efficientnet_lite(self))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The tensors that training may change, in the order of the network."""
+        return tuple(name for name in self.tensors() if not name.endswith(STATISTICS))
+
+    def pair_convolutions_with_norms(self) -> dict[str, str]:
+        """Map the prefix of each convolution's tensors to that of the normalisation that can be folded into it: the
+        next one in the network.
+        """
+        prefixes = list(dict.fromkeys(name.rpartition(".")[0] for name in self.tensors()))
+        return dict(zip(prefixes[::2], prefixes[1::2], strict=True))
+
+    def get_epsilon(self, norm: str) -> float:
+        """The constant of the normalisation whose tensors have that prefix."""
+        return self.epsilon
+
+    def is_rounded(self, tensor: str) -> bool:
+        """Whether an executed tensor is held in the precision of a variant: those of convolutions."""
+        prefix, _, kind = tensor.rpartition(".")
+        return kind in ("weight", "bias") and prefix in self.pair_convolutions_with_norms()
 
     @property
     def last_stage(self) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.backbones import Backbone
+from backends.exported.exported_backbone import ExportedBackbone
+from backends.exported.network_graph import NetworkGraph, Operation
 
 #: The source of the network's first convolution.
 IMAGES = "images"
+#: Operations of exported networks that are activations.
+ACTIVATIONS = frozenset({"relu", "gelu", "silu", "hard_swish", "hard_sigmoid", "leaky_relu", "elu", "clamp"})
+#: Those that libraries fuse into a convolution before them.
+FUSABLE = ACTIVATIONS | {"batch_norm", "add"}
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,71 @@ class Convolution:
 
 
 def list_convolutions(backbone: Backbone, image_size: int) -> tuple[Convolution, ...]:
-    """All convolutions of a backbone, for images (n, image_size, image_size, 3)."""
+    """All convolutions of a backbone, for images (n, image_size, image_size, 3). Of an exported network those of square
+    maps and kernels with weights of the checkpoint; the others are operations as any.
+    """
+    if isinstance(backbone, ExportedBackbone):
+        return tuple(_iterate_exported(backbone.graph))
     iterate = _iterate_resnet if backbone.family == "resnet" else _iterate_efficientnet_lite
     return tuple(iterate(backbone, image_size))
+
+
+def _iterate_exported(graph: NetworkGraph) -> Iterator[Convolution]:
+    shapes = {one.name: one.shape for one in graph.operations} | {IMAGES: ("b", *graph.image)}
+    readers: dict[str, list[Operation]] = {}
+    for one in graph.operations:
+        for name in one.inputs:
+            readers.setdefault(name, []).append(one)
+    for one in graph.operations:
+        if one.kind != "convolution" or not is_square_convolution(one, graph, shapes.get(one.inputs[0], ())):
+            continue
+        out, into, kernel, _ = graph.tensors[one.inputs[1]]
+        (before, after), *_ = one.attributes["padding"]
+        following = _list_following_kinds(one, readers)
+        groups, side = int(one.attributes["groups"]), int(shapes[one.inputs[0]][2])
+        yield Convolution(
+            one.inputs[1].rpartition(".")[0],
+            one.inputs[0],
+            into * groups,
+            out,
+            kernel,
+            int(one.attributes["strides"][0]),
+            before,
+            after,
+            groups,
+            side,
+            has_activation=bool(ACTIVATIONS & set(following)),
+            adds_shortcut="add" in following,
+        )
+
+
+def is_square_convolution(one: Operation, graph: NetworkGraph, shape: Sequence[int | str]) -> bool:
+    """Whether a convolution is one of square maps with a square kernel of the checkpoint, of all channels or of each on
+    its own; `shape` is that of its input.
+    """
+    if len(shape) != 4 or shape[2] != shape[3]:
+        return False
+    if one.inputs[1] not in graph.tensors or not one.inputs[1].endswith(".weight") or one.shape[0] != "b":
+        return False
+    out, into, height, width = graph.tensors[one.inputs[1]]
+    attributes = one.attributes
+    if attributes["groups"] != 1 and not (into == 1 and attributes["groups"] == out):
+        return False
+    both = all(len(set(attributes[name])) == 1 for name in ("strides", "padding", "dilations"))
+    return height == width and both and attributes["dilations"][0] == 1 and shape[0] == "b"
+
+
+def _list_following_kinds(one: Operation, readers: Mapping[str, Sequence[Operation]]) -> list[str]:
+    """The kinds of the operations behind a convolution that could be fused into it: normalisation, shortcut and
+    activation, as long as nothing else reads the values between.
+    """
+    kinds: list[str] = []
+    while len(following := readers.get(one.name, ())) == 1 and following[0].kind in FUSABLE:
+        one = following[0]
+        kinds.append(one.kind)
+        if one.kind in ACTIVATIONS:
+            break
+    return kinds
 
 
 def compute_same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from backends.convolutions import list_convolutions
+from backends.exported.exported_backbone import ExportedBackbone
+from backends.exported.network_graph import to_sizes
 from backends.task import Task, Variant
 
 #: On a CPU, the most bytes of a batch's largest map. glibc returns blocks of 32 MiB and more to the system as soon as
@@ -45,9 +48,16 @@ def choose_batch_size(task: Task, variant: Variant) -> int:
     """Choose the images in a batch of the extraction: a power of two."""
     if variant.device != "cpu":
         return max(SMALLEST_BATCH, _round_down(BATCH_PIXELS // task.image_size**2))
-    numbers = max(layer.out_channels * layer.out_side**2 for layer in list_convolutions(task.network, task.image_size))
+    numbers = _count_largest_map(task)
     size = 2 if variant.precision in ("bf16", "fp16") else 4
     return _round_down(MOST_MAP_BYTES // (numbers * size))
+
+
+def _count_largest_map(task: Task) -> int:
+    """The numbers in the largest map of an image."""
+    if isinstance(task.network, ExportedBackbone):
+        return max(math.prod(to_sizes(one.shape, 1)) for one in task.network.graph.operations)
+    return max(layer.out_channels * layer.out_side**2 for layer in list_convolutions(task.network, task.image_size))
 
 
 def _round_down(number: int) -> int:

@@ -29,28 +29,23 @@ def make_extraction_variant(variant: Variant, **knobs: str) -> Variant:
     return Variant.model_validate({**kept, "name": "extraction", "folding": "product", **knobs})
 
 
-def pair_convolutions_with_norms(backbone: Backbone) -> dict[str, str]:
-    """Map the prefix of every convolution's tensors to that of its normalisation, the next one in the network."""
-    prefixes = list(dict.fromkeys(name.rpartition(".")[0] for name in backbone.tensors()))
-    return dict(zip(prefixes[::2], prefixes[1::2], strict=True))
-
-
 def fold_batch_norm(backbone: Backbone, checkpoint: Tensors) -> dict[str, np.ndarray]:
-    """Fold every normalisation into its convolution: `weight`, as in the checkpoint, and `bias` (out,), float32.
+    """Fold normalisations into their convolutions: `weight`, as in the checkpoint, and `bias` (out,), float32. Other
+    tensors stay as they are.
 
-    w' = w γ / √(σ² + ε) and b' = β − μ γ / √(σ² + ε), computed in float64 (Jacob et al., "Quantization and Training of
-    Neural Networks", CVPR 2018, section 3.2, equation 14).
+    w' = w γ / √(σ² + ε) and b' = β + (b − μ) γ / √(σ² + ε), computed in float64 (Jacob et al., "Quantization and
+    Training of Neural Networks", CVPR 2018, section 3.2, equation 14); b is 0 in a convolution without a bias.
     """
-    folded = {}
-    for convolution, norm in pair_convolutions_with_norms(backbone).items():
+    folded = dict(checkpoint)
+    for convolution, norm in backbone.pair_convolutions_with_norms().items():
         gamma, beta, mean, variance = (
-            checkpoint[f"{norm}.{name}"].astype(np.float64)
+            folded.pop(f"{norm}.{name}").astype(np.float64)
             for name in ("weight", "bias", "running_mean", "running_var")
         )
-        scale = gamma / np.sqrt(variance + backbone.epsilon)
-        weight = checkpoint[f"{convolution}.weight"] * scale[:, None, None, None]
-        folded[f"{convolution}.weight"] = weight.astype(np.float32)
-        folded[f"{convolution}.bias"] = (beta - mean * scale).astype(np.float32)
+        scale = gamma / np.sqrt(variance + backbone.get_epsilon(norm))
+        weight, bias = checkpoint[f"{convolution}.weight"], checkpoint.get(f"{convolution}.bias", 0.0)
+        folded[f"{convolution}.weight"] = (weight * scale.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.float32)
+        folded[f"{convolution}.bias"] = (beta + (bias - mean) * scale).astype(np.float32)
     return folded
 
 
@@ -63,12 +58,14 @@ def find_product_convolutions(task: Task, variant: Variant) -> dict[str, Geometr
     """
     if variant.folding != "product":
         return {}
+    folded = task.network.pair_convolutions_with_norms()
     return {
         layer.name: Geometry(layer.side, layer.stride)
         for layer in list_convolutions(task.network, task.image_size)
         if layer.pad_before == layer.pad_after == layer.kernel // 2
         and layer.groups == 1
         and 1 < layer.kernel >= layer.side
+        and layer.name in folded
     }
 
 
@@ -108,8 +105,8 @@ def prepare_tensors(task: Task, checkpoint: Tensors, variant: Variant) -> Tensor
         tensors[f"{prefix}.bias"] = np.tile(tensors[f"{prefix}.bias"], (-(-geometry.side // geometry.stride)) ** 2)
     if variant.precision not in ROUNDINGS:
         return tensors
-    held = {f"{prefix}.{kind}" for prefix in pair_convolutions_with_norms(backbone) for kind in ("weight", "bias")}
-    rounded = {n: ROUNDINGS[variant.precision](tensor) if n in held else tensor for n, tensor in tensors.items()}
+    rounding = ROUNDINGS[variant.precision]
+    rounded = {name: rounding(one) if backbone.is_rounded(name) else one for name, one in tensors.items()}
     if lost := next((name for name, tensor in rounded.items() if not np.isfinite(tensor).all()), None):
         raise UnsupportedVariant(
             f"precision {variant.precision!r} cannot represent the values of {lost}: use bf16 or fp32"

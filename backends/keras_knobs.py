@@ -20,6 +20,7 @@ DATASET = f"{KERAS}api/utils/python_utils (PyDataset)"
 TORCH = "docs.pytorch.org/docs/stable/"
 TUNING = "docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
 JAX = "docs.jax.dev/en/latest/"
+EXPORTED = "docs.pytorch.org/docs/stable/export.html (the network's neutral graph, in keras.ops)"
 
 Values = Mapping[str, Mapping[str, str]]
 
@@ -38,7 +39,7 @@ _BOTH: Values = {
         "normalised": f"{KERAS}guides/preprocessing_layers (preprocessing before the model; done once)",
     },
     "transfer": {"by_itself": "what the framework does by default"},
-    "graph": {"keras_layers": f"{KERAS}guides/transfer_learning"},
+    "graph": {"keras_layers": f"{KERAS}guides/transfer_learning", "exported": EXPORTED},
 }
 
 VALUES: Mapping[str, Values] = MappingProxyType(

@@ -16,6 +16,7 @@ from backends.lightning_knobs import add_lightning
 TORCH = "docs.pytorch.org/docs/stable/"
 TUNING = "docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
 TENSORFLOW = "www.tensorflow.org/"
+EXPORTED = "docs.pytorch.org/docs/stable/export.html (the network's neutral graph, in the framework's own operations)"
 KERAS = "keras.io/"
 JAX = "docs.jax.dev/en/latest/"
 FLAX = "flax.readthedocs.io/en/latest/"
@@ -291,9 +292,10 @@ _KNOBS: Mapping[str, Knob] = add_lightning(
                 "tensorflow": {
                     "keras_layers": f"{TENSORFLOW}tutorials/images/transfer_learning",
                     "tf_ops": f"{TENSORFLOW}api_docs/python/tf/nn (its kernels, without a layer above them)",
+                    "exported": EXPORTED,
                 },
-                "keras": {"keras_layers": f"{KERAS}guides/transfer_learning"},
-                "jax": {"nnx_modules": FLAX_TUTORIAL},
+                "keras": {"keras_layers": f"{KERAS}guides/transfer_learning", "exported": EXPORTED},
+                "jax": {"nnx_modules": FLAX_TUTORIAL, "exported": EXPORTED},
             },
         ),
         "kernels": Knob(

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import backends
 from backends import recipe
+from backends.exported.exported_backbone import is_exported
 from backends.knob_table import KNOBS
 from backends.task import DATASETS, Task, Variant
 from backends.values import Resolved, UnsupportedVariant
@@ -176,6 +177,15 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
         raise UnsupportedVariant(
             f"images 'normalised' are kept in memory as network inputs, which at {task.image_size} px are "
             f"{(task.image_size / own_side) ** 2:.0f} times as many pixels: use images streamed"
+        )
+    if variant.graph not in (None, "exported") and is_exported(task.backbone):
+        raise UnsupportedVariant(
+            f"graph {variant.graph!r} is for backbones of the table, and {task.backbone} is built from its neutral "
+            "graph: do not set graph"
+        )
+    if variant.graph == "exported" and task.batch_norm != "frozen":
+        raise UnsupportedVariant(
+            f"graph 'exported' has fixed statistics, and batch norm is {task.batch_norm!r}: use batch norm frozen"
         )
     if variant.graph == "tf_ops" and (task.batch_norm != "frozen" or variant.precision not in ("fp32", "tf32")):
         raise UnsupportedVariant(

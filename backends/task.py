@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from backends.backbones import BACKBONES, Backbone
+from backends.exported.exported_backbone import WEIGHTS, find_backbone, is_exported
 from backends.task_entries import DATASETS
 
 Channel3 = tuple[float, float, float]
@@ -30,8 +31,6 @@ Execution = Literal[
     "cuda_graphs",
 ]
 
-#: How the names of a batch normalisation's running statistics end.
-STATISTICS = (".running_mean", ".running_var")
 #: The context in which stored tasks are validated: what they name may have come with a package that is not installed.
 STORED = {"stored": True}
 
@@ -41,7 +40,8 @@ class Task(BaseModel):
 
     Attributes:
         name: the entry of the task table that it comes from; not part of the hash.
-        backbone, weights: entry of the backbone table, and one of its checkpoints (`random` draws one).
+        backbone, weights: entry of the backbone table, and one of its checkpoints (`random` draws one); or a network of
+            timm, as `timm/vit_tiny_patch16_224`, with its `pretrained` weights or `random` ones.
         dataset: entry of the table of data sets.
         image_size: width and height in pixels that images are resized to (bilinear, half-pixel centres, no
             antialias: the one rule that all frameworks share).
@@ -94,6 +94,10 @@ class Task(BaseModel):
     def _check_fields(self, info: ValidationInfo) -> Task:
         if self.dataset not in DATASETS and info.context != STORED:
             raise ValueError(f"dataset {self.dataset!r} is not one of {', '.join(DATASETS)}")
+        if is_exported(self.backbone):
+            self._check_exported()
+            self._check_recipe()
+            return self
         if self.backbone not in BACKBONES:
             if info.context == STORED:
                 return self
@@ -127,9 +131,25 @@ class Task(BaseModel):
                 "than these, or more epochs"
             )
 
+    def _check_exported(self) -> None:
+        if self.weights not in (*WEIGHTS, "random"):
+            known = ", ".join((*WEIGHTS, "random"))
+            raise ValueError(f"weights {self.weights!r} do not exist for {self.backbone}: use one of {known}")
+        if self.batch_norm != "frozen":
+            raise ValueError(
+                f"batch norm {self.batch_norm!r} is for backbones of the table, and {self.backbone} is exported with "
+                "fixed statistics: use --batch-norm frozen"
+            )
+
     @property
     def network(self) -> Backbone:
-        """The entry of the backbone table."""
+        """The entry of the backbone table, or the exported network.
+
+        Raises:
+            LookupError: this process does not know the exported network.
+        """
+        if is_exported(self.backbone):
+            return find_backbone(self.backbone, self.image_size)
         return BACKBONES[self.backbone]
 
     @property
@@ -137,10 +157,10 @@ class Task(BaseModel):
         """Names of the backbone's trained tensors, in its order; running statistics move, but are not trained."""
         if self.trainable == "head":
             return ()
-        names = list(self.network.tensors())
+        names, first = self.network.parameters, 0
         if self.trainable == "last-stage":
-            names = names[next(at for at, name in enumerate(names) if name.startswith(self.network.last_stage)) :]
-        return tuple(name for name in names if not name.endswith(STATISTICS))
+            first = next(at for at, name in enumerate(names) if name.startswith(self.network.last_stage))
+        return names[first:]
 
     @property
     def classes(self) -> int:
@@ -208,7 +228,7 @@ class Variant(BaseModel):
     steps_per_execution: IfSet[Literal["1", "4", "8", "32"]] = None
     optimizer: IfSet[Literal["unfused", "fused"]] = None
     autotune: IfSet[Literal["heuristic", "autotuned"]] = None
-    graph: IfSet[Literal["keras_layers", "tf_ops"]] = None
+    graph: IfSet[Literal["keras_layers", "nnx_modules", "tf_ops", "exported"]] = None
     kernels: IfSet[Literal["onednn", "eigen"]] = None
     inter_op: IfSet[Literal["parallel", "sequential"]] = None
     affinity: IfSet[Literal["free", "bound"]] = None

@@ -95,14 +95,18 @@ class NetworkGraph:
     Attributes:
         source: where it comes from: name, versions, weights.
         image: channels, height and width.
-        tensors: shapes of the weights and constants that operations read, by their names.
+        tensors: shapes of the tensors that operations read, by their names.
         operations: each after those whose values it reads; the last one's value is the features.
+        parameters: the tensors that training may change, in the order of the network.
+        constants: the tensors that no checkpoint has, as positions and indices.
     """
 
     source: Mapping[str, str]
     image: tuple[int, int, int]
     tensors: Mapping[str, tuple[int, ...]]
     operations: tuple[Operation, ...]
+    parameters: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:
@@ -131,6 +135,8 @@ def write_graph(graph: NetworkGraph) -> dict[str, Any]:
         "source": dict(graph.source),
         "image": list(graph.image),
         "tensors": {name: list(shape) for name, shape in graph.tensors.items()},
+        "parameters": list(graph.parameters),
+        "constants": list(graph.constants),
         "operations": [
             {
                 "name": one.name,
@@ -180,6 +186,8 @@ def _read(content: Any) -> NetworkGraph:
             )
             for one in content["operations"]
         ),
+        tuple(map(str, content["parameters"])),
+        tuple(map(str, content["constants"])),
     )
 
 
@@ -200,6 +208,11 @@ def _thaw(value: Any) -> Any:
 def _find_problems(graph: NetworkGraph) -> Iterator[str]:
     if not graph.operations:
         yield "it has no operations"
+    for name in (*graph.parameters, *graph.constants):
+        if name not in graph.tensors:
+            yield f"{name} is none of its tensors"
+    if both := set(graph.parameters) & set(graph.constants):
+        yield f"{min(both)} is a parameter and a constant"
     known = {IMAGES, *graph.tensors}
     for one in graph.operations:
         if one.kind not in ATTRIBUTES:

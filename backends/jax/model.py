@@ -12,7 +12,9 @@ from flax import nnx
 from backends import folding
 from backends.convolutions import Geometry, list_convolutions
 from backends.engines.jax.device import DTYPES
+from backends.exported.executed_network import is_built_from_graph
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
+from backends.jax.exported_network import BuiltNetwork
 from backends.jax.preprocess import make_transform
 from backends.knobs import get_value
 from backends.task import DATASETS, Task, Variant
@@ -192,7 +194,9 @@ class Classifier(nnx.Module):
 
 
 def build(task: Task, variant: Variant) -> nnx.Module:
-    """The backbone up to its last feature map (n, h, w, d)."""
+    """The backbone up to its last feature map (n, h, w, d); built from its graph, up to its features (n, d)."""
+    if is_built_from_graph(task, variant):
+        return BuiltNetwork(task, variant)
     return FAMILIES[task.network.family](Layers(task, variant))
 
 
@@ -209,11 +213,16 @@ def make_forward(backbone: nnx.Module, variant: Variant) -> Callable[[nnx.Module
 
 
 def _compute_features(backbone: nnx.Module, inputs: jax.Array) -> jax.Array:
-    return jnp.mean(backbone(inputs).astype(jnp.float32), (1, 2))
+    outputs = backbone(inputs).astype(jnp.float32)
+    return jnp.mean(outputs, (1, 2)) if outputs.ndim == 4 else outputs
 
 
 def find_knobs_in_force(backbone: nnx.Module, forward: Callable, variant: Variant) -> dict[str, str]:
     """Find the values of knobs that are in force in the built backbone and in what executes it."""
+    execution = get_value("jax", variant, "execution")
+    execution = execution if forward is _compute_features else "compiled_frozen"
+    if isinstance(backbone, BuiltNetwork):
+        return {"execution": execution, **backbone.network.in_force}
     modules = [module for _, module in nnx.iter_modules(backbone)]
     types = {str(module.kernel.dtype) for module in modules if isinstance(module, nnx.Conv)}
     folded = "conv_bn"
@@ -221,12 +230,12 @@ def find_knobs_in_force(backbone: nnx.Module, forward: Callable, variant: Varian
         folded = "product"
     elif any(isinstance(module, nnx.BatchNorm) for module in modules):
         folded = "none"
-    execution = get_value("jax", variant, "execution")
     return {
-        "execution": execution if forward is _compute_features else "compiled_frozen",
+        "execution": execution,
         "layout": "nhwc",
         "precision": "+".join(sorted(_PRECISIONS[name] for name in types)),
         "folding": folded,
+        "graph": "nnx_modules",
     }
 
 
@@ -258,6 +267,8 @@ def make_extractor(task: Task, form: ExtractionForm, tensors: Tensors) -> Extrac
 
 def load(backbone: nnx.Module, tensors: Tensors) -> None:
     """Copy executed tensors into the backbone."""
+    if isinstance(backbone, BuiltNetwork):
+        return backbone.load(tensors)
     for name, tensor in tensors.items():
         variable = _find_variable(backbone, name)
         laid_out = tensor.transpose(CONVOLUTION) if tensor.ndim == 4 else tensor
@@ -266,7 +277,7 @@ def load(backbone: nnx.Module, tensors: Tensors) -> None:
 
 def read(backbone: nnx.Module, names: Iterable[str]) -> dict[str, np.ndarray]:
     """Read the backbone's executed tensors, float32, named and laid out as in the checkpoint."""
-    return {name: lay_out_as_in_checkpoint(_find_variable(backbone, name)[...]) for name in names}
+    return {name: lay_out_as_in_checkpoint(backbone, name, _find_variable(backbone, name)[...]) for name in names}
 
 
 class ProductConvolution(nnx.Conv):
@@ -286,14 +297,18 @@ class ProductConvolution(nnx.Conv):
         return outputs.reshape(len(inputs), self.out_side, self.out_side, -1)
 
 
-def lay_out_as_in_checkpoint(value: jax.Array) -> np.ndarray:
+def lay_out_as_in_checkpoint(backbone: nnx.Module, name: str, value: jax.Array) -> np.ndarray:
     """A copy of a tensor's value, or of its gradient, in PyTorch's layout."""
+    if isinstance(backbone, BuiltNetwork):
+        return backbone.lay_out_as_in_checkpoint(name, value)
     array = np.asarray(value.astype(jnp.float32))
     return np.array(array.transpose(np.argsort(CONVOLUTION)) if array.ndim == 4 else array, order="C")
 
 
 def get_path(backbone: nnx.Module, name: str) -> Path:
     """The path of a checkpoint's tensor in the backbone: attributes, and places in lists."""
+    if isinstance(backbone, BuiltNetwork):
+        return "tensors", name
     *place, kind = name.split(".")
     path = tuple(int(part) if part.isdecimal() else part for part in place)
     if isinstance(_follow(backbone, path), nnx.BatchNorm):
@@ -303,7 +318,7 @@ def get_path(backbone: nnx.Module, name: str) -> Path:
 
 def _follow(module: nnx.Module, path: Path) -> nnx.Module | nnx.Variable:
     for part in path:
-        module = module[part] if isinstance(part, int) else getattr(module, part)
+        module = module[part] if isinstance(part, int) or isinstance(module, nnx.Dict) else getattr(module, part)
     return module
 
 

@@ -21,9 +21,9 @@ Tensor = Any
 def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
-    """A convolution of maps; the weight is (out, in / groups, *kernel)."""
+    """A convolution of maps; the weight is (*kernel, in / groups, out)."""
     spatial = "HW"[-(x.ndim - 2) :]
-    numbers = (f"N{spatial}C", f"OI{spatial}", f"N{spatial}C")
+    numbers = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
     y = lax.conv_general_dilated(
         x, weight, strides, padding, rhs_dilation=dilations, dimension_numbers=numbers, feature_group_count=groups
     )
@@ -31,8 +31,8 @@ def convolution(
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, **_) -> Tensor:
-    """A product with the transposed weight, (out, in)."""
-    y = x @ weight.T
+    """A product with the weight (in, out)."""
+    y = x @ weight
     return y if bias is None else y + bias
 
 

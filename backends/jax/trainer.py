@@ -17,9 +17,10 @@ from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
 from backends.engines.jax import group as groups
 from backends.engines.jax.group import Membership
-from backends.exported.channels_last import move_channels_last
 from backends.exported.evaluation import evaluate
+from backends.exported.executed_network import name_graph
 from backends.exported.network_graph import NetworkGraph
+from backends.exported.weight_layouts import lay_out_for_engines
 from backends.extraction import ExtractionForm, Extractor
 from backends.jax import device as devices
 from backends.jax import kernels, model, optimizer, pipeline, preprocess, profiler
@@ -39,6 +40,7 @@ class JaxTrainer(Trainer):
         self, task: Task, variant: Variant, checkpoint: Tensors, head: Head, membership: Membership | None = None
     ) -> None:
         knobs.check_variant("jax", variant, task)
+        variant = name_graph(task, variant)
         self.task, self.variant = task, variant
         self.membership = membership or Membership()
         self.device = devices.set_up(variant)
@@ -122,7 +124,10 @@ class JaxTrainer(Trainer):
         _, gradients = self.gradient(self.model, *self._share(images, labels))
         own = self.membership.take_own(gradients)
         by_path = {path: variable[...] for path, variable in nnx.to_flat_state(own)}
-        return {name: model.lay_out_as_in_checkpoint(by_path["backbone", *path]) for name, path in self.paths.items()}
+        return {
+            name: model.lay_out_as_in_checkpoint(self.model.backbone, name, by_path["backbone", *path])
+            for name, path in self.paths.items()
+        }
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
@@ -303,8 +308,9 @@ class Jax(Backend):
 
     def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
         """See `Backend.evaluate_network`."""
-        compute = partial(evaluate, move_channels_last(graph), OPERATIONS)
-        return np.asarray(jax.jit(compute)(dict(tensors), images))
+        laid_out = lay_out_for_engines(graph)
+        compute = partial(evaluate, laid_out.graph, OPERATIONS)
+        return np.asarray(jax.jit(compute)(laid_out.lay_out(tensors), images))
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

@@ -21,20 +21,19 @@ Tensor = Any
 def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
-    """A convolution of maps; the weight is (out, in / groups, *kernel)."""
+    """A convolution of maps; the weight is (*kernel, in / groups, out)."""
     x = ops.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
-    kernel = ops.transpose(weight, (*range(2, len(weight.shape)), 1, 0))
     if groups > 1 and groups == x.shape[-1] and strides[0] == strides[-1]:
-        depthwise = ops.reshape(kernel, (*kernel.shape[:-2], groups, -1))
+        depthwise = ops.reshape(weight, (*weight.shape[:-2], groups, -1))
         y = ops.depthwise_conv(x, depthwise, strides, "valid", "channels_last", dilations)
     else:
-        y = ops.conv(x, kernel, strides, "valid", "channels_last", dilations)
+        y = ops.conv(x, weight, strides, "valid", "channels_last", dilations)
     return y if bias is None else y + bias
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, **_) -> Tensor:
-    """A product with the transposed weight, (out, in)."""
-    y = ops.matmul(x, ops.transpose(weight))
+    """A product with the weight (in, out)."""
+    y = ops.matmul(x, weight)
     return y if bias is None else y + bias
 
 

@@ -9,11 +9,12 @@ from functools import partial
 import keras
 import numpy as np
 
-from backends import folding, graphs, knobs
+from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
-from backends.exported.channels_last import move_channels_last
 from backends.exported.evaluation import evaluate
+from backends.exported.executed_network import name_graph
 from backends.exported.network_graph import NetworkGraph
+from backends.exported.weight_layouts import lay_out_for_engines
 from backends.extraction import ExtractionForm, Extractor
 from backends.keras import model, optimizer, preprocess
 from backends.keras.engine import Engine, Tensor
@@ -31,6 +32,7 @@ class KerasTrainer(Trainer):
 
     def __init__(self, engine: Engine, task: Task, variant: Variant, checkpoint: Tensors, head: Head) -> None:
         knobs.check_variant(engine.backend, variant, task)
+        variant = name_graph(task, variant)
         self.engine, self.task, self.variant = engine, task, variant
         engine.set_up(variant)
         self.transform = preprocess.make_transform(task, variant, engine.resizes_in_model)
@@ -41,7 +43,7 @@ class KerasTrainer(Trainer):
         self.until_features = keras.Model(self.model.input, self.model.get_layer("pool").output)
         self.backbone = model.find_backbone(self.model)
         self.classifier = self.model.get_layer("head")
-        self.trained = graphs.list_trained_variables(self.backbone, task)
+        self.trained = model.list_trained_variables(self.backbone, task)
         self.forward = engine.compile_function(variant, self._forward, self.model.weights)
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
@@ -105,7 +107,7 @@ class KerasTrainer(Trainer):
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """See `Trainer.backbone_gradient`."""
         _, gradients = self._compute_gradients(images, labels, self.trained)
-        return graphs.read_gradients(self.backbone, self.task, gradients)
+        return model.read_gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
@@ -328,8 +330,9 @@ class Keras(Backend):
 
     def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
         """See `Backend.evaluate_network`."""
-        values = {name: keras.ops.convert_to_tensor(tensor) for name, tensor in tensors.items()}
-        compute = partial(evaluate, move_channels_last(graph), OPERATIONS)
+        laid_out = lay_out_for_engines(graph)
+        values = {name: keras.ops.convert_to_tensor(tensor) for name, tensor in laid_out.lay_out(tensors).items()}
+        compute = partial(evaluate, laid_out.graph, OPERATIONS)
         return _to_numpy(self.engine.compile_function(Variant(), compute, ())(values, self.engine.to_device(images)))
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from backends.convolutions import Geometry
 from backends.engines.torch.device import DTYPES, MEMORY_FORMATS
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.knobs import get_value
+from backends.pytorch import timm_network
 from backends.pytorch.preprocess import make_batch_transform
 from backends.task import Task, Variant
 from backends.values import Tensors
@@ -40,7 +41,9 @@ WARM_UP = 3
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
     """The backbone up to its pooled features (n, d); all parameters that the task does not train are frozen."""
-    if task.network.family == "resnet":
+    if task.network.family == "exported":
+        backbone = timm_network.make_network(task.network.architecture, task.image_size)
+    elif task.network.family == "resnet":
         backbone = torchvision.models.ResNet(BLOCKS[task.network.block], list(task.network.blocks))
         backbone.fc = torch.nn.Identity()
     else:
@@ -52,11 +55,28 @@ def build(task: Task, variant: Variant) -> torch.nn.Module:
     for module in backbone.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.to(DTYPES[variant.precision])
+    if task.network.family == "exported":
+        _round_parameters(backbone, variant)
     backbone.to(memory_format=MEMORY_FORMATS[get_value("pytorch", variant, "layout")])
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(name in task.trained)
     # In train mode a frozen batch normalisation still normalises by the batch and moves its statistics.
     return backbone.train(task.batch_norm == "batch_stats")
+
+
+def _round_parameters(backbone: torch.nn.Module, variant: Variant) -> None:
+    """Keep all tensors of an exported network in the variant's precision, but for those of batch normalisations, which
+    compute in single precision.
+    """
+    dtype = DTYPES[variant.precision]
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            continue
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.to(dtype)
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(module, name, buffer.to(dtype))
 
 
 def make_forward(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: torch.Tensor) -> Callable:
@@ -141,7 +161,7 @@ def make_extractor(task: Task, form: ExtractionForm, tensors: Tensors, device: t
     layout = get_value("pytorch", variant, "layout")
     input_format = {"dtype": DTYPES[variant.precision], "memory_format": MEMORY_FORMATS[layout]}
     backbone = build(task, variant)
-    load(backbone, folding.prepare_tensors(task, tensors, variant))
+    load(backbone, task, folding.prepare_tensors(task, tensors, variant))
     transform = make_batch_transform(task, layout)
     inputs = torch.zeros(form.batch_size, 3, task.image_size, task.image_size, device=device).to(**input_format)
     with _keep_compilers_settings(variant):
@@ -219,24 +239,24 @@ class GraphReplay:
         return RecordedGraph(graph, static_inputs, outputs)
 
 
-def load(backbone: torch.nn.Module, tensors: Tensors) -> None:
-    """Copy executed tensors into the backbone."""
+def load(backbone: torch.nn.Module, task: Task, tensors: Tensors) -> None:
+    """Copy executed tensors into the backbone. What an exported network's features do not depend on stays as it is."""
     state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
     counters = {name: torch.zeros_like(t) for name, t in backbone.state_dict().items() if _is_counter(name)}
-    backbone.load_state_dict(state | counters)
+    backbone.load_state_dict(state | counters, strict=task.network.family != "exported")
 
 
-def read(backbone: torch.nn.Module) -> dict[str, np.ndarray]:
+def read(backbone: torch.nn.Module, names: Iterable[str]) -> dict[str, np.ndarray]:
     """Read the backbone's executed tensors, named as in the checkpoint."""
     state = backbone.state_dict()
-    return {name: t.detach().cpu().float().numpy().copy() for name, t in state.items() if not _is_counter(name)}
+    return {name: state[name].detach().cpu().float().numpy().copy() for name in names}
 
 
 def _fold(backbone: torch.nn.Module, task: Task, products: Mapping[str, Geometry]) -> None:
     """Prepare a backbone for folded tensors: every convolution gets a bias, and those in `products` become products. A
     normalisation is removed; the activation that timm makes a part of it stays.
     """
-    for convolution, norm in folding.pair_convolutions_with_norms(task.network).items():
+    for convolution, norm in task.network.pair_convolutions_with_norms().items():
         module = backbone.get_submodule(convolution)
         module.bias = torch.nn.Parameter(torch.zeros(module.out_channels))
         if convolution in products:

@@ -71,7 +71,7 @@ class PyTorchTrainer(Trainer):
     def reset(self, head: Head | None = None) -> None:
         """See `Trainer.reset`."""
         self.initial_head = head or self.initial_head
-        model.load(self.backbone, self.executed_tensors)
+        model.load(self.backbone, self.task, self.executed_tensors)
         with torch.no_grad():
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
@@ -170,7 +170,8 @@ class PyTorchTrainer(Trainer):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """See `Trainer.parameters`."""
-        return folding.recover_checkpoint(model.read(self.backbone), self.executed_tensors, self.checkpoint)
+        now = model.read(self.backbone, self.executed_tensors)
+        return folding.recover_checkpoint(now, self.executed_tensors, self.checkpoint)
 
     def reset_device_memory(self) -> None:
         """See `Trainer.reset_device_memory`."""

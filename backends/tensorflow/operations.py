@@ -21,24 +21,23 @@ Tensor = Any
 def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
-    """A convolution of maps; the weight is (out, in / groups, *kernel)."""
+    """A convolution of maps; the weight is (*kernel, in / groups, out)."""
     x = tf.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
-    kernel = tf.transpose(weight, (*range(2, len(weight.shape)), 1, 0))
     if any(one > 1 for one in dilations) and any(one > 1 for one in strides):  # TensorFlow has no such convolution
         once = {"strides": (1,) * len(strides), "padding": ((0, 0),) * len(strides)}
         every = (builtins.slice(None), *(builtins.slice(None, None, stride) for stride in strides))
         return convolution(x, weight, bias, **once, dilations=dilations, groups=groups)[every]
-    if groups > 1 and groups == x.shape[-1] and len(kernel.shape) == 4 and strides[0] == strides[1]:
-        depthwise = tf.reshape(kernel, (*kernel.shape[:2], groups, -1))
+    if groups > 1 and groups == x.shape[-1] and len(weight.shape) == 4 and strides[0] == strides[1]:
+        depthwise = tf.reshape(weight, (*weight.shape[:2], groups, -1))
         y = tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), "VALID", dilations=dilations)
     else:
-        y = tf.nn.convolution(x, kernel, strides, "VALID", dilations=dilations)
+        y = tf.nn.convolution(x, weight, strides, "VALID", dilations=dilations)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, **_) -> Tensor:
-    """A product with the transposed weight, (out, in)."""
-    y = tf.tensordot(x, weight, ((-1,), (1,)))
+    """A product with the weight (in, out)."""
+    y = tf.tensordot(x, weight, 1)
     return y if bias is None else y + bias
 
 

@@ -10,14 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends import folding, graphs, knobs
+from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
 from backends.engines.tensorflow import group as groups
 from backends.engines.tensorflow.extraction import list_extraction_forms, make_extractor
 from backends.engines.tensorflow.group import Membership
-from backends.exported.channels_last import move_channels_last
 from backends.exported.evaluation import evaluate
+from backends.exported.executed_network import name_graph
 from backends.exported.network_graph import NetworkGraph
+from backends.exported.weight_layouts import lay_out_for_engines
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.task import Task, Variant
@@ -37,6 +38,7 @@ class TensorFlowTrainer(Trainer):
         self, task: Task, variant: Variant, checkpoint: Tensors, head: Head, membership: Membership | None = None
     ) -> None:
         knobs.check_variant("tensorflow", variant, task)
+        variant = name_graph(task, variant)
         self.task, self.variant = task, variant
         self.membership = membership or Membership()
         self.membership.check(variant)
@@ -48,7 +50,7 @@ class TensorFlowTrainer(Trainer):
             self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
             self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
             self.optimizer = optimizer.make_optimizer(task)
-            self.trained = [variable.value for variable in graphs.list_trained_variables(self.backbone, task)]
+            self.trained = model.list_trained_variables(self.backbone, task)
             self.variables = [self.kernel, self.bias, *self.trained]
             self.optimizer.build(self.variables)
         self.compile_function = partial(devices.compile_function, variant)
@@ -108,7 +110,7 @@ class TensorFlowTrainer(Trainer):
         """See `Trainer.backbone_gradient`."""
         images, labels = self.membership.take_share(images, labels)
         _, (_, _, *gradients) = self.gradient(self._inputs(images), self._labels(labels))
-        return graphs.read_gradients(self.backbone, self.task, gradients)
+        return model.read_gradients(self.backbone, self.task, gradients)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """See `Trainer.step`."""
@@ -293,8 +295,9 @@ class TensorFlow(Backend):
 
     def evaluate_network(self, graph: NetworkGraph, tensors: Tensors, images: np.ndarray) -> np.ndarray:
         """See `Backend.evaluate_network`."""
-        values = {name: tf.constant(tensor) for name, tensor in tensors.items()}
-        return evaluate(move_channels_last(graph), OPERATIONS, values, tf.constant(images)).numpy()
+        laid_out = lay_out_for_engines(graph)
+        values = {name: tf.constant(tensor) for name, tensor in laid_out.lay_out(tensors).items()}
+        return evaluate(laid_out.graph, OPERATIONS, values, tf.constant(images)).numpy()
 
     def kernel(self, kernel: Kernel, variant: Variant) -> Callable[[int], object]:
         """See `Backend.kernel`."""

@@ -17,8 +17,8 @@ import backends
 from backends.exported.network_graph import InvalidGraph, read_graph
 from bench.coverage.coverage_record import CoverageRecord, Evaluation, get_file, keep_record, read_records
 from bench.errors import UserError, make_unknown_error
-from bench.networks.exported_files import GRAPH
 from bench.networks.processes import EvaluationProcess, RunningPython, list_timm_names
+from bench.weights.exported_files import GRAPH
 
 #: How the networks of timm are called in tasks and on the command line; the prefix may be left out here.
 PREFIX = "timm/"

@@ -18,9 +18,10 @@ from safetensors.numpy import load_file
 
 import backends
 from backends.base import Backend
-from backends.exported.network_graph import IMAGES, read_graph
+from backends.exported.network_graph import IMAGES
 from bench.machine.hidden_packages import hide_packages
-from bench.networks.exported_files import EVIDENCE, FEATURES, GRAPH, TENSORS
+from bench.weights.checkpoint_folder import MODEL
+from bench.weights.exported_files import EVIDENCE, FEATURES, read_network
 
 
 def main(backend: str) -> int:
@@ -37,11 +38,12 @@ def main(backend: str) -> int:
 
 def compare(backend: Backend, folder: Path) -> dict[str, float | str]:
     """How far a backend's features are from those of the evidence."""
-    graph = read_graph(json.loads((folder / GRAPH).read_text()))
+    network = read_network(folder)
     evidence = load_file(folder / EVIDENCE)
+    weights = load_file(folder / MODEL)
     began = time.perf_counter()
     try:
-        features = backend.evaluate_network(graph, load_file(folder / TENSORS), evidence[IMAGES])
+        features = backend.evaluate_network(network.graph, {**network.constants, **weights}, evidence[IMAGES])
     except Exception as error:  # whatever a framework raises
         return {"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"}
     seconds = time.perf_counter() - began

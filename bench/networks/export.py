@@ -1,8 +1,8 @@
 """The process that exports a network of timm as a neutral graph: the harness itself imports no framework.
 
-`python -m bench.networks.export NAME --out FOLDER` writes `graph.json`, `tensors.safetensors`, and in
-`evidence.safetensors` some images (n, side, side, channels) with the features (n, d) that PyTorch computes of them in
-double precision. The last line on stdout is JSON: what is in `describe`, or `{"error": …}` with exit status 1.
+`python -m bench.networks.export NAME --out FOLDER` writes `graph.json`, `model.safetensors`, `constants.safetensors`,
+and in `evidence.safetensors` some images (n, side, side, channels) with the features (n, d) that PyTorch computes of
+them in double precision. The last line on stdout is JSON: what is in `describe`, or `{"error": …}` with exit status 1.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import timm
 import torch
 from safetensors.numpy import save_file
 
-from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size, write_graph
+from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size
+from backends.pytorch.timm_network import make_network
 from bench.networks.aten_operations import OPERATIONS
-from bench.networks.exported_files import EVIDENCE, FEATURES, GRAPH, TENSORS
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable
+from bench.weights.exported_files import EVIDENCE, FEATURES, write_files
 
 #: A network is exported with both batch sizes: what differs between them is a multiple of the batch.
 BATCHES = (2, 3)
@@ -40,30 +41,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name", help="of the network in timm")
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
+    parser.add_argument("--pretrained", action="store_true", help="timm's weights in place of random ones")
+    parser.add_argument("--image-size", type=int, help="width and height of images; the network's own without it")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     torch.manual_seed(options.seed)
     about: dict[str, Any] = {}
+    if not timm.is_model(options.name):
+        print(json.dumps({"error": f"timm has no network {options.name}", "known": timm.list_models()}))
+        return 1
     try:
-        model = timm.create_model(options.name, pretrained=False, num_classes=0).eval()
+        try:
+            model = make_network(options.name, options.image_size, options.pretrained).eval()
+        except (OSError, RuntimeError) as error:
+            if not options.pretrained:
+                raise
+            print(json.dumps({"error": _get_first_line(error), "offline": True}))
+            return 1
         about = describe(options.name, model)
-        image = tuple(model.pretrained_cfg["input_size"])
-        draw_weights(model, image)
-        source = {"network": f"timm/{options.name}", "weights": f"random {options.seed}"}
+        channels, height, width = model.pretrained_cfg["input_size"]
+        image = (channels, options.image_size or height, options.image_size or width)
+        if options.pretrained:
+            weights = f"{model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}"
+        else:
+            draw_weights(model, image)
+            weights = f"random {options.seed}"
+        source = {"network": f"timm/{options.name}", "weights": weights}
         print(json.dumps({**about, "rounding": write_network(options.out, model, image, source)}))
     except Unexportable as error:
         print(json.dumps({**about, "error": str(error)}))
         return 1
     except Exception as error:  # whatever a network of timm, or its export, raises
-        print(json.dumps({**about, "error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}))
+        print(json.dumps({**about, "error": _get_first_line(error)}))
         return 1
     return 0
+
+
+def _get_first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 def write_network(
     folder: Path, model: torch.nn.Module, image: tuple[int, int, int], source: Mapping[str, str]
 ) -> float:
-    """Write the files of a network in eval mode, see `bench.networks.exported_files`.
+    """Write the files of a network in eval mode, see `bench.weights.exported_files`.
 
     Args:
         image: channels, height and width.
@@ -79,9 +100,8 @@ def write_network(
     features, rounding = compute_evidence(model, images)
     inputs = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / TENSORS)
     save_file({IMAGES: inputs, FEATURES: features}, folder / EVIDENCE)
-    (folder / GRAPH).write_text(json.dumps(write_graph(graph), separators=(",", ":"), allow_nan=False))
+    write_files(folder, graph, tensors)
     return rounding
 
 
@@ -198,7 +218,9 @@ class _Translation:
                         self.values[first.name] = several[at]
             else:
                 self._translate(first, second)
-        graph = self.graph.finish(output, source)
+        graph = self.graph.finish(
+            output, source, {self.names[node] for node in self.parameters}, self.programs[0].state_dict
+        )
         if len(graph.operations[-1].shape) != 2:
             raise Unexportable(f"features of the shape {graph.operations[-1].shape}")
         return graph, self.graph.tensors

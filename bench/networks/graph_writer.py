@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +99,15 @@ class GraphWriter:
         self._constants += 1
         return name
 
-    def finish(self, output: str, source: Mapping[str, str]) -> NetworkGraph:
-        """The graph up to a value, with the operations and tensors that it needs; others are dropped."""
+    def finish(
+        self, output: str, source: Mapping[str, str], parameters: Collection[str], checkpoint: Collection[str]
+    ) -> NetworkGraph:
+        """The graph up to a value, with the operations and tensors that it needs; others are dropped.
+
+        Args:
+            parameters: names of tensors that training may change.
+            checkpoint: names of tensors that the network's checkpoints have.
+        """
         needed = {output}
         for one in reversed(self._operations):
             if one.name in needed:
@@ -110,7 +117,14 @@ class GraphWriter:
             raise Unexportable("a network whose last operation does not give its features")
         self.tensors = dict(self._list_needed(needed))
         shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
-        return NetworkGraph(source, self.image, shapes, tuple(operations))
+        return NetworkGraph(
+            source,
+            self.image,
+            shapes,
+            tuple(operations),
+            tuple(name for name in shapes if name in parameters),
+            tuple(name for name, one in self.tensors.items() if name not in checkpoint or one.dtype.kind != "f"),
+        )
 
     def _list_needed(self, needed: set[str]) -> Iterator[tuple[str, np.ndarray]]:
         for name, tensor in self.tensors.items():

@@ -36,31 +36,35 @@ class RunningPython:
         self._process: subprocess.Popen[str] | None = None
         self._killed = False
 
-    def run(self, module: str, arguments: Sequence[str]) -> dict[str, Any]:
-        """Run a module whose last line is JSON, on the CPU and without the network.
+    def run(self, module: str, arguments: Sequence[str], online: bool = False) -> dict[str, Any]:
+        """Run a module whose last line is JSON, on the CPU.
+
+        Args:
+            online: whether it may use the network; then it shows its progress on stderr, and may take as long as it
+                takes.
 
         Returns:
             The JSON; `{"error": …, "transient": …}` if it has none, or takes longer than `TIMEOUT_S`.
         """
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env=_make_environment({"HF_HUB_OFFLINE": "1"}),
+            env=_make_environment({} if online else {"HF_HUB_OFFLINE": "1"}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=None if online else subprocess.PIPE,
             text=True,
         )
         if self._killed:
             self._process.kill()
         try:
-            out, errors = self._process.communicate(timeout=TIMEOUT_S)
+            out, errors = self._process.communicate(timeout=None if online else TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
             return {"error": f"it took longer than {TIMEOUT_S:.0f} s", "transient": True}
         with contextlib.suppress(ValueError, IndexError):
             return json.loads(out.splitlines()[-1])
-        lines = errors.strip().splitlines()
+        lines = (errors or "").strip().splitlines()
         status = self._process.returncode
         return {"error": lines[-1] if lines else f"its process ended with status {status}", "transient": status < 0}
 

@@ -13,6 +13,7 @@ from bench.errors import Unavailable, UserError, make_unknown_error
 from bench.machine.backend_packages import advise_installation, list_left_out, refuse_unknown_backend
 from bench.machine.environment import choose_threads
 from bench.machine.gpu import find_device
+from bench.networks import exported_checkpoints
 from bench.plan import several_devices, suite, tuned_variants, variants
 from bench.plan.offline_fallback import fall_back_to_offline
 from bench.plan.prepared_task import PreparedTask, prepare_tasks
@@ -98,6 +99,9 @@ def make_plan(request: Request) -> Plan:
         chosen_suite, banner, tasks = fall_back_to_offline(error, request, prepare_tasks)
     tasks = tuple(task for task in tasks if any(map(task.is_trained_as, requested)))
     needs_tuned = any(is_tuned(variant) for variant in requested)
+    if any(one.graph == "exported" for one in requested):
+        for prepared in tasks:
+            exported_checkpoints.add_graph(prepared.task, prepared.checkpoint)
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
     skipped |= too_many
     skipped |= list_left_out()

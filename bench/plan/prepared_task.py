@@ -9,12 +9,14 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from backends.backbones import BACKBONES
+from backends.exported.exported_backbone import WEIGHTS, is_exported
 from backends.task import Task, Variant
 from backends.task_entries import DATASETS
 from bench import data
 from bench.data.dataset import Dataset
 from bench.data.subset import limit_test_images, limit_training_images
 from bench.errors import UserError, make_unknown_error
+from bench.networks import exported_checkpoints
 from bench.plan.request import Request
 from bench.plan.suite import Suite, SuiteEntry
 from bench.plan.task_table import TASKS
@@ -125,7 +127,8 @@ def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedT
     dataset = limit_test_images(dataset, suite.most_test_images, task.seed)
     check_batch_size(task, len(dataset.train_images), len(dataset.test_images))
     task = complete_schedule(task, len(dataset.train_images))
-    return PreparedTask(task, changed, dataset, checkpoints.obtain(task, path), entry.fine_tune, entry.devices)
+    obtain = exported_checkpoints.obtain if is_exported(task.backbone) else checkpoints.obtain
+    return PreparedTask(task, changed, dataset, obtain(task, path), entry.fine_tune, entry.devices)
 
 
 def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[str, ...]]:
@@ -137,19 +140,19 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
     if name not in TASKS:
         raise make_unknown_error("task", name, TASKS)
     table_entry = TASKS[name]
-    if (backbone_name := overrides.get("backbone", table_entry.backbone)) not in BACKBONES:
-        raise make_unknown_error("backbone", backbone_name, BACKBONES)
-    backbone = BACKBONES[backbone_name]
+    backbone = overrides.get("backbone", table_entry.backbone)
+    if not is_exported(backbone) and backbone not in BACKBONES:
+        raise make_unknown_error("backbone", backbone, BACKBONES)
     if (dataset := overrides.get("dataset", table_entry.dataset)) not in DATASETS:
         raise make_unknown_error("data set", dataset, DATASETS)
-    known = (*backbone.weights, "random")
+    known = (*(WEIGHTS if is_exported(backbone) else BACKBONES[backbone].weights), "random")
     if "weights" not in overrides and table_entry.weights not in known:
         # The backbone is overridden, and the weights in the table are not for it.
         overrides = {**overrides, "weights": known[0]}
     if (weights := overrides.get("weights", table_entry.weights)) not in known:
         if "/" in weights or "." in weights:
             raise UserError(f"--weights {weights}: give a name ({', '.join(known)}), and a file with --checkpoint")
-        raise make_unknown_error(f"weights of {backbone.name}", weights, known)
+        raise make_unknown_error(f"weights of {backbone}", weights, known)
     try:
         task = Task.model_validate({**table_entry.model_dump(), **overrides})
     except ValidationError as error:

@@ -44,6 +44,8 @@ from bench.worker.channel import Message
 #: The knobs that are searched: not the threads, which depend on the machine, nor cached features, which are another
 #: way to train.
 SEARCHED_KNOBS = tuple(knob for knob in KNOBS if knob != "features")
+#: A value that is not searched: it measures how a network is written, and needs an export first.
+NOT_SEARCHED = {"graph": "exported"}
 #: At most this many workers are built at the same time, and at most one for each core: each takes about 1 GiB of memory
 #: while it is built.
 MAX_PARALLEL_BUILDS = 4
@@ -258,7 +260,8 @@ def list_values_to_search(backend: str, default: Variant, prepared: PreparedTask
     """
     usable = {}
     for knob in sorted(SEARCHED_KNOBS, key=lambda knob: _needs_compiler(backend, knob)):
-        others = [value for value in KNOBS[knob].values.get(backend, {}) if value != get_default(backend, knob)]
+        usual = (get_default(backend, knob), NOT_SEARCHED.get(knob))
+        others = [value for value in KNOBS[knob].values.get(backend, {}) if value not in usual]
         candidates = {value: build_variant(default, {knob: value}) for value in others}
         supported = [
             value

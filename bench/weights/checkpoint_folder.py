@@ -97,7 +97,9 @@ def write_model(file: Path, tensors: Mapping[str, np.ndarray], source: str, take
 
 
 def write_config(folder: Path, backbone: Backbone) -> None:
-    """Write the `config.json` for the model file in `folder`."""
+    """Write the `config.json` for the model file in `folder`; a backbone without a known classifier has none."""
+    if backbone.family not in CLASSIFIER:
+        return
     classifier = f"{CLASSIFIER[backbone.family]}.weight"
     with safe_open(folder / MODEL, "numpy") as model:
         names = model.keys()

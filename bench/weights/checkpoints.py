@@ -70,7 +70,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
     if path is None and task.weights in CHECKPOINTS:
         path = _find_packaged(task.weights)
     if path is not None:
-        return _obtain_from_path(task, path)
+        return obtain_from_path(task, path)
     label = f"random-{task.seed}" if task.weights == "random" else task.weights
     folder = get_home() / "checkpoints" / f"{task.backbone}-{label}"
     if not (folder / MODEL).is_file():
@@ -83,7 +83,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
             read_model(stage / MODEL, task.network)
             write_config(stage, task.network)
     try:
-        return _read_checkpoint(task, folder, read_source(folder / MODEL)[0])
+        return read_checkpoint(task, folder)
     except UserError as error:
         raise UserError(f"{error} (or delete {folder}: the next run creates it again)") from None
 
@@ -156,14 +156,26 @@ def _find_packaged(weights: str) -> Path:
     raise UserError(f"weights {weights}: {line}: correct or update {CHECKPOINTS.get_distribution(weights)}")
 
 
-def _read_checkpoint(task: Task, folder: Path, source: str) -> Checkpoint:
+def read_checkpoint(task: Task, folder: Path, source: str = "") -> Checkpoint:
+    """Read the checkpoint of a task in a folder.
+
+    Args:
+        source: where it comes from; by default as its model file says.
+
+    Raises:
+        UserError: the model file is missing, truncated or of another architecture.
+    """
+    source = source or read_source(folder / MODEL)[0]
     content = hash_tensors(read_model(folder / MODEL, task.network))
     return Checkpoint(folder, task.backbone, task.weights, content, source)
 
 
-def _obtain_from_path(task: Task, path: Path) -> Checkpoint:
+def obtain_from_path(task: Task, path: Path) -> Checkpoint:
     """Read the checkpoint at the user's `path`. Its weights are copied into a folder of the home, named after the
     file's content.
+
+    Raises:
+        UserError: it is not a checkpoint of the task's backbone.
     """
     file, format_ = find_model_file(path)
     try:
@@ -171,14 +183,14 @@ def _obtain_from_path(task: Task, path: Path) -> Checkpoint:
             content = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
     except OSError as error:
         raise make_unreadable_error(file, error) from None
-    folder = get_home() / "checkpoints" / f"{task.backbone}-{content}"
+    folder = get_home() / "checkpoints" / f"{task.backbone.replace('/', '-')}-{content}"
     if not (folder / MODEL).is_file():
         tensors, taken = read_state_dict(file, format_, task.network)
         with stage_folder(folder) as stage:
             write_model(stage / MODEL, tensors, f"file {file}", taken)
             write_config(stage, task.network)
     taken = read_source(folder / MODEL)[1]
-    return _read_checkpoint(task, folder, f"file {file}" + (f" ({taken})" if taken else ""))
+    return read_checkpoint(task, folder, f"file {file}" + (f" ({taken})" if taken else ""))
 
 
 def _convert_published(task: Task, stage: Path, progress: bool, url: str | None) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from backends.backbones import STATISTICS
 from backends.base import Trainer, Training
-from backends.task import STATISTICS, Task
+from backends.task import Task
 from backends.values import Order, Tensors
 from bench.data.order import hash_order
 from bench.weights import checkpoints

@@ -18,7 +18,7 @@ from bench.cache.features import Features
 from bench.data.order import draw_head, draw_order
 from bench.machine import memory
 from bench.records.record import Phase
-from bench.weights.checkpoint_folder import MODEL, read_model
+from bench.weights.exported_files import read_weights
 from bench.worker import evidence, imported_modules, kernel_rounds, process_settings, warmup
 from bench.worker.baton import Baton
 from bench.worker.extraction import feature_extraction
@@ -58,7 +58,7 @@ class CaseSession:
         peers.known |= data
         self.train = data["train_images"], data["train_labels"]
         self.test = data["test_images"], data["test_labels"]
-        self.checkpoint = read_model(job.checkpoint / MODEL, self.task.network)
+        self.checkpoint = read_weights(job.checkpoint, self.task)
         self.order, head = self.draw(self.task.seed)
         laps.end("data")
         self.phases.end("data")

@@ -7,48 +7,26 @@ papers on utilisation (Chowdhery et al., "PaLM", 2022, appendix B); tables of ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from backends import folding
 from backends.convolutions import Convolution, list_convolutions
+from backends.exported.executed_network import fold_norms
+from backends.exported.exported_backbone import ExportedBackbone
+from backends.exported.network_graph import NetworkGraph
 from backends.kernels import ConvolutionPass
 from backends.task import DATASETS, Task, Variant
+from bench.worker.graph_work import count_others, count_products, find_changing_values
+from bench.worker.work import Work, sum_work
 
 #: Bytes of a number, by precision; the head is always trained in fp32.
 NUMBER_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 FP32 = NUMBER_BYTES["fp32"]
 #: Per parameter, an update of SGD with momentum: v = m v + g and w = w - r v. It reads w, v and g, and writes w and v.
 UPDATE_FLOP, UPDATE_NUMBERS = 4, 5
-
-
-@dataclass(frozen=True)
-class Work:
-    """Floating-point operations, and bytes read and written: the useful ones, and all including padding."""
-
-    flop: float = 0.0
-    flop_padded: float = 0.0
-    bytes: float = 0.0
-    bytes_padded: float = 0.0
-
-    def __add__(self, other: Work) -> Work:
-        return Work(
-            self.flop + other.flop,
-            self.flop_padded + other.flop_padded,
-            self.bytes + other.bytes,
-            self.bytes_padded + other.bytes_padded,
-        )
-
-    @property
-    def intensity(self) -> float:
-        """Useful operations per byte."""
-        return self.flop / self.bytes if self.bytes else 0.0
-
-
-def sum_work(works: Iterable[Work]) -> Work:
-    """Sum up work."""
-    return sum(works, Work())
 
 
 @dataclass(frozen=True)
@@ -69,6 +47,8 @@ class Step:
 
         No step needs the gradient of the first trained part's input.
         """
+        if self.graph:
+            return tuple(self._list_exported_calls(self.graph))
         trained = [layer for layer in self.layers if f"{layer.name}.weight" in self.task.trained]
         source = trained[0].source if trained else None
         back: list[tuple[Convolution, ConvolutionPass]] = []
@@ -77,6 +57,24 @@ class Step:
             if layer.source != source:
                 back.append((layer, "input_gradient"))
         return (*((layer, "forward") for layer in self.layers), *back)
+
+    @cached_property
+    def graph(self) -> NetworkGraph | None:
+        """The neutral graph that a step runs, if the network was exported."""
+        network = self.task.network
+        if self.variant.features == "cached" or not isinstance(network, ExportedBackbone):
+            return None
+        return fold_norms(network.graph) if folding.folds_batch_norm(self.variant) else network.graph
+
+    def _list_exported_calls(self, graph: NetworkGraph) -> Iterator[tuple[Convolution, ConvolutionPass]]:
+        changing = find_changing_values(graph, self.task.trained)
+        for layer in self.layers:
+            yield layer, "forward"
+        for layer in reversed(self.layers):
+            if f"{layer.name}.weight" in self.task.trained:
+                yield layer, "weight_gradient"
+            if layer.source in changing:
+                yield layer, "input_gradient"
 
     def get_executed_layer(self, layer: Convolution) -> Convolution:
         """The convolution that the variant runs instead of `layer`.
@@ -107,6 +105,8 @@ class Step:
         """Number of operations in the backbone's forward pass: convolutions, unfolded normalisations, activations,
         shortcuts.
         """
+        if self.graph:
+            return len(self.graph.operations)
         norms = 0 if folding.folds_batch_norm(self.variant) else 1
         return sum(1 + norms + layer.has_activation + layer.adds_shortcut for layer in self.layers)
 
@@ -118,10 +118,16 @@ class Step:
         of = {"forward": Work(), "weight_gradient": Work(), "input_gradient": Work()}
         for layer, what in self.calls:
             of[what] += self.count_work(layer)
-        between = sum_work(self._between(layer, what, batch * size) for layer, what in self.calls)
+        if self.graph:
+            products = count_products(self.graph, self.task.trained, batch, size)
+            between = count_others(self.graph, self.task.trained, batch, size)
+        else:
+            products = Work()
+            between = sum_work(self._between(layer, what, batch * size) for layer, what in self.calls)
         found = {
             "images": self._images(),
             "convolutions": of["forward"],
+            "matrix products": products,
             "between convolutions": between,
             "weights' gradients": of["weight_gradient"],
             "maps' gradients": of["input_gradient"],
@@ -166,13 +172,19 @@ class Step:
         return Work(flop, flop, moved, moved)
 
     def _update(self) -> Work:
-        count = (self.task.network.features + 1) * self.task.classes + sum(
+        count = (self.task.network.features + 1) * self.task.classes + self._count_trained()
+        flop, moved = UPDATE_FLOP * count, UPDATE_NUMBERS * count * FP32
+        return Work(flop, flop, moved, moved)
+
+    def _count_trained(self) -> int:
+        """Numbers in the trained tensors of the backbone; of those of the table, in convolutions."""
+        if self.graph:
+            return sum(math.prod(self.graph.tensors[name]) for name in self.task.trained)
+        return sum(
             layer.out_channels * layer.weights[1] * layer.kernel**2
             for layer, what in self.calls
             if what == "weight_gradient"
         )
-        flop, moved = UPDATE_FLOP * count, UPDATE_NUMBERS * count * FP32
-        return Work(flop, flop, moved, moved)
 
 
 def count_convolution_work(layer: Convolution, batch: int, size: int) -> Work:

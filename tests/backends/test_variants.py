@@ -181,10 +181,10 @@ def test_no_two_knobs_share_a_value_so_that_a_variant_is_known_by_its_values():
 def test_every_convolution_is_folded_with_the_normalisation_behind_it(task):
     network = TASKS[task].network
     shapes = network.tensors()
-    for convolution, norm in folding.pair_convolutions_with_norms(network).items():
+    for convolution, norm in network.pair_convolutions_with_norms().items():
         assert len(shapes[f"{convolution}.weight"]) == 4
         assert shapes[f"{norm}.running_var"] == shapes[f"{convolution}.weight"][:1]
-    assert 2 * len(folding.pair_convolutions_with_norms(network)) == len({name.rpartition(".")[0] for name in shapes})
+    assert 2 * len(network.pair_convolutions_with_norms()) == len({name.rpartition(".")[0] for name in shapes})
 
 
 def test_folding_gives_what_convolution_and_normalisation_gave():

@@ -31,7 +31,8 @@ from bench.worker.channel import Message
 from bench.worker.epoch_accuracy import can_score_epochs, count_scored_images
 from bench.worker.evidence import choose_evaluation_batch_size
 from bench.worker.job import Job
-from bench.worker.step_work import Step, Work
+from bench.worker.step_work import Step
+from bench.worker.work import Work
 
 #: First guesses, in seconds, until a case of the run has been through a stage.
 FIRST_GUESSES = {START: 12.0, PROOF: 8.0, END: 1.0}

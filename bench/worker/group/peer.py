@@ -30,7 +30,7 @@ from bench.machine import core_shares, memory
 from bench.machine.core_shares import Cores
 from bench.machine.hidden_packages import hide_packages
 from bench.records.record import Phase
-from bench.weights.checkpoint_folder import MODEL, read_model
+from bench.weights.exported_files import read_weights
 from bench.worker.group import node_connection, peer_messages
 from bench.worker.group.peers import NODE_SECONDS, WITHOUT_PROCESS_0, export_group, wait_for_death
 from bench.worker.group.process_shares import make_shares
@@ -72,7 +72,7 @@ class PeerSession:
     def read_data(self) -> None:
         """Read the images and the checkpoint."""
         self.known |= load_file(self.job.data)
-        self.checkpoint = read_model(self.job.checkpoint / MODEL, self.job.task.network)
+        self.checkpoint = read_weights(self.job.checkpoint, self.job.task)
 
     def build(self, head: Head) -> None:
         """Build the trainer."""

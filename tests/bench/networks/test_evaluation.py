@@ -16,8 +16,9 @@ import backends
 from backends.exported.network_graph import ATTRIBUTES, read_graph
 from bench.coverage.coverage_record import TOLERANCE
 from bench.machine.environment import PROJECT
-from bench.networks.exported_files import GRAPH, TENSORS
 from bench.networks.processes import EvaluationProcess
+from bench.weights.checkpoint_folder import MODEL
+from bench.weights.exported_files import GRAPH
 
 pytestmark = pytest.mark.thorough
 
@@ -98,10 +99,10 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault, exported, in_jax, tmp_path):
     folder = shutil.copytree(exported, tmp_path / "faulty")
-    graph, tensors = json.loads((folder / GRAPH).read_text()), load_file(folder / TENSORS)
+    graph, tensors = json.loads((folder / GRAPH).read_text()), load_file(folder / MODEL)
     FAULTS[fault](graph, tensors)
     (folder / GRAPH).write_text(json.dumps(graph))
-    save_file(tensors, folder / TENSORS)
+    save_file(tensors, folder / MODEL)
     assert in_jax.compare(folder)["difference"] > TOLERANCE
 
 

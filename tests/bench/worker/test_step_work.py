@@ -11,7 +11,8 @@ from backends.backbones import BACKBONES
 from backends.convolutions import Convolution, list_convolutions
 from backends.task import Variant
 from bench.plan.task_table import TASKS
-from bench.worker.step_work import Step, count_convolution_work, sum_work
+from bench.worker.step_work import Step, count_convolution_work
+from bench.worker.work import sum_work
 
 #: Multiply-adds of one image at 224 px in 10^9, with the classifier of 1,000 classes: "GFLOPS" in torchvision's tables.
 PUBLISHED = {"resnet18": 1.814, "resnet34": 3.664, "resnet50": 4.089}

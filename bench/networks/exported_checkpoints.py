@@ -1,0 +1,107 @@
+"""The checkpoints of exported networks: exported once in a process of their own, and kept in the home.
+
+A folder has the graph and the constants beside the weights. Its name says the network, the size of images and the
+weights, and has a hash of what else they depend on: the versions of timm and PyTorch, and the code that exports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from backends.exported.exported_backbone import TIMM, add_network, is_exported
+from backends.exported.network_graph import InvalidGraph
+from backends.task import Task
+from bench.cache.home import get_home
+from bench.errors import Unavailable, UserError, make_unknown_error
+from bench.machine.environment import PROJECT
+from bench.networks.processes import NEEDED, RunningPython
+from bench.weights import checkpoints
+from bench.weights.checkpoint_folder import MODEL, stage_folder
+from bench.weights.checkpoints import Checkpoint
+from bench.weights.exported_files import CONSTANTS, GRAPH, get_graph_folder, read_network
+
+
+def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Checkpoint:
+    """Obtain the weights and the graph of a task whose backbone is a network of timm; this process knows the network
+    from then on.
+
+    Args:
+        path: of a checkpoint of the network, in place of the task's weights; see `checkpoints.obtain`.
+        progress: whether a line on stderr says that the network is exported, and a download shows a bar there.
+
+    Raises:
+        UserError: timm has no such network, it cannot be exported, or what is at `path` is no checkpoint of it.
+        Unavailable: timm or PyTorch is not installed, or the weights cannot be downloaded.
+    """
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise Unavailable(f"{task.backbone} needs {' and '.join(missing)}: pip install 'head-to-head[pytorch]'")
+    drawn = task.weights == "random" or path is not None
+    folder = get_home() / "checkpoints" / _make_folder_name(task, f"random-{task.seed}" if drawn else task.weights)
+    if not (folder / MODEL).is_file():
+        _export(task, folder, drawn, progress)
+    try:
+        add_network(task.backbone, task.image_size, read_network(folder))
+    except (InvalidGraph, OSError, ValueError) as error:
+        raise UserError(f"{folder}: {error}: delete it: the next run exports the network again") from None
+    if path is None:
+        return checkpoints.read_checkpoint(task, folder)
+    own = checkpoints.obtain_from_path(task, path)
+    for file in (folder / GRAPH, folder / CONSTANTS):
+        if not (own.folder / file.name).is_file():
+            shutil.copyfile(file, own.folder / file.name)
+    return own
+
+
+def add_graph(task: Task, checkpoint: Checkpoint) -> None:
+    """Put the graph of a backbone of the table beside its checkpoint, so that workers can build the backbone from it.
+    The graph is that of timm's network of the same tensors.
+
+    Raises:
+        UserError: it cannot be exported.
+        Unavailable: timm or PyTorch is not installed.
+    """
+    if is_exported(task.backbone):
+        return
+    folder = get_graph_folder(checkpoint.folder, task)
+    if not (folder / GRAPH).is_file():
+        fields = {"backbone": f"{TIMM}{task.network.architecture}", "weights": "random", "batch_norm": "frozen"}
+        exported = obtain(task.model_copy(update=fields))
+        with stage_folder(folder) as stage:
+            for name in (GRAPH, CONSTANTS):
+                shutil.copyfile(exported.folder / name, stage / name)
+    add_network(task.backbone, task.image_size, read_network(folder))
+
+
+def _make_folder_name(task: Task, weights: str) -> str:
+    digest = hashlib.sha256()
+    for package in NEEDED:
+        digest.update(f"{package} {metadata.version(package)} ".encode())
+    code = (*PROJECT.glob("bench/networks/*.py"), PROJECT / "backends/exported/network_graph.py")
+    for file in sorted((*code, PROJECT / "backends/pytorch/timm_network.py")):
+        digest.update(file.read_bytes())
+    name = task.backbone.replace("/", "-")
+    return f"{name}-{task.image_size}-{weights}-{digest.hexdigest()[:12]}"
+
+
+def _export(task: Task, folder: Path, drawn: bool, progress: bool) -> None:
+    name = task.backbone.removeprefix(TIMM)
+    if progress:
+        print(f"exporting {task.backbone} at {task.image_size} px from PyTorch, once", file=sys.stderr, flush=True)
+    with stage_folder(folder) as stage:
+        options = ["--image-size", str(task.image_size)]
+        options += ["--seed", str(task.seed)] if drawn else ["--pretrained"]
+        answer = RunningPython().run("bench.networks.export", (name, "--out", str(stage), *options), online=not drawn)
+        if "known" in answer:
+            raise make_unknown_error("network of timm", name, answer["known"])
+        if answer.get("offline"):
+            raise Unavailable(
+                f"the pretrained weights of {task.backbone} cannot be downloaded ({answer['error']}): connect to the "
+                "network, give a file with --checkpoint, or use --weights random"
+            )
+        if "error" in answer:
+            raise UserError(f"{task.backbone} cannot be exported at {task.image_size} px: {answer['error']}")
