@@ -13,10 +13,10 @@ import torchvision
 
 from backends import folding
 from backends.convolutions import Geometry
+from backends.engines.torch import timm_network
 from backends.engines.torch.device import DTYPES, MEMORY_FORMATS
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.knobs import get_value
-from backends.pytorch import timm_network
 from backends.pytorch.preprocess import make_batch_transform
 from backends.task import Task, Variant
 from backends.values import Tensors

@@ -21,8 +21,8 @@ import timm
 import torch
 from safetensors.numpy import save_file
 
+from backends.engines.torch.timm_network import make_network
 from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size
-from backends.pytorch.timm_network import make_network
 from bench.networks.aten_operations import OPERATIONS
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable
 from bench.weights.exported_files import EVIDENCE, FEATURES, write_files

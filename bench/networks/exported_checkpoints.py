@@ -82,7 +82,7 @@ def _make_folder_name(task: Task, weights: str) -> str:
     for package in NEEDED:
         digest.update(f"{package} {metadata.version(package)} ".encode())
     code = (*PROJECT.glob("bench/networks/*.py"), PROJECT / "backends/exported/network_graph.py")
-    for file in sorted((*code, PROJECT / "backends/pytorch/timm_network.py")):
+    for file in sorted((*code, PROJECT / "backends/engines/torch/timm_network.py")):
         digest.update(file.read_bytes())
     name = task.backbone.replace("/", "-")
     return f"{name}-{task.image_size}-{weights}-{digest.hexdigest()[:12]}"

@@ -20,8 +20,10 @@ KERAS_FILES = ("__init__.py", "model.py", "optimizer.py", "preprocess.py", "trai
 ENGINES = {"on_tensorflow.py", "on_torch.py", "on_jax.py"}
 #: Those that build exported networks.
 BUILDING = ("tensorflow", "keras", "jax")
+#: The export computes what depends on constants alone with PyTorch.
+EXPORT = {Path("networks") / f"{name}.py" for name in ("export", "aten_operations", "aten_resizing")}
 #: Processes of their own, which read PyTorch's files or networks.
-PROGRAMS = {Path("weights/conversion.py"), Path("networks/export.py"), Path("networks/timm_names.py")}
+PROGRAMS = {Path("weights/conversion.py"), Path("networks/timm_names.py"), *EXPORT}
 FRAMEWORKS = {
     "torch",
     "torchvision",
@@ -99,7 +101,7 @@ def test_the_folders_hold_the_same_files():
         own = {path.name for path in (BACKENDS / folder).glob("*.py")}
         # What is an engine's is in a file for each engine of Keras; JAX' compiled steps need more than a function.
         others = {"keras": {*KERAS_FILES, "engine.py", "batches.py", *ENGINES}, "jax": {*FILES, "steps.py"}}
-        built = {"operations.py"} if folder in BUILDING else set()
+        built = {"operations.py", "exported_network.py"} if folder in BUILDING else set()
         assert own == others.get(folder, set(FILES)) | built
 
 
