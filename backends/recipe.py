@@ -43,7 +43,7 @@ def list_learning_rates(task: Task) -> np.ndarray:
 
 def is_named(task: Task) -> bool:
     """Whether a recipe is more than SGD with momentum at a constant rate, so that tables name it."""
-    return task.nesterov or task.weight_decay > 0 or follows_schedule(task)
+    return task.nesterov or task.weight_decay > 0 or task.label_smoothing > 0 or follows_schedule(task)
 
 
 def describe(task: Task) -> str:
@@ -51,6 +51,8 @@ def describe(task: Task) -> str:
     parts = [f"SGD {task.learning_rate:g}", f"{'Nesterov ' if task.nesterov else ''}momentum {task.momentum:g}"]
     if task.weight_decay:
         parts.append(f"weight decay {task.weight_decay:g}")
+    if task.label_smoothing:
+        parts.append(f"label smoothing {task.label_smoothing:g}")
     if task.schedule != "constant":
         parts.append(task.schedule)
     if task.warm_up:

@@ -53,6 +53,7 @@ class Task(BaseModel):
         learning_rate, momentum: of SGD, as `torch.optim.SGD` defines them.
         nesterov: whether the momentum is Nesterov's.
         weight_decay: its share of each trained tensor, biases and normalisations among them, is added to the gradient.
+        label_smoothing: this share of each target is spread over all classes alike, its own among them.
         schedule: whether the learning rate is `constant`, falls with the `cosine`, or by `step` to a tenth after each
             third of the steps; see `backends.recipe`.
         warm_up: steps at the start in which the learning rate rises linearly.
@@ -81,6 +82,7 @@ class Task(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: Annotated[bool, Field(exclude_if=False.__eq__)] = False
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, exclude_if=(0.0).__eq__)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, exclude_if=(0.0).__eq__)] = 0.0
     schedule: Annotated[Literal["constant", "cosine", "step"], Field(exclude_if="constant".__eq__)] = "constant"
     warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0
     schedule_steps: IfSet[Positive] = None

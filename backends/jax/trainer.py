@@ -253,7 +253,7 @@ class JaxTrainer(Trainer):
         weights: jax.Array,
     ) -> jax.Array:
         def compute_loss(classifier: model.Classifier) -> tuple[jax.Array, jax.Array]:
-            losses = _compute_losses(classifier, features, labels) * weights
+            losses = self._compute_losses(classifier, features, labels) * weights
             return jnp.sum(losses), self.membership.map_shares(jnp.sum, losses * self.membership.group.size)
 
         loss, gradients = self._differentiate(compute_loss, classifier)
@@ -269,7 +269,7 @@ class JaxTrainer(Trainer):
 
         def compute_loss(classifier: model.Classifier) -> tuple[jax.Array, jax.Array]:
             features = self.compute_features(classifier.backbone, inputs) if computed is None else computed
-            losses = _compute_losses(classifier, features, labels)
+            losses = self._compute_losses(classifier, features, labels)
             return jnp.mean(losses), self.membership.map_shares(jnp.mean, losses)
 
         return self._differentiate(compute_loss, classifier)
@@ -279,9 +279,12 @@ class JaxTrainer(Trainer):
         (_, loss), gradients = nnx.value_and_grad(compute_loss, argnums=trained, has_aux=True)(classifier)
         return loss, gradients
 
-
-def _compute_losses(classifier: model.Classifier, features: jax.Array, labels: jax.Array) -> jax.Array:
-    return optax.softmax_cross_entropy_with_integer_labels(classifier.head(features), labels)
+    def _compute_losses(self, classifier: model.Classifier, features: jax.Array, labels: jax.Array) -> jax.Array:
+        logits = classifier.head(features)
+        if not self.task.label_smoothing:
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, self.task.classes), self.task.label_smoothing)
+        return optax.softmax_cross_entropy(logits, targets)
 
 
 class Jax(Backend):

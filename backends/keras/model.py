@@ -11,7 +11,7 @@ import numpy as np
 from backends import graphs
 from backends.exported.executed_network import is_built_from_graph
 from backends.keras import preprocess
-from backends.keras.engine import Engine
+from backends.keras.engine import Engine, Tensor
 from backends.keras.exported_network import BuiltNetwork
 from backends.task import Task, Variant
 from backends.values import Tensors
@@ -77,3 +77,23 @@ def read_gradients(backbone: Backbone, task: Task, values: Iterable[Any]) -> dic
         pairs = zip(task.trained, values, strict=True)
         return {name: backbone.lay_out_as_in_checkpoint(name, value) for name, value in pairs}
     return graphs.read_gradients(backbone, task, values)
+
+
+def make_loss(task: Task) -> keras.losses.Loss:
+    """The mean cross-entropy of logits (n, c) and labels (n,). Keras smooths only labels that are one-hot."""
+    if not task.label_smoothing:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return SmoothedCrossentropy(task.classes, task.label_smoothing)
+
+
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Keras' `categorical_crossentropy`, of labels as numbers of classes."""
+
+    def __init__(self, classes: int, smoothing: float) -> None:
+        super().__init__()
+        self.classes, self.smoothing = classes, smoothing
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The loss (n,) of each image."""
+        one_hot = keras.ops.one_hot(keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,)), self.classes)
+        return keras.losses.categorical_crossentropy(one_hot, y_pred, from_logits=True, label_smoothing=self.smoothing)

@@ -56,7 +56,7 @@ class KerasTrainer(Trainer):
         self.model = model.build(self.task, self.variant, self.engine)
         self.model.compile(
             optimizer=optimizer.make_optimizer(self.task, self.engine.keep_resident),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            loss=model.make_loss(self.task),
             steps_per_execution=self.group,
             **self.engine.executions[self.variant.execution],
         )

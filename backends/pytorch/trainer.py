@@ -47,7 +47,7 @@ class PyTorchTrainer(Trainer):
         self.non_blocking = variant.transfer == "pinned"
         self.overwrites_outputs = knobs.get_value("pytorch", variant, "execution") in model.REPLAYED
         self.classifier = torch.nn.Linear(task.network.features, task.classes).to(self.device)
-        self.criterion = torch.nn.CrossEntropyLoss()
+        self.criterion = torch.nn.CrossEntropyLoss(label_smoothing=task.label_smoothing)
         self.checkpoint, self.initial_head = checkpoint, head
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
@@ -154,7 +154,7 @@ class PyTorchTrainer(Trainer):
         step = (
             HeadStep(self.classifier, self.task)
             if self.group.size == 1
-            else ExchangingHeadStep(self.training_classifier, self.optimizer, self.scheduler)
+            else ExchangingHeadStep(self.training_classifier, self.criterion, self.optimizer, self.scheduler)
         )
         return HeadTraining(step, features, labels, order.share(self.group))
 

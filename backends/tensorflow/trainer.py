@@ -213,8 +213,7 @@ class TensorFlowTrainer(Trainer):
     def _head_step(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits = tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_sum(losses * weights)
+            loss = tf.reduce_sum(self._compute_losses(logits, labels) * weights)
         gradients = tape.gradient(loss, [self.kernel, self.bias], self.membership.gradient_scale)
         self.optimizer.apply_gradients(zip(gradients, [self.kernel, self.bias], strict=True))
         return loss
@@ -235,7 +234,14 @@ class TensorFlowTrainer(Trainer):
 
     def _mean_loss(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         logits = tf.nn.bias_add(tf.matmul(features, self.kernel), self.bias)
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        return tf.reduce_mean(self._compute_losses(logits, labels))
+
+    def _compute_losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        share = self.task.label_smoothing
+        if not share:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        targets = tf.one_hot(labels, self.task.classes, 1 - share) + share / self.task.classes
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
 def _run_in_sequence(step: Callable[..., tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:

@@ -26,6 +26,7 @@ def run(
     momentum: float | None = None,
     nesterov: bool | None = None,
     weight_decay: float | None = None,
+    label_smoothing: float | None = None,
     schedule: str | None = None,
     warm_up: int | None = None,
     train_limit: int | None = None,
@@ -62,7 +63,8 @@ def run(
         suite: the name of a suite, or a TOML file.
         backbone, weights, trainable, batch_size, epochs, image_size, train_limit, seed: fields of the task that are
             replaced.
-        learning_rate, momentum, nesterov, weight_decay, schedule, warm_up: fields of its recipe that are replaced.
+        learning_rate, momentum, nesterov, weight_decay, label_smoothing, schedule, warm_up: fields of its recipe that
+            are replaced.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.
         threads: of an operation; see `bench run --help`.

@@ -29,6 +29,7 @@ FIELDS = (
     "momentum",
     "nesterov",
     "weight_decay",
+    "label_smoothing",
     "schedule",
     "warm_up",
     "train_limit",

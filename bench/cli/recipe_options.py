@@ -22,6 +22,11 @@ class RecipeOptions:
         make_number_parameter(kind=float),
         Parameter(help="Share of each trained tensor that is added to its gradient."),
     ] = None
+    label_smoothing: Annotated[
+        float | None,
+        make_number_parameter(kind=float),
+        Parameter(help="Share of each target that is spread over all classes, from 0 to below 1."),
+    ] = None
     schedule: Annotated[
         str | None,
         Parameter(

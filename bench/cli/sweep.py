@@ -41,6 +41,7 @@ class SweptFields:
     momentum: Annotated[Values, Parameter(help="Momenta of SGD, from 0 to below 1.")] = ()
     nesterov: Annotated[Values, Parameter(help="Nesterov's momentum or not: `true`, `false`.")] = ()
     weight_decay: Annotated[Values, Parameter(help="Weight decays, as `0,0.0001`.")] = ()
+    label_smoothing: Annotated[Values, Parameter(help="Shares of label smoothing, as `0,0.1`.")] = ()
     schedule: Annotated[
         Values,
         Parameter(completer=completers.list_schedules, help="Schedules of the rate: `constant`, `cosine`, `step`."),

@@ -24,6 +24,7 @@ TASK_OPTIONS = (
     "--momentum",
     "--nesterov",
     "--weight-decay",
+    "--label-smoothing",
     "--schedule",
     "--warm-up",
     "--train-limit",

@@ -63,7 +63,7 @@ def gather_evidence(
     if isinstance(trainer, GroupTrainer):
         found["first_shares"] = np.array(trainer.losses)
         found["first_shares_expected"] = compute_share_losses(
-            trainer.logits(images[batches[0]]), labels[batches[0]], len(trainer.losses)
+            trainer.logits(images[batches[0]]), labels[batches[0]], len(trainer.losses), trainer.task.label_smoothing
         )
     found |= {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
     if trainer.task.trained:
@@ -102,13 +102,14 @@ def gather_evidence(
     return found
 
 
-def compute_share_losses(logits: np.ndarray, labels: np.ndarray, processes: int) -> np.ndarray:
+def compute_share_losses(logits: np.ndarray, labels: np.ndarray, processes: int, label_smoothing: float) -> np.ndarray:
     """Compute the mean cross-entropy (processes,) of each process' share of a batch, from the class scores (n, c) and
     the labels (n,): the shares are equally many neighbours (`backends.values.Order.share`).
     """
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
+    own = (1 - label_smoothing) * scores[np.arange(len(labels)), labels]
+    losses = np.log(np.exp(scores).sum(axis=1)) - own - label_smoothing * scores.mean(axis=1)
     return losses.reshape(processes, -1).mean(axis=1)
 
 

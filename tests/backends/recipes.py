@@ -37,6 +37,7 @@ RECIPES = MappingProxyType(
             ("nesterov", {"nesterov": True, "weight_decay": 0.1}),
             ("cosine", {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS, "weight_decay": 0.1}),
             ("step", {"schedule": "step", "schedule_steps": STEPS, "nesterov": True}),
+            ("smoothing", {"label_smoothing": 0.2}),
             ("stage", {"trainable": "last-stage", "weight_decay": 0.5, "nesterov": True, "warm_up": 2}),
         )
     }
@@ -46,6 +47,7 @@ RECIPES = MappingProxyType(
 VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = MappingProxyType(
     {
         "closed form": ("cosine", ("pytorch", "lightning"), {"gradients": "closed_form"}),
+        "closed form, smoothing": ("smoothing", ("pytorch", "lightning"), {"gradients": "closed_form"}),
         "fused": ("cosine", ("pytorch",), {"optimizer": "fused"}),
         "several steps": ("cosine", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
         "functional": ("cosine", ("jax",), {"execution": "functional"}),
@@ -55,11 +57,12 @@ VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = M
 
 @dataclass(frozen=True)
 class Fault:
-    """Where it is planted, and in which recipe."""
+    """Where it is planted, and in which recipe; `first` is whether the first gradient is another, too."""
 
     plant: Callable[[], AbstractContextManager]
     backends: tuple[str, ...]
     recipe: str = "cosine"
+    first: bool = False
 
 
 @contextmanager
@@ -114,12 +117,42 @@ def scheduled_by_epoch() -> Iterator[None]:
         yield
 
 
+#: Of ten classes: the share that is spread over all of them alike, so that the other nine have all of what is given.
+MORE = 10 / 9
+
+
+@contextmanager
+def others_alone() -> Iterator[None]:
+    """In Keras the share is spread over the other classes alone."""
+    import keras
+
+    real = keras.losses.categorical_crossentropy
+
+    def lose(one_hot, logits, *, from_logits, label_smoothing):
+        return real(one_hot, logits, from_logits=from_logits, label_smoothing=label_smoothing * MORE)
+
+    with patch.object(keras.losses, "categorical_crossentropy", lose):
+        yield
+
+
+@contextmanager
+def others_alone_in_optax() -> Iterator[None]:
+    """The same in Optax."""
+    import optax
+
+    real = optax.smooth_labels
+    with patch.object(optax, "smooth_labels", lambda labels, share: real(labels, share * MORE)):
+        yield
+
+
 ON_KERAS = ("tensorflow", "keras", "keras-torch", "keras-jax")
 FAULTS = MappingProxyType(
     {
         "decoupled decay": Fault(decoupled_decay, ON_KERAS),
         "the rate inside the momentum": Fault(rate_inside_momentum, ON_KERAS),
         "a schedule that is late": Fault(late_schedule, ("keras", "jax", "lightning")),
+        "smoothing of the other classes": Fault(others_alone, ("keras", "keras-jax"), "smoothing", first=True),
+        "Optax, smoothing of the other classes": Fault(others_alone_in_optax, ("jax",), "smoothing", first=True),
         "a schedule by epoch": Fault(scheduled_by_epoch, ("lightning",)),
     }
 )

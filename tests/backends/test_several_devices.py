@@ -35,7 +35,14 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
     },
 }
 #: A recipe in which every step has another rate, and the update is none of the frameworks' defaults.
-RECIPE = {"nesterov": True, "weight_decay": 0.1, "schedule": "cosine", "warm_up": 2, "schedule_steps": 6}
+RECIPE = {
+    "nesterov": True,
+    "weight_decay": 0.1,
+    "label_smoothing": 0.2,
+    "schedule": "cosine",
+    "warm_up": 2,
+    "schedule_steps": 6,
+}
 
 
 def run_cases(

@@ -53,6 +53,7 @@ def test_a_task_cannot_be_changed():
         ),
         ({"schedule_steps": 9}, "the learning rate is constant: set a schedule, or leave schedule_steps out"),
         ({"warm_up": -1}, "warm_up"),
+        ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"batchsize": 4}, "batchsize"),
     ],
 )
