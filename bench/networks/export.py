@@ -129,18 +129,22 @@ def compute_evidence(model: torch.nn.Module, images: torch.Tensor) -> tuple[np.n
 
 @torch.no_grad()
 def draw_weights(model: torch.nn.Module, image: Sequence[int]) -> None:
-    """Draw weights with which every tensor matters: timm starts some scales at zero.
+    """Draw weights with which every tensor matters, and that amplify roundings little.
 
     Kernels are normal with a variance of 1 / inputs, scales near one, biases near zero; running statistics are those of
-    random images.
+    random images. Scales that timm starts at zero, at the end of residual branches, are near a quarter: with branches as
+    large as what they are added to, a deep network is chaotic.
     """
     for name, tensor in model.named_parameters():
         if tensor.ndim > 1:
             tensor.normal_(std=(tensor.shape[0] / tensor.numel()) ** 0.5 if tensor.shape[0] > 1 else 0.5)
+        elif name.endswith("bias"):
+            tensor.normal_(std=0.1)
+        elif "norm" in name or "bn" in name:
+            near = 1.0 if tensor.any() else 0.25
+            tensor.normal_(mean=near, std=0.1 * near)
         else:
-            tensor.normal_(std=0.1).add_(
-                0.0 if name.endswith("bias") else 1.0 if "norm" in name or "bn" in name else 0.5
-            )
+            tensor.normal_(mean=0.5, std=0.1)
     norms = [one for one in model.modules() if isinstance(one, torch.nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.train()

@@ -101,7 +101,7 @@ def write(folder: Path) -> None:
         torch.manual_seed(0)
         model = kind().eval()
         draw_weights(model, IMAGE)
-        write_network(folder / name, model, IMAGE, {"network": name})
+        write_network(folder / name, model, IMAGE, {"network": name, "weights": "random 0"})
 
 
 if __name__ == "__main__":
