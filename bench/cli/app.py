@@ -41,6 +41,7 @@ from bench.cli.selftest import selftest
 from bench.cli.show import show
 from bench.cli.sweep import sweep
 from bench.cli.system_errors import describe_system_error
+from bench.cli.target_options import check_target_options
 from bench.cli.trend import trend
 from bench.cli.tune import tune
 from bench.errors import UserError, make_unknown_error
@@ -84,6 +85,8 @@ COMMANDS = {
 }
 #: The commands that measure the code of this suite. `bench gate` chooses the clone.
 MEASURING = ("run", "parity", "sweep", "tune", "explain", "roofline", "profile", "selftest", "conformance")
+#: What else is checked of the options of a command.
+RULES = {"run": [check_target_options, refuse_options_beside_resume], "sweep": [refuse_options_beside_resume]}
 for group, commands in COMMANDS.items():
     for position, command in enumerate(commands):
         if isinstance(command, App):
@@ -91,8 +94,7 @@ for group, commands in COMMANDS.items():
             app.command(command)
         else:
             name = command.__name__.rstrip("_").replace("_", "-")
-            rules = [refuse_options_beside_resume] if command in (run, sweep) else None
-            app.command(command, name=name, group=group, sort_key=position, config=rules, version_flags=())
+            app.command(command, name=name, group=group, sort_key=position, config=RULES.get(name), version_flags=())
 for flag, text in (("--help", "Show this page."), ("--version", "Show the version.")):
     app[flag].group, app[flag].help = GENERAL_OPTIONS, text
 

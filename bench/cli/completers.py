@@ -6,6 +6,7 @@ pydantic; tests/bench/cli/test_completion.py compares them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,25 @@ def list_knobs(context: CompletionContext) -> Iterator[str]:
     for backend, values in KNOBS[knob].values.items() if knob in KNOBS else ():
         if backend in selected:
             yield from (f"{knob}={value}" for value in values)
+
+
+def list_tests(context: CompletionContext) -> Iterator[str]:
+    """List the folders and test files of pytest, and after a file and `::` the test functions in it."""
+    file, colons, _ = context.incomplete.partition("::")
+    if colons:
+        try:
+            text = Path(file).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+        yield from (f"{file}::{name}" for name in re.findall(r"^def (test\w*)", text, re.M))
+        return
+    typed = expand_user(Path(file))
+    folder = typed if file.endswith("/") else typed.parent
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir() and not path.name.startswith((".", "__")):
+            yield f"{path}/"
+        elif path.suffix == ".py" and (path.name.startswith("test_") or path.stem.endswith("_test")):
+            yield f"{path}::"
 
 
 def list_runs(context: CompletionContext) -> Iterator[str]:

@@ -147,6 +147,7 @@ class GateTask(TaskOptions):
         str | None,
         Parameter(
             metavar="TEST",
+            completer=completers.list_tests,
             help="pytest-benchmark test to measure in place of tasks, as `tests/test_step.py::test_step`.",
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""A row of `bench list runs` for the result of a gate, a tune, an explanation or a roofline."""
+"""A row of `bench list runs` for a result that is no run of backends: of a gate, a tune, tests of the user, …"""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def describe_result(kind: ResultKind, folder: Path) -> tuple[str, ...]:
                 return folder.name, *_describe_explanation(folder)
             case "merge":
                 return folder.name, *_describe_merged(folder)
+            case "run --target":
+                return folder.name, *_describe_targets(folder)
             case _:
                 return folder.name, *_describe_roofline(folder)
     except UserError:
@@ -82,6 +84,20 @@ def _describe_merged(folder: Path) -> tuple[str, ...]:
         "–",
         f"merged: {len(runs)} runs of {machines} {'machine' if machines == 1 else 'machines'}"
         + _count_unreadable([problem for run in runs for problem in run.problems]),
+    )
+
+
+def _describe_targets(folder: Path) -> tuple[str, ...]:
+    from bench.head_to_head import stored_targets
+    from bench.head_to_head.target_standings import choose_outcome, find_standings
+
+    result = stored_targets.read(folder)
+    outcome = choose_outcome(find_standings(result))
+    return (
+        "–",
+        _join(result.labels),
+        str(len(result.launches)),
+        f"run --target: {outcome}" + (", stopped" if result.stopped else ""),
     )
 
 

@@ -26,6 +26,7 @@ from bench.cli.option_groups import (
     make_request,
 )
 from bench.cli.option_values import Seconds, Share, make_number_parameter
+from bench.cli.target_options import TargetChoice
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,12 +78,15 @@ class NodeOptions:
 
 
 def run(
-    *,
+    *pytest_arguments: Annotated[
+        str, Parameter(group=OPTIONS, help="After `--`: options of pytest for --target, as `-- -p my_plugin`.")
+    ],
     resume: Annotated[
         str | None, Run, Parameter(help="Finish this interrupted run, with the options that it had.")
     ] = None,
     strict: Annotated[bool, Parameter(group=OPTIONS, help="Exit with status 1 if there is a warning.")] = False,
     task: TaskOptions = TaskOptions(),
+    target: TargetChoice = TargetChoice(),
     case: SpreadCaseOptions = SpreadCaseOptions(),
     nodes: NodeOptions = NodeOptions(),
     data: CachingDataOptions = CachingDataOptions(),
@@ -91,10 +95,20 @@ def run(
     output: ReportOptions = ReportOptions(),
     progress: ProgressOptions = ProgressOptions(),
 ) -> int:
-    """Compare the frameworks on the same fine-tune.
+    """Compare the frameworks on the same fine-tune, or tests of your own.
 
     It proves that they train the same, measures them side by side, prints a verdict and stores everything in --results.
     """
+    if target.target:
+        return compare_targets(
+            target,
+            pytest_arguments,
+            make_request(case, effort, output, suite=task.suite),
+            strict=strict,
+            wait=effort.wait,
+            progress=progress,
+            full=output.full,
+        )
     meeting = _parse_rendezvous(nodes)
     place = {"nodes": meeting.nodes, "host": meeting.host} if meeting else {}
     request = make_request(task, case, data, effort, output, relative_to=relative_to, **place)
@@ -195,6 +209,39 @@ def run_comparison(
             rendezvous=rendezvous,
         )
     return 130 if outcome.stopped else _choose_exit_status(console, outcome.records, strict)
+
+
+def compare_targets(
+    choice: TargetChoice,
+    pytest_arguments: tuple[str, ...],
+    request: Request,
+    *,
+    strict: bool,
+    wait: bool,
+    progress: ProgressOptions,
+    full: bool,
+) -> int:
+    """Compare tests; returns the exit status, see `bench.head_to_head.target_run.run_targets`.
+
+    Raises:
+        UserError: the options have a mistake, or a test cannot be measured.
+    """
+    from bench.head_to_head.target_run import TargetOptions, TargetPrinting, run_targets
+    from bench.parity.output_comparison import OUTPUT_TOLERANCE
+    from bench.report.live.json_events import JsonEvents, report_errors
+
+    tolerance = OUTPUT_TOLERANCE if choice.same_output_tolerance is None else choice.same_output_tolerance
+    options = TargetOptions(choice.target, pytest_arguments, tolerance if choice.same_output else None)
+    events = JsonEvents("run") if progress.json else None
+    with report_errors(events):
+        return run_targets(
+            options,
+            request,
+            TargetPrinting(Console(stderr=progress.json), progress.quiet, full, events),
+            command=sys.argv[1:],
+            wait=wait,
+            strict=strict,
+        )
 
 
 def _choose_exit_status(console: Console, records: Sequence[Record], strict: bool) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.report.html.page import Page
 
 #: The commands whose results one function reads as a page, and another prints.
-CommandKind = Literal["sweep", "gate", "tune", "explain", "roofline"]
+CommandKind = Literal["sweep", "gate", "tune", "explain", "roofline", "run --target"]
 
 
 def read_page(kind: ResultKind | None, folder: Path, relative_to: str | None = None) -> tuple[Page, list[str]]:
@@ -68,6 +68,9 @@ def find_functions(
         case "roofline":
             from bench.roofline.roofline_output import read_page as read
             from bench.roofline.roofline_output import show_roofline as show
+        case "run --target":
+            from bench.head_to_head.target_output import read_page as read
+            from bench.head_to_head.target_output import show_targets as show
     return read, show
 
 

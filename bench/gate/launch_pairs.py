@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,17 +23,14 @@ from bench.measure.conductor import LaunchLimits, Watcher
 from bench.measure.launch_outcome import AJob, WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.start_plan import count_parallel_builds
+from bench.measure.target_launch import describe_failure, extract_target_figures
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records import launch_figures
 from bench.records.launch_figures import LaunchFigures
-from bench.records.record import Phase, Proof
+from bench.records.record import Proof
 from bench.records.round_kinds import COMPARED
 from bench.worker.job import AnyJob, Job, TargetJob
-from bench.worker.target_plugin import KIND
-
-#: A line that pytest fills up to the width of the terminal.
-RULER = re.compile(r"\s*([!=_-])\1{2,}")
 
 
 class GatedCase(Protocol[AJob]):
@@ -110,16 +106,10 @@ def measure_pairs(
             figures = case.extract_figures(base), case.extract_figures(head)
         # A worker of an older revision does not say that it can rest after its build.
         can_rest = all(outcome.messages.get("built", {}).get("can_rest") for outcome in launched.outcomes)
-        peak = max(peak, *map(find_peak, launched.outcomes))
+        peak = max(peak, *(outcome.peak_memory for outcome in launched.outcomes))
         seconds = time.monotonic() - start
         done.append(LaunchPair(*figures, proof, seconds, launched.conditions, alone=builds == 1))
         yield done[-1]
-
-
-def find_peak(outcome: WorkerOutcome[Any]) -> int:
-    """The largest memory of a worker in any phase, in bytes; 0 where the system does not report it."""
-    phases = outcome.messages.get("memory", {}).get("host", ())
-    return max((phase["peak"] + phase.get("children", 0) for phase in phases if phase["peak"]), default=0)
 
 
 @dataclass(frozen=True)
@@ -227,38 +217,20 @@ class TargetTest:
         Raises:
             UserError: the test measured nothing.
         """
-        rounds = record_builder.read_step_seconds(outcome).get(KIND)
-        if rounds is None or "memory" not in outcome.messages:
-            skipped = outcome.messages.get("skipped")
-            cause = f"it is skipped ({skipped['reason']})" if skipped else "call pytest-benchmark's `benchmark` in it"
-            raise UserError(f"cannot compare: {self.name} times nothing: {cause}")
-        phases = [Phase(**phase) for phase in outcome.messages["memory"]["host"]]
-        single = {
-            "first-step": outcome.messages["first-step"]["seconds"] if outcome.started_alone else None,
-            "host-memory": max((phase.peak + phase.children for phase in phases if phase.peak), default=None),
-            "device-memory": outcome.nvml_device,
-        }
-        values = {name: (float(value),) for name, value in single.items() if value}
-        return LaunchFigures(self.name, {KIND: rounds, **values})
+        return extract_target_figures(self.name, outcome)
 
     def build_proof(self, base: WorkerOutcome[TargetJob], head: WorkerOutcome[TargetJob]) -> None:
         """See `GatedCase.build_proof`: there is none, because the gate does not know what the test computes."""
         return
 
 
-def choose_shown_lines(lines: Iterable[str]) -> list[str]:
-    """Choose the lines of a dead worker's output for its message: the last three, without pytest's rulers."""
-    return [line.strip() for line in lines if line.strip() and not RULER.match(line)][-3:]
-
-
 def _refuse_failed_launch(name: str, source: SourceTree, outcome: WorkerOutcome[Any]) -> None:
     """Raise a `UserError` if the worker of an arm died, or ran other code than the arm's."""
     if outcome.failure:
-        lines = "; ".join(choose_shown_lines(outcome.failure.last_lines))
         missing = explain_missing_file(source, (outcome.failure.reason, *outcome.failure.last_lines))
         raise UserError(
-            f"cannot compare: the worker of {name} in {source.name} died in {outcome.failure.phase}: "
-            f"{outcome.failure.reason}{f' ({lines})' if lines else ''}{f': {missing}' if missing else ''}"
+            f"cannot compare: the worker of {name} in {source.name} {describe_failure(outcome.failure)}"
+            f"{f': {missing}' if missing else ''}"
         )
     # Workers of older revisions send no such message.
     if foreign := outcome.messages.get("imported", {}).get("foreign"):

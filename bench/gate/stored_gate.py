@@ -19,8 +19,6 @@ SCHEMA = 1
 KIND = "gate"
 FOLDER = FOLDERS["gate"]
 FILE = f"{FOLDER}/gate.json"
-#: The folder of a gate lies in the repository that is gated, and is no part of what is compared.
-IGNORE_FILE, IGNORE_ALL = ".gitignore", "*\n"
 
 
 class StoredGate(BaseModel):
@@ -59,9 +57,7 @@ def create_folder(results: Path, started: datetime) -> Path:
     Raises:
         UserError: it cannot be created.
     """
-    folder = store.create_run(results, "gate", started, FOLDER)
-    store.write_text(folder / IGNORE_FILE, IGNORE_ALL)
-    return folder
+    return store.create_run(results, "gate", started, FOLDER, ignored=True)
 
 
 def write(folder: Path, gate: StoredGate) -> None:

@@ -33,6 +33,12 @@ class WorkerOutcome(Generic[AJob]):
     variables: dict[str, str] = field(default_factory=dict)
     disobeyed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
+    @property
+    def peak_memory(self) -> int:
+        """The largest memory of the worker in any phase, in bytes; 0 where the system does not report it."""
+        phases = self.messages.get("memory", {}).get("host", ())
+        return max((phase["peak"] + phase.get("children", 0) for phase in phases if phase["peak"]), default=0)
+
 
 @dataclass
 class LaunchOutcome(Generic[AJob]):

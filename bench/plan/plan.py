@@ -81,8 +81,7 @@ def make_plan(request: Request) -> Plan:
     chosen_suite = request.suite if isinstance(request.suite, Suite) else suite.load(request.suite)
     usable, skipped = find_usable_backends(request.backends or chosen_suite.backends)
     refuse_unknown_backend(request.relative_to.partition("/")[0])
-    if request.max_time is not None and request.until is None:
-        raise UserError("--max-time limits the launches that bench run --until adds: use both")
+    check_time_limit(request)
     default = make_default_variant(request)
     source: Request | Suite = request if request.variants or request.knobs else chosen_suite
     requested = variants.parse_variants(source.variants, source.knobs, default.threads or 1, default.device)
@@ -106,12 +105,8 @@ def make_plan(request: Request) -> Plan:
     skipped |= too_many
     skipped |= list_left_out()
     skipped |= _find_skipped_cases(usable, requested, tasks, tuned, source is not request)
-    sizes = {"launches": request.launches, "rounds": request.rounds}
-    resized_suite = chosen_suite.model_copy(update={name: size for name, size in sizes.items() if size})
-    if request.launches:
-        resized_suite = resized_suite.model_copy(update={"most_minutes": None})
     plan = Plan(
-        suite=resized_suite,
+        suite=resize(chosen_suite, request),
         tasks=tasks,
         backends=usable,
         variants=requested,
@@ -153,6 +148,23 @@ def find_usable_backends(names: Sequence[str]) -> tuple[tuple[str, ...], dict[st
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         raise UserError(f"no backend can run here: {reasons}")
     return usable, skipped
+
+
+def check_time_limit(request: Request) -> None:
+    """Check that a limit of time limits something.
+
+    Raises:
+        UserError: it does not.
+    """
+    if request.max_time is not None and request.until is None:
+        raise UserError("--max-time limits the launches that bench run --until adds: use both")
+
+
+def resize(chosen: Suite, request: Request) -> Suite:
+    """The suite with the request's numbers of launches and rounds; a number of launches replaces its limit of time."""
+    sizes = {"launches": request.launches, "rounds": request.rounds}
+    resized = chosen.model_copy(update={name: size for name, size in sizes.items() if size})
+    return resized.model_copy(update={"most_minutes": None}) if request.launches else resized
 
 
 def make_default_variant(request: Request) -> Variant:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-ResultKind = Literal["sweep", "gate", "tune", "explain", "roofline", "merge", "run"]
+ResultKind = Literal["sweep", "gate", "tune", "explain", "roofline", "merge", "run --target", "run"]
 
 #: The kind by the name of the subfolder. A gate against a baseline keeps its launches beside its verdicts, so a
 #: folder with the records of a run comes last.
@@ -19,6 +19,7 @@ KINDS: Mapping[str, ResultKind] = MappingProxyType(
         "explanations": "explain",
         "roofline": "roofline",
         "machines": "merge",
+        "targets": "run --target",
         "records": "run",
     }
 )

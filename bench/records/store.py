@@ -25,11 +25,13 @@ from bench.records.record import SCHEMA, Record
 RECORDS = "records"
 #: What is written to find out whether a file can be written: a full disk still takes an empty file.
 PROBE = bytes(4096)
+#: The file of a folder that git is to ignore.
+IGNORE_FILE, IGNORE_ALL = ".gitignore", "*\n"
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-.+")
 Result = TypeVar("Result")
 
 
-def create_run(results_dir: Path, suite: str, now: datetime, records: str = RECORDS) -> Path:
+def create_run(results_dir: Path, suite: str, now: datetime, records: str = RECORDS, *, ignored: bool = False) -> Path:
     """Create a new, empty run folder. If the name is taken, it gets `-2`, `-3`, ...: no run is ever overwritten.
 
     Args:
@@ -37,6 +39,7 @@ def create_run(results_dir: Path, suite: str, now: datetime, records: str = RECO
         suite: the suite's name or path; of a path, the stem is used.
         now: the current time, with a time zone.
         records: the name of the subfolder for the records.
+        ignored: whether git is to ignore it: it may lie in the repository whose working tree is measured.
 
     Raises:
         UserError: the folder cannot be created.
@@ -53,6 +56,8 @@ def create_run(results_dir: Path, suite: str, now: datetime, records: str = RECO
             count += 1
             continue
         _attempt((run / records).mkdir, run, None)
+        if ignored:
+            write_text(run / IGNORE_FILE, IGNORE_ALL)
         return run
 
 

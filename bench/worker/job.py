@@ -164,6 +164,9 @@ class TargetJob(AnyJob):
         renamed_packages: the folders of packages whose folder has another name.
         distributions: the names under which the project may be installed.
         pytest_arguments: further ones.
+        keep_output: in place of a measurement, write what the function returns when it is first called to
+            `output_file`.
+        group: see `AnyJob.step_group`.
     """
 
     target: str
@@ -175,3 +178,15 @@ class TargetJob(AnyJob):
     distributions: tuple[str, ...] = ()
     pytest_arguments: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("step",)
+    keep_output: bool = False
+    group: str = ""
+
+    @property
+    def step_group(self) -> str:
+        """See `AnyJob.step_group`: steps of different tests may take very different times."""
+        return self.group
+
+    @property
+    def output_file(self) -> Path:
+        """The file of what the function returns, see `keep_output`."""
+        return self.folder / "output.npz"

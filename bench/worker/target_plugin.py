@@ -1,4 +1,4 @@
-"""The pytest plugin that measures a pytest-benchmark test of another project, in turns with the gate's other arm.
+"""The pytest plugin that measures a pytest-benchmark test of another project, in turns with other workers.
 
 The test is not changed. Its fixture `benchmark` is replaced by one that warms up by this project's rule, and then calls
 the test's function equally often in each round. pytest-benchmark still times the rounds.
@@ -23,6 +23,7 @@ from bench.worker.baton import Baton
 from bench.worker.hooks import WorkerHooks
 from bench.worker.job import TargetJob
 from bench.worker.lifeline import Lifeline
+from bench.worker.output_file import UnknownOutput, write_output
 from bench.worker.warmup import Warmup, warm_up
 
 KIND = "step"
@@ -66,6 +67,7 @@ def _list_arguments(job: TargetJob) -> list[str]:
         "--disable-warnings",
         "-rN",
         "--color=no",
+        "--benchmark-quiet",
         "--capture=no",  # otherwise what a framework prints before a crash would be lost
         # A selection for usual runs, as `-m "not benchmark"`, would deselect the test.
         "-m",
@@ -180,19 +182,19 @@ class InterleavedBenchmark(BenchmarkFixture):
         warmup_rounds: int = 0,
         iterations: int = 1,
     ) -> Any:
-        """Time calls of `target`, as many as the gate chooses; with a `setup` or `teardown`, one call per round.
+        """Time calls of `target`, as many as the conductor chooses; with a `setup` or `teardown`, one call per round.
 
         Afterwards the rounds that the test asks for are run. The test sees their statistics: they are of single calls,
-        as in a usual run, where the gate's rounds hold many calls.
+        as in a usual run, where the conductor's rounds hold many calls.
         """
         if self._mode:  # as in pytest-benchmark: one measurement for each test
             self.has_error = True
             raise FixtureAlreadyUsed(f"a test can use `benchmark` once, and this one used it before, as {self._mode}")
         calls = _Calls(target, args, kwargs or {}, setup, teardown)
         with _without_alarm():
-            self._measure(calls)
+            (self._keep_output if self._job.keep_output else self._measure)(calls)
             self._mode = None  # pytest-benchmark lets a test use its fixture only once
-            self._add_stats = lambda _: None  # the benchmark's file has the gate's rounds
+            self._add_stats = lambda _: None  # the benchmark's file has the conductor's rounds
             return super().pedantic(
                 target,
                 args,
@@ -217,6 +219,18 @@ class InterleavedBenchmark(BenchmarkFixture):
         self._baton.send("first-step", seconds=first_step)
         self._phases.end("training", children=True)
         self._baton.send("memory", host=self._phases.as_dicts())
+
+    def _keep_output(self, calls: _Calls) -> None:
+        """Write what the first call returns: later calls may depend on how many there were before."""
+        self._baton.send("phase", name="first step")
+        calls.prepare()
+        problem = None
+        try:
+            write_output(self._job.output_file, calls.call(1))
+        except UnknownOutput as error:
+            problem = str(error)
+        calls.clear()
+        self._baton.send("output", problem=problem)
 
     def _time_first_call(self, calls: _Calls) -> float:
         self._baton.send("phase", name="first step")

@@ -1,4 +1,4 @@
-"""Runs a job of `bench gate --target`: `python -P bench/worker/target_worker.py JOB.json`.
+"""Runs a job of `bench gate --target` and `bench run --target`: `python -P bench/worker/target_worker.py JOB.json`.
 
 The project under test may have packages of its own called `bench`, `backends` or `tests`. Therefore this suite is not
 on the worker's path, and this file is started by its own path. It imports what it needs of the suite, takes these

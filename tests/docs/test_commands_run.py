@@ -26,8 +26,8 @@ THE_TESTS_THEMSELVES = (
 )
 #: Commands that test_quoted_output.py runs.
 QUOTED = tuple(f"python docs/lessons/{program}" for program in PROGRAMS)
-#: A page whose commands are for another project.
-OF_ANOTHER_PROJECT = "gate-your-own-step.md"
+#: Pages whose commands are for another project.
+OF_ANOTHER_PROJECT = ("gate-your-own-step.md", "compare-your-steps.md")
 
 
 def list_run(document: Path) -> list[str]:
@@ -59,7 +59,7 @@ WHO = {"NAME": "Test", "EMAIL": "test@example.org"}
 
 def make_place(document: Path, folder: Path, pristine: Path) -> Path:  # noqa: F811
     """The folder in which a page's reader is."""
-    if document.name != OF_ANOTHER_PROJECT:
+    if document.name not in OF_ANOTHER_PROJECT:
         return prepare(folder, pristine)
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     make_repository(folder)

@@ -52,7 +52,7 @@ def test_a_page_says_what_the_help_page_says():
     from site_pages import command_pages
 
     page = command_pages.make_pages()["commands/run.md"]
-    assert "```text\nbench run [OPTIONS]\n```" in page
+    assert "```text\nbench run [OPTIONS] [ARGS...]\n```" in page
     assert "| `--epochs INT` | Passes over the training images. |" in page
     assert "| `--seeds INT` | Fine-tunes of each case, each with another seed. Default: `1`. |" in page
     assert "stores everything in `--results`." in " ".join(page.split())

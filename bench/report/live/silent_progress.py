@@ -9,17 +9,20 @@ from bench.worker.channel import Message
 
 
 class SilentProgress:
-    """A `bench.measure.conductor.Watcher` that prints a line when a worker dies, and now and then in a long phase."""
+    """A `bench.measure.conductor.Watcher` that prints a line when a worker dies, and now and then in a long phase.
 
-    def __init__(self, say: Callable[[str], object]) -> None:
-        self.say = say
+    With `deaths` False the command itself says that a worker died.
+    """
+
+    def __init__(self, say: Callable[[str], object], deaths: bool = True) -> None:
+        self.say, self.deaths = say, deaths
         self.parts = PartProgress()
 
     def on_event(self, case: str, message: Message) -> None:
         """See `Watcher.on_event`."""
         if line := self.parts.describe_line(case, message):
             self.say(f"  {case}: {line}")
-        if message["event"] == "died":
+        if self.deaths and message["event"] == "died":
             self.say(f"  the worker of {case} died: {message['reason']}")
 
     def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:

@@ -49,6 +49,9 @@ def environment(tmp_path):
         (tmp_path / folder / "baselines").mkdir(parents=True)
         (tmp_path / folder / "baselines" / f"main-{folder}.json").write_text("")
     (tmp_path / "mine.toml").write_text("")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/steps.py").write_text("")
+    (tmp_path / "mine/test_steps.py").write_text("def test_jax(benchmark): ...\n\ndef test_torch(benchmark): ...\n")
     return {
         **os.environ,
         "PATH": f"{programs}:{os.environ['PATH']}",
@@ -108,6 +111,8 @@ def complete(environment, tmp_path):
         ("bench gate --margin host", ["host-memory="]),
         ("bench list back", ["backbones", "backends"]),
         ("bench profile keras/d", ["keras/default"]),
+        ("bench run --target mine/", ["mine/test_steps.py::"]),
+        ("bench gate --target mine/test_steps.py::test_t", ["test_torch"]),  # bash completes behind a colon
         ("bench sweep --set mom", ["momentum="]),
         ("bench completion ", ["bash", "zsh", "fish"]),
         ("bench run --seed ", []),

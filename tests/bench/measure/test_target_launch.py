@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.gate.launch_pairs import choose_shown_lines
+from bench.measure.target_launch import choose_shown_lines
 
 
 def test_a_dead_workers_lines_have_no_rulers():
