@@ -63,7 +63,19 @@ COMMANDS = {
     "cli/option_groups.py": ("run", "sweep"),
     **{
         f"cli/{name}.py": (name,)
-        for name in ("compare", "explain", "export", "merge", "gate", "plot", "profile", "run", "show", "sweep")
+        for name in (
+            "compare",
+            "coverage",
+            "explain",
+            "export",
+            "merge",
+            "gate",
+            "plot",
+            "profile",
+            "run",
+            "show",
+            "sweep",
+        )
     },
 }
 
