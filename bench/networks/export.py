@@ -132,8 +132,8 @@ def draw_weights(model: torch.nn.Module, image: Sequence[int]) -> None:
     """Draw weights with which every tensor matters, and that amplify roundings little.
 
     Kernels are normal with a variance of 1 / inputs, scales near one, biases near zero; running statistics are those of
-    random images. Scales that timm starts at zero, at the end of residual branches, are near a quarter: with branches as
-    large as what they are added to, a deep network is chaotic.
+    random images. Scales that timm starts at zero, at the end of residual branches, are near a quarter: a deep network
+    whose branches are as large as what they are added to is chaotic.
     """
     for name, tensor in model.named_parameters():
         if tensor.ndim > 1:
