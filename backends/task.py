@@ -13,6 +13,7 @@ from backends.exported.exported_backbone import WEIGHTS, find_backbone, is_expor
 from backends.task_entries import DATASETS
 
 Channel3 = tuple[float, float, float]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
 Value = TypeVar("Value")
 #: A knob that is not set is not written: a reader older than the knob, for example the worker of a gate's base, would
@@ -45,6 +46,9 @@ class Task(BaseModel):
         dataset: entry of the table of data sets.
         image_size: width and height in pixels that images are resized to (bilinear, half-pixel centres, no
             antialias: the one rule that all frameworks share).
+        resize, crop: how the user's own images become squares, before all else: the shorter side is resized to `resize`
+            px (Pillow's bilinear, antialiased) and `crop` x `crop` px of the centre are kept. None is `crop`, and
+            `image_size`.
         mean, std: normalisation per channel, of pixels scaled to 0..1.
         batch_norm: `frozen` uses the checkpoint's running statistics; `batch_stats` normalises by the batch and
             moves them, as a PyTorch model does that is never put in eval mode.
@@ -72,8 +76,10 @@ class Task(BaseModel):
     weights: str
     dataset: str
     image_size: Positive
+    resize: IfSet[Positive] = None
+    crop: IfSet[Positive] = None
     mean: Channel3 = (0.5, 0.5, 0.5)
-    std: Channel3 = (0.5, 0.5, 0.5)
+    std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     batch_norm: Literal["frozen", "batch_stats"] = "frozen"
     #: A default of this field, as of those below that have `exclude_if`, is not written: a reader older than the field
     #: would refuse it, and the hash would change.
@@ -111,6 +117,9 @@ class Task(BaseModel):
             raise ValueError(
                 f"image size {self.image_size} is too small for {self.backbone}: use {self.network.stride} or more"
             )
+        if self.framing[0] < self.framing[1]:
+            resize, crop = self.framing
+            raise ValueError(f"resize {resize} is less than the crop, {crop} px: use {crop} or more, or a smaller crop")
         if self.batch_norm == "batch_stats" and self.values_per_channel(self.batch_size) == 1:
             raise ValueError(
                 f"batch norm 'batch_stats' would see one value per channel at batch size {self.batch_size} and "
@@ -153,6 +162,12 @@ class Task(BaseModel):
         if is_exported(self.backbone):
             return find_backbone(self.backbone, self.image_size)
         return BACKBONES[self.backbone]
+
+    @property
+    def framing(self) -> tuple[int, int]:
+        """`resize` and `crop`, with the values that they have by default."""
+        crop = self.crop or self.image_size
+        return self.resize or crop, crop
 
     @property
     def trained(self) -> tuple[str, ...]:

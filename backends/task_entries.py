@@ -6,6 +6,7 @@ object is a `TaskEntries`, in a module that imports no framework. Its name is fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -208,8 +209,33 @@ def _check_dataset(name: str, value: object) -> DatasetEntry:
     return value
 
 
+#: The name of a set of the user's own images: the first digits of their fingerprint, their side, the number of classes.
+#: It says all that a task needs, so that workers and stored records need nothing else.
+_IMAGE_SET = re.compile(r"images-[0-9a-f]{12}-[1-9][0-9]{0,4}px-[1-9][0-9]{0,6}")
+
+
+def name_image_set(fingerprint: str, side: int, classes: int) -> str:
+    """Name a set of the user's own images: other images, another size or other classes are another name."""
+    return f"images-{fingerprint[:12]}-{side}px-{classes}"
+
+
+class _DatasetTable(EntryTable[DatasetEntry]):
+    """The data sets by name, and those of the user's own images, which are not listed."""
+
+    def __getitem__(self, name: str) -> DatasetEntry:
+        if is_image_set(name):
+            _, _, side, classes = name.split("-")
+            return DatasetEntry(int(side.removesuffix("px")), int(classes), source="the user's own images")
+        return super().__getitem__(name)
+
+
+def is_image_set(name: object) -> bool:
+    """Whether a data set's name is one of the user's own images."""
+    return isinstance(name, str) and _IMAGE_SET.fullmatch(name) is not None
+
+
 #: The data sets, by name.
-DATASETS: EntryTable[DatasetEntry] = EntryTable(
+DATASETS: EntryTable[DatasetEntry] = _DatasetTable(
     "datasets", {"cifar10": DatasetEntry(32, 10), "digits": DatasetEntry(8, 10)}, _check_dataset
 )
 #: The checkpoints of packages, by name: the function that finds each.

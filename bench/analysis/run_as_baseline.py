@@ -21,7 +21,7 @@ from bench.records.launch_figures import LaunchFigures, extract_figures, format_
 from bench.records.record import Record
 
 #: Options of a run that a baseline does not keep: the suite has its own field, and paths exist on one machine only.
-OMITTED_OPTIONS = ("suite", "data_dir", "checkpoint", "results")
+OMITTED_OPTIONS = ("suite", "data_dir", "images", "checkpoint", "results")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.api.load import load
-from bench.api.run_options import AnyPath, Names, Numbers, format_arguments, make_request, refuse_options_beside_resume
+from bench.api.run_options import (
+    AnyPath,
+    Channels,
+    Names,
+    Numbers,
+    format_arguments,
+    make_request,
+    refuse_options_beside_resume,
+)
 from bench.api.run_results import RunResults
 from bench.errors import make_unknown_error
 from bench.plan.request import CACHE_LIMIT
@@ -22,6 +30,10 @@ def run(
     batch_size: int | None = None,
     epochs: int | None = None,
     image_size: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
     learning_rate: float | None = None,
     momentum: float | None = None,
     nesterov: bool | None = None,
@@ -37,6 +49,7 @@ def run(
     devices: Numbers = (),
     threads: int | None = None,
     data_dir: AnyPath | None = None,
+    images: AnyPath | None = None,
     checkpoint: AnyPath | None = None,
     cache_limit: int | str = CACHE_LIMIT,
     launches: int | None = None,
@@ -65,10 +78,12 @@ def run(
             replaced.
         learning_rate, momentum, nesterov, weight_decay, label_smoothing, schedule, warm_up: fields of its recipe that
             are replaced.
+        resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.
         threads: of an operation; see `bench run --help`.
         data_dir, checkpoint: images and weights on disk.
+        images: your own images: class folders, an `.npz` file, Parquet files, or CIFAR-100.
         cache_limit: bytes that cached features may take, or a text as `4GB`.
         launches, rounds: the suite's by default.
         until: add launches until all ratios are known to within this, as 0.02 or `2%`.

@@ -9,12 +9,13 @@ from typing import Any
 
 from bench.cache.home import expand_user
 from bench.errors import UserError
-from bench.plan.amounts import parse_seconds, parse_share, parse_size
+from bench.plan.amounts import parse_channels, parse_seconds, parse_share, parse_size
 from bench.plan.request import Request
 
 Names = str | Iterable[str]
 Numbers = int | Iterable[int]
 AnyPath = str | PathLike[str]
+Channels = float | Sequence[float]
 #: Options of which several values may be given: the keyword, and the option of the command line.
 SEVERAL = {"task": "task", "backends": "backend", "variants": "variant", "knobs": "knob"}
 #: Fields of the task.
@@ -25,6 +26,10 @@ FIELDS = (
     "batch_size",
     "epochs",
     "image_size",
+    "resize",
+    "crop",
+    "mean",
+    "std",
     "learning_rate",
     "momentum",
     "nesterov",
@@ -35,6 +40,8 @@ FIELDS = (
     "train_limit",
     "seed",
 )
+#: Those with a number for each channel.
+CHANNELS = ("mean", "std")
 #: The least value of whole numbers.
 LEAST = {"threads": 1, "launches": 1, "rounds": 2, "seeds": 1}
 TEXTS = ("suite", "device", "relative_to")
@@ -55,15 +62,17 @@ def make_request(given: Mapping[str, Any]) -> Request:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise UserError(f"{name}={value!r}: give a whole number, {least} or more")
     _check_types(given)
+    channels = {name: read_channels(name, given[name]) for name in CHANNELS if given[name] is not None}
     lists = {name: list_names(name, given[name]) for name in SEVERAL}
     return Request(
         suite=given["suite"],
         tasks=lists["task"],
         backends=lists["backends"],
-        overrides={name: given[name] for name in FIELDS if given[name] is not None},
+        overrides={name: given[name] for name in FIELDS if given[name] is not None} | channels,
         variants=lists["variants"],
         knobs=lists["knobs"],
         data_dir=_read_path("data_dir", given["data_dir"]),
+        images=_read_path("images", given["images"]),
         checkpoint=_read_path("checkpoint", given["checkpoint"]),
         device=given["device"],
         devices=list_numbers("devices", given["devices"]),
@@ -126,6 +135,21 @@ def list_numbers(option: str, value: Numbers) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
+def read_channels(option: str, value: Channels) -> tuple[float, float, float]:
+    """Read a number for each channel, or one for all.
+
+    Raises:
+        UserError: it is neither.
+    """
+    numbers = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if any(isinstance(number, (bool, str)) for number in numbers):
+        raise UserError(f"{option}={value!r}: give three numbers, as (0.485, 0.456, 0.406), or one")
+    try:
+        return parse_channels(",".join(map(str, numbers)))
+    except UserError:
+        raise UserError(f"{option}={value!r}: give three numbers, as (0.485, 0.456, 0.406), or one") from None
+
+
 def format_arguments(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
     """Format the arguments of the command line that measures the same, behind `bench`.
 
@@ -142,6 +166,8 @@ def format_arguments(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> l
             arguments += [part for one in list_names(name, value) for part in (option, one)]
         elif name == "devices":
             arguments += [part for one in list_numbers(name, value) for part in (option, str(one))]
+        elif name in CHANNELS:
+            arguments += [option, ",".join(map(str, read_channels(name, value)))]
         elif value is True:
             arguments.append(option)
         else:

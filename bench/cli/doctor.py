@@ -26,13 +26,14 @@ def doctor(*, data: DataFolder = DataFolder()) -> None:
 
     It checks packages, images, weights and GPUs, and downloads nothing.
     """
-    show_machine(data.data_dir)
+    show_machine(data.data_dir, data.images)
 
 
-def show_machine(data_dir: Path | None) -> None:
+def show_machine(data_dir: Path | None, images: Path | None = None) -> None:
     """Print a table, and what it means for the suites; nothing is downloaded."""
     from bench import data
     from bench.cache.home import get_home
+    from bench.data import images as own_images
     from bench.machine import gpu
     from bench.machine.backend_packages import list_left_out
     from bench.machine.environment import count_usable_cores, describe_cpu, list_packages
@@ -58,6 +59,9 @@ def show_machine(data_dir: Path | None) -> None:
         rows.append((need, _warn(f"missing: {problem}{purpose}") if problem else f"ready{purpose}"))
     rows.append(("home", _find_location(lambda: f"{get_home()} (HEADTOHEAD_HOME)")))
     rows.append(("cached features", _find_location(_describe_cache)))
+    rows.append(("decoded images", _find_location(_describe_decoded_images)))
+    if images is not None:
+        rows.append(("images", _find_location(own_images.describe, images)))
     for name in dict.fromkeys(task.dataset for task in TASKS.values()):
         rows.append((f"data {name}", _find_location(data.find_location, name, data_dir)))
     for backbone, weights in dict.fromkeys((task.backbone, task.weights) for task in TASKS.values()):
@@ -66,7 +70,7 @@ def show_machine(data_dir: Path | None) -> None:
     console = Console(highlight=False)
     console.print(ListTable(("what", "state"), rows, wrap_first=True))
     console.print()
-    for line in summarise(installed, data_dir, visible, blind):
+    for line in summarise(installed, data_dir, visible, blind, images):
         console.print(line, markup=False)
 
 
@@ -94,7 +98,11 @@ def _describe_backend(name: str, missing: Sequence[str]) -> str | Text:
 
 
 def summarise(
-    installed: Mapping[str, Sequence[str]], data_dir: Path | None, gpus: int, blind: Sequence[str] = ()
+    installed: Mapping[str, Sequence[str]],
+    data_dir: Path | None,
+    gpus: int,
+    blind: Sequence[str] = (),
+    images: Path | None = None,
 ) -> Iterator[str]:
     """Say what can be run now, and what is missing for the rest.
 
@@ -103,13 +111,14 @@ def summarise(
         data_dir: the user's folder of images.
         gpus: the number of devices that CUDA can see.
         blind: why frameworks do not see them.
+        images: the user's own, with which no suite needs others.
     """
     from bench.machine.backend_packages import advise_installation
     from bench.plan import suite
 
     usable = [name for name, missing in installed.items() if not missing]
     suites = {name: suite.load(name) for name in suite.list_names()}
-    needs = {name: _list_missing_files(one, data_dir) for name, one in suites.items()}
+    needs = {name: _list_missing_files(one, data_dir, images) for name, one in suites.items()}
     ready = [name for name, missing in needs.items() if not missing and not suites[name].devices]
     on_several = [name for name, missing in needs.items() if not missing and suites[name].devices]
     if not usable:
@@ -158,7 +167,7 @@ def _summarise_several_devices(suites: str, usable: Sequence[str], gpus: int) ->
         yield f"Not for suite {suites}: {join_names(alone, 'and')}, which {train} on one device only."
 
 
-def _list_missing_files(of: Suite, data_dir: Path | None) -> list[str]:
+def _list_missing_files(of: Suite, data_dir: Path | None, images: Path | None) -> list[str]:
     """List the data and weights of a suite that are not on this machine."""
     from bench import data
     from bench.plan.prepared_task import override_task
@@ -167,7 +176,8 @@ def _list_missing_files(of: Suite, data_dir: Path | None) -> list[str]:
     missing = {}
     for entry in of.entries:
         task, _ = override_task(entry.task, entry.override)
-        missing[f"data {task.dataset}"] = _find_problem(data.find_location, task.dataset, data_dir)
+        if images is None:
+            missing[f"data {task.dataset}"] = _find_problem(data.find_location, task.dataset, data_dir)
         if task.weights != "random":
             found = _find_problem(checkpoints.find_location, task.backbone, task.weights)
             missing[f"weights {task.backbone} {task.weights}"] = found
@@ -205,6 +215,14 @@ def _describe_cache() -> str:
 
     sizes = [entry.size for entry in features.list_entries()]
     return f"{len(sizes)}, {sum(sizes) / MB:,.0f} MB in {features.get_folder()}"
+
+
+def _describe_decoded_images() -> str:
+    from bench.data.images import kept_images
+    from bench.records.units import MB
+
+    sizes = [file.stat().st_size for file in kept_images.get_folder().glob(f"*{kept_images.ENDING}")]
+    return f"{len(sizes)}, {sum(sizes) / MB:,.0f} MB in {kept_images.get_folder()}"
 
 
 def _warn(line: str) -> Text:

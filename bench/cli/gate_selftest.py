@@ -29,4 +29,4 @@ def gate_selftest(
     """
     from bench.gate.error_rate_run import measure_error_rates
 
-    return measure_error_rates(hours, effort.wait, data.data_dir, data.checkpoint, only_unchanged)
+    return measure_error_rates(hours, effort.wait, data.data_dir, data.checkpoint, only_unchanged, data.images)

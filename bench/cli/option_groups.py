@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from bench.cli import completers
-from bench.cli.option_values import Names, Numbers, Suite, UserPath, make_converter, make_number_parameter
+from bench.cli.option_values import Channels, Names, Numbers, Suite, UserPath, make_converter, make_number_parameter
 from bench.cli.recipe_options import RecipeOptions
 from bench.errors import UserError
 from bench.plan import amounts
@@ -86,6 +86,23 @@ class TaskOptions(RecipeOptions, TaskChoice):
     epochs: Annotated[int | None, make_number_parameter(), Parameter(help="Passes over the training images.")] = None
     image_size: Annotated[
         int | None, make_number_parameter(), Parameter(help="Width and height of the images in pixels.")
+    ] = None
+    resize: Annotated[
+        int | None,
+        make_number_parameter(),
+        Parameter(help="With --images: pixels of the shorter side, before the crop; by default as many as the crop."),
+    ] = None
+    crop: Annotated[
+        int | None,
+        make_number_parameter(),
+        Parameter(help="With --images: width and height of the centre that is kept; the image size by default."),
+    ] = None
+    mean: Annotated[
+        Channels | None,
+        Parameter(help="Mean of each channel, of pixels from 0 to 1, as `0.485,0.456,0.406`; or one for all."),
+    ] = None
+    std: Annotated[
+        Channels | None, Parameter(help="Standard deviation of each channel, as `0.229,0.224,0.225`; or one for all.")
     ] = None
     learning_rate: Annotated[
         float | None, make_number_parameter(kind=float), Parameter(help="Learning rate of SGD.")
@@ -222,6 +239,13 @@ class DataFolder:
     data_dir: Annotated[
         UserPath | None,
         Parameter(help="CIFAR-10 on disk: its folder (`cifar-10-batches-py`), one that it is in, or its archive."),
+    ] = None
+    images: Annotated[
+        UserPath | None,
+        Parameter(
+            help="Your own images, in place of the task's: a folder of class folders, an .npz file, Parquet files, or "
+            "CIFAR-100."
+        ),
     ] = None
 
 

@@ -77,6 +77,13 @@ def read_numbers(_: Any, tokens: tuple[Token, ...]) -> tuple[int, ...]:
 Numbers = Annotated[tuple[int, ...], Parameter(converter=read_numbers, n_tokens=1)]
 
 
+#: One number for each channel of an image.
+Channels = Annotated[
+    tuple[float, float, float],
+    Parameter(converter=make_converter(amounts.parse_channels), n_tokens=1, allow_leading_hyphen=True, metavar="R,G,B"),
+]
+
+
 def parse_path(text: str) -> Path:
     """Parse a path. `~` is the user's home: shells replace it in `--data-dir ~/x`, and not in `--data-dir=~/x`.
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
-from backends.task_entries import DATASETS
+from backends.task_entries import DATASETS, is_image_set
 from bench.data import cifar10, digits, packaged
 from bench.data.dataset import Dataset
-from bench.errors import make_unknown_error
+from bench.errors import UserError, make_unknown_error
 
 __all__ = ["SOURCES", "Dataset", "load"]
 
@@ -31,6 +31,8 @@ def load(name: str, data_dir: Path | None = None, progress: bool = True) -> Data
     """
     if name not in DATASETS:
         raise make_unknown_error("data set", name, DATASETS)
+    if is_image_set(name):
+        raise UserError(f"data set {name} is of a user's own images: give them with --images")
     return SOURCES[name].load(data_dir, progress) if name in SOURCES else packaged.load(name)
 
 

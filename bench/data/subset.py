@@ -31,6 +31,7 @@ def limit_training_images(dataset: Dataset, n: int | None, seed: int) -> Dataset
         train_images=dataset.train_images[chosen],
         train_labels=dataset.train_labels[chosen],
         source=f"{dataset.source}, {n} of {size} training images",
+        file=None,
     )
 
 
@@ -45,6 +46,7 @@ def limit_test_images(dataset: Dataset, n: int | None, seed: int) -> Dataset:
         test_images=dataset.test_images[chosen],
         test_labels=dataset.test_labels[chosen],
         source=f"{dataset.source}, {n} of {size} test images",
+        file=None,
     )
 
 

@@ -57,7 +57,12 @@ class TimeBudget:
 
 
 def measure_error_rates(
-    hours: float | None, wait: bool, data_dir: Path | None, checkpoint: Path | None, only_unchanged: bool = False
+    hours: float | None,
+    wait: bool,
+    data_dir: Path | None,
+    checkpoint: Path | None,
+    only_unchanged: bool = False,
+    images: Path | None = None,
 ) -> int:
     """Print the gate's error rates on this machine, and unless `only_unchanged` its verdicts on planted changes.
 
@@ -68,6 +73,7 @@ def measure_error_rates(
         wait: wait for another measurement on this machine to end.
         data_dir, checkpoint: where images and weights are; None for the home, or a download.
         only_unchanged: plant no changes, so that all the time is for pairs of the revision with itself.
+        images: the user's own, in place of the suite's.
 
     Raises:
         UserError: this is no git repository, a worker died, or the time is too short for one gate.
@@ -78,7 +84,7 @@ def measure_error_rates(
         progress.print(line, highlight=False, markup=False, soft_wrap=True)
 
     budget = TimeBudget(None if hours is None else hours * 3600)
-    request = Request(suite=SUITE, backends=(BACKEND,), data_dir=data_dir, checkpoint=checkpoint)
+    request = Request(suite=SUITE, backends=(BACKEND,), data_dir=data_dir, images=images, checkpoint=checkpoint)
     with hold_lock("bench gate-selftest", wait, say), make_scratch_folder() as scratch:
         top = source_trees.find_repository(PROJECT)
         share = 1.0 if only_unchanged else UNCHANGED_SHARE

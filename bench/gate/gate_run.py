@@ -80,6 +80,7 @@ def run_gate(
         "--task": request.tasks,
         "--backend": request.backends,
         "--data-dir": request.data_dir,
+        "--images": request.images,
         "--checkpoint": request.checkpoint,
     }
     selected = [name for name, given in choices.items() if given]

@@ -75,12 +75,19 @@ def make_case_job(
 
 
 def write_images(dataset: Dataset, folder: Path) -> Path:
-    """Write the file in `folder` from which workers read the images; returns its path.
+    """Write the file in `folder` from which workers read the images, unless there is one; returns its path.
 
     Raises:
         UserError: it cannot be written.
     """
     file = folder / "data.safetensors"
+    file.unlink(missing_ok=True)  # never written through: it may be a link to a file that is kept
+    if dataset.file is not None:
+        try:
+            file.hardlink_to(dataset.file)  # it stays, should the user free the home's space meanwhile
+        except OSError:  # on another file system
+            return dataset.file.absolute()
+        return file
     arrays = {name: getattr(dataset, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
     try:
         save_file(arrays, file)

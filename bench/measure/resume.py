@@ -25,6 +25,8 @@ from bench.records.record import Record
 REQUEST_FILE = "request.json"
 #: The folder of results that a command has without `--results`.
 DEFAULT_RESULTS = Request.results
+#: The paths of a request, beside that of the results.
+PATHS = ("data_dir", "images", "checkpoint")
 #: Conditions that may differ between two parts of a run: the time, how busy the machine was, the clock of its GPUs.
 IGNORED_FIELDS = ("time", "system.load_average", "gpus.clock")
 #: Environment variables, of which only those are compared that figures depend on.
@@ -53,7 +55,7 @@ def write_request(run: Path, request: Request) -> None:
     fields = asdict(request) | {"results": ".."}
     if isinstance(request.suite, str) and request.suite.endswith(".toml"):
         fields["suite"] = _write_path(Path(request.suite))
-    for name in ("data_dir", "checkpoint"):
+    for name in PATHS:
         fields[name] = _write_path(fields[name]) if fields[name] else None
     store.write_text(run / REQUEST_FILE, json.dumps(fields, indent=1) + "\n")
 
@@ -73,8 +75,8 @@ def read_request(run: Path) -> Request:
     """
     try:
         fields = json.loads((run / REQUEST_FILE).read_text(encoding="utf-8"))
-        for name in ("data_dir", "checkpoint"):
-            fields[name] = expand_user(Path(fields[name])) if fields[name] else None
+        for name in PATHS:
+            fields[name] = expand_user(Path(fields[name])) if fields.get(name) else None
         if isinstance(fields["suite"], str) and fields["suite"].endswith(".toml"):
             fields["suite"] = str(expand_user(Path(fields["suite"])))
         fields["results"] = run.parent  # where it was moved to

@@ -1,4 +1,4 @@
-"""Amounts as people type them: percentages, times and sizes, parsed to numbers."""
+"""Amounts as people type them: percentages, times, sizes and numbers of channels, parsed to numbers."""
 
 from __future__ import annotations
 
@@ -62,3 +62,19 @@ def parse_size(text: str) -> int:
     if math.isinf(size):
         raise UserError(f"{text!r} is no size: give MB, GB or TB, as 500MB or 4GB")
     return int(size)
+
+
+def parse_channels(text: str) -> tuple[float, float, float]:
+    """Parse three numbers with commas between, as `0.485,0.456,0.406`, or one that is that of each channel.
+
+    Raises:
+        UserError: it is neither.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+        raise UserError(f"{text!r} is not a number for each channel: give three, as 0.485,0.456,0.406, or one")
+    first, second, third = numbers * (3 // len(numbers))
+    return first, second, third

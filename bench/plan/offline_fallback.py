@@ -34,13 +34,13 @@ def fall_back_to_offline(
     """
     offline = suite.load(OFFLINE_SUITE)
     try:
-        tasks = prepare(replace(request, data_dir=None, checkpoint=None), offline)
+        tasks = prepare(replace(request, data_dir=None, images=None, checkpoint=None), offline)
     except Unavailable:
         raise
     except UserError:
         raise error from None
     text = offline.description
-    files = {"--data-dir": request.data_dir, "--checkpoint": request.checkpoint}
+    files = {"--data-dir": request.data_dir, "--images": request.images, "--checkpoint": request.checkpoint}
     unused = "".join(f", not of {option} {path}" for option, path in files.items() if path)
     return (
         offline,

@@ -13,6 +13,7 @@ from backends.exported.exported_backbone import WEIGHTS, is_exported
 from backends.task import Task, Variant
 from backends.task_entries import DATASETS
 from bench import data
+from bench.data import images as own_images
 from bench.data.dataset import Dataset
 from bench.data.subset import limit_test_images, limit_training_images
 from bench.errors import UserError, make_unknown_error
@@ -73,7 +74,9 @@ def _refuse_equal_entries(request: Request, suite: Suite, entries: Sequence[Suit
     found: dict[str, SuiteEntry] = {}
     for entry in entries:
         task, _ = override_task(entry.task, {**entry.override, **request.overrides})
-        limited = task.model_copy(update={"train_limit": task.train_limit or suite.most_training_images})
+        replaced: dict[str, Any] = {"train_limit": task.train_limit or suite.most_training_images}
+        replaced |= {"dataset": ""} if request.images else {}
+        limited = task.model_copy(update=replaced)
         if (first := found.setdefault(limited.hash, entry)) is not entry:
             both = f"{_describe_entry(first)} and {_describe_entry(entry)} are the same task"
             before = [override_task(one.task, one.override)[0] for one in (first, entry)]
@@ -90,14 +93,20 @@ def _describe_entry(entry: SuiteEntry) -> str:
 
 
 def check_data_dir(request: Request, entries: Iterable[SuiteEntry]) -> None:
-    """Refuse a folder of images that no task reads.
+    """Refuse a folder of images that no task reads, and sizes of images that no task resizes.
 
     Raises:
         UserError: none does, or a task has an invalid field.
     """
+    if request.images is not None and request.data_dir is not None:
+        raise UserError("--images replaces the images of --data-dir: leave one of them out")
+    tasks = [override_task(entry.task, {**entry.override, **request.overrides})[0] for entry in entries]
+    for task in tasks:
+        if request.images is None and (task.resize or task.crop):
+            field = "resize" if task.resize else "crop"
+            raise UserError(f"--{field} {getattr(task, field)}: it is for --images: give them, or leave it out")
     if request.data_dir is None:
         return
-    tasks = [override_task(entry.task, {**entry.override, **request.overrides})[0] for entry in entries]
     if not any(data.reads_folder(task.dataset) for task in tasks):
         names = ", ".join(dict.fromkeys(f"{task.name} ({task.dataset})" for task in tasks))
         raise UserError(
@@ -118,7 +127,11 @@ def prepare_task(request: Request, suite: Suite, entry: SuiteEntry) -> PreparedT
     if path is not None:
         # Before images are downloaded: if that fails, other tasks would be run, without the checkpoint.
         checkpoints.check_path(path)
-    all_images = data.load(task.dataset, request.data_dir)
+    if request.images is None:
+        all_images = data.load(task.dataset, request.data_dir)
+    else:
+        all_images = own_images.load(request.images, own_images.Framing(*task.framing), task.seed)
+        overrides["dataset"] = all_images.name
     most = suite.most_training_images
     if task.train_limit is None and most is not None and most < len(all_images.train_images):
         overrides["train_limit"] = most

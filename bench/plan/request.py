@@ -22,6 +22,7 @@ class Request:
         tasks, backends: names; empty means the suite's tasks and all backends.
         overrides: fields of the task, by name.
         variants, knobs: names of variants, and `knob=value`; if both are empty, the suite's, or else `default`.
+        images: the user's own images, in place of the tasks' data sets; see `bench.data.images`.
         devices: numbers of devices that train a case together, each a case of its own; empty means the suite's.
         nodes, host: number of machines that train a case together, and the host of the first.
         until: add launches until the half-widths of all ratios are at most this share of them.
@@ -38,6 +39,7 @@ class Request:
     variants: Sequence[str] = ()
     knobs: Sequence[str] = ()
     data_dir: Path | None = None
+    images: Path | None = None
     checkpoint: Path | None = None
     device: str = "cpu"
     threads: int | None = None

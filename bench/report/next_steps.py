@@ -20,6 +20,10 @@ TASK_OPTIONS = (
     "--batch-size",
     "--epochs",
     "--image-size",
+    "--resize",
+    "--crop",
+    "--mean",
+    "--std",
     "--learning-rate",
     "--momentum",
     "--nesterov",
@@ -33,6 +37,7 @@ TASK_OPTIONS = (
     "--device",
     "--threads",
     "--data-dir",
+    "--images",
     "--checkpoint",
 )
 #: The files that a run's folder may have for reading, the best first.

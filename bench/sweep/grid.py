@@ -25,8 +25,8 @@ from bench.sweep.sweep_options import SweepOptions
 
 #: The largest number of mistakes that are listed.
 MOST_MISTAKES = 5
-#: The fields of a task that decide which images and weights it has.
-DATA_FIELDS = ("backbone", "weights", "dataset", "train_limit", "seed")
+#: The fields of a task, and what follows from others, that decide which images and weights it has.
+DATA_FIELDS = ("backbone", "weights", "dataset", "train_limit", "seed", "framing")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def build_grid(options: SweepOptions) -> Grid:
         UserError: in one line, every wrong combination and what to do.
     """
     request = options.request
+    if request.images is not None and "dataset" in options.axes:
+        raise UserError("--images replaces the data set: leave out the values of dataset")
     chosen, skipped = find_usable_backends(request.backends)
     default = make_default_variant(request)
     chosen_suite = suite.load(str(request.suite))
@@ -144,8 +146,10 @@ def _prepare_combination(
         loaded[data] = prepare_task(replace(request, overrides={}), chosen_suite, entry)
         return loaded[data]
     same_data = loaded[data]
-    if same_data.task.train_limit != task.train_limit:  # the suite has a limit of its own
-        task, changed = override_task(entry.task, {**entry.override, "train_limit": same_data.task.train_limit})
+    # The suite may have a limit of its own, and the user other images.
+    found = {name: getattr(same_data.task, name) for name in ("train_limit", "dataset")}
+    if any(getattr(task, name) != value for name, value in found.items()):
+        task, changed = override_task(entry.task, {**entry.override, **found})
     check_batch_size(task, len(same_data.dataset.train_images), len(same_data.dataset.test_images))
     task = complete_schedule(task, len(same_data.dataset.train_images))
     return replace(same_data, task=task, overridden=changed)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 import backends
 from backends.base import Training
 from backends.values import DeviceMemory, Head, Order, Resolved
 from bench.cache.features import Features
+from bench.data.image_file import read_image_file
 from bench.data.order import draw_head, draw_order
 from bench.machine import memory
 from bench.records.record import Phase
@@ -54,7 +54,7 @@ class CaseSession:
         laps.end("harness")
 
         peers.join(backend)
-        data = peers.call(lambda: load_file(job.data), "read_data")
+        data = peers.call(lambda: read_image_file(job.data), "read_data")
         peers.known |= data
         self.train = data["train_images"], data["train_labels"]
         self.test = data["test_images"], data["test_labels"]

@@ -22,6 +22,7 @@ MODULES = (
     "cli/crash_report.py",
     "cli/entry_point.py",
     "cli/system_errors.py",
+    "data/images/kept_images.py",
     "gate/gate_report.py",
     "gate/stored_gate.py",
     "machine/backend_packages.py",
@@ -42,7 +43,8 @@ PRINTING = ("UserError", "print", "say", "append", "_build_failure", "_die_hung"
 #: Texts of these modules that are about something else: progress, mistakes in the call, figures.
 OTHERS = re.compile(
     r"launch …|unknown run|is not a run|there is no run|Waiting for|--output …|launches of|nothing to explain|margin …|"
-    r"is left out|from default|amortised|^Results: …$"
+    r"is left out|from default|replace or add images|… images cannot be read|^…: … image…$|"
+    r"^… \(…\)$|amortised|^Results: …$"
 )
 
 

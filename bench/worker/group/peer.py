@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 import backends
 from backends.base import Backend, Trainer, Training
 from backends.values import Group, Head, Order
+from bench.data.image_file import read_image_file
 from bench.machine import core_shares, memory
 from bench.machine.core_shares import Cores
 from bench.machine.hidden_packages import hide_packages
@@ -71,7 +71,7 @@ class PeerSession:
 
     def read_data(self) -> None:
         """Read the images and the checkpoint."""
-        self.known |= load_file(self.job.data)
+        self.known |= read_image_file(self.job.data)
         self.checkpoint = read_weights(self.job.checkpoint, self.job.task)
 
     def build(self, head: Head) -> None:

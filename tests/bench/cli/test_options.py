@@ -23,6 +23,10 @@ FIELDS = (
     ("--batch-size", "8"),
     ("--epochs", "3"),
     ("--image-size", "64"),
+    ("--resize", "72"),
+    ("--crop", "64"),
+    ("--mean", "0.485,0.456,0.406"),
+    ("--std", "0.25"),
     ("--learning-rate", "0.01"),
     ("--momentum", "0.8"),
     ("--nesterov",),
@@ -76,6 +80,10 @@ def test_every_command_that_trains_takes_every_field_of_a_task(run_to_request, c
         "batch_size": 8,
         "epochs": 3,
         "image_size": 64,
+        "resize": 72,
+        "crop": 64,
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.25, 0.25, 0.25),
         "learning_rate": 0.01,
         "momentum": 0.8,
         "nesterov": True,
@@ -119,6 +127,7 @@ def test_every_option_that_may_be_repeated_counts_a_value_once():
     assert converters.pop("--margin") is parse_margins, "of each metric the last one counts"
     assert converters.keys() >= {"--task", "--backend", "--variant", "--knob", "--against-package", "--allow", "--set"}
     assert converters.pop("--devices") is read_numbers
+    assert converters.pop("--mean") is converters.pop("--std"), "one value has the numbers of all channels"
     assert set(converters.values()) == {read_names}
 
 
@@ -179,8 +188,8 @@ def test_amounts_are_read_as_people_write_them(run_to_request, command_line):
         ("gate --baseline main --epochs 1", "--baseline sets the fields of its tasks: leave out --epochs"),
         ("gate --against x --target a.py::b --seed 1", "--target measures a test in place of tasks: leave out --seed"),
         (
-            "gate --against x --target a.py::b --data-dir d --checkpoint c",
-            "--target measures a test in place of tasks: leave out --data-dir, --checkpoint",
+            "gate --against x --target a.py::b --data-dir d --images i --checkpoint c",
+            "--target measures a test in place of tasks: leave out --data-dir, --images, --checkpoint",
         ),
         ("run --data-dir=", "--data-dir: the path is empty: give one, or leave it out"),
         ("publish ~nobody-is-called-this/x", "there is no user ~nobody-is-called-this: give another path"),
