@@ -13,6 +13,7 @@ from bench.analysis.metrics import resolve_margins
 from bench.gate import gate_output
 from bench.gate.gate_report import Comparison
 from bench.gate.judgement import Judgement, LaunchPair, judge_pairs
+from bench.head_to_head import stored_targets
 from bench.plan.request import Request
 from bench.plan.task_table import TASKS
 from bench.plan.tuned_variants import HistoryEntry, TunedVariant
@@ -31,6 +32,7 @@ from bench.tune.explanation import explain
 from bench.tune.stored_explanation import StoredExplanation
 from bench.tune.stored_tune import KIND, StoredTune
 from tests.bench.example_records import QUIET
+from tests.bench.head_to_head.test_target_standings import simulate
 from tests.bench.sweep.test_sweep import make_record
 from tests.bench.tune.simulated_machine import DEFAULT, SimulatedMachine
 
@@ -213,10 +215,19 @@ def make_roofline(results: Path) -> Path:
     return folder
 
 
+def make_targets(results: Path) -> Path:
+    """A comparison of three tests, of which two are equally fast."""
+    folder = stored_targets.create_folder(results, NOW)
+    about = describe("run --target tests/test_steps.py::test_torch --target tests/test_steps.py::test_jax")
+    stored_targets.write(folder, simulate(1.3, 1.0, 1.001).model_copy(update={"about": about}))
+    return folder
+
+
 MAKERS = {
     "sweep": make_sweep,
     "gate": make_gate,
     "tune": make_tune,
     "explain": make_explanation,
     "roofline": make_roofline,
+    "run --target": make_targets,
 }

@@ -214,6 +214,19 @@ def test_a_test_that_cannot_be_compared_is_one_line(project, compare, test, opti
     assert not (project / "results").exists()
 
 
+def test_rounds_last_equally_long_whatever_a_call_takes(project, command_line, monkeypatch):
+    started = []
+
+    def stop(jobs, *_, **__):
+        started.extend(jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conductor, "run_launch", stop)
+    monkeypatch.chdir(project)
+    assert command_line("run", *name_all("test_torch", "test_jax")).status == 130
+    assert [job.step_group for job in started] == ["test_torch", "test_jax"], "jobs of a group make equally many calls"
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind(project):
     scratch = project.parent / "scratch"

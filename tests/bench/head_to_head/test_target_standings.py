@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 
@@ -58,6 +59,9 @@ def test_a_difference_of_30_per_cent_is_found_and_named():
     assert ratio.low < 1.3 < ratio.high
     assert describe(result).startswith("test_jax is 1.30 [1.")
     assert describe(result).endswith("times as fast as test_torch.")
+    other = simulate(1.0, 1.3)
+    assert find_standings(other).winner == 0
+    assert re.fullmatch(r"test_torch is 1\.3\d \[\S+\] times as fast as test_jax\.", describe(other))
 
 
 def test_equal_tests_are_seldom_called_different():
