@@ -26,6 +26,7 @@ def evaluate(
     tensors: Mapping[str, Any],
     images: Any,
     casts: Casts | None = None,
+    batch: Any = None,
 ) -> Any:
     """The features (b, d) of images (b, …), both values of the engine.
 
@@ -34,8 +35,9 @@ def evaluate(
         tensors: the weights and constants of the graph, as values of the engine.
         casts: for a precision below single precision, in which images and tensors already are; but for the tensors of
             `IN_SINGLE_PRECISION`, which may be in single precision. The features are in single precision.
+        batch: number of images, as a value of the engine, where it is not known before it runs.
     """
-    batch = images.shape[0]
+    batch = images.shape[0] if batch is None else batch
     values = {**tensors, IMAGES: images}
     last_readers = {name: one.name for one in graph.operations for name in one.inputs}
     for one in graph.operations:

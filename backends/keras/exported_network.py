@@ -41,8 +41,9 @@ class BuiltNetwork(keras.layers.Layer):
         constants = {
             name: cast(keras.ops.convert_to_tensor(constant)) for name, constant in self.network.constants.items()
         }
+        batch = keras.ops.shape(inputs)[0]
         tensors = {name: variable.value for name, variable in self.tensors.items()}
-        return evaluate(self.network.graph, OPERATIONS, constants | tensors, cast(inputs), self.casts)
+        return evaluate(self.network.graph, OPERATIONS, constants | tensors, cast(inputs), self.casts, batch)
 
     def compute_output_shape(self, input_shape):
         """As `call`."""

@@ -36,9 +36,9 @@ class BuiltNetwork:
         compute the same in both modes.
         """
         tensors = {name: tf.convert_to_tensor(variable) for name, variable in self.tensors.items()}
-        return evaluate(
-            self.network.graph, OPERATIONS, self.constants | tensors, tf.cast(inputs, self.dtype), self.casts
-        )
+        batch = tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
+        images = tf.cast(inputs, self.dtype)
+        return evaluate(self.network.graph, OPERATIONS, self.constants | tensors, images, self.casts, batch)
 
     def load(self, tensors: Tensors) -> None:
         """Copy tensors, laid out as in the checkpoint."""

@@ -6,6 +6,7 @@ weights, and has a hash of what else they depend on: the versions of timm and Py
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import sys
@@ -38,8 +39,6 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
         UserError: timm has no such network, it cannot be exported, or what is at `path` is no checkpoint of it.
         Unavailable: timm or PyTorch is not installed, or the weights cannot be downloaded.
     """
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise Unavailable(f"{task.backbone} needs {' and '.join(missing)}: pip install 'head-to-head[pytorch]'")
     drawn = task.weights == "random" or path is not None
     folder = get_home() / "checkpoints" / _make_folder_name(task, f"random-{task.seed}" if drawn else task.weights)
     if not (folder / MODEL).is_file():
@@ -80,7 +79,8 @@ def add_graph(task: Task, checkpoint: Checkpoint) -> None:
 def _make_folder_name(task: Task, weights: str) -> str:
     digest = hashlib.sha256()
     for package in NEEDED:
-        digest.update(f"{package} {metadata.version(package)} ".encode())
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            digest.update(f"{package} {metadata.version(package)} ".encode())
     code = (*PROJECT.glob("bench/networks/*.py"), PROJECT / "backends/exported/network_graph.py")
     for file in sorted((*code, PROJECT / "backends/engines/torch/timm_network.py")):
         digest.update(file.read_bytes())
@@ -90,6 +90,8 @@ def _make_folder_name(task: Task, weights: str) -> str:
 
 def _export(task: Task, folder: Path, drawn: bool, progress: bool) -> None:
     name = task.backbone.removeprefix(TIMM)
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise Unavailable(f"{task.backbone} needs {' and '.join(missing)}: pip install 'head-to-head[pytorch]'")
     if progress:
         print(f"exporting {task.backbone} at {task.image_size} px from PyTorch, once", file=sys.stderr, flush=True)
     with stage_folder(folder) as stage:

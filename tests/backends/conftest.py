@@ -21,15 +21,18 @@ import psutil
 import pytest
 
 from backends import REGISTRY
+from backends.exported.exported_backbone import is_exported
 from tests.backends.sessions import ALWAYS, OWN, REFERENCE
+from tests.backends.tasks import TASKS, checkpoint_of
 from tests.bench.processes import PROJECT, living, wait_until
 
 #: What a process writes last.
 LAST = "frameworks.json"
 CONVERT = """
-from bench.weights import checkpoints
-from tests.backends.tasks import TASKS
-checkpoints.obtain(TASKS["lite0"], progress=False)
+from tests.backends.tasks import TASKS, checkpoint_of, learn_graph
+for name in ("lite0", "exported", "exported, all"):
+    checkpoint_of(TASKS[name])
+learn_graph(TASKS["frozen"])
 """
 
 GATHERING: pytest.StashKey[Gathering] = pytest.StashKey()
@@ -154,7 +157,12 @@ def list_needed_backends(items: list[pytest.Item]) -> tuple[str, ...]:
 def evidence(request: pytest.FixtureRequest) -> Evidence:
     if GATHERING not in request.config.stash:
         start_gathering(request.session)
-    return request.config.stash[GATHERING].evidence()
+    found = request.config.stash[GATHERING].evidence()
+    with pytest.MonkeyPatch.context() as patch:  # this process, too, has to know the exported networks
+        patch.setenv("HEADTOHEAD_HOME", str(found.folder / "home"))
+        for task in filter(lambda task: is_exported(task.backbone), TASKS.values()):
+            checkpoint_of(task)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,17 @@ from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.extraction.feature_extraction import extract_in_batches
 from bench.worker.job import Job
 from tests.backends.faults import FAULTS
-from tests.backends.tasks import EXTRACTED, FORWARD, TASKS, VARIANTS, checkpoint_of, head_of, images_of, order_of
+from tests.backends.tasks import (
+    EXTRACTED,
+    FORWARD,
+    TASKS,
+    VARIANTS,
+    checkpoint_of,
+    head_of,
+    images_of,
+    learn_graph,
+    order_of,
+)
 
 IMAGES = 8
 STEPS = 12
@@ -74,6 +84,8 @@ def gather_others(name: str, backend: Backend, folder: Path) -> None:
     for title, (task_name, having, variant) in VARIANTS.items():
         if name in having:
             task = TASKS[task_name]
+            if variant.graph == "exported":
+                learn_graph(task)
             trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
             begin = partial(on_features, trainer, task) if variant.features == "cached" else None
             np.savez(folder / f"{title}.npz", **evidence(trainer, task, STEPS, begin))

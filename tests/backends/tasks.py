@@ -7,14 +7,18 @@ from types import MappingProxyType
 
 import numpy as np
 
+from backends.exported.exported_backbone import is_exported
 from backends.task import Task, Variant
 from backends.values import Head, Order
 from bench import data
 from bench.data.order import draw_head, draw_order
+from bench.networks import exported_checkpoints
 from bench.weights import checkpoints, random_weights
+from bench.weights.exported_files import read_weights
 from tests.bench.weights.reading import read_tensors
 
 RANDOM = {"weights": "random", "dataset": "cifar10", "image_size": 32, "epochs": 1}
+DRAWN = {"weights": "random", "dataset": "digits", "image_size": 32, "epochs": 1}
 
 #: Frozen and moving statistics, resized and not, trained weights and drawn ones.
 TASKS = MappingProxyType(
@@ -43,6 +47,15 @@ TASKS = MappingProxyType(
                 trainable="last-stage",
             ),
             Task(name="all", backbone="resnet18", batch_norm="batch_stats", batch_size=8, trainable="all", **RANDOM),
+            Task(name="exported", backbone="timm/test_efficientnet", batch_size=8, **DRAWN),
+            Task(
+                name="exported, last stage",
+                backbone="timm/test_efficientnet",
+                batch_size=8,
+                trainable="last-stage",
+                **DRAWN,
+            ),
+            Task(name="exported, all", backbone="timm/test_vit", batch_size=8, trainable="all", **DRAWN),
         )
     }
 )
@@ -54,6 +67,7 @@ FORWARD = MappingProxyType(
 
 #: Variants by name: the task that they are proven on, and the backends that have them.
 EVERYWHERE = ("pytorch", "tensorflow", "keras", "keras-torch", "keras-jax", "jax", "lightning")
+BUILDING = ("tensorflow", "keras", "jax", "keras-torch", "keras-jax")
 VARIANTS = MappingProxyType(
     {
         name: (task, backends, Variant(name=name, threads=1, **knobs))
@@ -62,6 +76,9 @@ VARIANTS = MappingProxyType(
             ("cached", "frozen", EVERYWHERE, {"features": "cached"}),
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
             ("folded bf16", "frozen", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
+            ("exported, folded bf16", "exported", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
+            ("exported, cached", "exported", ("tensorflow", "jax", "keras-torch"), {"features": "cached"}),
+            ("from its graph", "frozen", BUILDING, {"graph": "exported", "folding": "product"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),
             ("resident", "frozen", ("tensorflow",), {"images": "resident", "graph": "tf_ops"}),
             (
@@ -133,6 +150,8 @@ def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
 
     With mean 0 and variance 1 everywhere, a lost statistic or another epsilon would have no effect.
     """
+    if is_exported(task.backbone):
+        return read_weights(exported_checkpoints.obtain(task, progress=False).folder, task)
     if task.weights != "random":
         return read_tensors(checkpoints.obtain(task, progress=False))
     drawn = np.random.default_rng(11)
@@ -145,6 +164,11 @@ def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
         elif tensor.ndim == 1:
             tensors[name] = (tensor * drawn.uniform(0.5, 1.0, tensor.shape)).astype(np.float32)
     return tensors
+
+
+def learn_graph(task: Task) -> None:
+    """Let this process know the graph of a backbone of the table."""
+    exported_checkpoints.add_graph(task, checkpoints.obtain(task, progress=False))
 
 
 def head_of(task: Task) -> Head:
