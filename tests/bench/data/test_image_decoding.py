@@ -115,6 +115,14 @@ def test_any_bytes_are_an_image_or_a_problem():
             assert (found.pixels is None) == bool(found.problem)
 
 
+def test_the_centre_is_kept():
+    lines = np.repeat(np.arange(12, dtype=np.uint8)[None, :, None], 9, axis=0).repeat(3, axis=2)
+    across, along = (
+        decode(encode(Image.fromarray(one)), Framing(9, 4)).pixels for one in (lines, lines.swapaxes(0, 1))
+    )
+    assert across[0, :, 0].tolist() == along[:, 0, 0].tolist() == [4, 5, 6, 7]
+
+
 @pytest.mark.thorough
 def test_resizing_and_cropping_are_torchvisions(tmp_path):
     pytest.importorskip("torchvision", reason="the extra `pytorch` is not installed")

@@ -85,6 +85,21 @@ def test_valid_and_test_count_as_test_images_and_val_first(tmp_path):
     assert len(images.load(tmp_path, EIGHT, seed=0).test_images) == 4
 
 
+def test_labels_are_those_of_the_training_folders_where_a_class_has_no_test_images(tmp_path):
+    write_class_folders(tmp_path / "train", {"a": 2, "b": 2, "c": 2})
+    write_class_folders(tmp_path / "test", {"c": 2, "b": 1})
+    assert images.load(tmp_path, EIGHT, seed=0).test_labels.tolist() == [1, 2, 2]
+
+
+def test_an_image_that_is_left_out_takes_its_label_along(tmp_path):
+    write_class_folders(tmp_path / "train", {"a": 3, "b": 3})
+    write_class_folders(tmp_path / "val", {"a": 1, "b": 1})
+    (tmp_path / "train" / "a" / "01.png").write_bytes(b"")
+    found = images.load(tmp_path, EIGHT, seed=0)
+    assert found.train_labels.tolist() == [0, 0, 1, 1, 1]
+    assert (found.train_images[1] == frame(draw(2))).all()
+
+
 @pytest.mark.parametrize(
     ("names", "shape"),
     [
@@ -224,6 +239,8 @@ def test_a_subset_is_no_longer_the_kept_file(tmp_path):
     written = load_file(write_images(few, tmp_path))
     assert len(written["train_images"]) == 3
     assert len(written["test_images"]) == 1
+    assert limit_training_images(found, 3, seed=0).file is None
+    assert limit_test_images(found, 1, seed=0).file is None
     assert len(load_file(found.file)["train_images"]) == len(found.train_images), "the kept file stays as it is"
 
 
