@@ -11,6 +11,7 @@ from rich.console import Console
 
 import backends
 from backends.backbones import BACKBONES
+from backends.exported.exported_backbone import TIMM, WEIGHTS
 from backends.knob_table import KNOBS, THREADS_SOURCES
 from backends.task_entries import CHECKPOINTS, DATASETS, EntryTable
 from bench.cli.option_groups import OutputOptions
@@ -41,10 +42,37 @@ def list_(
     what: Annotated[str, Parameter(completer=lambda _: (*LISTS, TUNED), help=f"What to list: {LIST_NAMES}.")],
     /,
     *,
+    search: Annotated[
+        str | None,
+        Parameter(metavar="TEXT", help="With `backbones`: the networks of timm whose names contain this."),
+    ] = None,
     output: OutputOptions = OutputOptions(),
 ) -> None:
     """List tasks, backends, variants or anything else to choose from."""
+    if search is not None:
+        if what != "backbones":
+            raise UserError(f"bench list {what} --search {search}: --search is for backbones: leave it out")
+        return show_found_networks(search)
     show_list(what, output.results)
+
+
+def show_found_networks(search: str) -> None:
+    """Print the networks of timm whose names contain a text, as tasks name them.
+
+    Raises:
+        UserError: there is none.
+        Unavailable: timm or PyTorch is not installed.
+    """
+    from bench.networks.processes import list_timm_names, make_unknown_network_error
+
+    known = list_timm_names()
+    wanted = search.removeprefix(TIMM).lower()
+    found = [name for name in known if wanted in name.lower()]
+    if not found:
+        raise make_unknown_network_error(search, known)
+    console = Console(highlight=False)
+    for name in found:
+        console.print(f"{TIMM}{name}", soft_wrap=True, markup=False)
 
 
 def show_list(what: str, results: Path) -> None:
@@ -103,7 +131,9 @@ def _list_backbones(_: Path) -> tuple[tuple[str, ...], Rows]:
         )
         for one in BACKBONES.values()
     ]
-    return _add_origins(columns, rows, BACKBONES)
+    columns_with_origin, with_origin = _add_origins(columns, rows, BACKBONES)
+    rest = ("its own", "its own", "", ", ".join((*WEIGHTS, "random")), *[OWN] * (len(columns_with_origin) - 5))
+    return columns_with_origin, [*with_origin, (f"{TIMM}NAME (--search)", *rest)]
 
 
 def _list_datasets(_: Path) -> tuple[tuple[str, ...], Rows]:

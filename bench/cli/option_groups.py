@@ -63,7 +63,7 @@ class TaskOptions(RecipeOptions, TaskChoice):
         Parameter(
             metavar="NAME",
             completer=completers.list_backbones,
-            help="Pretrained network to fine-tune (see `bench list backbones`).",
+            help="Pretrained network (see `bench list backbones`), or one of timm, as `timm/vit_tiny_patch16_224`.",
         ),
     ] = None
     weights: Annotated[

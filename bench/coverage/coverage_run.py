@@ -17,7 +17,12 @@ import backends
 from backends.exported.network_graph import InvalidGraph, read_graph
 from bench.coverage.coverage_record import CoverageRecord, Evaluation, get_file, keep_record, read_records
 from bench.errors import UserError, make_unknown_error
-from bench.networks.processes import EvaluationProcess, RunningPython, list_timm_names
+from bench.networks.processes import (
+    EvaluationProcess,
+    RunningPython,
+    list_timm_names,
+    make_unknown_network_error,
+)
 from bench.weights.exported_files import GRAPH
 
 #: How the networks of timm are called in tasks and on the command line; the prefix may be left out here.
@@ -49,7 +54,7 @@ def choose_names(names: Sequence[str], sample: int | None, seed: int, most_param
     chosen = [name.removeprefix(PREFIX) for name in names]
     for name in chosen:
         if name not in known:
-            raise make_unknown_error("network", name, known)
+            raise make_unknown_network_error(name, known)
     return list(dict.fromkeys(chosen))
 
 

@@ -18,9 +18,9 @@ from backends.exported.exported_backbone import TIMM, add_network, is_exported
 from backends.exported.network_graph import InvalidGraph
 from backends.task import Task
 from bench.cache.home import get_home
-from bench.errors import Unavailable, UserError, make_unknown_error
+from bench.errors import Unavailable, UserError
 from bench.machine.environment import PROJECT
-from bench.networks.processes import NEEDED, RunningPython
+from bench.networks.processes import NEEDED, RunningPython, make_unknown_network_error
 from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL, stage_folder
 from bench.weights.checkpoints import Checkpoint
@@ -99,7 +99,7 @@ def _export(task: Task, folder: Path, drawn: bool, progress: bool) -> None:
         options += ["--seed", str(task.seed)] if drawn else ["--pretrained"]
         answer = RunningPython().run("bench.networks.export", (name, "--out", str(stage), *options), online=not drawn)
         if "known" in answer:
-            raise make_unknown_error("network of timm", name, answer["known"])
+            raise make_unknown_network_error(name, answer["known"])
         if answer.get("offline"):
             raise Unavailable(
                 f"the pretrained weights of {task.backbone} cannot be downloaded ({answer['error']}): connect to the "

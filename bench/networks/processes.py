@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import select
@@ -90,6 +91,17 @@ def list_timm_names(*options: str) -> list[str]:
     if "names" not in answer:
         raise UserError(f"timm does not list its networks: {answer['error']}")
     return list(answer["names"])
+
+
+def make_unknown_network_error(name: str, known: Sequence[str]) -> UserError:
+    """The error about a name that timm does not have, with the nearest ones: by their beginning, as `vit_tiny` is of
+    `vit_tiny_patch16_224`.
+    """
+    nearest = sorted(known, key=lambda one: -difflib.SequenceMatcher(None, name, one[: len(name)]).ratio())[:3]
+    return UserError(
+        f"timm has no network {name!r}: did you mean {', '.join(nearest)}? bench list backbones --search TEXT finds "
+        "others"
+    )
 
 
 class EvaluationProcess:

@@ -81,7 +81,7 @@ def test_what_was_built_is_not_built_again(tmp_path, monkeypatch):
     [
         ((), None, r"^no networks: name some, as resnet18, or draw a sample with --sample 20$"),
         (("resnet18",), 3, r"^networks and --sample: use one of them$"),
-        (("timm/resnet81",), None, r"^unknown network 'resnet81': did you mean 'resnet18'\?"),
+        (("timm/resnet81",), None, r"^timm has no network 'resnet81': did you mean resnet18"),
     ],
 )
 def test_a_mistake_in_the_networks_is_one_line(names, sample, message, monkeypatch):
