@@ -149,7 +149,7 @@ class Task(BaseModel):
         if self.batch_norm != "frozen":
             raise ValueError(
                 f"batch norm {self.batch_norm!r} is for backbones of the table, and {self.backbone} is exported with "
-                "fixed statistics: use --batch-norm frozen"
+                "fixed statistics: use batch norm frozen"
             )
 
     @property

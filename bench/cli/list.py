@@ -51,7 +51,7 @@ def list_(
     """List tasks, backends, variants or anything else to choose from."""
     if search is not None:
         if what != "backbones":
-            raise UserError(f"bench list {what} --search {search}: --search is for backbones: leave it out")
+            raise UserError(f"--search {search}: it is for bench list backbones: leave it out")
         return show_found_networks(search)
     show_list(what, output.results)
 

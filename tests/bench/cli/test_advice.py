@@ -60,6 +60,7 @@ COMMANDS = {
     "weights/state_dict.py": TRAINING,  # what it reads was given with --checkpoint
     "weights/conversion.py": (*TRAINING, "gate-selftest"),
     "cli/baseline.py": ("baseline save",),
+    "cli/list.py": ("list",),
     "cli/option_groups.py": ("run", "sweep"),
     **{
         f"cli/{name}.py": (name,)
