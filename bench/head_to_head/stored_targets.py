@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -80,6 +83,25 @@ class StoredTargets(_Stored):
         if numbers != {len(self.names)}:
             raise ValueError("a launch has the figures of every test")
         return self
+
+
+@contextmanager
+def prepare_results(results: Path) -> Iterator[None]:
+    """Make the folder of all results, so that it is known that it can be written before anything is measured. If it is
+    new and nothing is stored in it, it is removed at the end of the block.
+
+    Raises:
+        UserError: it cannot be created or written.
+    """
+    is_new = not results.exists()
+    store.make_folder(results)
+    try:
+        store.check_writable(results / KIND)
+        yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # it has a result
+                results.rmdir()
 
 
 def create_folder(results: Path, started: datetime) -> Path:

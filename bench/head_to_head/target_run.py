@@ -104,7 +104,11 @@ def run_targets(
         printing.say(note)
     arguments = options.pytest_arguments
     measurement = TargetMeasurement(tests, Path.cwd(), arguments, variant, suite, request.isolated, printing.say)
-    with hold_lock("bench run", wait, printing.warn), StopSignals() as signals:
+    with (
+        stored_targets.prepare_results(request.results),
+        hold_lock("bench run", wait, printing.warn),
+        StopSignals() as signals,
+    ):
         started = datetime.now(UTC)
         about = describe_environment(variant.threads)
         result = StoredTargets(

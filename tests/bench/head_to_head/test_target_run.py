@@ -214,6 +214,14 @@ def test_a_test_that_cannot_be_compared_is_one_line(project, compare, test, opti
     assert not (project / "results").exists()
 
 
+def test_a_results_folder_that_cannot_be_written_is_found_at_once(project, command_line, monkeypatch):
+    monkeypatch.chdir(project)
+    (project / "file").write_text("")
+    ended = command_line("run", *name_all("test_torch", "test_jax"), "--results", "file/results")
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith("bench: cannot write file/results: Not a directory: choose a folder")
+
+
 def test_rounds_last_equally_long_whatever_a_call_takes(project, command_line, monkeypatch):
     started = []
 
