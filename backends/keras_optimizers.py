@@ -6,6 +6,7 @@ what differs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ def make_optimizer(task: Task, keep: Callable[[np.ndarray], Any] = lambda rates:
     """
     follows_schedule = recipe.follows_schedule(task)
     rate = LearningRates(recipe.list_learning_rates(task), keep) if follows_schedule else task.learning_rate
+    if task.update_rule == "adamw":
+        return AdamWAsInPyTorch(rate, task.beta1, task.beta2, task.epsilon, task.weight_decay)
     if follows_schedule or task.weight_decay:
         return SGDAsInPyTorch(rate, task.momentum, task.nesterov, task.weight_decay)
     return keras.optimizers.SGD(rate, task.momentum, task.nesterov)
@@ -65,3 +68,36 @@ class SGDAsInPyTorch(keras.optimizers.SGD):
             self.assign(kept, moment)
             update = update + self.momentum * moment if self.nesterov else moment
         self.assign_sub(variable, update * ops.cast(learning_rate, variable.dtype))
+
+
+class AdamWAsInPyTorch(keras.optimizers.AdamW):
+    """AdamW as `torch.optim.AdamW` defines it: epsilon is added to the root of the second moment without its bias
+    (Kingma and Ba, "Adam", 2015, algorithm 1). Keras adds it to the root of the biased one, as that paper proposes
+    before its section 2.1, which is another epsilon in every step. The decay is Keras' own, the same as PyTorch's.
+    """
+
+    def __init__(self, learning_rate: Any, beta1: float, beta2: float, epsilon: float, weight_decay: float) -> None:
+        super().__init__(learning_rate, weight_decay, beta1, beta2, epsilon)
+        self.weight_decay = weight_decay or None  # with 0 Keras would multiply by 1
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """Update a variable by its gradient."""
+        gradient = ops.cast(gradient, variable.dtype)
+        index = self._get_variable_index(variable)
+        first, second = (
+            beta * ops.convert_to_tensor(kept[index]) + (1 - beta) * value
+            for beta, kept, value in (
+                (self.beta_1, self._momentums, gradient),
+                (self.beta_2, self._velocities, ops.square(gradient)),
+            )
+        )
+        self.assign(self._momentums[index], first)
+        self.assign(self._velocities[index], second)
+        root = ops.sqrt(second / self._unbias(self.beta_2, variable)) + self.epsilon
+        step = ops.cast(learning_rate, variable.dtype) / self._unbias(self.beta_1, variable)
+        self.assign_sub(variable, step * first / root)
+
+    def _unbias(self, beta: float, variable: keras.Variable) -> Any:
+        """1 - beta ** t in step t, counted from 1; not as a difference, which rounds to few digits in float32."""
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        return -ops.expm1(step * (math.log(beta) if beta else -math.inf))

@@ -178,7 +178,7 @@ _KNOBS: Mapping[str, Knob] = add_lightning(
             },
         ),
         "optimizer": Knob(
-            "how SGD's update is computed: operation by operation, or in one kernel",
+            "how an update is computed: operation by operation, or in one kernel",
             {
                 "pytorch": {
                     "unfused": f"{TORCH}generated/torch.optim.SGD.html (a loop on a CPU, foreach on a GPU)",

@@ -172,6 +172,11 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
     for knob, value in (("gradients", "closed_form"), ("affinity", "bound")) if variant.devices else ():
         if getattr(variant, knob) == value:
             raise UnsupportedVariant(f"{knob} {value!r} is for one device: use --devices 1, or do not set {knob}")
+    if variant.gradients == "closed_form" and task.update_rule != "sgd":
+        raise UnsupportedVariant(
+            f"gradients 'closed_form' have SGD's update, and this task's update rule is {task.update_rule!r}: use "
+            "gradients no_grad"
+        )
     own_side = DATASETS[task.dataset][0]
     if variant.images == "normalised" and task.image_size != own_side:
         raise UnsupportedVariant(

@@ -43,12 +43,21 @@ def list_learning_rates(task: Task) -> np.ndarray:
 
 def is_named(task: Task) -> bool:
     """Whether a recipe is more than SGD with momentum at a constant rate, so that tables name it."""
-    return task.nesterov or task.weight_decay > 0 or task.label_smoothing > 0 or follows_schedule(task)
+    return (
+        task.update_rule != "sgd"
+        or task.nesterov
+        or task.weight_decay > 0
+        or task.label_smoothing > 0
+        or follows_schedule(task)
+    )
 
 
 def describe(task: Task) -> str:
     """The recipe in a few words, without batch size and epochs: what differs from plain SGD is named."""
-    parts = [f"SGD {task.learning_rate:g}", f"{'Nesterov ' if task.nesterov else ''}momentum {task.momentum:g}"]
+    if task.update_rule == "sgd":
+        parts = [f"SGD {task.learning_rate:g}", f"{'Nesterov ' if task.nesterov else ''}momentum {task.momentum:g}"]
+    else:
+        parts = [f"AdamW {task.learning_rate:g}", f"betas {task.beta1:g} and {task.beta2:g}, epsilon {task.epsilon:g}"]
     if task.weight_decay:
         parts.append(f"weight decay {task.weight_decay:g}")
     if task.label_smoothing:

@@ -11,7 +11,11 @@ from backends.task import Task
 
 
 def make_optimizer(task: Task) -> optax.GradientTransformation:
-    """The optimizer of a task. Optax multiplies by the rate outside of the momentum, as PyTorch does."""
+    """The optimizer of a task. Optax multiplies by the rate outside of the momentum, as PyTorch does, and adds
+    AdamW's epsilon to the root.
+    """
+    if task.update_rule == "adamw":
+        return optax.adamw(_make_schedule(task), task.beta1, task.beta2, task.epsilon, weight_decay=task.weight_decay)
     sgd = optax.sgd(_make_schedule(task), task.momentum, task.nesterov)
     return optax.chain(optax.add_decayed_weights(task.weight_decay), sgd) if task.weight_decay else sgd
 

@@ -52,8 +52,10 @@ class HeadStep:
         return loss
 
 
-class ExchangingHeadStep:
-    """The same step with a graph of gradients, which several devices need: DDP averages in its backward pass."""
+class OptimizerHeadStep:
+    """A step of the task's optimizer, with a graph of gradients. Several devices need it: DDP averages in its backward
+    pass.
+    """
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class ExchangingHeadStep:
         self.weight = next(classifier.parameters())
 
     def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Train one step; see `HeadStep`."""
+        """Train one step, as `HeadStep` does."""
         with torch.enable_grad():
             self.optimizer.zero_grad()
             loss = self.criterion(self.classifier(features), labels)
@@ -82,7 +84,7 @@ class HeadTraining(Training):
     """Trains the head on features."""
 
     def __init__(
-        self, step: HeadStep | ExchangingHeadStep, features: np.ndarray, labels: np.ndarray, order: Order
+        self, step: HeadStep | OptimizerHeadStep, features: np.ndarray, labels: np.ndarray, order: Order
     ) -> None:
         device = step.weight.device
         self.step = step

@@ -12,14 +12,14 @@ from backends.task import Task
 
 def make_optimizer(task: Task, parameters: Iterable[torch.Tensor], fused: bool) -> torch.optim.Optimizer:
     """The optimizer of a task's trained parameters, in its first step."""
-    return torch.optim.SGD(
-        list(parameters),
-        lr=task.learning_rate,
-        momentum=task.momentum,
-        nesterov=task.nesterov,
-        weight_decay=task.weight_decay,
-        fused=True if fused else None,  # None: PyTorch chooses between a loop and foreach
-    )
+    shared = {
+        "lr": task.learning_rate,
+        "weight_decay": task.weight_decay,
+        "fused": True if fused else None,  # None: PyTorch chooses between a loop and foreach
+    }
+    if task.update_rule == "adamw":
+        return torch.optim.AdamW(list(parameters), betas=(task.beta1, task.beta2), eps=task.epsilon, **shared)
+    return torch.optim.SGD(list(parameters), momentum=task.momentum, nesterov=task.nesterov, **shared)
 
 
 def make_scheduler(task: Task, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LambdaLR | None:

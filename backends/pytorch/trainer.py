@@ -18,7 +18,7 @@ from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
 from backends.pytorch import kernels, model, optimizer, pipeline, preprocess, profiler
-from backends.pytorch.head import ExchangingHeadStep, HeadStep, HeadTraining
+from backends.pytorch.head import HeadStep, HeadTraining, OptimizerHeadStep
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors
 
@@ -153,8 +153,8 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.start_on_features`."""
         step = (
             HeadStep(self.classifier, self.task)
-            if self.group.size == 1
-            else ExchangingHeadStep(self.training_classifier, self.criterion, self.optimizer, self.scheduler)
+            if self.group.size == 1 and self.task.update_rule == "sgd"
+            else OptimizerHeadStep(self.training_classifier, self.criterion, self.optimizer, self.scheduler)
         )
         return HeadTraining(step, features, labels, order.share(self.group))
 

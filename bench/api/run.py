@@ -35,8 +35,12 @@ def run(
     mean: Channels | None = None,
     std: Channels | None = None,
     learning_rate: float | None = None,
+    update_rule: str | None = None,
     momentum: float | None = None,
     nesterov: bool | None = None,
+    beta1: float | None = None,
+    beta2: float | None = None,
+    epsilon: float | None = None,
     weight_decay: float | None = None,
     label_smoothing: float | None = None,
     schedule: str | None = None,
@@ -76,8 +80,8 @@ def run(
         suite: the name of a suite, or a TOML file.
         backbone, weights, trainable, batch_size, epochs, image_size, train_limit, seed: fields of the task that are
             replaced.
-        learning_rate, momentum, nesterov, weight_decay, label_smoothing, schedule, warm_up: fields of its recipe that
-            are replaced.
+        learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay, label_smoothing, schedule,
+            warm_up: fields of its recipe that are replaced.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.

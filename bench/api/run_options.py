@@ -31,8 +31,12 @@ FIELDS = (
     "mean",
     "std",
     "learning_rate",
+    "update_rule",
     "momentum",
     "nesterov",
+    "beta1",
+    "beta2",
+    "epsilon",
     "weight_decay",
     "label_smoothing",
     "schedule",
@@ -45,7 +49,7 @@ CHANNELS = ("mean", "std")
 #: The least value of whole numbers.
 LEAST = {"threads": 1, "launches": 1, "rounds": 2, "seeds": 1}
 TEXTS = ("suite", "device", "relative_to")
-TEXTS_OR_NONE = ("backbone", "weights", "trainable", "schedule")
+TEXTS_OR_NONE = ("backbone", "weights", "trainable", "update_rule", "schedule")
 SWITCHES = ("isolated", "wait", "quiet")
 #: What may be given beside `resume`.
 BESIDE_RESUME = ("resume", "results", "wait", "quiet")

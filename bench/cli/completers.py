@@ -24,7 +24,8 @@ SUITES = Path(__file__).parents[1] / "plan" / "suites"
 VARIANTS = ("default", "matched", "tuned")
 #: As the field `trainable` of `backends.task.Task`.
 TRAINABLE_PARTS = ("head", "last-stage", "all")
-#: As its field `schedule`.
+#: As its fields `update_rule` and `schedule`.
+UPDATE_RULES = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 #: As `ALLOWABLE_DIFFERENCES` and `FOLDER` of `bench.records.baseline`.
 ALLOWABLE_DIFFERENCES = ("machine", "versions", "variables", "threads", "precision")
@@ -82,6 +83,11 @@ def list_weights(context: CompletionContext) -> Iterable[str]:
 def list_trainable_parts(_: CompletionContext) -> Iterable[str]:
     """List the parts of a network that can be trained."""
     return TRAINABLE_PARTS
+
+
+def list_update_rules(_: CompletionContext) -> Iterable[str]:
+    """List the update rules."""
+    return UPDATE_RULES
 
 
 def list_schedules(_: CompletionContext) -> Iterable[str]:

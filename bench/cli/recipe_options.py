@@ -13,14 +13,31 @@ from bench.cli.option_values import make_number_parameter
 class RecipeOptions:
     """How a task is trained."""
 
+    update_rule: Annotated[
+        str | None,
+        Parameter(metavar="NAME", completer=completers.list_update_rules, help="What trains: `sgd` or `adamw`."),
+    ] = None
     momentum: Annotated[
         float | None, make_number_parameter(kind=float), Parameter(help="Momentum of SGD, from 0 to below 1.")
     ] = None
     nesterov: Annotated[bool | None, Parameter(help="Use Nesterov's momentum.")] = None
+    beta1: Annotated[
+        float | None,
+        make_number_parameter(kind=float),
+        Parameter(name="--beta1", help="AdamW's decay of the first moment."),
+    ] = None
+    beta2: Annotated[
+        float | None,
+        make_number_parameter(kind=float),
+        Parameter(name="--beta2", help="AdamW's decay of the second moment."),
+    ] = None
+    epsilon: Annotated[
+        float | None, make_number_parameter(kind=float), Parameter(help="AdamW's epsilon, added to the root.")
+    ] = None
     weight_decay: Annotated[
         float | None,
         make_number_parameter(kind=float),
-        Parameter(help="Share of each trained tensor that is added to its gradient."),
+        Parameter(help="Weight decay: of SGD part of the gradient, of AdamW beside the update."),
     ] = None
     label_smoothing: Annotated[
         float | None,

@@ -38,6 +38,9 @@ class SweptFields:
     epochs: Annotated[Values, Parameter(help="Numbers of epochs.")] = ()
     image_size: Annotated[Values, Parameter(help="Image sizes in pixels.")] = ()
     trainable: Annotated[Values, Parameter(help="Parts to train: `head`, `last-stage`, `all`.")] = ()
+    update_rule: Annotated[
+        Values, Parameter(completer=completers.list_update_rules, help="What trains: `sgd`, `adamw`.")
+    ] = ()
     momentum: Annotated[Values, Parameter(help="Momenta of SGD, from 0 to below 1.")] = ()
     nesterov: Annotated[Values, Parameter(help="Nesterov's momentum or not: `true`, `false`.")] = ()
     weight_decay: Annotated[Values, Parameter(help="Weight decays, as `0,0.0001`.")] = ()

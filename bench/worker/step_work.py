@@ -27,6 +27,11 @@ NUMBER_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 FP32 = NUMBER_BYTES["fp32"]
 #: Per parameter, an update of SGD with momentum: v = m v + g and w = w - r v. It reads w, v and g, and writes w and v.
 UPDATE_FLOP, UPDATE_NUMBERS = 4, 5
+#: What Nesterov's momentum and a weight decay add to it: a multiply-add each.
+NESTEROV_FLOP, DECAY_FLOP = 2, 2
+#: The same of AdamW: m = b m + (1 - b) g (3), v = c v + (1 - c) g g (4), w = w - r m / (sqrt(d v) + e) (6: a product, a
+#: root, a sum, a quotient, a product, a difference). It reads w, m, v and g, and writes w, m and v.
+ADAMW_FLOP, ADAMW_NUMBERS = 13, 7
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,10 @@ class Step:
 
     def _update(self) -> Work:
         count = (self.task.network.features + 1) * self.task.classes + self._count_trained()
-        flop, moved = UPDATE_FLOP * count, UPDATE_NUMBERS * count * FP32
+        adamw = self.task.update_rule == "adamw"
+        each = ADAMW_FLOP if adamw else UPDATE_FLOP + NESTEROV_FLOP * self.task.nesterov
+        each += DECAY_FLOP * (self.task.weight_decay > 0)
+        flop, moved = each * count, (ADAMW_NUMBERS if adamw else UPDATE_NUMBERS) * count * FP32
         return Work(flop, flop, moved, moved)
 
     def _count_trained(self) -> int:

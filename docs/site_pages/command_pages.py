@@ -17,7 +17,7 @@ from bench.cli.app import app
 
 FOLDER = "commands"
 #: An option in a sentence.
-OPTION = re.compile(r"(?<![\w`-])--[a-z][a-z-]*(?![\w`])")
+OPTION = re.compile(r"(?<![\w`-])--[a-z][a-z0-9-]*(?![\w`])")
 
 
 class MarkdownHelp:

@@ -18,7 +18,7 @@ import numpy as np
 
 import backends
 from backends.base import Training
-from backends.task import Task, Variant
+from backends.task import LEAST_EPSILON_OF_STATISTICS, Task, Variant
 from backends.values import Order
 from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.job import Job
@@ -29,15 +29,30 @@ STEPS = 50
 #: Epochs of the 96 images in batches of 4 that have so many steps.
 EPOCHS = 3
 
+COSINE: dict[str, Any] = {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS}
 #: All over the whole of their schedules; so much decay that it shows.
 RECIPES = MappingProxyType(
     {
-        name: Task(name=name, backbone="resnet18", batch_size=4, learning_rate=0.01, **RANDOM | fields)
+        name: Task(name=name, backbone="resnet18", **RANDOM | {"batch_size": 4, "learning_rate": 0.01} | fields)
         for name, fields in (
             ("nesterov", {"nesterov": True, "weight_decay": 0.1}),
-            ("cosine", {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS, "weight_decay": 0.1}),
+            ("cosine", {"weight_decay": 0.1, **COSINE}),
             ("step", {"schedule": "step", "schedule_steps": STEPS, "nesterov": True}),
             ("smoothing", {"label_smoothing": 0.2}),
+            # An epsilon that is as large as the moments' roots, so that it shows where it is added.
+            ("adamw", {"update_rule": "adamw", "learning_rate": 0.003, "weight_decay": 5.0, "epsilon": 0.1, **COSINE}),
+            ("stage, adamw", {"trainable": "last-stage", "update_rule": "adamw", "learning_rate": 0.001}),
+            (
+                "all, adamw",
+                {
+                    "trainable": "all",
+                    "batch_norm": "batch_stats",
+                    "batch_size": 8,
+                    "update_rule": "adamw",
+                    "learning_rate": 0.001,
+                    "epsilon": LEAST_EPSILON_OF_STATISTICS,
+                },
+            ),
             ("stage", {"trainable": "last-stage", "weight_decay": 0.5, "nesterov": True, "warm_up": 2}),
         )
     }
@@ -48,6 +63,7 @@ VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = M
     {
         "closed form": ("cosine", ("pytorch", "lightning"), {"gradients": "closed_form"}),
         "closed form, smoothing": ("smoothing", ("pytorch", "lightning"), {"gradients": "closed_form"}),
+        "fused AdamW": ("adamw", ("pytorch",), {"optimizer": "fused"}),
         "fused": ("cosine", ("pytorch",), {"optimizer": "fused"}),
         "several steps": ("cosine", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
         "functional": ("cosine", ("jax",), {"execution": "functional"}),
@@ -117,6 +133,62 @@ def scheduled_by_epoch() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def coupled_decay() -> Iterator[None]:
+    """The decay is part of AdamW's gradient, as it is of Adam's in PyTorch."""
+    import keras
+
+    from backends import keras_optimizers
+
+    real = keras_optimizers.AdamWAsInPyTorch.update_step
+
+    def update_step(self, gradient, variable, learning_rate):
+        real(self, gradient + 5.0 * keras.ops.convert_to_tensor(variable), variable, learning_rate)
+
+    with (
+        patch.object(keras_optimizers.AdamWAsInPyTorch, "update_step", update_step),
+        patch.object(keras_optimizers.AdamWAsInPyTorch, "_apply_weight_decay", lambda self, variables: None),
+    ):
+        yield
+
+
+@contextmanager
+def coupled_decay_in_optax() -> Iterator[None]:
+    """The same in Optax."""
+    import optax
+
+    def adamw(rate, beta1, beta2, epsilon, weight_decay):
+        return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(rate, beta1, beta2, epsilon))
+
+    with patch.object(optax, "adamw", adamw):
+        yield
+
+
+@contextmanager
+def epsilon_of_keras() -> Iterator[None]:
+    """Keras' own update, whose epsilon is added to the root of the biased moment."""
+    import keras
+
+    from backends import keras_optimizers
+
+    with patch.object(keras_optimizers.AdamWAsInPyTorch, "update_step", keras.optimizers.AdamW.update_step):
+        yield
+
+
+@contextmanager
+def epsilon_in_the_root() -> Iterator[None]:
+    """Optax' `eps_root` in place of `eps`."""
+    import optax
+
+    real = optax.adamw
+
+    def adamw(rate, beta1, beta2, epsilon, weight_decay):
+        return real(rate, beta1, beta2, 0.0, eps_root=epsilon, weight_decay=weight_decay)
+
+    with patch.object(optax, "adamw", adamw):
+        yield
+
+
 #: Of ten classes: the share that is spread over all of them alike, so that the other nine have all of what is given.
 MORE = 10 / 9
 
@@ -153,6 +225,10 @@ FAULTS = MappingProxyType(
         "a schedule that is late": Fault(late_schedule, ("keras", "jax", "lightning")),
         "smoothing of the other classes": Fault(others_alone, ("keras", "keras-jax"), "smoothing", first=True),
         "Optax, smoothing of the other classes": Fault(others_alone_in_optax, ("jax",), "smoothing", first=True),
+        "coupled decay of AdamW": Fault(coupled_decay, ("keras", "keras-torch"), "adamw"),
+        "Optax, coupled decay of AdamW": Fault(coupled_decay_in_optax, ("jax",), "adamw"),
+        "Keras' own epsilon": Fault(epsilon_of_keras, ON_KERAS, "adamw"),
+        "epsilon in the root": Fault(epsilon_in_the_root, ("jax",), "adamw"),
         "a schedule by epoch": Fault(scheduled_by_epoch, ("lightning",)),
     }
 )

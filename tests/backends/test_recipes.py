@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import REGISTRY, recipe
-from backends.task import Task
+from backends import REGISTRY, BackendEntry, recipe
+from backends.knobs import check_variant
+from backends.task import Task, Variant
+from backends.values import UnsupportedVariant
 from bench.parity.sameness_proof import prove
 from tests.backends.recipes import FAULTS, RECIPES, STEPS, VARIANTS
 from tests.backends.sessions import OTHERS, OWN, REFERENCE, make_case
@@ -114,12 +116,30 @@ def test_a_schedule_without_its_number_of_steps_is_refused():
 
 def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they_were():
     task = make_task()
-    assert set(task.model_dump()).isdisjoint(
-        {"nesterov", "weight_decay", "label_smoothing", "schedule", "warm_up", "schedule_steps"}
-    )
+    new = {"update_rule", "nesterov", "beta1", "beta2", "epsilon", "weight_decay", "label_smoothing", "schedule"}
+    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps"})
+    adamw = make_task(update_rule="adamw", beta1=0.8, beta2=0.99, epsilon=1e-7)
+    assert Task.model_validate_json(adamw.model_dump_json()) == adamw
     assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
     changed = make_task(
         nesterov=True, weight_decay=0.1, label_smoothing=0.1, schedule="cosine", warm_up=1, schedule_steps=9
     )
     assert Task.model_validate_json(changed.model_dump_json()) == changed
     assert len({make_task(**fields).hash for fields in ({}, {"nesterov": True}, {"weight_decay": 0.1})}) == 3
+
+
+def test_a_closed_form_of_another_update_rule_is_refused():
+    line = "gradients 'closed_form' have SGD's update, and this task's update rule is 'adamw': use gradients no_grad"
+    with pytest.raises(UnsupportedVariant, match=line):
+        check_variant("pytorch", Variant(gradients="closed_form"), make_task(update_rule="adamw"))
+    check_variant("pytorch", Variant(gradients="closed_form"), make_task(nesterov=True))
+
+
+def test_a_backend_of_a_package_that_follows_no_recipes_is_refused_with_them(monkeypatch):
+    monkeypatch.setattr(REGISTRY, "own", {**REGISTRY.own, "mine": BackendEntry("mine", ())})
+    check_variant("mine", Variant(), make_task())
+    line = (
+        "mine trains by SGD with momentum at a constant rate, and this task's recipe is SGD 0.1, Nesterov momentum 0.9"
+    )
+    with pytest.raises(UnsupportedVariant, match=f"{line}: use another recipe, or another backend"):
+        check_variant("mine", Variant(), make_task(nesterov=True))

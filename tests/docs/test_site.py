@@ -40,7 +40,7 @@ def test_every_command_has_a_page_with_all_its_options():
     }
     for words, command in command_pages.list_commands():
         page = pages[f"commands/{'-'.join(words)}.md"]
-        named = set(re.findall(r"^\| `(--[a-z-]+)", page, re.M))
+        named = set(re.findall(r"^\| `(--[a-z0-9-]+)", page, re.M))
         # Read without its application, a command also has names that the application switches off.
         all_names = list_options(command) if command.default_command else set()
         options = {name for name in all_names if re.match("--(?!no-|empty-)", name)}

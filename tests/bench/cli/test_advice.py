@@ -15,7 +15,7 @@ from bench.cli.app import app
 
 PROJECT = Path(__file__).parents[3]
 BENCH = PROJECT / "bench"
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 #: Another command, or another program, that an option in the same part of a sentence belongs to.
 COMMAND = re.compile(r"bench ([a-z][a-z-]*)[^:;()]*$")
 PROGRAM = re.compile(r"\b(?:pip|git|docker|cpupower) [^:;,]*$")

@@ -92,6 +92,10 @@ def get_error(bench, tmp_path):
             "nesterov's momentum needs a momentum above 0: set one, or leave nesterov out",
         ),
         (
+            ["run", "--task", "embedded", "--nesterov", "--update-rule", "adamw"],
+            "nesterov's momentum is SGD's: leave nesterov out, or use update rule sgd",
+        ),
+        (
             ["run", "--task", "embedded", "--schedule", "cosin"],
             "unknown schedule 'cosin': did you mean 'cosine'? Use one of constant, cosine, step",
         ),

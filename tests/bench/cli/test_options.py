@@ -28,8 +28,12 @@ FIELDS = (
     ("--mean", "0.485,0.456,0.406"),
     ("--std", "0.25"),
     ("--learning-rate", "0.01"),
+    ("--update-rule", "sgd"),
     ("--momentum", "0.8"),
     ("--nesterov",),
+    ("--beta1", "0.8"),
+    ("--beta2", "0.99"),
+    ("--epsilon", "0.1"),
     ("--weight-decay", "0.1"),
     ("--label-smoothing", "0.2"),
     ("--schedule", "cosine"),
@@ -85,8 +89,12 @@ def test_every_command_that_trains_takes_every_field_of_a_task(run_to_request, c
         "mean": (0.485, 0.456, 0.406),
         "std": (0.25, 0.25, 0.25),
         "learning_rate": 0.01,
+        "update_rule": "sgd",
         "momentum": 0.8,
         "nesterov": True,
+        "beta1": 0.8,
+        "beta2": 0.99,
+        "epsilon": 0.1,
         "weight_decay": 0.1,
         "label_smoothing": 0.2,
         "schedule": "cosine",
@@ -268,7 +276,7 @@ def test_a_help_page_fits_80_columns_and_is_clean(command_line, monkeypatch, com
     assert max(map(len, ended.out.splitlines())) <= 80
     for noise in ("None", "[default: ]", "--no-", "--empty-", "()"):
         assert noise not in ended.out
-    options = re.findall(r"^│ (--[a-z-]+)", ended.out, re.M)
+    options = re.findall(r"^│ (--[a-z0-9-]+)", ended.out, re.M)
     assert len(options) == len(set(options))
 
 

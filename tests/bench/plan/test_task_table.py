@@ -52,6 +52,15 @@ def test_a_task_cannot_be_changed():
             "a warm-up of 9 steps is too long for a training of 9",
         ),
         ({"schedule_steps": 9}, "the learning rate is constant: set a schedule, or leave schedule_steps out"),
+        ({"update_rule": "adamw", "nesterov": True}, "Nesterov's momentum is SGD's: leave nesterov out, or use update"),
+        (
+            {"update_rule": "adamw", "trainable": "all", "batch_norm": "batch_stats"},
+            "AdamW with epsilon 1e-08 steps along rounding errors where batch norm 'batch_stats' leaves no other "
+            "gradient: use epsilon 0.0001 or more, or batch norm frozen",
+        ),
+        ({"beta2": 0.99}, "beta1, beta2 and epsilon are AdamW's: leave them out, or use update rule adamw"),
+        ({"update_rule": "adamw", "epsilon": 0.0}, "epsilon"),
+        ({"update_rule": "adamw", "beta1": 1.0}, "beta1"),
         ({"warm_up": -1}, "warm_up"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"batchsize": 4}, "batchsize"),
