@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 
-from backends.exported.network_graph import BATCH, Shape, Size
+from backends.exported.network_graph import Shape, Size
 from bench.networks.aten_arithmetic import Result
-from bench.networks.graph_writer import GraphWriter, Node, Unexportable
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_factor
 
 #: Two values with letters for their axes, and a result.
 EQUATION = re.compile(r"([a-zA-Z]+),([a-zA-Z]+)->([a-zA-Z]+)")
@@ -65,7 +65,5 @@ def multiply_sizes(sizes: Shape | Sequence[Size]) -> Size:
         return number
     if len(texts) > 1:
         raise Unexportable("a number that depends on the batch squared")
-    found = BATCH.fullmatch(texts[0])
-    assert found
-    number *= int(found[1] or 1)
+    number *= to_factor(texts[0])
     return "b" if number == 1 else f"{number}b"

@@ -8,6 +8,7 @@ from typing import Any
 
 from backends.exported.network_graph import Shape
 from bench.networks.aten_arithmetic import Result, centre, combine
+from bench.networks.aten_windows import convolve_each
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
 
 
@@ -24,6 +25,8 @@ def convolution(node: Node, graph: GraphWriter) -> Result:
         pairs = tuple((one // 2, one - one // 2) for one in whole)
     else:
         pairs = tuple((one, one) for one in _spread(padding, len(kernel)))
+    if isinstance(node["groups"], str):
+        return convolve_each(node, graph, pairs)
     bias = [] if node.get("bias") is None else [node["bias"]]
     return graph.add(
         "convolution",

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from backends.exported.network_graph import Shape, Size
-from bench.networks.aten_arithmetic import Result, multiply_matrices
+from bench.networks.aten_arithmetic import Result, combine, multiply_matrices
 from bench.networks.aten_shapes import pad_map
-from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_factor, to_number
 
 
 def unfold(node: Node, graph: GraphWriter) -> Result:
@@ -28,14 +28,33 @@ def unfold(node: Node, graph: GraphWriter) -> Result:
 
 def take_columns(node: Node, graph: GraphWriter) -> Result:
     """`im2col`: each window of maps as a column, (b, channels · window, windows)."""
-    batch, channels, *sides = graph.shape(node["self"])
-    padding = [(one, one) for one in node["padding"]]
-    values = pad_map(graph, node["self"], padding)
-    down, across = _list_places(node, sides)
-    values = _take_windows(graph, values, 3, across)
-    values = _take_windows(graph, values, 2, down)
-    order: Shape = (batch, channels, len(down), len(across), down.shape[1], across.shape[1])
-    values = graph.add("transpose", [values], order, axes=(0, 1, 2, 4, 3, 5))
+    values = pad_map(graph, node["self"], [(one, one) for one in node["padding"]])
+    values = _take_all_windows(graph, values, _list_places(node, graph.shape(node["self"])[2:]))
+    return graph.add("reshape", [values], node.shape, shape=node.shape)
+
+
+def convolve_each(node: Node, graph: GraphWriter, padding: Sequence[tuple[int, int]]) -> Result:
+    """A convolution with kernels for each image, (1, channels of all images, …), as a product of matrices."""
+    per_image = node["groups"], graph.shape(node["input"])[1], graph.shape(node["weight"])[0]
+    groups, channels, outputs = map(to_factor, per_image)
+    kernel = graph.shape(node["weight"])[2:]
+    sides = graph.shape(node["input"])[2:]
+    maps: Shape = ("b", channels, *sides)
+    values = pad_map(graph, graph.add("reshape", [node["input"]], maps, shape=maps), padding)
+    places = [
+        np.arange(to_number(size))[:, None] * dilation + np.arange(to_number(out)) * stride
+        for size, dilation, out, stride in zip(kernel, node["dilation"], node.shape[2:], node["stride"], strict=True)
+    ]
+    window = channels // groups * places[0].shape[0] * places[1].shape[0]
+    columns: Shape = ("b", groups, window, places[0].shape[1] * places[1].shape[1])
+    values = graph.add("reshape", [_take_all_windows(graph, values, places)], columns, shape=columns)
+    rows: Shape = ("b", groups, outputs // groups, window)
+    weight = graph.add("reshape", [node["weight"]], rows, shape=rows)
+    shape = (*rows[:3], columns[3])
+    values = graph.add("matmul", [weight, values], shape)
+    if node.get("bias") is not None:
+        each = (*rows[:3], 1)
+        values = combine(graph, "add", values, graph.add("reshape", [node["bias"]], each, shape=each), shape)
     return graph.add("reshape", [values], node.shape, shape=node.shape)
 
 
@@ -82,10 +101,21 @@ def transposed_convolution(node: Node, graph: GraphWriter) -> Result:
 def _take_windows(graph: GraphWriter, values: str, axis: int, places: np.ndarray) -> str:
     """The values at places (n, m) along an axis, which becomes two."""
     shape = graph.shape(values)
-    rows = (*shape[:axis], places.size, *shape[axis + 1 :])
-    taken = graph.add("take", [values, graph.add_constant(places.reshape(-1))], rows, axis=axis)
+    if not np.array_equal(places.reshape(-1), np.arange(to_number(shape[axis]))):
+        rows = (*shape[:axis], places.size, *shape[axis + 1 :])
+        values = graph.add("take", [values, graph.add_constant(places.reshape(-1))], rows, axis=axis)
     apart = (*shape[:axis], *places.shape, *shape[axis + 1 :])
-    return graph.add("reshape", [taken], apart, shape=apart)
+    return graph.add("reshape", [values], apart, shape=apart)
+
+
+def _take_all_windows(graph: GraphWriter, values: str, places: Sequence[np.ndarray]) -> str:
+    """Windows of maps, by places as of `_list_places`: (b, channels, *window, *windows)."""
+    batch, channels, *_ = graph.shape(values)
+    down, across = places
+    values = _take_windows(graph, values, 3, across)
+    values = _take_windows(graph, values, 2, down)
+    order: Shape = (batch, channels, len(down), len(across), down.shape[1], across.shape[1])
+    return graph.add("transpose", [values], order, axes=(0, 1, 2, 4, 3, 5))
 
 
 def _list_places(node: Node, sides: Sequence[Size]) -> list[np.ndarray]:

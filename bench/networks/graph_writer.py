@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.exported.network_graph import ATTRIBUTES, IMAGES, NetworkGraph, Operation, Shape, Size
+from backends.exported.network_graph import ATTRIBUTES, BATCH, IMAGES, NetworkGraph, Operation, Shape, Size
 
 
 class Unexportable(Exception):
@@ -24,6 +24,18 @@ def to_number(size: Size) -> int:
     if isinstance(size, str):
         raise Unexportable("an operation along the batch")
     return size
+
+
+def to_factor(size: Size) -> int:
+    """How many times the batch a dimension is.
+
+    Raises:
+        Unexportable: it does not depend on the batch.
+    """
+    found = BATCH.fullmatch(str(size))
+    if not found:
+        raise Unexportable(f"{size} in place of a multiple of the batch")
+    return int(found[1] or 1)
 
 
 @dataclass(frozen=True)

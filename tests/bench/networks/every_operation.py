@@ -90,9 +90,19 @@ class Composed(nn.Module):
         x = torch.exp(x.unfold(2, 6, 5).unfold(3, 4, 2)[..., 1, 3] * functional.adaptive_avg_pool2d(x, (3, 8)))
         grown = torch.einsum("bchw,hkw->bhkc", x, self.table).permute(0, 3, 1, 2)
         x[:, 2:-1, 1:] = x[:, 2:-1, 1:] + grown[:, 2:-1, 1:].mean(3, keepdim=True)
+        x = torch.tanh(self._convolve_each(x))
         x = (1 - x).repeat_interleave(2, 0).view(-1, 2, *x.shape[1:]).mean(1)
         x = torch.matmul(self.weights, x.flatten(2).transpose(1, 2).tile(2, 1).transpose(1, 2))
         return x.mean(2)
+
+    def _convolve_each(self, x: torch.Tensor) -> torch.Tensor:
+        """With a kernel and a bias for each image, in two groups, as CondConv."""
+        batch, channels, height, width = x.shape
+        each = x.mean((2, 3)).sigmoid() @ self.weights  # (b, 24)
+        kernels = torch.einsum("bo,ij->boij", each, self.weights[:12, :6]).reshape(-1, 12, 3, 2)
+        options = {"bias": each.view(-1), "padding": (1, 2), "dilation": (1, 2), "stride": (1, 2), "groups": 2 * batch}
+        convolved = functional.conv2d(x.reshape(1, -1, height, width), kernels, **options)
+        return convolved.view(batch, channels, *convolved.shape[-2:])
 
 
 def write(folder: Path) -> None:
