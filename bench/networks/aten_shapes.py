@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from bench.networks.aten_arithmetic import Result
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
@@ -158,13 +161,21 @@ def chunk(node: Node, graph: GraphWriter) -> Result:
 
 
 def index(node: Node, graph: GraphWriter) -> Result:
-    """`index` by one tensor of constants."""
+    """`index` by constants along one axis, or by several along axes that follow each other."""
     places = [(axis, one) for axis, one in enumerate(node["indices"]) if one is not None]
-    if len(places) != 1 or not graph.is_integer(places[0][1]):
-        raise Unexportable("an index by several tensors, or by one that is not constant")
-    axis, indices = places[0]
-    indices = graph.count_from_start(indices, graph.shape(node["self"])[axis])
-    return graph.add("take", [node["self"], indices], node.shape, axis=axis)
+    axes = [axis for axis, _ in places]
+    if not all(graph.is_integer(one) for _, one in places) or axes != list(range(axes[0], axes[0] + len(axes))):
+        raise Unexportable("an index that is not constant, or along axes apart from each other")
+    values, shape = node["self"], graph.shape(node["self"])
+    sizes = [to_number(shape[axis]) for axis in axes]
+    if len(places) == 1:
+        indices = graph.count_from_start(places[0][1], sizes[0])
+    else:
+        several = [graph.tensors[one] % size for (_, one), size in zip(places, sizes, strict=True)]
+        indices = graph.add_constant(np.ravel_multi_index(np.broadcast_arrays(*several), sizes))
+        row = (*shape[: axes[0]], math.prod(sizes), *shape[axes[-1] + 1 :])
+        values = graph.add("reshape", [values], row, shape=row)
+    return graph.add("take", [values, indices], node.shape, axis=axes[0])
 
 
 def index_select(node: Node, graph: GraphWriter) -> Result:
