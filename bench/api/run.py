@@ -80,8 +80,8 @@ def run(
         suite: the name of a suite, or a TOML file.
         backbone, weights, trainable, batch_size, epochs, image_size, train_limit, seed: fields of the task that are
             replaced.
-        learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay, label_smoothing, schedule,
-            warm_up: fields of its recipe that are replaced.
+        learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
+        label_smoothing, schedule, warm_up: further ones.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.
