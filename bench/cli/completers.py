@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import backends
 from backends.backbones import BACKBONES
+from backends.exported.exported_backbone import TIMM, WEIGHTS, is_exported
 from backends.knob_table import KNOBS
 from bench.cache.home import expand_user
 
@@ -69,13 +70,15 @@ def list_cases(context: CompletionContext) -> Iterator[str]:
 
 
 def list_backbones(_: CompletionContext) -> Iterable[str]:
-    """List the backbones."""
-    return tuple(BACKBONES)
+    """List the backbones, and what the names of timm's networks begin with."""
+    return (*BACKBONES, TIMM)
 
 
 def list_weights(context: CompletionContext) -> Iterable[str]:
     """List the checkpoints of the backbone on the line, or of all."""
     typed = _get_typed_values(context, "--backbone")
+    if any(map(is_exported, typed)):
+        return (*WEIGHTS, "random")
     networks = [BACKBONES[name] for name in typed if name in BACKBONES] or list(BACKBONES.values())
     return tuple(dict.fromkeys([*(name for network in networks for name in network.weights), "random"]))
 

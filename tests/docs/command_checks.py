@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 import backends
 from backends.backbones import BACKBONES
+from backends.exported.exported_backbone import is_exported
 from backends.knob_table import KNOBS
 from bench.cli import completers
 from bench.cli.app import app, describe_error
@@ -88,7 +89,7 @@ def find_unknown_value(arguments: Sequence[str]) -> str | None:
     """An option's value that is in none of the project's tables."""
     spread = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for option, value in itertools.pairwise(spread):
-        if value == OF_THE_EXAMPLE.get(option):
+        if value == OF_THE_EXAMPLE.get(option) or (option == "--backbone" and is_exported(value)):
             continue
         if option in VALUES and not value.endswith(".toml") and value not in VALUES[option]():
             return f"unknown value {value} of {option}: one of {', '.join(VALUES[option]())}"
