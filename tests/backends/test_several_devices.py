@@ -34,14 +34,11 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
         "eager": {"execution": "eager"},
     },
 }
-#: A recipe in which every step has another rate, and the update is none of the frameworks' defaults.
-RECIPE = {
-    "nesterov": True,
-    "weight_decay": 0.1,
-    "label_smoothing": 0.2,
-    "schedule": "cosine",
-    "warm_up": 2,
-    "schedule_steps": 6,
+#: Recipes in which every step has another rate, and the update is none of the frameworks' defaults.
+SCHEDULE = {"schedule": "cosine", "warm_up": 2, "schedule_steps": 6}
+RECIPES: dict[str, dict[str, object]] = {
+    "sgd": {"nesterov": True, "weight_decay": 0.1, "label_smoothing": 0.2, **SCHEDULE},
+    "adamw": {"update_rule": "adamw", "weight_decay": 0.1, "epsilon": 0.1, **SCHEDULE},
 }
 
 
@@ -92,9 +89,11 @@ def test_two_processes_train_the_same_head_as_one(tmp_path, backend):
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("backend", [make_case(name) for name in OWN if REGISTRY[name].several_devices])
-def test_two_processes_follow_a_recipe_as_one_does(tmp_path, backend):
-    outcomes = run_cases(tmp_path, backend, {"default": {}, "cached": {"features": "cached"}}, recipe=RECIPE)
+def test_two_processes_follow_a_recipe_as_one_does(tmp_path, backend, recipe):
+    variants = {"default": {}, "cached": {"features": "cached"}}
+    outcomes = run_cases(tmp_path, backend, variants, recipe=RECIPES[recipe])
     assert not {case: outcome.failure for case, outcome in outcomes.items() if outcome.failure}
     reference = read_evidence(outcomes["alone"])
     for case in ("default", "cached"):
