@@ -22,7 +22,7 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
     """A convolution of maps; the weight is (*kernel, in / groups, out)."""
-    spatial = "HW"[-(x.ndim - 2) :]
+    spatial = "DHW"[-(x.ndim - 2) :]
     numbers = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
     y = lax.conv_general_dilated(
         x, weight, strides, padding, rhs_dilation=dilations, dimension_numbers=numbers, feature_group_count=groups

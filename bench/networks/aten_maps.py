@@ -13,7 +13,7 @@ from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_numb
 
 
 def convolution(node: Node, graph: GraphWriter) -> Result:
-    """`conv1d` and `conv2d`."""
+    """`conv1d`, `conv2d` and `conv3d`."""
     values, weight = node["input"], node["weight"]
     kernel = graph.shape(weight)[2:]
     dilations = _spread(node["dilation"], len(kernel))

@@ -41,7 +41,7 @@ OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     "neg": arithmetic.negate,
     "rsqrt": arithmetic.reverse_root,
     "addcmul": arithmetic.multiply_add,
-    **dict.fromkeys(("conv1d", "conv2d"), maps.convolution),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), maps.convolution),
     "conv_transpose2d": windows.transposed_convolution,
     "linear": maps.linear,
     **dict.fromkeys(("matmul", "bmm", "mm"), maps.matmul),

@@ -91,6 +91,10 @@ class Composed(nn.Module):
         grown = torch.einsum("bchw,hkw->bhkc", x, self.table).permute(0, 3, 1, 2)
         x[:, 2:-1, 1:] = x[:, 2:-1, 1:] + grown[:, 2:-1, 1:].mean(3, keepdim=True)
         x = torch.tanh(self._convolve_each(x))
+        x = (
+            x
+            + functional.conv3d(x[:, None], self.table[None, :1, :3, :3, None].transpose(2, 4), padding=(0, 1, 1))[:, 0]
+        )
         x = x * self.table[torch.tensor([0, 2])[:, None], torch.tensor([-2, 1, 1]), 1].sum()
         x = (1 - x).repeat_interleave(2, 0).view(-1, 2, *x.shape[1:]).mean(1)
         x = torch.matmul(self.weights, x.flatten(2).transpose(1, 2).tile(2, 1).transpose(1, 2))
