@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backends.backbones import Backbone
@@ -11,10 +11,6 @@ from backends.exported.network_graph import NetworkGraph, Operation
 
 #: The source of the network's first convolution.
 IMAGES = "images"
-#: Operations of exported networks that are activations.
-ACTIVATIONS = frozenset({"relu", "gelu", "silu", "hard_swish", "hard_sigmoid", "leaky_relu", "elu", "clamp"})
-#: Those that libraries fuse into a convolution before them.
-FUSABLE = ACTIVATIONS | {"batch_norm", "add"}
 
 
 @dataclass(frozen=True)
@@ -82,16 +78,11 @@ def list_convolutions(backbone: Backbone, image_size: int) -> tuple[Convolution,
 
 def _iterate_exported(graph: NetworkGraph) -> Iterator[Convolution]:
     shapes = {one.name: one.shape for one in graph.operations} | {IMAGES: ("b", *graph.image)}
-    readers: dict[str, list[Operation]] = {}
-    for one in graph.operations:
-        for name in one.inputs:
-            readers.setdefault(name, []).append(one)
     for one in graph.operations:
         if one.kind != "convolution" or not is_square_convolution(one, graph, shapes.get(one.inputs[0], ())):
             continue
         out, into, kernel, _ = graph.tensors[one.inputs[1]]
         (before, after), *_ = one.attributes["padding"]
-        following = _list_following_kinds(one, readers)
         groups, side = int(one.attributes["groups"]), int(shapes[one.inputs[0]][2])
         yield Convolution(
             one.inputs[1].rpartition(".")[0],
@@ -104,8 +95,7 @@ def _iterate_exported(graph: NetworkGraph) -> Iterator[Convolution]:
             after,
             groups,
             side,
-            has_activation=bool(ACTIVATIONS & set(following)),
-            adds_shortcut="add" in following,
+            has_activation=False,  # an operation of its own in the graph, as a shortcut is
         )
 
 
@@ -123,19 +113,6 @@ def is_square_convolution(one: Operation, graph: NetworkGraph, shape: Sequence[i
         return False
     both = all(len(set(attributes[name])) == 1 for name in ("strides", "padding", "dilations"))
     return height == width and both and attributes["dilations"][0] == 1 and shape[0] == "b"
-
-
-def _list_following_kinds(one: Operation, readers: Mapping[str, Sequence[Operation]]) -> list[str]:
-    """The kinds of the operations behind a convolution that could be fused into it: normalisation, shortcut and
-    activation, as long as nothing else reads the values between.
-    """
-    kinds: list[str] = []
-    while len(following := readers.get(one.name, ())) == 1 and following[0].kind in FUSABLE:
-        one = following[0]
-        kinds.append(one.kind)
-        if one.kind in ACTIVATIONS:
-            break
-    return kinds
 
 
 def compute_same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:

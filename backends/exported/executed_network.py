@@ -85,7 +85,11 @@ def make_executed_network(task: Task, variant: Variant) -> ExecutedNetwork:
         {
             "layout": "nhwc",
             "precision": variant.precision,
-            "folding": "product" if products else "conv_bn" if graph.tensors != network.graph.tensors else "none",
+            "folding": "product"
+            if products
+            else "conv_bn"
+            if folds and any(find_foldable_norms(network.graph))
+            else "none",
             "graph": "exported",
         },
     )

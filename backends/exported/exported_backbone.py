@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from backends.backbones import Backbone, Shape
 from backends.exported.network_graph import NetworkGraph, Operation
-from backends.values import Tensors
+
+if TYPE_CHECKING:
+    from backends.values import Tensors
 
 #: How the names of timm's networks begin in tasks.
 TIMM = "timm/"

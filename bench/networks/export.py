@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--pretrained", action="store_true", help="timm's weights in place of random ones")
+    parser.add_argument("--checkpoint", type=Path, help="a file of timm's tensors in place of random weights")
     parser.add_argument("--image-size", type=int, help="width and height of images; the network's own without it")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
@@ -52,17 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         try:
-            model = make_network(options.name, options.image_size, options.pretrained).eval()
-        except (OSError, RuntimeError) as error:
-            if not options.pretrained:
+            model = _make_network(options).eval()
+        except Exception as error:  # whatever timm raises about weights
+            if not (options.pretrained or options.checkpoint):
                 raise
-            print(json.dumps({"error": _get_first_line(error), "offline": True}))
+            kind = "offline" if options.pretrained else "unreadable"
+            print(json.dumps({"error": _get_first_line(error), kind: True}))
             return 1
         about = describe(options.name, model)
         channels, height, width = model.pretrained_cfg["input_size"]
         image = (channels, options.image_size or height, options.image_size or width)
         if options.pretrained:
             weights = f"{model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}"
+        elif options.checkpoint:
+            weights = f"file {options.checkpoint}"
         else:
             draw_weights(model, image)
             weights = f"random {options.seed}"
@@ -75,6 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({**about, "error": _get_first_line(error)}))
         return 1
     return 0
+
+
+def _make_network(options: argparse.Namespace) -> torch.nn.Module:
+    """The network with the weights of the options; random ones are drawn later. timm fits the positions in a file's
+    weights to the size of images, and leaves the classifier out.
+    """
+    overlay = {"pretrained_cfg_overlay": {"file": str(options.checkpoint)}} if options.checkpoint else {}
+    return make_network(options.name, options.image_size, options.pretrained or bool(overlay), **overlay)
 
 
 def _get_first_line(error: Exception) -> str:

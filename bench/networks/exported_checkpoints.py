@@ -23,8 +23,9 @@ from bench.machine.environment import PROJECT
 from bench.networks.processes import NEEDED, RunningPython, make_unknown_network_error
 from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL, stage_folder
-from bench.weights.checkpoints import Checkpoint
+from bench.weights.checkpoints import Checkpoint, hash_file
 from bench.weights.exported_files import CONSTANTS, GRAPH, get_graph_folder, read_network
+from bench.weights.model_file import find_model_file
 
 
 def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Checkpoint:
@@ -39,21 +40,16 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
         UserError: timm has no such network, it cannot be exported, or what is at `path` is no checkpoint of it.
         Unavailable: timm or PyTorch is not installed, or the weights cannot be downloaded.
     """
-    drawn = task.weights == "random" or path is not None
-    folder = get_home() / "checkpoints" / _make_folder_name(task, f"random-{task.seed}" if drawn else task.weights)
+    file = find_model_file(path)[0] if path else None
+    label = f"file-{hash_file(file)}" if file else f"random-{task.seed}" if task.weights == "random" else task.weights
+    folder = get_home() / "checkpoints" / _make_folder_name(task, label)
     if not (folder / MODEL).is_file():
-        _export(task, folder, drawn, progress)
+        _export(task, folder, file, progress)
     try:
         add_network(task.backbone, task.image_size, read_network(folder))
     except (InvalidGraph, OSError, ValueError) as error:
         raise UserError(f"{folder}: {error}: delete it: the next run exports the network again") from None
-    if path is None:
-        return checkpoints.read_checkpoint(task, folder)
-    own = checkpoints.obtain_from_path(task, path)
-    for file in (folder / GRAPH, folder / CONSTANTS):
-        if not (own.folder / file.name).is_file():
-            shutil.copyfile(file, own.folder / file.name)
-    return own
+    return checkpoints.read_checkpoint(task, folder, f"file {file}" if file else "")
 
 
 def add_graph(task: Task, checkpoint: Checkpoint) -> None:
@@ -88,7 +84,7 @@ def _make_folder_name(task: Task, weights: str) -> str:
     return f"{name}-{task.image_size}-{weights}-{digest.hexdigest()[:12]}"
 
 
-def _export(task: Task, folder: Path, drawn: bool, progress: bool) -> None:
+def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None:
     name = task.backbone.removeprefix(TIMM)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise Unavailable(f"{task.backbone} needs {' and '.join(missing)}: pip install 'head-to-head[pytorch]'")
@@ -96,8 +92,12 @@ def _export(task: Task, folder: Path, drawn: bool, progress: bool) -> None:
         print(f"exporting {task.backbone} at {task.image_size} px from PyTorch, once", file=sys.stderr, flush=True)
     with stage_folder(folder) as stage:
         options = ["--image-size", str(task.image_size)]
-        options += ["--seed", str(task.seed)] if drawn else ["--pretrained"]
-        answer = RunningPython().run("bench.networks.export", (name, "--out", str(stage), *options), online=not drawn)
+        downloads = file is None and task.weights != "random"
+        if file:
+            options += ["--checkpoint", str(file)]
+        else:
+            options += ["--pretrained"] if downloads else ["--seed", str(task.seed)]
+        answer = RunningPython().run("bench.networks.export", (name, "--out", str(stage), *options), online=downloads)
         if "known" in answer:
             raise make_unknown_network_error(name, answer["known"])
         if answer.get("offline"):
@@ -105,5 +105,7 @@ def _export(task: Task, folder: Path, drawn: bool, progress: bool) -> None:
                 f"the pretrained weights of {task.backbone} cannot be downloaded ({answer['error']}): connect to the "
                 "network, give a file with --checkpoint, or use --weights random"
             )
+        if answer.get("unreadable"):
+            raise UserError(f"{file} is no checkpoint of {task.backbone}: {answer['error']}")
         if "error" in answer:
             raise UserError(f"{task.backbone} cannot be exported at {task.image_size} px: {answer['error']}")

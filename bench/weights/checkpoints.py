@@ -70,7 +70,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True, url: 
     if path is None and task.weights in CHECKPOINTS:
         path = _find_packaged(task.weights)
     if path is not None:
-        return obtain_from_path(task, path)
+        return _obtain_from_path(task, path)
     label = f"random-{task.seed}" if task.weights == "random" else task.weights
     folder = get_home() / "checkpoints" / f"{task.backbone}-{label}"
     if not (folder / MODEL).is_file():
@@ -170,20 +170,25 @@ def read_checkpoint(task: Task, folder: Path, source: str = "") -> Checkpoint:
     return Checkpoint(folder, task.backbone, task.weights, content, source)
 
 
-def obtain_from_path(task: Task, path: Path) -> Checkpoint:
-    """Read the checkpoint at the user's `path`. Its weights are copied into a folder of the home, named after the
-    file's content.
+def hash_file(file: Path) -> str:
+    """First 12 hex digits of a file's SHA-256.
 
     Raises:
-        UserError: it is not a checkpoint of the task's backbone.
+        UserError: it cannot be read.
     """
-    file, format_ = find_model_file(path)
     try:
         with file.open("rb") as opened:
-            content = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
+            return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
     except OSError as error:
         raise make_unreadable_error(file, error) from None
-    folder = get_home() / "checkpoints" / f"{task.backbone.replace('/', '-')}-{content}"
+
+
+def _obtain_from_path(task: Task, path: Path) -> Checkpoint:
+    """Read the checkpoint at the user's `path`. Its weights are copied into a folder of the home, named after the
+    file's content.
+    """
+    file, format_ = find_model_file(path)
+    folder = get_home() / "checkpoints" / f"{task.backbone}-{hash_file(file)}"
     if not (folder / MODEL).is_file():
         tensors, taken = read_state_dict(file, format_, task.network)
         with stage_folder(folder) as stage:

@@ -1,0 +1,159 @@
+"""The checkpoints of networks of timm: exported once and found again, from files, downloaded, or answered in a line."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backends.backbones import BACKBONES
+from backends.convolutions import list_convolutions
+from backends.task import Task
+from bench.errors import Unavailable, UserError
+from bench.networks import exported_checkpoints
+from bench.weights.exported_files import GRAPH, read_weights
+
+pytestmark = pytest.mark.thorough
+
+#: A network of timm's own tests, of 0.3 million parameters, and its repository.
+TASK = Task(name="t", backbone="timm/test_vit", weights="random", dataset="digits", image_size=32)
+REPOSITORY = "timm/test_vit.r160_in1k"
+WRITE = """
+import sys, timm, torch
+from safetensors.torch import save_file
+torch.manual_seed(3)
+model = timm.create_model("test_vit")
+torch.save(model.state_dict(), sys.argv[1] + ".pth")
+save_file(model.state_dict(), sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """A file as it is in timm's repositories, with its classifier, of weights that nobody trained."""
+    file = tmp_path_factory.mktemp("published") / "model.safetensors"
+    subprocess.run([sys.executable, "-c", WRITE, str(file)], check=True)
+    return file
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the Hugging Face Hub does for one file."""
+
+    content = b""
+
+    def do_HEAD(self) -> None:
+        self._answer(with_content=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_content=True)
+
+    def _answer(self, with_content: bool) -> None:
+        found = self.path.startswith(f"/{REPOSITORY}/resolve/") and self.path.endswith("/model.safetensors")
+        self.send_response(200 if found else 404)
+        self.send_header("X-Repo-Commit", "1" * 40)
+        self.send_header("ETag", hashlib.sha256(self.content).hexdigest())
+        self.send_header("Content-Length", str(len(self.content) if found else 0))
+        self.end_headers()
+        if with_content and found:
+            self.wfile.write(self.content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(published, tmp_path, monkeypatch) -> Iterator[None]:
+    handler = type("Served", (Hub,), {"content": published.read_bytes()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    yield
+    server.shutdown()
+
+
+def read_published(file: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(file)
+
+
+def test_a_network_is_exported_once_and_then_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
+    first = exported_checkpoints.obtain(TASK)
+    assert capsys.readouterr().err == "exporting timm/test_vit at 32 px from PyTorch, once\n"
+    began = time.perf_counter()
+    again = exported_checkpoints.obtain(TASK)
+    assert time.perf_counter() - began < 1
+    assert again == first
+    assert capsys.readouterr().err == ""
+    weights = read_weights(first.folder, TASK)
+    assert set(weights) == set(TASK.network.tensors())
+    assert first.source == "timm/test_vit, random 0"
+    (first.folder / GRAPH).write_text("{}")
+    with pytest.raises(UserError, match="delete it: the next run exports the network again"):
+        exported_checkpoints.obtain(TASK)
+
+
+@pytest.mark.parametrize("ending", ["", ".pth"])
+def test_a_file_of_timms_tensors_is_a_checkpoint(published, ending):
+    checkpoint = exported_checkpoints.obtain(TASK, Path(f"{published}{ending}"))
+    weights, expected = read_weights(checkpoint.folder, TASK), read_published(published)
+    assert "head.weight" not in weights
+    assert all(np.array_equal(tensor, expected[name]) for name, tensor in weights.items() if name != "pos_embed")
+
+
+def test_pretrained_weights_are_downloaded(published, hub):
+    task = TASK.model_copy(update={"weights": "pretrained"})
+    checkpoint = exported_checkpoints.obtain(task)
+    weights, expected = read_weights(checkpoint.folder, task), read_published(published)
+    assert np.array_equal(weights["blocks.0.attn.qkv.weight"], expected["blocks.0.attn.qkv.weight"])
+    assert checkpoint.source == f"timm/test_vit, {REPOSITORY}"
+
+
+def test_without_the_network_one_line_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    task = TASK.model_copy(update={"backbone": "timm/test_vit2", "weights": "pretrained"})
+    with pytest.raises(
+        Unavailable, match=r"^the pretrained weights of timm/test_vit2 cannot be downloaded \(.*\): conn"
+    ):
+        exported_checkpoints.obtain(task)
+
+
+def test_a_file_of_another_network_is_one_line(published):
+    with pytest.raises(UserError, match=r"model.safetensors is no checkpoint of timm/test_resnet: "):
+        exported_checkpoints.obtain(TASK.model_copy(update={"backbone": "timm/test_resnet"}), published)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"backbone": "timm/test_vitt"}, r"^timm has no network 'test_vitt': did you mean test_vit"),
+        ({"image_size": 4}, r"^timm/test_vit cannot be exported at 4 px: "),
+    ],
+)
+def test_a_network_that_there_is_not_is_one_line(fields, message):
+    with pytest.raises(UserError, match=message):
+        exported_checkpoints.obtain(TASK.model_copy(update=fields))
+
+
+def test_a_resnet_has_the_convolutions_of_the_table():
+    """The geometry that is read from a graph is that of the network that the table describes."""
+    task = TASK.model_copy(update={"backbone": "timm/resnet18"})
+    exported_checkpoints.obtain(task)
+    own = {"source": "", "has_activation": False, "adds_shortcut": False}
+    described, expected = (
+        {replace(one, **own) for one in list_convolutions(network, 32)}
+        for network in (task.network, BACKBONES["resnet18"])
+    )
+    assert described == expected
