@@ -8,13 +8,15 @@ them in double precision. The last line on stdout is JSON: what is in `describe`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import operator
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import timm
@@ -85,8 +87,28 @@ def _make_network(options: argparse.Namespace) -> torch.nn.Module:
     """The network with the weights of the options; random ones are drawn later. timm fits the positions in a file's
     weights to the size of images, and leaves the classifier out.
     """
-    overlay = {"pretrained_cfg_overlay": {"file": str(options.checkpoint)}} if options.checkpoint else {}
-    return make_network(options.name, options.image_size, options.pretrained or bool(overlay), **overlay)
+    own = {"file": str(options.checkpoint), "custom_load": False}
+    overlay = {"pretrained_cfg_overlay": own} if options.checkpoint else {}
+    missing: list[str] = []
+    with _record_missing(missing):
+        model = make_network(options.name, options.image_size, options.pretrained or bool(overlay), **overlay)
+    if lacking := [name for name in missing if not name.endswith("num_batches_tracked")]:
+        raise ValueError(f"it has no {lacking[0]}")
+    return model
+
+
+@contextlib.contextmanager
+def _record_missing(missing: list[str]) -> Iterator[None]:
+    """Record the names of tensors that weights lack: timm loads what there is, without an error."""
+    load = torch.nn.Module.load_state_dict
+
+    def load_and_record(module: torch.nn.Module, *arguments: Any, **options: Any) -> Any:
+        result = load(module, *arguments, **options)
+        missing.extend(result.missing_keys)
+        return result
+
+    with patch.object(torch.nn.Module, "load_state_dict", load_and_record):
+        yield
 
 
 def _get_first_line(error: Exception) -> str:

@@ -23,8 +23,12 @@ from tests.bench.processes import PROJECT, _handle_signals, arithmetic, suite_fi
 
 REFERENCE = PROJECT / "results/reference/20261126T164841Z-quick"
 #: Options that only the command line has: an exit status, and what is printed.
-#: Several machines are started by a command on each of them.
-ONLY_OF_THE_COMMAND = {"strict", "full", "json", "quiet", "rendezvous", "nodes", "node_rank", "rendezvous_timeout"}
+#: Several machines are started by a command on each of them. One's own tests are run by pytest, from where they are.
+ONLY_OF_THE_COMMAND = {
+    *("strict", "full", "json", "quiet"),
+    *("rendezvous", "nodes", "node_rank", "rendezvous_timeout"),
+    *("target", "same_output", "same_output_tolerance", "PYTEST_ARGUMENTS"),
+}
 
 
 @pytest.fixture
