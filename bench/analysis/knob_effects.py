@@ -29,12 +29,17 @@ def find_ineffective_knobs(
         # A backend that is not in the table sets no knob.
         if knob != PRECISION and backend in described.values and knob in in_force:
             asked = get_value(backend, variant, knob)
-            if in_force[knob] != asked:
+            if in_force[knob] != asked and not _is_only_graph(knob, variant, in_force[knob]):
                 yield f"{knob} {asked}: {in_force[knob]} is in force"
     threads = _count_own_threads(variant, int(in_force.get("nodes", 1)))
     if threads is not None and in_force.get("intra_op_threads") not in (None, threads):
         yield f"threads {threads}: {in_force['intra_op_threads']} in force"
     yield from _find_ineffective_process_knobs(variant, in_force, usable_cores)
+
+
+def _is_only_graph(knob: str, variant: Variant, in_force: object) -> bool:
+    """Whether the backbone is an exported network, which has no other graph than its own."""
+    return knob == "graph" and variant.graph is None and in_force == "exported"
 
 
 def _count_own_threads(variant: Variant, nodes: int) -> int | None:

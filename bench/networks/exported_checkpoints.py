@@ -17,7 +17,7 @@ from pathlib import Path
 from backends.exported.exported_backbone import TIMM, add_network, is_exported
 from backends.exported.network_graph import InvalidGraph
 from backends.task import Task
-from bench.cache.home import get_home
+from bench.cache.home import find_files, get_home
 from bench.errors import Unavailable, UserError
 from bench.machine.environment import PROJECT
 from bench.networks.processes import NEEDED, RunningPython, make_unknown_network_error
@@ -52,6 +52,15 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
     return checkpoints.read_checkpoint(task, folder, f"file {file}" if file else "")
 
 
+def learn_kept_network(task: Task) -> bool:
+    """Let this process know an exported network of which a checkpoint is kept, whichever; returns whether one is."""
+    for graph in find_files(get_home() / "checkpoints", f"{_make_name(task)}-*/{GRAPH}"):
+        with contextlib.suppress(InvalidGraph, OSError, ValueError):
+            add_network(task.backbone, task.image_size, read_network(graph.parent))
+            return True
+    return False
+
+
 def add_graph(task: Task, checkpoint: Checkpoint) -> None:
     """Put the graph of a backbone of the table beside its checkpoint, so that workers can build the backbone from it.
     The graph is that of timm's network of the same tensors.
@@ -80,8 +89,11 @@ def _make_folder_name(task: Task, weights: str) -> str:
     code = (*PROJECT.glob("bench/networks/*.py"), PROJECT / "backends/exported/network_graph.py")
     for file in sorted((*code, PROJECT / "backends/engines/torch/timm_network.py")):
         digest.update(file.read_bytes())
-    name = task.backbone.replace("/", "-")
-    return f"{name}-{task.image_size}-{weights}-{digest.hexdigest()[:12]}"
+    return f"{_make_name(task)}-{weights}-{digest.hexdigest()[:12]}"
+
+
+def _make_name(task: Task) -> str:
+    return f"{task.backbone.replace('/', '-')}-{task.image_size}"
 
 
 def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None:

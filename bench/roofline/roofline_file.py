@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from backends.backbones import BACKBONES
+from backends.exported.exported_backbone import is_exported
 from backends.task import STORED, Task, Variant
 from backends.task_entries import DATASETS
 from bench.analysis.launches import group_by_task
 from bench.errors import UserError
+from bench.networks import exported_checkpoints
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records import store
@@ -166,7 +168,11 @@ def _parse(text: bytes) -> dict[str, Any]:
 
 def _read_task(content: Mapping[str, Any]) -> StoredTask:
     task, cases = Task.model_validate(content["task"], context=STORED), content["cases"]
-    for what, name, table in (("backbone", task.backbone, BACKBONES), ("data set", task.dataset, DATASETS)):
+    exported = is_exported(task.backbone)
+    if exported and not exported_checkpoints.learn_kept_network(task):
+        raise ValueError(f"the graph of its backbone {task.backbone} is not in the home any more")
+    tables = (("backbone", task.backbone, BACKBONES), ("data set", task.dataset, DATASETS))
+    for what, name, table in tables[1:] if exported else tables:
         if name not in table:  # the rates are computed from its shapes
             raise ValueError(f"its {what} {name} is in a package that is not installed here: install it, or ask for it")
     measured = [
