@@ -117,12 +117,17 @@ class Task(BaseModel):
             raise ValueError(f"dataset {self.dataset!r} is not one of {', '.join(DATASETS)}")
         if is_exported(self.backbone):
             self._check_exported()
-            self._check_recipe()
-            return self
-        if self.backbone not in BACKBONES:
-            if info.context == STORED:
-                return self
+        elif self.backbone in BACKBONES:
+            self._check_network()
+        elif info.context != STORED:
             raise ValueError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
+        if self.framing[0] < self.framing[1]:
+            resize, crop = self.framing
+            raise ValueError(f"resize {resize} is less than the crop, {crop} px: use {crop} or more, or a smaller crop")
+        self._check_recipe()
+        return self
+
+    def _check_network(self) -> None:
         if self.weights not in (*self.network.weights, "random"):
             known = ", ".join((*self.network.weights, "random"))
             raise ValueError(f"weights {self.weights!r} do not exist for {self.backbone}: use one of {known}")
@@ -130,16 +135,11 @@ class Task(BaseModel):
             raise ValueError(
                 f"image size {self.image_size} is too small for {self.backbone}: use {self.network.stride} or more"
             )
-        if self.framing[0] < self.framing[1]:
-            resize, crop = self.framing
-            raise ValueError(f"resize {resize} is less than the crop, {crop} px: use {crop} or more, or a smaller crop")
         if self.batch_norm == "batch_stats" and self.values_per_channel(self.batch_size) == 1:
             raise ValueError(
                 f"batch norm 'batch_stats' would see one value per channel at batch size {self.batch_size} and "
                 f"{self.image_size} px: use a batch size of 2 or more, or larger images"
             )
-        self._check_recipe()
-        return self
 
     def _check_recipe(self) -> None:
         if self.update_rule == "adamw" and self.nesterov:
