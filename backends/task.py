@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from backends.backbones import BACKBONES, Backbone
-from backends.exported.exported_backbone import WEIGHTS, find_backbone, is_exported
+from backends.exported.exported_backbone import find_backbone, is_exported, list_weights
 from backends.task_entries import DATASETS
 
 Channel3 = tuple[float, float, float]
@@ -47,7 +47,8 @@ class Task(BaseModel):
     Attributes:
         name: the entry of the task table that it comes from; not part of the hash.
         backbone, weights: entry of the backbone table, and one of its checkpoints (`random` draws one); or a network of
-            timm, as `timm/vit_tiny_patch16_224`, with its `pretrained` weights or `random` ones.
+            timm, as `timm/vit_tiny_patch16_224`, with its `pretrained` weights or `random` ones; or a program that the
+            user has saved, as `program/NAME-HASH`, with its own weights, which count as `pretrained`.
         dataset: entry of the table of data sets.
         image_size: width and height in pixels that images are resized to (bilinear, half-pixel centres, no
             antialias: the one rule that all frameworks share).
@@ -166,8 +167,8 @@ class Task(BaseModel):
             )
 
     def _check_exported(self) -> None:
-        if self.weights not in (*WEIGHTS, "random"):
-            known = ", ".join((*WEIGHTS, "random"))
+        if self.weights not in list_weights(self.backbone):
+            known = ", ".join(list_weights(self.backbone))
             raise ValueError(f"weights {self.weights!r} do not exist for {self.backbone}: use one of {known}")
         if self.batch_norm != "frozen":
             raise ValueError(

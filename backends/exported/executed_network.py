@@ -67,7 +67,7 @@ def make_executed_network(task: Task, variant: Variant) -> ExecutedNetwork:
         LookupError: it does not.
     """
     network = find_network(task.backbone, task.image_size)
-    folds = folding.folds_batch_norm(variant)
+    folds = folding.folds_batch_norm(variant) and bool(task.network.pair_convolutions_with_norms())
     graph = fold_norms(network.graph) if folds else network.graph
     laid_out = lay_out_for_engines(graph)
     products = folding.find_product_convolutions(task, variant)
@@ -85,11 +85,7 @@ def make_executed_network(task: Task, variant: Variant) -> ExecutedNetwork:
         {
             "layout": "nhwc",
             "precision": variant.precision,
-            "folding": "product"
-            if products
-            else "conv_bn"
-            if folds and any(find_foldable_norms(network.graph))
-            else "none",
+            "folding": "product" if products else "conv_bn" if folds else "none",
             "graph": "exported",
         },
     )

@@ -13,9 +13,9 @@ from backends.exported.network_graph import NetworkGraph, Operation
 if TYPE_CHECKING:
     from backends.values import Tensors
 
-#: How the names of timm's networks begin in tasks.
-TIMM = "timm/"
-#: The weights of an exported network, besides `random`.
+#: How the names of timm's networks, and of the user's saved programs, begin in tasks.
+TIMM, PROGRAM = "timm/", "program/"
+#: The weights of an exported network that are not `random`.
 WEIGHTS = ("pretrained",)
 #: The tensors of a batch normalisation, in the order of the operation's inputs.
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -23,10 +23,17 @@ NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """A neutral graph, and the tensors that no checkpoint has (`NetworkGraph.constants`)."""
+    """A network that was exported.
+
+    Attributes:
+        graph: its neutral graph.
+        constants: the tensors that no checkpoint has, see `NetworkGraph.constants`.
+        program: the file of the user's saved program; empty for one of timm.
+    """
 
     graph: NetworkGraph
     constants: Tensors
+    program: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +47,12 @@ class ExportedBackbone(Backbone):
         """The neutral graph."""
         assert self.network
         return self.network.graph
+
+    @property
+    def program(self) -> str:
+        """The file of the user's saved program; empty for a network of timm."""
+        assert self.network
+        return self.network.program
 
     @property
     def architecture(self) -> str:
@@ -64,7 +77,11 @@ class ExportedBackbone(Backbone):
         return next((stage for name in reversed(self.graph.parameters) if (stage := _find_stage(name))), "")
 
     def pair_convolutions_with_norms(self) -> dict[str, str]:
-        """See `Backbone.pair_convolutions_with_norms`: those whose normalisation alone reads the convolution."""
+        """See `Backbone.pair_convolutions_with_norms`: those whose normalisation alone reads the convolution. PyTorch
+        runs a saved program as it is, so that none are folded in any backend.
+        """
+        if self.name.startswith(PROGRAM):
+            return {}
         return {
             convolution.inputs[1].rpartition(".")[0]: norm.inputs[1].rpartition(".")[0]
             for convolution, norm in find_foldable_norms(self.graph)
@@ -116,7 +133,12 @@ _NETWORKS: dict[tuple[str, int], ExportedNetwork] = {}
 
 def is_exported(backbone: str) -> bool:
     """Whether a task's backbone is an exported network, by its name."""
-    return backbone.startswith(TIMM)
+    return backbone.startswith((TIMM, PROGRAM))
+
+
+def list_weights(backbone: str) -> tuple[str, ...]:
+    """The weights of an exported network: a saved program has its own alone."""
+    return WEIGHTS if backbone.startswith(PROGRAM) else (*WEIGHTS, "random")
 
 
 def add_network(backbone: str, image_size: int, network: ExportedNetwork) -> None:

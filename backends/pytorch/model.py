@@ -13,8 +13,9 @@ import torchvision
 
 from backends import folding
 from backends.convolutions import Geometry
-from backends.engines.torch import timm_network
+from backends.engines.torch import saved_program, timm_network
 from backends.engines.torch.device import DTYPES, MEMORY_FORMATS
+from backends.exported.exported_backbone import ExportedBackbone
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
 from backends.knobs import get_value
 from backends.pytorch.preprocess import make_batch_transform
@@ -41,7 +42,9 @@ WARM_UP = 3
 
 def build(task: Task, variant: Variant) -> torch.nn.Module:
     """The backbone up to its pooled features (n, d); all parameters that the task does not train are frozen."""
-    if task.network.family == "exported":
+    if isinstance(task.network, ExportedBackbone) and task.network.program:
+        backbone = saved_program.load_module(task.network.program)
+    elif task.network.family == "exported":
         backbone = timm_network.make_network(task.network.architecture, task.image_size)
     elif task.network.family == "resnet":
         backbone = torchvision.models.ResNet(BLOCKS[task.network.block], list(task.network.blocks))
@@ -56,27 +59,27 @@ def build(task: Task, variant: Variant) -> torch.nn.Module:
         if isinstance(module, torch.nn.Conv2d):
             module.to(DTYPES[variant.precision])
     if task.network.family == "exported":
-        _round_parameters(backbone, variant)
+        _round_tensors(backbone, task, variant)
     backbone.to(memory_format=MEMORY_FORMATS[get_value("pytorch", variant, "layout")])
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(name in task.trained)
+    if isinstance(backbone, torch.fx.GraphModule):  # a saved program has no modes
+        return backbone
     # In train mode a frozen batch normalisation still normalises by the batch and moves its statistics.
     return backbone.train(task.batch_norm == "batch_stats")
 
 
-def _round_parameters(backbone: torch.nn.Module, variant: Variant) -> None:
+def _round_tensors(backbone: torch.nn.Module, task: Task, variant: Variant) -> None:
     """Keep all tensors of an exported network in the variant's precision, but for those of batch normalisations, which
     compute in single precision.
     """
     dtype = DTYPES[variant.precision]
-    for module in backbone.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            continue
-        for parameter in module.parameters(recurse=False):
-            parameter.data = parameter.data.to(dtype)
-        for name, buffer in module.named_buffers(recurse=False):
-            if buffer.is_floating_point():
-                setattr(module, name, buffer.to(dtype))
+    for prefix, module in backbone.named_modules():
+        names = [name for name, _ in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))]
+        for name in names:
+            tensor = getattr(module, name)
+            if tensor.is_floating_point() and task.network.is_rounded(f"{prefix}.{name}".lstrip(".")):
+                tensor.data = tensor.data.to(dtype)
 
 
 def make_forward(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: torch.Tensor) -> Callable:
@@ -104,7 +107,7 @@ def make_forward(backbone: torch.nn.Module, task: Task, variant: Variant, inputs
     return torch.compile(backbone, mode=COMPILE_MODES[execution])
 
 
-def find_knobs_in_force(backbone: torch.nn.Module, forward: Callable, variant: Variant) -> dict[str, str]:
+def find_knobs_in_force(backbone: torch.nn.Module, task: Task, forward: Callable, variant: Variant) -> dict[str, str]:
     """Find the values of the variant's knobs that are in force in the built backbone and in what executes it.
 
     A value that cannot be seen is left out.
@@ -122,7 +125,9 @@ def find_knobs_in_force(backbone: torch.nn.Module, forward: Callable, variant: V
     folding_in_force = "conv_bn"
     if any(isinstance(module, ProductConvolution) for module in modules):
         folding_in_force = "product"
-    elif any(isinstance(module, torch.nn.BatchNorm2d) for module in modules):
+    elif not task.network.pair_convolutions_with_norms() or any(
+        isinstance(module, torch.nn.BatchNorm2d) for module in modules
+    ):
         folding_in_force = "none"
     found = {"execution": _find_execution(forward, variant), "folding": folding_in_force}
     found |= {"layout": "+".join(sorted(layouts))} if layouts else {}

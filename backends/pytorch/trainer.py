@@ -58,7 +58,7 @@ class PyTorchTrainer(Trainer):
         self.training_forward = (
             distribution.exchange_gradients(self.forward, group, self.device) if self.trained else self.forward
         )
-        in_force = model.find_knobs_in_force(self.backbone, self.forward, variant)
+        in_force = model.find_knobs_in_force(self.backbone, task, self.forward, variant)
         in_force["optimizer"] = "fused" if self.optimizer.defaults["fused"] else "unfused"
         if self.head_step:
             in_force["gradients"] = "closed_form"

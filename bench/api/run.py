@@ -24,7 +24,7 @@ def run(
     backends: Names = (),
     *,
     suite: str = "standard",
-    backbone: str | None = None,
+    backbone: object | None = None,
     weights: str | None = None,
     trainable: str | None = None,
     batch_size: int | None = None,
@@ -79,7 +79,8 @@ def run(
         backends, variants, knobs: one or several names; knobs as `precision=bf16`, or as a mapping.
         suite: the name of a suite, or a TOML file.
         backbone, weights, trainable, batch_size, epochs, image_size, train_limit, seed: fields of the task that are
-            replaced.
+            replaced. The backbone may be a `torch.nn.Module` that computes features (n, d) of images (n, 3, s, s): it
+            is exported with its present weights, and `image_size` says which s.
         learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
         label_smoothing, schedule, warm_up: further ones.
         resize, crop, mean, std: fields about how images are prepared.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -65,6 +66,7 @@ def make_request(given: Mapping[str, Any]) -> Request:
         value = given[name]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise UserError(f"{name}={value!r}: give a whole number, {least} or more")
+    given = {**given, "backbone": _read_backbone(given["backbone"], given["image_size"])}
     _check_types(given)
     channels = {name: read_channels(name, given[name]) for name in CHANNELS if given[name] is not None}
     lists = {name: list_names(name, given[name]) for name in SEVERAL}
@@ -91,6 +93,22 @@ def make_request(given: Mapping[str, Any]) -> Request:
         relative_to=given["relative_to"],
         results=_read_path("results", given["results"]) or Request.results,
     )
+
+
+def _read_backbone(backbone: object, image_size: object) -> object:
+    """The name of a backbone that is given as a module of PyTorch; any other value as it is.
+
+    Raises:
+        UserError: the size of its images is missing, or PyTorch cannot export it.
+    """
+    torch = sys.modules.get("torch")  # who has a module has imported it
+    if torch is None or not isinstance(backbone, torch.nn.Module):
+        return backbone
+    if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1:
+        raise UserError(f"backbone={type(backbone).__name__} is exported for one size of images: give image_size, too")
+    from bench.networks.saved_programs import keep_module
+
+    return keep_module(backbone, image_size)
 
 
 def _check_types(given: Mapping[str, Any]) -> None:

@@ -129,6 +129,13 @@ def by_default(kind: str, **defaults: float) -> Callable[[Node, GraphWriter], Re
     return add
 
 
+def dropout(node: Node, graph: GraphWriter) -> Result:
+    """`dropout`, in eval mode."""
+    if node["train"]:
+        raise Unexportable("dropout in train mode: export the network in eval mode")
+    return same(node, graph)
+
+
 def gelu(node: Node, graph: GraphWriter) -> Result:
     """`gelu`."""
     return graph.add("gelu", [node["self"]], node.shape, approximate=node["approximate"] == "tanh")

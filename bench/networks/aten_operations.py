@@ -18,7 +18,8 @@ from bench.networks.graph_writer import GraphWriter, Node
 
 #: By PyTorch's name, without `aten::` and the overload.
 OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
-    **dict.fromkeys(("clone", "alias", "contiguous", "detach", "dropout", "lift_fresh_copy"), arithmetic.same),
+    **dict.fromkeys(("clone", "alias", "contiguous", "detach", "lift_fresh_copy"), arithmetic.same),
+    "dropout": arithmetic.dropout,
     **dict.fromkeys(("_to_copy", "to", "type_as"), arithmetic.convert),
     **{name: arithmetic.unary(name) for name in ("relu", "sigmoid", "silu", "tanh", "exp", "sqrt")},
     "elu": arithmetic.by_default("elu", alpha=1, scale=1, input_scale=1),

@@ -23,6 +23,7 @@ import timm
 import torch
 from safetensors.numpy import save_file
 
+from backends.engines.torch.saved_program import load_program
 from backends.engines.torch.timm_network import make_network
 from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size
 from bench.networks.aten_operations import OPERATIONS
@@ -40,7 +41,7 @@ IGNORED = {"_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_co
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export the network of the command line's options; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.networks.export", description=__doc__)
-    parser.add_argument("name", help="of the network in timm")
+    parser.add_argument("name", help="of the network in timm, or the file of a saved program (.pt2)")
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--pretrained", action="store_true", help="timm's weights in place of random ones")
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore")
     torch.manual_seed(options.seed)
     about: dict[str, Any] = {}
+    if options.name.endswith(".pt2"):
+        return _export_saved(options)
     if not timm.is_model(options.name):
         print(json.dumps({"error": f"timm has no network {options.name}", "known": timm.list_models()}))
         return 1
@@ -81,6 +84,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({**about, "error": _get_first_line(error)}))
         return 1
     return 0
+
+
+def _export_saved(options: argparse.Namespace) -> int:
+    """Export a program that `torch.export.save` wrote; returns the exit status."""
+    try:
+        program = load_program(options.name)
+        image = check_inputs(program, options.image_size)
+        source = {"network": Path(options.name).name, "weights": "its own"}
+        print(json.dumps({"rounding": write_network(options.out, program.module(), image, source)}))
+    except Unexportable as error:
+        print(json.dumps({"error": str(error)}))
+        return 1
+    except Exception as error:  # whatever a program of the user, or its export, raises
+        print(json.dumps({"error": _get_first_line(error)}))
+        return 1
+    return 0
+
+
+def check_inputs(program: torch.export.ExportedProgram, image_size: int) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a program takes.
+
+    Raises:
+        Unexportable: it takes something else than batches of any size of images of that size.
+    """
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    inputs = [nodes[name].meta["val"] for name in program.graph_signature.user_inputs]
+    if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].ndim != 4:
+        raise Unexportable("a program that takes something else than one batch of images (n, 3, height, width)")
+    batch, *image = inputs[0].shape
+    if isinstance(batch, int):
+        raise Unexportable(
+            f"a program for batches of {batch}: export it with dynamic_shapes=({{0: torch.export.Dim('batch')}},)"
+        )
+    if image[0] != 3:
+        raise Unexportable(f"a program that takes {image[0]} channels, and images have 3")
+    if any(size != image_size for size in image[1:]):
+        raise Unexportable(f"a program for images of {image[1]} x {image[2]} px: use its size with --image-size")
+    return 3, image_size, image_size
 
 
 def _make_network(options: argparse.Namespace) -> torch.nn.Module:

@@ -14,23 +14,24 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from backends.exported.exported_backbone import TIMM, add_network, is_exported
+from backends.exported.exported_backbone import PROGRAM, TIMM, add_network, is_exported
 from backends.exported.network_graph import InvalidGraph
 from backends.task import Task
 from bench.cache.home import find_files, get_home
 from bench.errors import Unavailable, UserError
 from bench.machine.environment import PROJECT
+from bench.networks import saved_programs
 from bench.networks.processes import NEEDED, RunningPython, make_unknown_network_error
 from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL, stage_folder
 from bench.weights.checkpoints import Checkpoint, hash_file
-from bench.weights.exported_files import CONSTANTS, GRAPH, get_graph_folder, read_network
+from bench.weights.exported_files import CONSTANTS, GRAPH, SAVED_PROGRAM, get_graph_folder, read_network
 from bench.weights.model_file import find_model_file
 
 
 def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Checkpoint:
-    """Obtain the weights and the graph of a task whose backbone is a network of timm; this process knows the network
-    from then on.
+    """Obtain the weights and the graph of a task whose backbone is a network of timm, or a saved program; this process
+    knows the network from then on.
 
     Args:
         path: of a checkpoint of the network, in place of the task's weights; see `checkpoints.obtain`.
@@ -40,6 +41,8 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
         UserError: timm has no such network, it cannot be exported, or what is at `path` is no checkpoint of it.
         Unavailable: timm or PyTorch is not installed, or the weights cannot be downloaded.
     """
+    if path and task.backbone.startswith(PROGRAM):
+        raise UserError(f"--checkpoint {path}: {task.backbone} has its own weights: leave it out")
     file = find_model_file(path)[0] if path else None
     label = f"file-{hash_file(file)}" if file else f"random-{task.seed}" if task.weights == "random" else task.weights
     folder = get_home() / "checkpoints" / _make_folder_name(task, label)
@@ -50,6 +53,16 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
     except (InvalidGraph, OSError, ValueError) as error:
         raise UserError(f"{folder}: {error}: delete it: the next run exports the network again") from None
     return checkpoints.read_checkpoint(task, folder, f"file {file}" if file else "")
+
+
+def _copy_program(task: Task, folder: Path) -> Path:
+    """Put a saved program beside what is exported from it, where PyTorch's workers find it."""
+    kept = saved_programs.find_file(task.backbone)
+    if not kept.is_file():
+        raise UserError(
+            f"{task.backbone} is not kept any more: give its file with --backbone FILE{saved_programs.ENDING}"
+        )
+    return Path(shutil.copyfile(kept, folder / SAVED_PROGRAM))
 
 
 def learn_kept_network(task: Task) -> bool:
@@ -97,15 +110,17 @@ def _make_name(task: Task) -> str:
 
 
 def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None:
-    name = task.backbone.removeprefix(TIMM)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise Unavailable(f"{task.backbone} needs {' and '.join(missing)}: pip install 'head-to-head[pytorch]'")
     if progress:
         print(f"exporting {task.backbone} at {task.image_size} px from PyTorch, once", file=sys.stderr, flush=True)
     with stage_folder(folder) as stage:
         options = ["--image-size", str(task.image_size)]
-        downloads = file is None and task.weights != "random"
-        if file:
+        downloads = file is None and task.weights != "random" and not task.backbone.startswith(PROGRAM)
+        name = task.backbone.removeprefix(TIMM)
+        if task.backbone.startswith(PROGRAM):
+            name = str(_copy_program(task, stage))
+        elif file:
             options += ["--checkpoint", str(file)]
         else:
             options += ["--pretrained"] if downloads else ["--seed", str(task.seed)]

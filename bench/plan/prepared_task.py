@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from backends.backbones import BACKBONES
-from backends.exported.exported_backbone import WEIGHTS, is_exported
+from backends.exported.exported_backbone import is_exported, list_weights
 from backends.task import Task, Variant
 from backends.task_entries import DATASETS
 from bench import data
@@ -17,7 +17,7 @@ from bench.data import images as own_images
 from bench.data.dataset import Dataset
 from bench.data.subset import limit_test_images, limit_training_images
 from bench.errors import UserError, make_unknown_error
-from bench.networks import exported_checkpoints
+from bench.networks import exported_checkpoints, saved_programs
 from bench.plan.request import Request
 from bench.plan.suite import Suite, SuiteEntry
 from bench.plan.task_table import TASKS
@@ -154,11 +154,14 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
         raise make_unknown_error("task", name, TASKS)
     table_entry = TASKS[name]
     backbone = overrides.get("backbone", table_entry.backbone)
+    if saved_programs.is_program(backbone):
+        backbone = saved_programs.keep_program(backbone)
+        overrides = {**overrides, "backbone": backbone}
     if not is_exported(backbone) and backbone not in BACKBONES:
         raise make_unknown_error("backbone", backbone, BACKBONES)
     if (dataset := overrides.get("dataset", table_entry.dataset)) not in DATASETS:
         raise make_unknown_error("data set", dataset, DATASETS)
-    known = (*(WEIGHTS if is_exported(backbone) else BACKBONES[backbone].weights), "random")
+    known = list_weights(backbone) if is_exported(backbone) else (*BACKBONES[backbone].weights, "random")
     if "weights" not in overrides and table_entry.weights not in known:
         # The backbone is overridden, and the weights in the table are not for it.
         overrides = {**overrides, "weights": known[0]}

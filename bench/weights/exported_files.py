@@ -18,6 +18,8 @@ from bench.weights.checkpoint_folder import MODEL, read_model, write_model
 GRAPH = "graph.json"
 #: The tensors that it names and that no checkpoint has; `model.safetensors` has the others.
 CONSTANTS = "constants.safetensors"
+#: The user's program, as `torch.export.save` wrote it, if the network was one.
+SAVED_PROGRAM = "program.pt2"
 #: `images`, network inputs (n, height, width, channels) float32, and their `features` (n, d) in double precision.
 EVIDENCE = "evidence.safetensors"
 FEATURES = "features"
@@ -38,7 +40,12 @@ def read_network(folder: Path) -> ExportedNetwork:
     Raises:
         InvalidGraph: the graph is not one of this format.
     """
-    return ExportedNetwork(read_graph(json.loads((folder / GRAPH).read_text())), load_file(folder / CONSTANTS))
+    program = folder / SAVED_PROGRAM
+    return ExportedNetwork(
+        read_graph(json.loads((folder / GRAPH).read_text())),
+        load_file(folder / CONSTANTS),
+        str(program.absolute()) if program.is_file() else "",
+    )
 
 
 def get_graph_folder(checkpoint: Path, task: Task) -> Path:

@@ -85,11 +85,16 @@ def find_problem_of_bench(arguments: Sequence[str]) -> str | None:
     return find_unknown_value(arguments)
 
 
+def names_a_network(backbone: str) -> bool:
+    """Whether a backbone is one of timm, or a file, and not one of the table."""
+    return is_exported(backbone) or backbone.endswith(".pt2")
+
+
 def find_unknown_value(arguments: Sequence[str]) -> str | None:
     """An option's value that is in none of the project's tables."""
     spread = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for option, value in itertools.pairwise(spread):
-        if value == OF_THE_EXAMPLE.get(option) or (option == "--backbone" and is_exported(value)):
+        if value == OF_THE_EXAMPLE.get(option) or (option == "--backbone" and names_a_network(value)):
             continue
         if option in VALUES and not value.endswith(".toml") and value not in VALUES[option]():
             return f"unknown value {value} of {option}: one of {', '.join(VALUES[option]())}"

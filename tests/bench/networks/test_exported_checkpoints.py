@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from backends.convolutions import list_convolutions
 from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.networks import exported_checkpoints
+from bench.plan.prepared_task import override_task
 from bench.weights.exported_files import GRAPH, read_weights
 
 pytestmark = pytest.mark.thorough
@@ -157,3 +159,79 @@ def test_a_resnet_has_the_convolutions_of_the_table():
         for network in (task.network, BACKBONES["resnet18"])
     )
     assert described == expected
+
+
+SAVE = """
+import sys, timm, torch
+torch.manual_seed(4)
+kind, file = sys.argv[1:]
+model = timm.create_model("test_efficientnet", num_classes=0, in_chans=1 if kind == "one channel" else 3)
+model.train(kind == "train mode")
+images = torch.zeros(2, 1 if kind == "one channel" else 3, 32, 32)
+sizes = None if kind == "one batch" else ({0: torch.export.Dim("batch")},)
+torch.export.save(torch.export.export(model, (images,), dynamic_shapes=sizes), file)
+"""
+
+
+@pytest.fixture(scope="module")
+def save_program(tmp_path_factory):
+    """Returns a function that saves a program of a kind, and its file."""
+    folder = tmp_path_factory.mktemp("programs")
+
+    def save(kind: str = "usual") -> Path:
+        file = folder / f"{kind}.pt2"
+        if not file.is_file():
+            subprocess.run([sys.executable, "-W", "ignore", "-c", SAVE, kind, str(file)], check=True)
+        return file
+
+    return save
+
+
+def make_program_task(file: Path, **fields) -> Task:
+    task, changed = override_task("cifar10-lite0", {"backbone": str(file), "image_size": 32, **fields})
+    assert "backbone" in changed
+    return task
+
+
+def test_a_saved_program_is_a_backbone_with_its_own_weights(save_program):
+    task = make_program_task(save_program())
+    assert re.fullmatch(r"program/usual-[0-9a-f]{12}", task.backbone)
+    checkpoint = exported_checkpoints.obtain(task, progress=False)
+    weights = read_weights(checkpoint.folder, task)
+    assert weights["conv_stem.weight"].shape[1:] == (3, 3, 3)
+    assert task.network.pair_convolutions_with_norms() == {}
+    assert Path(task.network.program).is_file()
+    assert exported_checkpoints.obtain(task).sha256 == checkpoint.sha256
+    with pytest.raises(UserError, match="has its own weights: leave it out"):
+        exported_checkpoints.obtain(task, save_program())
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        ("one channel", {}, "a program that takes 1 channels, and images have 3"),
+        ("one batch", {}, "a program for batches of 2: export it with dynamic_shapes="),
+        ("train mode", {}, ""),
+        ("usual", {"image_size": 64}, "a program for images of 32 x 32 px: use its size with --image-size"),
+    ],
+)
+def test_a_program_that_is_none_of_images_is_one_line(save_program, kind, fields, message):
+    task = make_program_task(save_program(kind), **fields)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        exported_checkpoints.obtain(task, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_program_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"it does not exist: give a file of torch\.export\.save"):
+        make_program_task(tmp_path / "missing.pt2")
+    file = tmp_path / "text.pt2"
+    file.write_text("none")
+    with pytest.raises(UserError, match="cannot be exported at 32 px: ") as caught:
+        exported_checkpoints.obtain(make_program_task(file), progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_program_has_no_random_weights(save_program):
+    with pytest.raises(UserError, match=r"^unknown weights of program/usual-.* Use one of pretrained"):
+        make_program_task(save_program(), weights="random")
