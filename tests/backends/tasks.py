@@ -76,7 +76,7 @@ VARIANTS = MappingProxyType(
             ("cached", "frozen", EVERYWHERE, {"features": "cached"}),
             ("folded lite0", "lite0", EVERYWHERE, {"folding": "conv_bn"}),
             ("folded bf16", "frozen", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
-            ("exported, folded bf16", "exported", EVERYWHERE, {"folding": "product", "precision": "bf16"}),
+            ("exported, folded bf16", "exported", EVERYWHERE, {"folding": "conv_bn", "precision": "bf16"}),
             ("exported, cached", "exported", ("tensorflow", "jax", "keras-torch"), {"features": "cached"}),
             ("from its graph", "frozen", BUILDING, {"graph": "exported", "folding": "product"}),
             ("xla", "frozen", ("tensorflow",), {"execution": "xla"}),

@@ -34,7 +34,7 @@ def check_end(bench: Bench, results: Path, finished: int) -> None:
     (run,) = results.iterdir()
     found, problems = store.read_records(run)
     assert (len(found), problems) == (finished, [])
-    assert {path.name for path in run.iterdir()} >= FILES
+    assert {path.name for path in run.iterdir()} >= FILES, bench.stdout
     text, report = bench.stdout, (run / "report.html").read_text()
     verdict = build_verdict(add_run_warnings(found)).tasks[0].sentences[0]
     assert verdict in " ".join(text.split())
