@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.analysis.statistics import Interval
+from bench.plan.task_table import TASKS
 from bench.records.units import MB
 from bench.report.tables.accuracy_table import compute_accuracy
 from bench.report.tables.comparisons import Comparisons, Decision, decide
@@ -70,10 +71,12 @@ def build_summary_table(task: TaskLaunches, relative_to: str) -> Table:
 
 
 def _describe_task(task: TaskLaunches) -> str:
-    """Describe the task in one line: what figures depend on most."""
+    """Describe the task in one line: what figures depend on most, and the backbone if it is not that of the table."""
+    own = TASKS.get(task.task.name)
+    backbone = "" if own and own.backbone == task.task.backbone else f"{task.task.backbone}, "
     suffix = "" if task.division == "default" else f", division {task.division}"
     weights = ", random weights" if task.task.weights == "random" else ""
-    facts = f"batch {task.task.batch_size}, {task.task.image_size} px, {task.task.dataset}{weights}"
+    facts = f"{backbone}batch {task.task.batch_size}, {task.task.image_size} px, {task.task.dataset}{weights}"
     return f"{task.task.name}{suffix}: {facts}"
 
 

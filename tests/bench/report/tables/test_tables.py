@@ -14,10 +14,12 @@ import pytest
 from scipy import stats
 
 from backends.task import Task
+from bench.analysis.launches import group_by_task
 from bench.errors import UserError
 from bench.report.exporters import Report
 from bench.report.markdown import export
 from bench.report.tables import Table, build_tables
+from bench.report.tables.summary_table import build_summary_table
 from tests.bench.example_records import BROKEN, MB, NOISY, TASK, died, launches, record
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -276,3 +278,13 @@ def bold(table: Table) -> list[str]:
 
 def text(table: Table, case: str, column: int) -> str:
     return next(row[column].text for row in table.rows if row[0].text == case)
+
+
+def test_a_backbone_that_is_not_the_tasks_own_is_in_the_title():
+    other = Task(**TASK.model_dump() | {"backbone": "timm/vit_tiny_patch16_224", "weights": "random"})
+    tasks = [group_by_task(launches("pytorch", 3, task=task))[0] for task in (TASK, other)]
+    titles = [build_summary_table(task, "pytorch").title for task in tasks]
+    assert [title.partition("batch")[0] for title in titles] == [
+        f"{TASK.name}: ",
+        f"{TASK.name}: timm/vit_tiny_patch16_224, ",
+    ]
