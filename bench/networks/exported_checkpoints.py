@@ -67,11 +67,16 @@ def _copy_program(task: Task, folder: Path) -> Path:
 
 def learn_kept_network(task: Task) -> bool:
     """Let this process know an exported network of which a checkpoint is kept, whichever; returns whether one is."""
-    for graph in find_files(get_home() / "checkpoints", f"{_make_name(task)}-*/{GRAPH}"):
+    for folder in list_kept_folders(task):
         with contextlib.suppress(InvalidGraph, OSError, ValueError):
-            add_network(task.backbone, task.image_size, read_network(graph.parent))
+            add_network(task.backbone, task.image_size, read_network(folder))
             return True
     return False
+
+
+def list_kept_folders(task: Task) -> list[Path]:
+    """The checkpoints that are kept of an exported network, of all weights and versions."""
+    return [graph.parent for graph in find_files(get_home() / "checkpoints", f"{_make_name(task)}-*/{GRAPH}")]
 
 
 def add_graph(task: Task, checkpoint: Checkpoint) -> None:

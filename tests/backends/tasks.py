@@ -151,7 +151,9 @@ def checkpoint_of(task: Task) -> dict[str, np.ndarray]:
     With mean 0 and variance 1 everywhere, a lost statistic or another epsilon would have no effect.
     """
     if is_exported(task.backbone):
-        return read_weights(exported_checkpoints.obtain(task, progress=False).folder, task)
+        # Where PyTorch is hidden, what another process has exported is taken.
+        (folder,) = exported_checkpoints.list_kept_folders(task) or [exported_checkpoints.obtain(task).folder]
+        return read_weights(folder, task)
     if task.weights != "random":
         return read_tensors(checkpoints.obtain(task, progress=False))
     drawn = np.random.default_rng(11)
