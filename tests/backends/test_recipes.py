@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +24,32 @@ from tests.bench.processes import PROJECT
 Gathered = Callable[[str, str], dict[str, np.ndarray]]
 
 
+def gather(backend: str, folder: Path) -> Path:
+    """Run a backend's process, which leaves its evidence in a folder."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.backends.recipes", backend, str(folder)]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", **REGISTRY[backend].environment}
+    done = subprocess.run(command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "lr_scheduler" not in done.stderr, done.stderr[-3000:]
+    return folder
+
+
 @pytest.fixture(scope="module")
-def gathered(tmp_path_factory: pytest.TempPathFactory) -> Gathered:
-    """The evidence of a backend by title; the backend's process runs when it is first asked for."""
+def gathered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gathered]:
+    """The evidence of a backend by title; the processes of all that the tests need run two at a time."""
+    own = [item for item in request.session.items if item.path == request.path and "gathered" in item.fixturenames]
+    names = dict.fromkeys([REFERENCE, *(item.callspec.params["backend"] for item in own)])
     folder = tmp_path_factory.mktemp("recipes")
+    with ThreadPoolExecutor(2) as pool:
+        running = {name: pool.submit(gather, name, folder / name) for name in names}
 
-    def read(backend: str, title: str) -> dict[str, np.ndarray]:
-        own: Path = folder / backend
-        if not own.is_dir():
-            own.mkdir()
-            command = [sys.executable, "-m", "tests.backends.recipes", backend, str(own)]
-            settings = {**os.environ, "OMP_NUM_THREADS": "1", **REGISTRY[backend].environment}
-            done = subprocess.run(command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=900)
-            assert done.returncode == 0, done.stderr[-3000:]
-            assert "lr_scheduler" not in done.stderr, done.stderr[-3000:]
-        with np.load(own / f"{title}.npz") as arrays:
-            return dict(arrays)
+        def read(backend: str, title: str) -> dict[str, np.ndarray]:
+            with np.load(running[backend].result() / f"{title}.npz") as arrays:
+                return dict(arrays)
 
-    return read
+        yield read
+        pool.shutdown(cancel_futures=True)
 
 
 def check(gathered: Gathered, backend: str, title: str, name: str, cached: bool = False) -> None:
