@@ -8,7 +8,7 @@ checkpoint folders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -90,10 +90,11 @@ class Backbone:
         """The constant of the normalisation whose tensors have that prefix."""
         return self.epsilon
 
-    def is_rounded(self, tensor: str) -> bool:
-        """Whether an executed tensor is held in the precision of a variant: those of convolutions."""
-        prefix, _, kind = tensor.rpartition(".")
-        return kind in ("weight", "bias") and prefix in self.pair_convolutions_with_norms()
+    def find_rounded(self, tensors: Iterable[str]) -> frozenset[str]:
+        """Which of some executed tensors are held in the precision of a variant: those of convolutions."""
+        convolutions = self.pair_convolutions_with_norms()
+        held = {f"{convolution}.{kind}" for convolution in convolutions for kind in ("weight", "bias")}
+        return frozenset(held.intersection(tensors))
 
     @property
     def last_stage(self) -> str:

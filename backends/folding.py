@@ -106,7 +106,8 @@ def prepare_tensors(task: Task, checkpoint: Tensors, variant: Variant) -> Tensor
     if variant.precision not in ROUNDINGS:
         return tensors
     rounding = ROUNDINGS[variant.precision]
-    rounded = {name: rounding(one) if backbone.is_rounded(name) else one for name, one in tensors.items()}
+    held = backbone.find_rounded(tensors)
+    rounded = {name: rounding(one) if name in held else one for name, one in tensors.items()}
     if lost := next((name for name, tensor in rounded.items() if not np.isfinite(tensor).all()), None):
         raise UnsupportedVariant(
             f"precision {variant.precision!r} cannot represent the values of {lost}: use bf16 or fp32"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from backends.backbones import BACKBONES, Backbone
-from backends.exported.exported_backbone import find_backbone, is_exported, list_weights
+from backends.exported.exported_backbone import PROGRAM, WEIGHTS, find_backbone, is_exported
 from backends.task_entries import DATASETS
 
 Channel3 = tuple[float, float, float]
@@ -39,6 +39,13 @@ Execution = Literal[
 LEAST_EPSILON_OF_STATISTICS = 1e-4
 #: The context in which stored tasks are validated: what they name may have come with a package that is not installed.
 STORED = {"stored": True}
+
+
+def list_weights(backbone: str) -> tuple[str, ...]:
+    """The weights that a task may name for a backbone of the table, or for an exported network."""
+    if backbone.startswith(PROGRAM):
+        return WEIGHTS
+    return (*(WEIGHTS if is_exported(backbone) else BACKBONES[backbone].weights), "random")
 
 
 class Task(BaseModel):
@@ -128,10 +135,14 @@ class Task(BaseModel):
         self._check_recipe()
         return self
 
+    def _check_weights(self) -> None:
+        if self.weights not in (known := list_weights(self.backbone)):
+            raise ValueError(
+                f"weights {self.weights!r} do not exist for {self.backbone}: use one of {', '.join(known)}"
+            )
+
     def _check_network(self) -> None:
-        if self.weights not in (*self.network.weights, "random"):
-            known = ", ".join((*self.network.weights, "random"))
-            raise ValueError(f"weights {self.weights!r} do not exist for {self.backbone}: use one of {known}")
+        self._check_weights()
         if self.image_size < self.network.stride:
             raise ValueError(
                 f"image size {self.image_size} is too small for {self.backbone}: use {self.network.stride} or more"
@@ -167,9 +178,7 @@ class Task(BaseModel):
             )
 
     def _check_exported(self) -> None:
-        if self.weights not in list_weights(self.backbone):
-            known = ", ".join(list_weights(self.backbone))
-            raise ValueError(f"weights {self.weights!r} do not exist for {self.backbone}: use one of {known}")
+        self._check_weights()
         if self.batch_norm != "frozen":
             raise ValueError(
                 f"batch norm {self.batch_norm!r} is for backbones of the table, and {self.backbone} is exported with "

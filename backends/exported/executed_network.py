@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import folding
 from backends.convolutions import Geometry
-from backends.exported.exported_backbone import find_foldable_norms, find_network
+from backends.exported.exported_backbone import find_backbone, find_foldable_norms
 from backends.exported.network_graph import NetworkGraph, Operation, to_sizes
 from backends.exported.weight_layouts import lay_out_for_engines
 from backends.task import Task, Variant
@@ -66,9 +66,9 @@ def make_executed_network(task: Task, variant: Variant) -> ExecutedNetwork:
     Raises:
         LookupError: it does not.
     """
-    network = find_network(task.backbone, task.image_size)
+    exported = find_backbone(task.backbone, task.image_size)
     folds = folding.folds_batch_norm(variant) and bool(task.network.pair_convolutions_with_norms())
-    graph = fold_norms(network.graph) if folds else network.graph
+    graph = fold_norms(exported.graph) if folds else exported.graph
     laid_out = lay_out_for_engines(graph)
     products = folding.find_product_convolutions(task, variant)
     shapes = {name: laid_out.graph.tensors[name] for name in graph.tensors if name not in graph.constants}
@@ -79,8 +79,8 @@ def make_executed_network(task: Task, variant: Variant) -> ExecutedNetwork:
         graph,
         laid_out.layouts,
         shapes,
-        laid_out.lay_out(network.constants),
-        frozenset(name for name in shapes if task.network.is_rounded(name)),
+        laid_out.lay_out(exported.constants),
+        task.network.find_rounded(shapes),
         task.trained,
         {
             "layout": "nhwc",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -49,6 +49,12 @@ class ExportedBackbone(Backbone):
         return self.network.graph
 
     @property
+    def constants(self) -> Tensors:
+        """The tensors that no checkpoint has."""
+        assert self.network
+        return self.network.constants
+
+    @property
     def program(self) -> str:
         """The file of the user's saved program; empty for a network of timm."""
         assert self.network
@@ -91,19 +97,16 @@ class ExportedBackbone(Backbone):
         """See `Backbone.get_epsilon`."""
         return self._epsilons[norm]
 
-    def is_rounded(self, tensor: str) -> bool:
-        """See `Backbone.is_rounded`: all but batch normalisations."""
-        return tensor not in self._of_norms
+    def find_rounded(self, tensors: Iterable[str]) -> frozenset[str]:
+        """See `Backbone.find_rounded`: all but those of batch normalisations."""
+        norms = [one for one in self.graph.operations if one.kind == "batch_norm"]
+        return frozenset(tensors).difference(*(one.inputs[1:] for one in norms))
 
     @cached_property
     def _epsilons(self) -> dict[str, float]:
         return {
             norm.inputs[1].rpartition(".")[0]: norm.attributes["epsilon"] for _, norm in find_foldable_norms(self.graph)
         }
-
-    @cached_property
-    def _of_norms(self) -> set[str]:
-        return {name for one in self.graph.operations if one.kind == "batch_norm" for name in one.inputs[1:]}
 
 
 def find_foldable_norms(graph: NetworkGraph) -> Iterator[tuple[Operation, Operation]]:
@@ -128,17 +131,13 @@ def find_foldable_norms(graph: NetworkGraph) -> Iterator[tuple[Operation, Operat
             yield convolution, norm
 
 
-_NETWORKS: dict[tuple[str, int], ExportedNetwork] = {}
+#: The networks that this process knows, by backbone and size of images.
+_BACKBONES: dict[tuple[str, int], ExportedBackbone] = {}
 
 
 def is_exported(backbone: str) -> bool:
     """Whether a task's backbone is an exported network, by its name."""
     return backbone.startswith((TIMM, PROGRAM))
-
-
-def list_weights(backbone: str) -> tuple[str, ...]:
-    """The weights of an exported network: a saved program has its own alone."""
-    return WEIGHTS if backbone.startswith(PROGRAM) else (*WEIGHTS, "random")
 
 
 def add_network(backbone: str, image_size: int, network: ExportedNetwork) -> None:
@@ -148,28 +147,21 @@ def add_network(backbone: str, image_size: int, network: ExportedNetwork) -> Non
         backbone: name in tasks: of an exported network, or of a backbone of the table that is built from its graph.
         image_size: width and height of the images that it was exported for.
     """
-    _NETWORKS[backbone, image_size] = network
+    features = network.graph.features
+    _BACKBONES[backbone, image_size] = ExportedBackbone(
+        backbone, "exported", features, WEIGHTS, stride=1, network=network
+    )
 
 
-def find_network(backbone: str, image_size: int) -> ExportedNetwork:
+def find_backbone(name: str, image_size: int) -> ExportedBackbone:
     """Find a network that this process knows.
 
     Raises:
         LookupError: it was not added.
     """
-    if (backbone, image_size) not in _NETWORKS:
-        raise LookupError(f"the graph of {backbone} at {image_size} px is not known: export it first")
-    return _NETWORKS[backbone, image_size]
-
-
-def find_backbone(name: str, image_size: int) -> ExportedBackbone:
-    """The backbone of an exported network that this process knows.
-
-    Raises:
-        LookupError: it was not added.
-    """
-    network = find_network(name, image_size)
-    return ExportedBackbone(name, "exported", network.graph.features, WEIGHTS, stride=1, network=network)
+    if (name, image_size) not in _BACKBONES:
+        raise LookupError(f"the graph of {name} at {image_size} px is not known: export it first")
+    return _BACKBONES[name, image_size]
 
 
 def _find_stage(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -73,13 +74,10 @@ def _round_tensors(backbone: torch.nn.Module, task: Task, variant: Variant) -> N
     """Keep all tensors of an exported network in the variant's precision, but for those of batch normalisations, which
     compute in single precision.
     """
-    dtype = DTYPES[variant.precision]
-    for prefix, module in backbone.named_modules():
-        names = [name for name, _ in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))]
-        for name in names:
-            tensor = getattr(module, name)
-            if tensor.is_floating_point() and task.network.is_rounded(f"{prefix}.{name}".lstrip(".")):
-                tensor.data = tensor.data.to(dtype)
+    tensors = dict(itertools.chain(backbone.named_parameters(), backbone.named_buffers()))
+    for name in task.network.find_rounded(tensors):
+        if tensors[name].is_floating_point():
+            tensors[name].data = tensors[name].data.to(DTYPES[variant.precision])
 
 
 def make_forward(backbone: torch.nn.Module, task: Task, variant: Variant, inputs: torch.Tensor) -> Callable:

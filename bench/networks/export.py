@@ -51,55 +51,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore")
     torch.manual_seed(options.seed)
     about: dict[str, Any] = {}
-    if options.name.endswith(".pt2"):
-        return _export_saved(options)
-    if not timm.is_model(options.name):
-        print(json.dumps({"error": f"timm has no network {options.name}", "known": timm.list_models()}))
-        return 1
     try:
-        try:
-            model = _make_network(options).eval()
-        except Exception as error:  # whatever timm raises about weights
-            if not (options.pretrained or options.checkpoint):
-                raise
-            kind = "offline" if options.pretrained else "unreadable"
-            print(json.dumps({"error": _get_first_line(error), kind: True}))
-            return 1
-        about = describe(options.name, model)
-        channels, height, width = model.pretrained_cfg["input_size"]
-        image = (channels, options.image_size or height, options.image_size or width)
-        if options.pretrained:
-            weights = f"{model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}"
-        elif options.checkpoint:
-            weights = f"file {options.checkpoint}"
-        else:
-            draw_weights(model, image)
-            weights = f"random {options.seed}"
-        source = {"network": f"timm/{options.name}", "weights": weights}
+        model, image, source = _load_program(options) if options.name.endswith(".pt2") else _load_timm(options, about)
         print(json.dumps({**about, "rounding": write_network(options.out, model, image, source)}))
+        return 0
+    except NoNetwork as error:
+        answer = error.args[0]
     except Unexportable as error:
-        print(json.dumps({**about, "error": str(error)}))
-        return 1
-    except Exception as error:  # whatever a network of timm, or its export, raises
-        print(json.dumps({**about, "error": _get_first_line(error)}))
-        return 1
-    return 0
+        answer = {"error": str(error)}
+    except Exception as error:  # whatever a network, or its export, raises
+        answer = {"error": _get_first_line(error)}
+    print(json.dumps({**about, **answer}))
+    return 1
 
 
-def _export_saved(options: argparse.Namespace) -> int:
-    """Export a program that `torch.export.save` wrote; returns the exit status."""
+class NoNetwork(Exception):
+    """There is no such network, or not with such weights; the argument is the answer."""
+
+
+#: A network in eval mode, channels, height and width of its images, and where it comes from.
+Loaded = tuple[torch.nn.Module, tuple[int, int, int], dict[str, str]]
+
+
+def _load_timm(options: argparse.Namespace, about: dict[str, Any]) -> Loaded:
+    """Load a network of timm; what is known of it goes into `about`."""
+    if not timm.is_model(options.name):
+        raise NoNetwork({"error": f"timm has no network {options.name}", "known": timm.list_models()})
     try:
-        program = load_program(options.name)
-        image = check_inputs(program, options.image_size)
-        source = {"network": Path(options.name).name, "weights": "its own"}
-        print(json.dumps({"rounding": write_network(options.out, program.module(), image, source)}))
-    except Unexportable as error:
-        print(json.dumps({"error": str(error)}))
-        return 1
-    except Exception as error:  # whatever a program of the user, or its export, raises
-        print(json.dumps({"error": _get_first_line(error)}))
-        return 1
-    return 0
+        model = _make_network(options).eval()
+    except Exception as error:  # whatever timm raises about weights
+        if not (options.pretrained or options.checkpoint):
+            raise
+        kind = "offline" if options.pretrained else "unreadable"
+        raise NoNetwork({"error": _get_first_line(error), kind: True}) from None
+    about |= describe(options.name, model)
+    channels, height, width = model.pretrained_cfg["input_size"]
+    image = (channels, options.image_size or height, options.image_size or width)
+    weights = f"file {options.checkpoint}"
+    if options.pretrained:
+        weights = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
+    elif not options.checkpoint:
+        draw_weights(model, image)
+        weights = f"random {options.seed}"
+    return model, image, {"network": f"timm/{options.name}", "weights": weights}
+
+
+def _load_program(options: argparse.Namespace) -> Loaded:
+    """Load a program that `torch.export.save` wrote."""
+    program = load_program(options.name)
+    image = check_inputs(program, options.image_size)
+    return program.module(), image, {"network": Path(options.name).name, "weights": "its own"}
 
 
 def check_inputs(program: torch.export.ExportedProgram, image_size: int) -> tuple[int, int, int]:

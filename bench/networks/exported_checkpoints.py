@@ -14,6 +14,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from backends.exported.exported_backbone import PROGRAM, TIMM, add_network, is_exported
 from backends.exported.network_graph import InvalidGraph
 from backends.task import Task
@@ -27,6 +29,9 @@ from bench.weights.checkpoint_folder import MODEL, stage_folder
 from bench.weights.checkpoints import Checkpoint, hash_file
 from bench.weights.exported_files import CONSTANTS, GRAPH, SAVED_PROGRAM, get_graph_folder, read_network
 from bench.weights.model_file import find_model_file
+
+#: What reading a folder raises that was cut off or changed.
+DAMAGED = (InvalidGraph, SafetensorError, OSError, ValueError)
 
 
 def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Checkpoint:
@@ -50,9 +55,9 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
         _export(task, folder, file, progress)
     try:
         add_network(task.backbone, task.image_size, read_network(folder))
-    except (InvalidGraph, OSError, ValueError) as error:
-        raise UserError(f"{folder}: {error}: delete it: the next run exports the network again") from None
-    return checkpoints.read_checkpoint(task, folder, f"file {file}" if file else "")
+        return checkpoints.read_checkpoint(task, folder, f"file {file}" if file else "")
+    except (UserError, *DAMAGED) as error:
+        raise UserError(f"{folder} is damaged ({error}): delete it: the next run exports the network again") from None
 
 
 def _copy_program(task: Task, folder: Path) -> Path:
@@ -68,7 +73,7 @@ def _copy_program(task: Task, folder: Path) -> Path:
 def learn_kept_network(task: Task) -> bool:
     """Let this process know an exported network of which a checkpoint is kept, whichever; returns whether one is."""
     for folder in list_kept_folders(task):
-        with contextlib.suppress(InvalidGraph, OSError, ValueError):
+        with contextlib.suppress(*DAMAGED):
             add_network(task.backbone, task.image_size, read_network(folder))
             return True
     return False
@@ -129,7 +134,11 @@ def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None
             options += ["--checkpoint", str(file)]
         else:
             options += ["--pretrained"] if downloads else ["--seed", str(task.seed)]
-        answer = RunningPython().run("bench.networks.export", (name, "--out", str(stage), *options), online=downloads)
+        process = RunningPython()
+        try:
+            answer = process.run("bench.networks.export", (name, "--out", str(stage), *options), online=downloads)
+        finally:
+            process.kill()  # if this one is stopped
         if "known" in answer:
             raise make_unknown_network_error(name, answer["known"])
         if answer.get("offline"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from bench.cache.home import get_home
 from bench.errors import UserError
 from bench.machine.file_kind import find_path_problem
 from bench.weights.checkpoint_folder import make_write_error
+from bench.weights.checkpoints import hash_file
 
 #: How the names of files end that can be given as a backbone.
 ENDING = ".pt2"
@@ -37,7 +37,7 @@ def keep_program(path: str) -> str:
         raise UserError(f"--backbone {path}: it {problem}: give a file of torch.export.save")
     if file.is_dir():
         raise UserError(f"--backbone {path}: it is a folder: give a file of torch.export.save")
-    return _keep(file, file.stat().st_mtime_ns)
+    return _keep(file.absolute(), file.stat().st_mtime_ns)
 
 
 def keep_module(module: Any, image_size: int) -> str:
@@ -49,9 +49,7 @@ def keep_module(module: Any, image_size: int) -> str:
     Raises:
         UserError: PyTorch cannot export it, or it cannot be kept.
     """
-    saved_program = import_module(
-        "backends.engines.torch.saved_program"
-    )  # PyTorch is imported: there is a module of it
+    saved_program = import_module("backends.engines.torch.saved_program")  # who has a module has imported PyTorch
     with tempfile.TemporaryDirectory(prefix="head-to-head-program-") as folder:
         file = Path(folder) / f"{type(module).__name__}{ENDING}"
         try:
@@ -64,18 +62,16 @@ def keep_module(module: Any, image_size: int) -> str:
 
 @cache
 def _keep(file: Path, _: int) -> str:
+    name = f"{PROGRAM}{re.sub(r'[^A-Za-z0-9_]+', '_', file.stem)}-{hash_file(file)}"
+    kept = find_file(name)
+    if kept.is_file():
+        return name
     try:
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
-        name = f"{PROGRAM}{re.sub(r'[^A-Za-z0-9_]+', '_', file.stem)}-{digest}"
-        kept = find_file(name)
-        if not kept.is_file():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as copy, file.open("rb") as opened:
-                shutil.copyfileobj(opened, copy)
-            Path(copy.name).replace(kept)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            Path(shutil.copyfile(file, Path(folder) / kept.name)).replace(kept)
     except OSError as error:
-        raise make_write_error(get_home(), error) from None
+        raise make_write_error(kept.parent, error) from None
     return name
 
 

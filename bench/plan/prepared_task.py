@@ -9,8 +9,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from backends.backbones import BACKBONES
-from backends.exported.exported_backbone import is_exported, list_weights
-from backends.task import Task, Variant
+from backends.exported.exported_backbone import is_exported
+from backends.task import Task, Variant, list_weights
 from backends.task_entries import DATASETS
 from bench import data
 from bench.data import images as own_images
@@ -161,7 +161,7 @@ def override_task(name: str, overrides: Mapping[str, Any]) -> tuple[Task, tuple[
         raise make_unknown_error("backbone", backbone, BACKBONES)
     if (dataset := overrides.get("dataset", table_entry.dataset)) not in DATASETS:
         raise make_unknown_error("data set", dataset, DATASETS)
-    known = list_weights(backbone) if is_exported(backbone) else (*BACKBONES[backbone].weights, "random")
+    known = list_weights(backbone)
     if "weights" not in overrides and table_entry.weights not in known:
         # The backbone is overridden, and the weights in the table are not for it.
         overrides = {**overrides, "weights": known[0]}

@@ -14,7 +14,6 @@ from backends.exported.exported_backbone import (
     add_network,
     find_backbone,
     find_foldable_norms,
-    find_network,
 )
 from backends.exported.network_graph import InvalidGraph, NetworkGraph, Operation, read_graph, write_graph
 from backends.exported.weight_layouts import lay_out_for_engines
@@ -120,7 +119,7 @@ def test_a_norm_whose_convolution_is_read_elsewhere_is_not_folded():
 
 def test_below_single_precision_all_is_rounded_but_batch_norms():
     backbone = find_backbone(NAME, SIDE)
-    kept = {name for name in backbone.tensors() if not backbone.is_rounded(name)}
+    kept = set(backbone.tensors()) - backbone.find_rounded(backbone.tensors())
     assert kept == {name for name in TENSORS if ".bn." in name}
 
 
@@ -167,7 +166,7 @@ def test_its_convolutions_have_the_geometry_of_the_graph():
 
 def test_a_network_that_was_not_added_is_not_known():
     with pytest.raises(LookupError, match="the graph of timm/other at 8 px is not known: export it first"):
-        find_network("timm/other", 8)
+        find_backbone("timm/other", 8)
 
 
 @pytest.mark.parametrize(

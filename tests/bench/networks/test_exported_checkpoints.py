@@ -22,7 +22,8 @@ from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.networks import exported_checkpoints
 from bench.plan.prepared_task import override_task
-from bench.weights.exported_files import GRAPH, read_weights
+from bench.weights.checkpoint_folder import MODEL
+from bench.weights.exported_files import CONSTANTS, GRAPH, read_weights
 
 pytestmark = pytest.mark.thorough
 
@@ -101,9 +102,16 @@ def test_a_network_is_exported_once_and_then_found(tmp_path, monkeypatch, capsys
     weights = read_weights(first.folder, TASK)
     assert set(weights) == set(TASK.network.tensors())
     assert first.source == "timm/test_vit, random 0"
-    (first.folder / GRAPH).write_text("{}")
-    with pytest.raises(UserError, match="delete it: the next run exports the network again"):
-        exported_checkpoints.obtain(TASK)
+    for name in (GRAPH, CONSTANTS, MODEL):
+        whole = (first.folder / name).read_bytes()
+        (first.folder / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(
+            UserError, match=r"is damaged \(.*\): delete it: the next run exports the network again"
+        ) as caught:
+            exported_checkpoints.obtain(TASK)
+        assert "\n" not in str(caught.value)
+        (first.folder / name).write_bytes(whole)
+    assert exported_checkpoints.obtain(TASK) == first
 
 
 @pytest.mark.parametrize("ending", ["", ".pth"])
