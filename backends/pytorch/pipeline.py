@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import BaseContext
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from backends.knobs import get_value
 from backends.task import Variant
-from backends.values import Order
+from backends.values import Group, Order
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 #: Input pipelines without a loader, by the value of the knob `images`.
@@ -29,30 +32,54 @@ SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 SOCKET_NAME = "/pymp-12345678/listener-12345678"
 
 
-class Images(Dataset):
+class MappedArray(NamedTuple):
+    """Where in a file an array is mapped from: another process maps it again, and gets no copy."""
+
+    file: str
+    dtype: np.dtype
+    offset: int
+    shape: tuple[int, ...]
+
+    def read(self) -> np.ndarray:
+        """Map the array."""
+        return np.memmap(self.file, self.dtype, "c", self.offset, self.shape).view(np.ndarray)
+
+
+class Labelled(Dataset):
+    """Labelled images that a process can be given, where it is not a copy of this one."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.arrays = images, labels
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "arrays": tuple(map(_find_mapped, self.arrays))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays = (part.read() if isinstance(part, MappedArray) else part for part in state["arrays"])
+        self.__dict__.update(state, arrays=tuple(arrays))
+
+
+class Images(Labelled):
     """Labelled images, each transformed when it is read."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable) -> None:
-        self.images, self.labels, self.transform = images, labels, transform
-
-    def __len__(self) -> int:
-        return len(self.images)
+        super().__init__(images, labels)
+        self.transform = transform
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.transform(self.images[index]), int(self.labels[index])
+        images, labels = self.arrays
+        return self.transform(images[index]), int(labels[index])
 
 
-class RawImages(Dataset):
+class RawImages(Labelled):
     """Labelled raw images, read a batch at a time."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
     def __getitems__(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.images[indices], self.labels[indices]
+        images, labels = map(torch.from_numpy, self.arrays)
+        return images[indices], labels[indices].long()
 
 
 def describe(variant: Variant) -> str:
@@ -65,7 +92,7 @@ def describe(variant: Variant) -> str:
 
 
 def make_loader(
-    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant
+    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant, group: Group
 ) -> DataLoader:
     """A loader of the batches of `order` in host memory: inputs (b, 3, s, s) float32, or images (b, h, w, 3) uint8
     where the variant says so, and labels (b,) int64.
@@ -84,10 +111,33 @@ def make_loader(
         batch_sampler=[batch.tolist() for batch in order.batches()],
         collate_fn=_keep_batch if raw else None,
         num_workers=workers,
+        multiprocessing_context=_make_context() if workers and group.size > 1 else None,
         prefetch_factor=int(get_value("pytorch", variant, "prefetch")) if workers else None,
         pin_memory=variant.transfer == "pinned",
         worker_init_fn=_unbind_worker if variant.affinity == "bound" else None,
     )
+
+
+def _make_context() -> BaseContext:
+    """How the processes are started where this one trains together with others: from a server that has no threads.
+
+    Those of gloo and NCCL may hold a lock when this process is forked, which its copy would wait for forever (PyTorch,
+    `DistributedDataParallel`: "change the multiprocessing start method to forkserver").
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _find_mapped(array: np.ndarray) -> np.ndarray | MappedArray:
+    """Where an array is mapped from, or the array itself where it is not."""
+    base: Any = array
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    if base is None or base.filename is None or not array.flags.c_contiguous:
+        return array
+    offset = array.ctypes.data - base.ctypes.data
+    return MappedArray(str(base.filename), array.dtype, base.offset + offset, array.shape)
 
 
 def _check_socket_path() -> None:

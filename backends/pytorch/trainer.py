@@ -195,7 +195,7 @@ class PyTorchTrainer(Trainer):
         return batches
 
     def _loader(self, images: np.ndarray, labels: np.ndarray, order: Order) -> DataLoader:
-        loader = pipeline.make_loader(images, labels, order, self.transform, self.variant)
+        loader = pipeline.make_loader(images, labels, order, self.transform, self.variant, self.group)
         flags = {**self.resolved.flags, **pipeline.find_knobs_in_force(loader)}
         self.resolved = dataclasses.replace(self.resolved, flags=flags)
         return loader
