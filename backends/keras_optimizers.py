@@ -7,7 +7,7 @@ what differs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -17,20 +17,32 @@ from keras import ops
 from backends import recipe
 from backends.task import Task
 
+#: The gradients of all processes that train together, added up, from those of this process.
+SumGradients = Callable[[Sequence[Any]], Sequence[Any]]
 
-def make_optimizer(task: Task, keep: Callable[[np.ndarray], Any] = lambda rates: rates) -> keras.optimizers.Optimizer:
+
+def make_optimizer(
+    task: Task,
+    keep: Callable[[np.ndarray], Any] = lambda rates: rates,
+    sum_gradients: SumGradients = lambda gradients: gradients,
+) -> keras.optimizers.Optimizer:
     """The optimizer of a task.
 
     Args:
         keep: puts the learning rates of all steps where the engine looks one up in a step.
+        sum_gradients: needed where the optimizer itself exchanges gradients, which it does after clipping.
     """
     follows_schedule = recipe.follows_schedule(task)
     rate = LearningRates(recipe.list_learning_rates(task), keep) if follows_schedule else task.learning_rate
+    optimizer: ClippingAsInPyTorch
     if task.update_rule == "adamw":
-        return AdamWAsInPyTorch(rate, task.beta1, task.beta2, task.epsilon, task.weight_decay)
-    if follows_schedule or task.weight_decay:
-        return SGDAsInPyTorch(rate, task.momentum, task.nesterov, task.weight_decay)
-    return keras.optimizers.SGD(rate, task.momentum, task.nesterov)
+        optimizer = AdamWAsInPyTorch(rate, task.beta1, task.beta2, task.epsilon, task.weight_decay)
+    elif follows_schedule or task.weight_decay or task.clip_norm:
+        optimizer = SGDAsInPyTorch(rate, task.momentum, task.nesterov, task.weight_decay)
+    else:
+        return keras.optimizers.SGD(rate, task.momentum, task.nesterov)
+    optimizer.clip_norm, optimizer.sum_gradients = task.clip_norm, sum_gradients
+    return optimizer
 
 
 class LearningRates(keras.optimizers.schedules.LearningRateSchedule):
@@ -45,7 +57,22 @@ class LearningRates(keras.optimizers.schedules.LearningRateSchedule):
         return ops.take(self.rates, ops.minimum(step, self.last))
 
 
-class SGDAsInPyTorch(keras.optimizers.SGD):
+class ClippingAsInPyTorch(keras.optimizers.Optimizer):
+    """Clipping as `torch.nn.utils.clip_grad_norm_` defines it; Keras' own adds nothing to the norm."""
+
+    clip_norm: float | None = None
+    sum_gradients: SumGradients
+
+    def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
+        """Scale gradients together; Keras calls this with those that it makes an update of."""
+        if not self.clip_norm:
+            return grads
+        norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in self.sum_gradients(grads)))
+        scale = ops.minimum(self.clip_norm / (norm + recipe.CLIP_EPSILON), 1.0)
+        return [gradient * scale for gradient in grads]
+
+
+class SGDAsInPyTorch(ClippingAsInPyTorch, keras.optimizers.SGD):
     """SGD as `torch.optim.SGD` defines it, where Keras' own is another algorithm.
 
     Under a schedule Keras' is: it collects gradients that are multiplied by the rate of their own step, and PyTorch
@@ -70,7 +97,7 @@ class SGDAsInPyTorch(keras.optimizers.SGD):
         self.assign_sub(variable, update * ops.cast(learning_rate, variable.dtype))
 
 
-class AdamWAsInPyTorch(keras.optimizers.AdamW):
+class AdamWAsInPyTorch(ClippingAsInPyTorch, keras.optimizers.AdamW):
     """AdamW as `torch.optim.AdamW` defines it: epsilon is added to the root of the second moment without its bias
     (Kingma and Ba, "Adam", 2015, algorithm 1). Keras adds it to the root of the biased one, as that paper proposes
     before its section 2.1, which is another epsilon in every step. The decay is Keras' own, the same as PyTorch's.

@@ -10,6 +10,8 @@ from backends.task import Task
 #: tenth at 30 and 60 of 90 epochs (docs.pytorch.org/vision/stable/models.html; references/classification of
 #: torchvision: `--lr-step-size 30 --lr-gamma 0.1 --epochs 90`).
 STEP_FACTOR, STEP_PARTS = 0.1, 3
+#: `torch.nn.utils.clip_grad_norm_` adds this to the norm that it divides by (its documentation has the formula).
+CLIP_EPSILON = 1e-6
 
 
 def follows_schedule(task: Task) -> bool:
@@ -47,6 +49,7 @@ def is_named(task: Task) -> bool:
         task.update_rule != "sgd"
         or task.nesterov
         or task.weight_decay > 0
+        or task.clip_norm is not None
         or task.label_smoothing > 0
         or follows_schedule(task)
     )
@@ -60,6 +63,8 @@ def describe(task: Task) -> str:
         parts = [f"AdamW {task.learning_rate:g}", f"betas {task.beta1:g} and {task.beta2:g}, epsilon {task.epsilon:g}"]
     if task.weight_decay:
         parts.append(f"weight decay {task.weight_decay:g}")
+    if task.clip_norm:
+        parts.append(f"gradients clipped at {task.clip_norm:g}")
     if task.label_smoothing:
         parts.append(f"label smoothing {task.label_smoothing:g}")
     if task.schedule != "constant":

@@ -74,6 +74,8 @@ class Task(BaseModel):
             second.
         weight_decay: of all trained tensors, biases and normalisations among them. In SGD this share of a tensor is
             added to its gradient; in AdamW the share times the learning rate is taken from the tensor.
+        clip_norm: the largest global L2 norm of the gradients of all trained tensors: where theirs is larger, they are
+            scaled together, as `torch.nn.utils.clip_grad_norm_` does; None leaves them as they are.
         label_smoothing: this share of each target is spread over all classes alike, its own among them.
         schedule: whether the learning rate is `constant`, falls with the `cosine`, or by `step` to a tenth after each
             third of the steps; see `backends.recipe`.
@@ -109,6 +111,7 @@ class Task(BaseModel):
     beta2: Annotated[float, Field(ge=0, lt=1, exclude_if=(0.999).__eq__)] = 0.999
     epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=(1e-8).__eq__)] = 1e-8
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, exclude_if=(0.0).__eq__)] = 0.0
+    clip_norm: IfSet[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1, exclude_if=(0.0).__eq__)] = 0.0
     schedule: Annotated[Literal["constant", "cosine", "step"], Field(exclude_if="constant".__eq__)] = "constant"
     warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0

@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 
+from backends.lightning.optimizer import Updates
+
 
 class FineTune(pl.LightningModule):
     """As in Lightning's transfer-learning guide: a backbone that is frozen and in eval mode, and a linear classifier.
@@ -19,8 +21,7 @@ class FineTune(pl.LightningModule):
         backbone: torch.nn.Module,
         classifier: torch.nn.Module,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LambdaLR | None,
+        updates: Updates,
         is_whole_step: bool,
     ) -> None:
         """Put together what is built already.
@@ -29,13 +30,12 @@ class FineTune(pl.LightningModule):
             backbone: images to features.
             classifier: features to class scores.
             loss: mean loss of a batch of inputs and labels, through both.
-            optimizer: of the trained parameters; not used if `is_whole_step`.
-            scheduler: of its learning rate, from step to step; None if that is constant.
+            updates: their optimizer and scheduler are used, unless `is_whole_step`.
             is_whole_step: whether `loss` also updates the head, which is Lightning's manual optimization.
         """
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
-        self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
+        self.loss, self.optimizer, self.scheduler = loss, updates.optimizer, updates.scheduler
         self.automatic_optimization = not is_whole_step
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:

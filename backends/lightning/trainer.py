@@ -67,8 +67,8 @@ class LightningTrainer(PyTorchTrainer):
     def _fit(self, batches: Sized, loss: Callable | None = None) -> Fit:
         loss = loss or self._loss_in_fit
         is_whole_step = self.head_step is not None and loss != self._loss_on_features
-        tuned = model.FineTune(self.backbone, self.classifier, loss, self.optimizer, self.scheduler, is_whole_step)
-        return Fit(tuned, batches, self.device, self.group)
+        tuned = model.FineTune(self.backbone, self.classifier, loss, self.updates, is_whole_step)
+        return Fit(tuned, batches, self.device, self.group, None if is_whole_step else self.task.clip_norm)
 
     def _handed_batches(self) -> Iterator[Batch]:
         while True:
@@ -91,7 +91,14 @@ class Fit(PausedFit, pl.Callback):
     harness' epochs. Only a main thread gets Lightning's signal handlers.
     """
 
-    def __init__(self, module: pl.LightningModule, batches: Sized, device: torch.device, group: Group) -> None:
+    def __init__(
+        self,
+        module: pl.LightningModule,
+        batches: Sized,
+        device: torch.device,
+        group: Group,
+        clip_norm: float | None,
+    ) -> None:
         """Start `fit`, which waits for the first steps.
 
         Args:
@@ -99,6 +106,7 @@ class Fit(PausedFit, pl.Callback):
             batches: of the order, an iterable with a length.
             device: that `fit` moves each batch to.
             group: of processes that train together.
+            clip_norm: of the task; None if the module makes the whole step.
         """
         self._losses: list[torch.Tensor] = []
         self._sizes: list[int] = []
@@ -108,6 +116,7 @@ class Fit(PausedFit, pl.Callback):
             strategy=devices.choose_strategy(device, group),
             use_distributed_sampler=False,  # each process has its share of the order already
             max_epochs=1,
+            gradient_clip_val=clip_norm,
             callbacks=[self],
             logger=False,
             enable_checkpointing=False,

@@ -7,6 +7,7 @@ import torch
 
 from backends import recipe
 from backends.base import Training
+from backends.pytorch.optimizer import Updates
 from backends.task import Task
 from backends.values import Order
 
@@ -40,10 +41,13 @@ class HeadStep:
         if task.label_smoothing:
             loss = (1 - task.label_smoothing) * loss - task.label_smoothing * scores.mean()
         wrong = scores.exp_().sub_(self.targets[labels]).div_(len(labels))
-        for parameter, moment, gradient in (
-            (self.weight, self.moments[0], wrong.t() @ features),
-            (self.bias, self.moments[1], wrong.sum(0)),
-        ):
+        gradients = [wrong.t() @ features, wrong.sum(0)]
+        if task.clip_norm:
+            norm = torch.nn.utils.get_total_norm(gradients)
+            scale = (task.clip_norm / (norm + recipe.CLIP_EPSILON)).clamp_(max=1.0)
+            for gradient in gradients:
+                gradient.mul_(scale)
+        for parameter, moment, gradient in zip((self.weight, self.bias), self.moments, gradients, strict=True):
             if task.weight_decay:
                 gradient.add_(parameter, alpha=task.weight_decay)
             moment.mul_(task.momentum).add_(gradient)
@@ -57,26 +61,15 @@ class OptimizerHeadStep:
     pass.
     """
 
-    def __init__(
-        self,
-        classifier: torch.nn.Module,
-        criterion: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LambdaLR | None,
-    ) -> None:
-        self.classifier, self.criterion = classifier, criterion
-        self.optimizer, self.scheduler = optimizer, scheduler
+    def __init__(self, classifier: torch.nn.Module, criterion: torch.nn.Module, updates: Updates) -> None:
+        self.classifier, self.criterion, self.updates = classifier, criterion, updates
         self.weight = next(classifier.parameters())
 
     def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Train one step, as `HeadStep` does."""
         with torch.enable_grad():
-            self.optimizer.zero_grad()
             loss = self.criterion(self.classifier(features), labels)
-            loss.backward()
-            self.optimizer.step()
-        if self.scheduler:
-            self.scheduler.step()
+            self.updates.make(loss)
         return loss.detach()
 
 

@@ -1,4 +1,4 @@
-"""The task's recipe in PyTorch: the optimizer, and the scheduler that follows the task's learning rates."""
+"""The task's recipe in PyTorch: optimizer, scheduler of the learning rates, and what a loop does with both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ import torch
 
 from backends import recipe
 from backends.task import Task
+
+
+class Updates:
+    """What follows the loss in each step of a training loop."""
+
+    def __init__(self, task: Task, parameters: Iterable[torch.nn.Parameter], fused: bool) -> None:
+        self.task, self.parameters = task, list(parameters)
+        self.optimizer = make_optimizer(task, self.parameters, fused)
+        self.scheduler = make_scheduler(task, self.optimizer)
+
+    def make(self, loss: torch.Tensor) -> None:
+        """Compute the gradients of a step's mean loss, and update the parameters."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.task.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.task.clip_norm)
+        self.optimizer.step()
+        if self.scheduler:
+            self.scheduler.step()
 
 
 def make_optimizer(task: Task, parameters: Iterable[torch.Tensor], fused: bool) -> torch.optim.Optimizer:

@@ -59,7 +59,7 @@ class PyTorchTrainer(Trainer):
             distribution.exchange_gradients(self.forward, group, self.device) if self.trained else self.forward
         )
         in_force = model.find_knobs_in_force(self.backbone, task, self.forward, variant)
-        in_force["optimizer"] = "fused" if self.optimizer.defaults["fused"] else "unfused"
+        in_force["optimizer"] = "fused" if self.updates.optimizer.defaults["fused"] else "unfused"
         if self.head_step:
             in_force["gradients"] = "closed_form"
         elif not self.trained:
@@ -76,8 +76,7 @@ class PyTorchTrainer(Trainer):
             self.classifier.weight.copy_(torch.from_numpy(self.initial_head.kernel.T.copy()))
             self.classifier.bias.copy_(torch.from_numpy(self.initial_head.bias.copy()))
         trained = (*self.classifier.parameters(), *self.trained.values())
-        self.optimizer = optimizer.make_optimizer(self.task, trained, self.variant.optimizer == "fused")
-        self.scheduler = optimizer.make_scheduler(self.task, self.optimizer)
+        self.updates = optimizer.Updates(self.task, trained, self.variant.optimizer == "fused")
         closed = self.variant.gradients == "closed_form"
         self.head_step = HeadStep(self.classifier, self.task) if closed else None
 
@@ -105,11 +104,11 @@ class PyTorchTrainer(Trainer):
 
     def loss_and_gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, Head]:
         """See `Trainer.loss_and_gradient`."""
-        self.optimizer.zero_grad()
+        self.updates.optimizer.zero_grad()
         loss = self._loss(*self._share(images, labels))
         loss.backward()
         kernel, bias = (parameter.grad.cpu().numpy().copy() for parameter in self.classifier.parameters())
-        self.optimizer.zero_grad()
+        self.updates.optimizer.zero_grad()
         return loss.item(), Head(kernel.T, bias)
 
     def backbone_gradient(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -127,12 +126,8 @@ class PyTorchTrainer(Trainer):
         if self.head_step:
             with torch.inference_mode():
                 return self.head_step(self.forward(inputs.to(**self.input_format)).float(), labels)
-        self.optimizer.zero_grad()
         loss = self._loss(inputs, labels)
-        loss.backward()
-        self.optimizer.step()
-        if self.scheduler:
-            self.scheduler.step()
+        self.updates.make(loss)
         return loss.detach()
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -154,7 +149,7 @@ class PyTorchTrainer(Trainer):
         step = (
             HeadStep(self.classifier, self.task)
             if self.group.size == 1 and self.task.update_rule == "sgd"
-            else OptimizerHeadStep(self.training_classifier, self.criterion, self.optimizer, self.scheduler)
+            else OptimizerHeadStep(self.training_classifier, self.criterion, self.updates)
         )
         return HeadTraining(step, features, labels, order.share(self.group))
 

@@ -49,7 +49,7 @@ class TensorFlowTrainer(Trainer):
             self.backbone = model.build(task, variant)
             self.kernel = tf.Variable(tf.zeros((task.network.features, task.classes)), name="head_kernel")
             self.bias = tf.Variable(tf.zeros(task.classes), name="head_bias")
-            self.optimizer = optimizer.make_optimizer(task)
+            self.optimizer = optimizer.make_optimizer(task, sum_gradients=self.membership.sum_over_processes)
             self.trained = model.list_trained_variables(self.backbone, task)
             self.variables = [self.kernel, self.bias, *self.trained]
             self.optimizer.build(self.variables)

@@ -42,6 +42,7 @@ def run(
     beta2: float | None = None,
     epsilon: float | None = None,
     weight_decay: float | None = None,
+    clip_norm: float | None = None,
     label_smoothing: float | None = None,
     schedule: str | None = None,
     warm_up: int | None = None,
@@ -82,7 +83,7 @@ def run(
             replaced. The backbone may be a `torch.nn.Module` that computes features (n, d) of images (n, 3, s, s): it
             is exported with its present weights, and `image_size` says which s.
         learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
-        label_smoothing, schedule, warm_up: further ones.
+        clip_norm, label_smoothing, schedule, warm_up: further ones.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.

@@ -39,6 +39,7 @@ FIELDS = (
     "beta2",
     "epsilon",
     "weight_decay",
+    "clip_norm",
     "label_smoothing",
     "schedule",
     "warm_up",

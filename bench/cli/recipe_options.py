@@ -39,6 +39,11 @@ class RecipeOptions:
         make_number_parameter(kind=float),
         Parameter(help="Weight decay: of SGD part of the gradient, of AdamW beside the update."),
     ] = None
+    clip_norm: Annotated[
+        float | None,
+        make_number_parameter(kind=float),
+        Parameter(help="Largest norm of all gradients together; larger ones are scaled down to it."),
+    ] = None
     label_smoothing: Annotated[
         float | None,
         make_number_parameter(kind=float),

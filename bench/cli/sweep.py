@@ -44,6 +44,7 @@ class SweptFields:
     momentum: Annotated[Values, Parameter(help="Momenta of SGD, from 0 to below 1.")] = ()
     nesterov: Annotated[Values, Parameter(help="Nesterov's momentum or not: `true`, `false`.")] = ()
     weight_decay: Annotated[Values, Parameter(help="Weight decays, as `0,0.0001`.")] = ()
+    clip_norm: Annotated[Values, Parameter(help="Largest norms of all gradients, as `0.5,1`.")] = ()
     label_smoothing: Annotated[Values, Parameter(help="Shares of label smoothing, as `0,0.1`.")] = ()
     schedule: Annotated[
         Values,

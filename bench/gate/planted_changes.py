@@ -18,7 +18,7 @@ COMMIT_AUTHOR = {
     for field, value in (("NAME", "gate-selftest"), ("EMAIL", "gate-selftest@localhost"))
 }
 STEP_CODE = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
-IMAGE_CODE = "        return self.transform(self.images[index]), int(self.labels[index])\n"
+IMAGE_CODE = "        return self.transform(images[index]), int(labels[index])\n"
 BUILD_CODE = "        self.checkpoint, self.initial_head = checkpoint, head\n"
 COMPILE_CODE = "        self.train_steps = self._compile_training(partial(_run_in_sequence, self._train_step))\n"
 UPDATE_CODE = "        self.optimizer.step()\n"

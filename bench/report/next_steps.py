@@ -32,6 +32,7 @@ TASK_OPTIONS = (
     "--beta2",
     "--epsilon",
     "--weight-decay",
+    "--clip-norm",
     "--label-smoothing",
     "--schedule",
     "--warm-up",

@@ -29,6 +29,8 @@ FP32 = NUMBER_BYTES["fp32"]
 UPDATE_FLOP, UPDATE_NUMBERS = 4, 5
 #: What Nesterov's momentum and a weight decay add to it: a multiply-add each.
 NESTEROV_FLOP, DECAY_FLOP = 2, 2
+#: What clipping adds: a multiply-add of the norm and a product with the scale; the norm reads g once more.
+CLIP_FLOP, CLIP_NUMBERS = 3, 1
 #: The same of AdamW: m = b m + (1 - b) g (3), v = c v + (1 - c) g g (4), w = w - r m / (sqrt(d v) + e) (6: a product, a
 #: root, a sum, a quotient, a product, a difference). It reads w, m, v and g, and writes w, m and v.
 ADAMW_FLOP, ADAMW_NUMBERS = 13, 7
@@ -181,7 +183,10 @@ class Step:
         adamw = self.task.update_rule == "adamw"
         each = ADAMW_FLOP if adamw else UPDATE_FLOP + NESTEROV_FLOP * self.task.nesterov
         each += DECAY_FLOP * (self.task.weight_decay > 0)
-        flop, moved = each * count, (ADAMW_NUMBERS if adamw else UPDATE_NUMBERS) * count * FP32
+        numbers = ADAMW_NUMBERS if adamw else UPDATE_NUMBERS
+        if self.task.clip_norm:
+            each, numbers = each + CLIP_FLOP, numbers + CLIP_NUMBERS
+        flop, moved = each * count, numbers * count * FP32
         return Work(flop, flop, moved, moved)
 
     def _count_trained(self) -> int:

@@ -39,6 +39,7 @@ RECIPES = MappingProxyType(
             ("cosine", {"weight_decay": 0.1, **COSINE}),
             ("step", {"schedule": "step", "schedule_steps": STEPS, "nesterov": True}),
             ("smoothing", {"label_smoothing": 0.2}),
+            ("clipping", {"clip_norm": 0.5, "weight_decay": 0.1, **COSINE}),
             # An epsilon that is as large as the moments' roots, so that it shows where it is added.
             ("adamw", {"update_rule": "adamw", "learning_rate": 0.003, "weight_decay": 5.0, "epsilon": 0.1, **COSINE}),
             ("stage, adamw", {"trainable": "last-stage", "update_rule": "adamw", "learning_rate": 0.001}),
@@ -62,6 +63,7 @@ RECIPES = MappingProxyType(
 VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = MappingProxyType(
     {
         "closed form": ("cosine", ("pytorch", "lightning"), {"gradients": "closed_form"}),
+        "closed form, clipping": ("clipping", ("pytorch", "lightning"), {"gradients": "closed_form"}),
         "closed form, smoothing": ("smoothing", ("pytorch", "lightning"), {"gradients": "closed_form"}),
         "fused AdamW": ("adamw", ("pytorch",), {"optimizer": "fused"}),
         "fused": ("cosine", ("pytorch",), {"optimizer": "fused"}),
@@ -217,7 +219,73 @@ def others_alone_in_optax() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def clipping_by_tensor() -> Iterator[None]:
+    """On Keras each tensor has a norm of its own."""
+    from backends.keras_optimizers import ClippingAsInPyTorch
+
+    real = ClippingAsInPyTorch._clip_gradients
+
+    def clip(self, grads):
+        return [clipped for gradient in grads for clipped in real(self, [gradient])]
+
+    with patch.object(ClippingAsInPyTorch, "_clip_gradients", clip):
+        yield
+
+
+@contextmanager
+def clipping_after_decay() -> Iterator[None]:
+    """On Keras the norm is that of gradients with SGD's decay."""
+    from backends.keras_optimizers import ClippingAsInPyTorch
+
+    real = ClippingAsInPyTorch._clip_gradients
+
+    def clip(self, grads):
+        decays = [self.share_added * variable for variable in self._trainable_variables]
+        clipped = real(self, [gradient + decay for gradient, decay in zip(grads, decays, strict=True)])
+        return [gradient - decay for gradient, decay in zip(clipped, decays, strict=True)]
+
+    with patch.object(ClippingAsInPyTorch, "_clip_gradients", clip):
+        yield
+
+
+@contextmanager
+def clipping_by_tensor_in_optax() -> Iterator[None]:
+    """The same in Optax."""
+    import jax
+    import optax
+
+    from backends.jax import optimizer
+
+    real = optimizer._clip
+
+    def clip(clip_norm):
+        one = real(clip_norm)
+        return optax.stateless(lambda tree, _: jax.tree.map(lambda leaf: one.update(leaf, optax.EmptyState())[0], tree))
+
+    with patch.object(optimizer, "_clip", clip):
+        yield
+
+
+@contextmanager
+def clipping_after_decay_in_optax() -> Iterator[None]:
+    """The same in Optax."""
+    import optax
+
+    from backends.jax import optimizer
+
+    real = optax.add_decayed_weights
+
+    def decay(share):
+        return optax.chain(real(share), optimizer._clip(RECIPES["clipping"].clip_norm))
+
+    with patch.object(optax, "add_decayed_weights", decay):
+        yield
+
+
 ON_KERAS = ("tensorflow", "keras", "keras-torch", "keras-jax")
+#: The backends that clip by code of this project.
+OWN_CLIPPING = (*ON_KERAS, "jax")
 FAULTS = MappingProxyType(
     {
         "decoupled decay": Fault(decoupled_decay, ON_KERAS),
@@ -229,13 +297,44 @@ FAULTS = MappingProxyType(
         "Optax, coupled decay of AdamW": Fault(coupled_decay_in_optax, ("jax",), "adamw"),
         "Keras' own epsilon": Fault(epsilon_of_keras, ON_KERAS, "adamw"),
         "epsilon in the root": Fault(epsilon_in_the_root, ("jax",), "adamw"),
+        "clipping by tensor": Fault(clipping_by_tensor, ("keras", "keras-jax"), "clipping"),
+        "clipping after decay": Fault(clipping_after_decay, ("tensorflow", "keras-torch"), "clipping"),
+        "Optax, clipping by tensor": Fault(clipping_by_tensor_in_optax, ("jax",), "clipping"),
+        "Optax, clipping after decay": Fault(clipping_after_decay_in_optax, ("jax",), "clipping"),
         "a schedule by epoch": Fault(scheduled_by_epoch, ("lightning",)),
     }
 )
 
 
+#: Gradients of two tensors whose norm, 1e-6, is as large as what PyTorch adds to it, and what they are clipped at.
+SMALL_GRADIENTS = (np.array([[6e-7, 0.0]], np.float32), np.array([8e-7], np.float32))
+SMALL_NORM = 5e-7
+
+
+def clip_small_gradients(name: str) -> Arrays:
+    """The gradients as a backend clips them that does not call PyTorch's own function."""
+    task = RECIPES["clipping"].model_copy(update={"clip_norm": SMALL_NORM})
+    if name in ON_KERAS:
+        import keras
+
+        from backends import keras_optimizers
+
+        gradients = list(map(keras.ops.convert_to_tensor, SMALL_GRADIENTS))
+        clipped = keras_optimizers.make_optimizer(task)._clip_gradients(gradients)
+    else:
+        import optax
+
+        from backends.jax import optimizer
+
+        clipped, _ = optimizer._clip(SMALL_NORM).update(list(SMALL_GRADIENTS), optax.EmptyState())
+    kernel, bias = map(np.asarray, clipped)
+    return {"kernel": kernel, "bias": bias}
+
+
 def main(name: str, folder: Path) -> None:
     backend = backends.load(name)
+    if name in OWN_CLIPPING:
+        np.savez(folder / "small gradients.npz", **clip_small_gradients(name))
 
     def gather(title: str, task: Task, variant: Variant = VARIANT, on_cached: bool = False) -> None:
         trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))

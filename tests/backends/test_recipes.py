@@ -17,7 +17,7 @@ from backends.knobs import check_variant
 from backends.task import Task, Variant
 from backends.values import UnsupportedVariant
 from bench.parity.sameness_proof import prove
-from tests.backends.recipes import FAULTS, RECIPES, STEPS, VARIANTS
+from tests.backends.recipes import FAULTS, OWN_CLIPPING, RECIPES, SMALL_GRADIENTS, SMALL_NORM, STEPS, VARIANTS
 from tests.backends.sessions import OTHERS, OWN, REFERENCE, make_case
 from tests.bench.processes import PROJECT
 
@@ -94,6 +94,32 @@ def test_a_fault_in_a_recipe_is_found(gathered, backend, title):
     assert ("first gradient" in failed) == FAULTS[title].first, "nothing else is wrong"
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("backend", [make_case(name) for name in OWN_CLIPPING])
+def test_small_gradients_are_clipped_by_what_pytorch_adds_to_their_norm(gathered, backend):
+    clipped = gathered(backend, "small gradients")
+    for name, gradient in zip(("kernel", "bias"), SMALL_GRADIENTS, strict=True):
+        np.testing.assert_allclose(clipped[name], 0.25 * gradient, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [0.0, 1e-6, 4e-7, 3.0])
+def test_pytorch_scales_all_gradients_together_down_to_the_norm(norm):
+    torch = pytest.importorskip("torch")
+    from backends.pytorch.optimizer import Updates
+
+    parameters = [torch.nn.Parameter(torch.ones(1, 2)), torch.nn.Parameter(torch.ones(1))]
+    task = make_task(clip_norm=SMALL_NORM, momentum=0.0, weight_decay=0.25, learning_rate=1.0)
+    shares = [torch.from_numpy(gradient).double() / 1e-6 * norm for gradient in SMALL_GRADIENTS]
+    for parameter in parameters:
+        parameter.data = parameter.data.double()
+    Updates(task, parameters, fused=False).make(
+        sum((parameter * share).sum() for parameter, share in zip(parameters, shares, strict=True))
+    )
+    scale = min(1.0, SMALL_NORM / (norm + 1e-6))
+    for parameter, share in zip(parameters, shares, strict=True):
+        np.testing.assert_allclose(0.75 - parameter.detach().numpy(), scale * share.numpy(), atol=1e-14)
+
+
 FIELDS = {"name": "x", "backbone": "resnet18", "weights": "random", "dataset": "digits", "image_size": 32}
 
 
@@ -126,15 +152,21 @@ def test_a_schedule_without_its_number_of_steps_is_refused():
 def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they_were():
     task = make_task()
     new = {"update_rule", "nesterov", "beta1", "beta2", "epsilon", "weight_decay", "label_smoothing", "schedule"}
-    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps"})
+    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps", "clip_norm"})
     adamw = make_task(update_rule="adamw", beta1=0.8, beta2=0.99, epsilon=1e-7)
     assert Task.model_validate_json(adamw.model_dump_json()) == adamw
     assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
     changed = make_task(
-        nesterov=True, weight_decay=0.1, label_smoothing=0.1, schedule="cosine", warm_up=1, schedule_steps=9
+        nesterov=True,
+        weight_decay=0.1,
+        clip_norm=0.5,
+        label_smoothing=0.1,
+        schedule="cosine",
+        warm_up=1,
+        schedule_steps=9,
     )
     assert Task.model_validate_json(changed.model_dump_json()) == changed
-    assert len({make_task(**fields).hash for fields in ({}, {"nesterov": True}, {"weight_decay": 0.1})}) == 3
+    assert len({make_task(**fields).hash for fields in ({}, {"nesterov": True}, {"clip_norm": 0.1})}) == 3
 
 
 def test_a_closed_form_of_another_update_rule_is_refused():

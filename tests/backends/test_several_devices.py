@@ -37,7 +37,7 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
 #: Recipes in which every step has another rate, and the update is none of the frameworks' defaults.
 SCHEDULE = {"schedule": "cosine", "warm_up": 2, "schedule_steps": 6}
 RECIPES: dict[str, dict[str, object]] = {
-    "sgd": {"nesterov": True, "weight_decay": 0.1, "label_smoothing": 0.2, **SCHEDULE},
+    "sgd": {"nesterov": True, "weight_decay": 0.1, "clip_norm": 0.5, "label_smoothing": 0.2, **SCHEDULE},
     "adamw": {"update_rule": "adamw", "weight_decay": 0.1, "epsilon": 0.1, **SCHEDULE},
 }
 

@@ -67,7 +67,7 @@ def facts(trainer, task: Task) -> dict[str, object]:
     memory = trainer.device_memory()
     return {
         "features outlive the next": bool(torch.equal(features, before)) and not torch.equal(features, other),
-        "fused": bool(trainer.optimizer.param_groups[0]["fused"]),
+        "fused": bool(trainer.updates.optimizer.param_groups[0]["fused"]),
         "tf32": [torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32],
         "autotuned": torch.backends.cudnn.benchmark,
         "weights": str(trainer.backbone.conv1.weight.dtype),

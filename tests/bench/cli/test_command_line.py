@@ -82,6 +82,7 @@ def get_error(bench, tmp_path):
         (["run", "--task", "embedded", "--learning-rate", "nan"], "--learning-rate nan: "),
         (["run", "--task", "embedded", "--learning-rate", "-1"], "--learning-rate -1.0: "),
         (["run", "--task", "embedded", "--weight-decay", "-1"], "--weight-decay -1.0: input should be greater than"),
+        (["run", "--task", "embedded", "--clip-norm", "0"], "--clip-norm 0.0: input should be greater than 0"),
         (["run", "--task", "embedded", "--warm-up", "-1"], "--warm-up -1: input should be greater than"),
         (
             ["run", "--task", "embedded", "--warm-up", "450"],
