@@ -17,11 +17,11 @@ COMMIT_AUTHOR = {
     for role in ("AUTHOR", "COMMITTER")
     for field, value in (("NAME", "gate-selftest"), ("EMAIL", "gate-selftest@localhost"))
 }
-STEP_CODE = "        self.optimizer.zero_grad()\n        loss = self._loss(inputs, labels)\n        loss.backward()\n"
+STEP_CODE = "        loss = self._loss(inputs, labels)\n"
 IMAGE_CODE = "        return self.transform(images[index]), int(labels[index])\n"
 BUILD_CODE = "        self.checkpoint, self.initial_head = checkpoint, head\n"
 COMPILE_CODE = "        self.train_steps = self._compile_training(partial(_run_in_sequence, self._train_step))\n"
-UPDATE_CODE = "        self.optimizer.step()\n"
+UPDATE_CODE = "        self.updates.make(loss)\n"
 
 
 @dataclass(frozen=True)
