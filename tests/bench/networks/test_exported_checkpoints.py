@@ -169,30 +169,26 @@ def test_a_resnet_has_the_convolutions_of_the_table():
     assert described == expected
 
 
+KINDS = ("usual", "one channel", "one batch", "train mode")
 SAVE = """
 import sys, timm, torch
-torch.manual_seed(4)
-kind, file = sys.argv[1:]
-model = timm.create_model("test_efficientnet", num_classes=0, in_chans=1 if kind == "one channel" else 3)
-model.train(kind == "train mode")
-images = torch.zeros(2, 1 if kind == "one channel" else 3, 32, 32)
-sizes = None if kind == "one batch" else ({0: torch.export.Dim("batch")},)
-torch.export.save(torch.export.export(model, (images,), dynamic_shapes=sizes), file)
+for kind in sys.argv[2:]:
+    torch.manual_seed(4)
+    model = timm.create_model("test_efficientnet", num_classes=0, in_chans=1 if kind == "one channel" else 3)
+    model.train(kind == "train mode")
+    images = torch.zeros(2, 1 if kind == "one channel" else 3, 32, 32)
+    sizes = None if kind == "one batch" else ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(model, (images,), dynamic_shapes=sizes)
+    torch.export.save(program, f"{sys.argv[1]}/{kind}.pt2")
 """
 
 
 @pytest.fixture(scope="module")
-def save_program(tmp_path_factory):
-    """Returns a function that saves a program of a kind, and its file."""
+def programs(tmp_path_factory) -> Path:
+    """A folder with a saved program of each kind."""
     folder = tmp_path_factory.mktemp("programs")
-
-    def save(kind: str = "usual") -> Path:
-        file = folder / f"{kind}.pt2"
-        if not file.is_file():
-            subprocess.run([sys.executable, "-W", "ignore", "-c", SAVE, kind, str(file)], check=True)
-        return file
-
-    return save
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SAVE, str(folder), *KINDS], check=True)
+    return folder
 
 
 def make_program_task(file: Path, **fields) -> Task:
@@ -201,8 +197,8 @@ def make_program_task(file: Path, **fields) -> Task:
     return task
 
 
-def test_a_saved_program_is_a_backbone_with_its_own_weights(save_program):
-    task = make_program_task(save_program())
+def test_a_saved_program_is_a_backbone_with_its_own_weights(programs):
+    task = make_program_task(programs / "usual.pt2")
     assert re.fullmatch(r"program/usual-[0-9a-f]{12}", task.backbone)
     checkpoint = exported_checkpoints.obtain(task, progress=False)
     weights = read_weights(checkpoint.folder, task)
@@ -211,7 +207,7 @@ def test_a_saved_program_is_a_backbone_with_its_own_weights(save_program):
     assert Path(task.network.program).is_file()
     assert exported_checkpoints.obtain(task).sha256 == checkpoint.sha256
     with pytest.raises(UserError, match="has its own weights: leave it out"):
-        exported_checkpoints.obtain(task, save_program())
+        exported_checkpoints.obtain(task, programs / "usual.pt2")
 
 
 @pytest.mark.parametrize(
@@ -223,8 +219,8 @@ def test_a_saved_program_is_a_backbone_with_its_own_weights(save_program):
         ("usual", {"image_size": 64}, "a program for images of 32 x 32 px: use its size with --image-size"),
     ],
 )
-def test_a_program_that_is_none_of_images_is_one_line(save_program, kind, fields, message):
-    task = make_program_task(save_program(kind), **fields)
+def test_a_program_that_is_none_of_images_is_one_line(programs, kind, fields, message):
+    task = make_program_task(programs / f"{kind}.pt2", **fields)
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         exported_checkpoints.obtain(task, progress=False)
     assert "\n" not in str(caught.value)
@@ -240,6 +236,6 @@ def test_a_file_that_is_no_program_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_saved_program_has_no_random_weights(save_program):
+def test_a_saved_program_has_no_random_weights(programs):
     with pytest.raises(UserError, match=r"^unknown weights of program/usual-.* Use one of pretrained"):
-        make_program_task(save_program(), weights="random")
+        make_program_task(programs / "usual.pt2", weights="random")
