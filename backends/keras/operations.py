@@ -22,12 +22,17 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
     """A convolution of maps; the weight is (*kernel, in / groups, out)."""
-    x = ops.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
+    reach = [dilation * (size - 1) for size, dilation in zip(weight.shape[: len(strides)], dilations, strict=True)]
+    if all(one == 1 for one in strides) and [tuple(edge) for edge in padding] == [(n // 2, n - n // 2) for n in reach]:
+        edges = "same"  # pads within the convolution: on PyTorch, `pad` makes a copy of the whole map
+    else:
+        edges = "valid"
+        x = ops.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
     if groups > 1 and groups == x.shape[-1] and strides[0] == strides[-1]:
         depthwise = ops.reshape(weight, (*weight.shape[:-2], groups, -1))
-        y = ops.depthwise_conv(x, depthwise, strides, "valid", "channels_last", dilations)
+        y = ops.depthwise_conv(x, depthwise, strides, edges, "channels_last", dilations)
     else:
-        y = ops.conv(x, weight, strides, "valid", "channels_last", dilations)
+        y = ops.conv(x, weight, strides, edges, "channels_last", dilations)
     return y if bias is None else y + bias
 
 

@@ -26,6 +26,7 @@ from bench.cli.doctor import doctor, join_names
 from bench.cli.entry_point import main as main  # the name that scripts of earlier installations start
 from bench.cli.explain import explain
 from bench.cli.export import export
+from bench.cli.fit import fit
 from bench.cli.gate import gate
 from bench.cli.gate_selftest import gate_selftest
 from bench.cli.list import list_
@@ -79,12 +80,12 @@ app = App(
 #: The commands by group, in the order of the help page.
 COMMANDS = {
     Group("Compare frameworks", sort_key=1): (run, parity, show, plot, compare, merge, export, sweep, list_),
-    Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile),
+    Group("Find out what makes training fast", sort_key=2): (tune, explain, roofline, profile, fit),
     Group("Keep training fast", sort_key=3): (gate, baseline, trend, publish, gate_selftest),
     Group("This machine", sort_key=4): (doctor, selftest, conformance, coverage, cache, completion),
 }
 #: The commands that measure the code of this suite. `bench gate` chooses the clone.
-MEASURING = ("run", "parity", "sweep", "tune", "explain", "roofline", "profile", "selftest", "conformance")
+MEASURING = ("run", "parity", "sweep", "tune", "explain", "roofline", "profile", "fit", "selftest", "conformance")
 #: What else is checked of the options of a command.
 RULES = {"run": [check_target_options, refuse_options_beside_resume], "sweep": [refuse_options_beside_resume]}
 for group, commands in COMMANDS.items():

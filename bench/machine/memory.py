@@ -95,10 +95,10 @@ def compute_children_bytes(without: Collection[int] = ()) -> int:
         without: process numbers of children that are left out, with their own descendants.
     """
     own = [_read_field(name, STATUS) for name in ("RssAnon", "RssShmem")]
-    mine = _read_own_bytes("self")
+    mine = read_private_bytes("self")
     if None in own or mine is None:
         return 0
-    theirs = [_read_own_bytes(pid) for pid in _list_descendants(without)]
+    theirs = [read_private_bytes(pid) for pid in _list_descendants(without)]
     return max(0, mine + sum(filter(None, theirs)) - sum(filter(None, own)))
 
 
@@ -109,7 +109,7 @@ def _list_descendants(without: Collection[int]) -> list[int]:
     return [child.pid for child in (*kept, *below)]
 
 
-def _read_own_bytes(process: int | str) -> int | None:
+def read_private_bytes(process: int | str) -> int | None:
     """A process' share of anonymous and shared memory in bytes; None if it has ended or it is not reported."""
     sizes = [_read_field(name, Path("/proc") / str(process) / SHARES) for name in ("Pss_Anon", "Pss_Shmem")]
     return None if None in sizes else sum(filter(None, sizes))

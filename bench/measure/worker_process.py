@@ -44,6 +44,8 @@ STACKS_SECONDS = 1.0
 STACK_LINES = 200
 #: How errors of Python, C++, PyTorch on CPU and GPU, and TensorFlow name a lack of memory.
 OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|OutOfMemory|can't allocate memory|ResourceExhausted|OOM when")
+#: How a failure names it.
+NO_MEMORY = "out of memory"
 #: With fewer free bytes on the disk of temporary files, a worker cannot write its results.
 MIN_FREE_DISK = MB
 #: The program of a worker that runs another project's test.
@@ -56,6 +58,11 @@ class WorkerDied(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
         self.failure = failure
+
+
+def is_out_of_memory(failure: Failure) -> bool:
+    """Whether a worker died because memory ran out, the host's or a device's."""
+    return failure.reason.startswith(NO_MEMORY)
 
 
 class WorkerProcess:
@@ -211,8 +218,8 @@ class WorkerProcess:
         if OUT_OF_MEMORY.search(reason) or (KILLED in reason and count_out_of_memory_kills() > self._kills_before):
             size = f" at {self.peak / MB:,.0f} MB" if self.peak else ""
             reason = (
-                f"out of memory{size}: {reason}: free some, or use a smaller --batch-size, or one worker at a time: "
-                "bench run --isolated"
+                f"{NO_MEMORY}{size}: {reason}: free some, or use a smaller --batch-size (bench fit finds the largest), "
+                "or one worker at a time: bench run --isolated"
             )
         elif (disk := try_read(lambda: shutil.disk_usage(self.job.folder))) and disk.free < MIN_FREE_DISK:
             reason += ": the disk of temporary files is full: free space there, or set TMPDIR"

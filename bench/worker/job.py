@@ -76,6 +76,7 @@ class Job(AnyJob):
         seeds: of the complete fine-tunes that run after the rounds.
         plant: the fault that the self-test plants in it.
         profile_steps: training steps under the framework's profiler; 0 makes no profile.
+        trial_steps: training steps that show whether the batch fits in memory; 0 makes none.
         nodes, node, host: number of machines that train it together, the number of this one, and the host of node 0.
         features, cache_limit: file of the cached features, and the bytes that all of them may take; see
             `bench.cache.features`.
@@ -91,6 +92,7 @@ class Job(AnyJob):
     kinds: tuple[str, ...] = KINDS
     plant: PlantedFault | None = None
     profile_steps: int = 0
+    trial_steps: int = 0
     features: Path | None = None
     cache_limit: int = 0
     nodes: int = 1

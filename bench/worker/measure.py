@@ -131,6 +131,22 @@ def test_profile(case: str, session: CaseSession) -> None:
     training.close()
 
 
+def test_trial(case: str, session: CaseSession) -> None:
+    """Make some training steps, and report their memory."""
+    steps = session.job.trial_steps
+    if not steps:
+        pytest.skip("this job makes no trial")
+    session.baton.send("phase", name="trial")
+    training = session.start_training(lengthen_order(session.order, steps))
+    for _ in range(steps):
+        training.advance(1)
+        session.baton.send("trial step")
+    session.phases.end("training", children=True)
+    session.device = session.trainer.device_memory()
+    training.close()
+    session.report_memory()
+
+
 def test_fine_tune(case: str, session: CaseSession) -> None:
     """Run the complete fine-tune of the task, and measure its accuracy on the whole test set; once per seed."""
     job, baton = session.job, session.baton

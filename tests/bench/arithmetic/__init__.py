@@ -7,10 +7,11 @@ The fault is the name of the task, or the value of `$PLANTED_<NAME>` for one bac
 round`, `raise in fine-tune`, `die in round` (by SIGKILL), `hang in round`, `exhaust memory in round`, `other features`
 (wrong ones, when the head trains on cached features), `slow look` (50 ms for the class scores of each batch of cached
 features), `slow extraction` (5 s of making, a quarter of it on the CPU, and 0.3 s for each 32 images), `hang in
-extraction`, `hang in fine-tune`, or `sleep N`: N ms in every step. On several devices it is planted in process 0, but
-for these: `peer dies in round`, `peer hangs in round`, `peer raises in build`, `no average` (of the gradients), `no
-division` (every process trains on whole batches), and `no division in the pipeline`. With `$PORT_TAKEN` the first port
-at which processes meet is taken.
+extraction`, `hang in fine-tune`, `sleep N`: N ms in every step, `fill N`: N MB for each image of a batch, or `no memory
+above N`: an error in larger batches. On several devices it is planted in process 0, but for these: `peer dies in
+round`, `peer hangs in round`, `peer raises in build`, `no average` (of the gradients), `no division` (every process
+trains on whole batches), and `no division in the pipeline`. With `$PORT_TAKEN` the first port at which processes meet
+is taken.
 """
 
 from __future__ import annotations
@@ -210,6 +211,7 @@ class ArithmeticTraining(Training):
         losses = []
         for _ in range(steps):
             images, labels = next(self.batches)
+            self._fill(len(labels))
             losses += [self.trainer.train(images, labels)] * len(labels)
         return float(np.mean(losses))
 
@@ -217,6 +219,15 @@ class ArithmeticTraining(Training):
         self.batches = iter(())
         if self.child:
             self.child.communicate()
+
+    def _fill(self, images: int) -> None:
+        what, _, number = self.trainer.fault.rpartition(" ")
+        if what == "fill":
+            held = np.ones(int(number) * images * 2**20, np.uint8)
+            time.sleep(0.2)
+            del held
+        elif what == "no memory above" and images > int(number):
+            raise MemoryError("planted")
 
     def _fail(self) -> None:
         fault = self.trainer.fault

@@ -20,7 +20,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 COMMAND = re.compile(r"bench ([a-z][a-z-]*)[^:;()]*$")
 PROGRAM = re.compile(r"\b(?:pip|git|docker|cpupower) [^:;,]*$")
 
-TRAINING = ("run", "parity", "tune", "explain", "roofline", "profile", "sweep", "gate")
+TRAINING = ("run", "parity", "tune", "explain", "roofline", "profile", "fit", "sweep", "gate")
 #: The commands that print the messages of a file or a folder; the longest path counts. All others are of all commands
 #: that train.
 COMMANDS = {
@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": ("compare",),
     "compare/merged_runs.py": ("merge",),
     "coverage": ("coverage",),
+    "fit": ("fit",),
     "data": (*TRAINING, "gate-selftest", "doctor"),
     "gate": ("gate",),
     "gate/error_rate_run.py": ("gate-selftest",),
@@ -69,6 +70,7 @@ COMMANDS = {
             "coverage",
             "explain",
             "export",
+            "fit",
             "merge",
             "gate",
             "plot",

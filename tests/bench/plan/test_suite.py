@@ -35,6 +35,7 @@ def test_the_suites_are_the_documented_ones():
         "recipes",
         "scaling",
         "standard",
+        "vision",
     ]
     assert {entry.task for entry in suite.load("full").entries} == set(TASKS), "`full` is every task"
 
