@@ -24,7 +24,8 @@ from bench.records.units import MB
 from bench.worker.channel import Message
 from bench.worker.job import Job
 
-#: Training steps of a trial, after the first one: what an input pipeline prepares ahead is in memory, too, and allocators have grown.
+#: Training steps of a trial, after the first one: what an input pipeline prepares ahead is in memory then, too, and
+#: allocators have grown.
 STEPS = 2
 #: The share of the memory that is available that a case may take by default: the rest is for other programs.
 SHARE = 0.9
