@@ -78,25 +78,26 @@ def measure_launches(
         proofs = {record.case: record.proof for record in records if record.proof}
         while launch := _plan_next_launch(plan, prepared, records, enough, time.monotonic() - began):
             problem = None
-            with SignalDeferral() as deferral, make_scratch_folder() as folder:
-                measured = _run_launch(
-                    plan, prepared, launch, folder, proofs, draw, watcher, deferral, records, start_up_launches
-                )
-                new_records = [
-                    record_builder.build_record(
-                        *parts, run=run.name, suite=plan.suite.name, position=position, about=about
+            with SignalDeferral() as deferral:
+                with make_scratch_folder() as folder:
+                    measured = _run_launch(
+                        plan, prepared, launch, folder, proofs, draw, watcher, deferral, records, start_up_launches
                     )
-                    for parts in measured.cases
-                ]
-                for record in new_records:
-                    try:
-                        write(record)
-                    except UserError as error:
-                        problem = error
-            records += new_records
-            yield new_records
-            if measured.stopped or deferral.came:
-                raise KeyboardInterrupt
+                    new_records = [
+                        record_builder.build_record(
+                            *parts, run=run.name, suite=plan.suite.name, position=position, about=about
+                        )
+                        for parts in measured.cases
+                    ]
+                    for record in new_records:
+                        try:
+                            write(record)
+                        except UserError as error:
+                            problem = error
+                records += new_records
+                yield new_records  # within the deferral: no signal comes before they are with whoever shows them
+                if measured.stopped or deferral.came:
+                    raise KeyboardInterrupt
             if problem:
                 raise problem
             if all(record.failure for record in new_records):

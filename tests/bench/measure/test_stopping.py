@@ -8,11 +8,13 @@ import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.analysis.warnings import add_run_warnings
 from bench.cache import features
+from bench.measure import run as measured_run
 from bench.records import store
 from bench.report.verdict import build_verdict
 from tests.bench.processes import Bench, living, suite_file, wait_until
@@ -176,3 +178,19 @@ def test_no_further_launch_is_tried_when_every_worker_dies(tmp_path):
     assert len(list_records(results)) == 3
     assert "planted: raised in build" in bench.stdout
     assert "Traceback" not in bench.stderr
+
+
+def test_no_signal_comes_between_a_launch_and_whoever_shows_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured_run, "_run_launch", lambda *_: measured_run.MeasuredLaunch([], False))
+    monkeypatch.setattr(measured_run, "_plan_next_launch", lambda *_: measured_run.NextLaunch(1, ()))
+    plan = SimpleNamespace(tasks=(None,), done=())
+    shown = []
+
+    def show() -> None:
+        for launch in measured_run.measure_launches(plan, tmp_path, {}, None):
+            signal.raise_signal(signal.SIGINT)
+            shown.append(launch)
+
+    with pytest.raises(KeyboardInterrupt):
+        show()
+    assert shown == [[]]
