@@ -40,6 +40,7 @@ REGISTRY = Registry(
             "PyTorch",
             cuda=_TORCH,
             recipes=True,
+            augmentations=True,
             several_devices=("cpu", "cuda"),
         ),
         "tensorflow": BackendEntry(
@@ -49,6 +50,7 @@ REGISTRY = Registry(
             "TensorFlow",
             cuda=_TENSORFLOW,
             recipes=True,
+            augmentations=True,
             environment={"KERAS_BACKEND": "tensorflow"},
             several_devices=("cpu", "cuda"),
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
@@ -61,6 +63,7 @@ REGISTRY = Registry(
             "Keras",
             cuda=_TENSORFLOW,
             recipes=True,
+            augmentations=True,
             environment={"KERAS_BACKEND": "tensorflow"},
             hides=("jax",),  # TensorFlow imports it for its converter (tensorflow/lite/python/util.py)
             exported_networks=True,
@@ -72,6 +75,7 @@ REGISTRY = Registry(
             "JAX",
             cuda=_JAX,
             recipes=True,
+            augmentations=True,
             # Otherwise JAX takes three quarters of a GPU's memory at once, which would hide what is used.
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
             several_devices=("cpu", "cuda"),
@@ -84,6 +88,7 @@ REGISTRY = Registry(
             "Keras on PyTorch",
             cuda=_TORCH,
             recipes=True,
+            augmentations=True,
             environment={"KERAS_BACKEND": "torch", **_ONE_ARENA},
             hides=("tensorflow", "jax"),  # KerasHub imports the one where it is installed, and Keras the other
             exported_networks=True,
@@ -95,6 +100,7 @@ REGISTRY = Registry(
             "Keras on JAX",
             cuda=_JAX,
             recipes=True,
+            augmentations=True,
             environment={"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **_ONE_ARENA},
             several_devices=("cpu", "cuda"),
             hides=("tensorflow", "torch"),  # KerasHub imports the one where it is installed
@@ -107,6 +113,7 @@ REGISTRY = Registry(
             "Lightning",
             cuda=_TORCH,
             recipes=True,
+            augmentations=True,
             several_devices=("cpu", "cuda"),
         ),
     },

@@ -47,8 +47,12 @@ class Trainer(ABC):
     resolved: Resolved
 
     @abstractmethod
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
-        """Network inputs (n, image_size, image_size, 3) float32: scaled to 0..1, resized, normalised."""
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
+        """Network inputs (n, image_size, image_size, 3) float32: scaled to 0..1, resized, normalised.
+
+        With `rows` (n, c), of `Order.augmentations`, they are augmented before they are normalised. A backend without
+        `augmentations` in its entry is never given rows, here and in `step`, nor an order that has some.
+        """
 
     @abstractmethod
     def features(self, images: np.ndarray) -> np.ndarray:
@@ -89,8 +93,10 @@ class Trainer(ABC):
         return {}
 
     @abstractmethod
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Train one step on one batch; returns its mean loss before the update."""
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
+        """Train one step on one batch, augmented by `rows` (n, c), if there are any; returns its mean loss before the
+        update.
+        """
 
     @abstractmethod
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import backends
-from backends import recipe
+from backends import augmentation, recipe
 from backends.exported.exported_backbone import is_exported
 from backends.knob_table import KNOBS
 from backends.task import DATASETS, Task, Variant
@@ -151,6 +151,16 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
             f"features 'cached' need a backbone whose statistics do not move, and batch norm is "
             f"{task.batch_norm!r}: use features recomputed"
         )
+    if variant.features == "cached" and augmentation.augments(task):
+        raise UnsupportedVariant(
+            f"features 'cached' are computed once, and this task's images change in each epoch by "
+            f"{', '.join(augmentation.describe(task))}: use features recomputed"
+        )
+    if variant.images == "normalised" and augmentation.augments(task):
+        raise UnsupportedVariant(
+            f"images 'normalised' are prepared once, and this task's change in each epoch by "
+            f"{', '.join(augmentation.describe(task))}: use images streamed"
+        )
     for knob, fixed in BELOW_THE_HEAD.items() if task.trained else ():
         if (value := get_value(backend, variant, knob)) in fixed:
             raise UnsupportedVariant(
@@ -206,6 +216,11 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
 def _check_training(backend: str, task: Task) -> None:
     """Refuse a recipe, or a task that does more than train a head on a frozen backbone, if the backend cannot."""
     entry = backends.REGISTRY.get(backend)
+    if entry and not entry.augmentations and augmentation.augments(task):
+        raise UnsupportedVariant(
+            f"{backend} augments no images, and this task has {', '.join(augmentation.describe(task))}: use a task "
+            "without them, or another backend"
+        )
     if entry and not entry.recipes and recipe.is_named(task):
         raise UnsupportedVariant(
             f"{backend} trains by SGD with momentum at a constant rate, and this task's recipe is "

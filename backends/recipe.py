@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backends import augmentation
 from backends.task import Task
 
 #: The schedule `step` multiplies the rate by this after each third of its steps, as the ResNets were trained: by a
@@ -44,7 +45,9 @@ def list_learning_rates(task: Task) -> np.ndarray:
 
 
 def is_named(task: Task) -> bool:
-    """Whether a recipe is more than SGD with momentum at a constant rate, so that tables name it."""
+    """Whether a recipe is more than SGD with momentum at a constant rate, on unchanged images, so that tables name
+    it.
+    """
     return (
         task.update_rule != "sgd"
         or task.nesterov
@@ -52,6 +55,7 @@ def is_named(task: Task) -> bool:
         or task.clip_norm is not None
         or task.label_smoothing > 0
         or follows_schedule(task)
+        or augmentation.augments(task)
     )
 
 
@@ -71,4 +75,5 @@ def describe(task: Task) -> str:
         parts.append(task.schedule)
     if task.warm_up:
         parts.append(f"{task.warm_up} steps of warm-up")
+    parts += augmentation.describe(task)
     return ", ".join(parts)

@@ -54,6 +54,7 @@ class BackendEntry:
         trains_backbones: whether it can train below the head, and normalise by a batch's statistics. One that cannot
             still has the complete contract for frozen backbones.
         recipes: whether it follows all recipes; one that does not trains by SGD with momentum, at a constant rate.
+        augmentations: whether it augments images as a task says.
         several_devices: the kinds of devices of which it can train on several together: `cpu`, `cuda`.
         exported_networks: whether it builds networks that were exported as a neutral graph (`evaluate_network`).
         cuda: how its framework comes to use a GPU; None where that is not known.
@@ -71,6 +72,7 @@ class BackendEntry:
     hides: tuple[str, ...] = ()
     trains_backbones: bool = True
     recipes: bool = False  # an entry without it may be older than they are
+    augmentations: bool = False  # as `recipes`
     several_devices: tuple[str, ...] = ()
     exported_networks: bool = False
     cuda: CudaSupport | None = None
@@ -196,7 +198,7 @@ _KINDS: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
     (("packages", "hides", "several_devices"), _are_texts, "a tuple of strings"),
     (("versions", "environment"), _is_text_by_text, "a mapping of strings to strings"),
     (("knobs",), _are_knobs, "a mapping of knobs to mappings of values to sources"),
-    (("trains_backbones", "recipes"), lambda value: isinstance(value, bool), "True or False"),
+    (("trains_backbones", "recipes", "augmentations"), lambda value: isinstance(value, bool), "True or False"),
     (("contract",), lambda value: type(value) is int, "a whole number"),
     (("cuda",), _is_cuda_support, "a CudaSupport, with arguments of pip by version, or None"),
 )

@@ -82,6 +82,7 @@ class Task(BaseModel):
         warm_up: steps at the start in which the learning rate rises linearly.
         schedule_steps: training steps that warm-up and schedule take; None is the whole training, and the harness sets
             it once it knows the number of images.
+        flip: whether each training image is flipped horizontally with a probability of a half, anew in each epoch.
         batch_size, epochs: images in a step, and passes over all training images.
         last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
         train_limit: number of training images, drawn from the seed; None is all of them.
@@ -116,6 +117,7 @@ class Task(BaseModel):
     schedule: Annotated[Literal["constant", "cosine", "step"], Field(exclude_if="constant".__eq__)] = "constant"
     warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0
     schedule_steps: IfSet[Positive] = None
+    flip: Annotated[bool, Field(exclude_if=False.__eq__)] = False
     batch_size: Positive = 4
     epochs: Positive = 2
     last_batch: Literal["kept", "dropped"] = "kept"

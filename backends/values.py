@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +24,21 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """The order in which images are trained on: one permutation of the training images per epoch, (epochs, n) int64."""
+    """The order in which images are trained on, and how each of them is augmented in each epoch.
+
+    Attributes:
+        permutations: one permutation of the training images per epoch, (epochs, n) int64.
+        batch_size: images in a batch.
+        drop_last: whether the last, partial batch of an epoch is dropped.
+        augmentations: a row (c,) float32 per epoch and image, (epochs, n, c), with the columns of
+            `backends.augmentation`; None for a task that augments nothing. An order that has more epochs begins with
+            the first again.
+    """
 
     permutations: np.ndarray
     batch_size: int
     drop_last: bool
+    augmentations: np.ndarray | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -46,6 +56,38 @@ class Order:
         for permutation in self.permutations:
             for step in range(self.steps_per_epoch):
                 yield permutation[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def augmented_batches(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """The image indices (b,) of each batch, followed by its rows (b, c) where images are augmented."""
+        if self.augmentations is None:
+            yield from ((batch,) for batch in self.batches())
+            return
+        rows, images = self.rows, self.augmentations.shape[1]
+        yield from ((numbers % images, rows[numbers]) for numbers in self.number().batches())
+
+    def number(self) -> Order:
+        """The same order, with the number of each image's row among `rows` in place of the image. A row's number,
+        divided by the number of images, leaves the image.
+
+        Raises:
+            ValueError: images are not augmented.
+        """
+        if self.augmentations is None:
+            raise ValueError("images that are not augmented have no rows")
+        epochs, images, _ = self.augmentations.shape
+        first = np.arange(len(self.permutations)) % epochs * images
+        return replace(self, permutations=self.permutations + first[:, None])
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of all epochs, (epochs * n, c) float32.
+
+        Raises:
+            ValueError: images are not augmented.
+        """
+        if self.augmentations is None:
+            raise ValueError("images that are not augmented have no rows")
+        return self.augmentations.reshape(-1, self.augmentations.shape[-1])
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """All batches in one array (steps, batch size) int64, and a mask of the same shape, bool. A partial batch is
@@ -74,7 +116,8 @@ class Order:
             batch.reshape(epochs, group.size, -1)[:, group.rank]
             for batch in np.split(used, range(self.batch_size, used.shape[1], self.batch_size), axis=1)
         ]
-        return Order(np.concatenate(shares, axis=1), self.batch_size // group.size, self.drop_last)
+        own = np.concatenate(shares, axis=1)
+        return replace(self, permutations=own, batch_size=self.batch_size // group.size)
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:

@@ -27,14 +27,15 @@ NORMALISED_AT_ONCE = 4096
 
 
 def make_loader(images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable) -> Iterator[Batch]:
-    """The batches of `order`: `transform` of raw images (b, h, w, 3), and labels (b,) int32.
+    """The batches of `order`: the arrays that `transform` makes of raw images (b, h, w, 3), and of the rows (b, c) that
+    they are to be augmented by, if there are any; and labels (b,) int32.
 
     (flax.readthedocs.io, "Introduction to Data Loaders with JAX": `get_batches`, a generator that takes the batch,
     scales it in JAX and yields it. JAX computes asynchronously, so that the next batch is prepared during the step.)
     """
     labels = labels.astype(np.int32)
-    for batch in order.batches():
-        yield transform(images[batch]), labels[batch]
+    for batch, *rows in order.augmented_batches():
+        yield *transform(images[batch], *rows), labels[batch]
 
 
 def normalise_all(images: np.ndarray, transform: Callable) -> jax.Array:

@@ -90,9 +90,9 @@ class JaxTrainer(Trainer):
         finally:
             nnx.update(variables, self.membership.replicate(nnx.state(variables)))
 
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
-        return np.array(self._inputs(images))
+        return np.array(self._inputs(images, *rows))
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
@@ -129,10 +129,10 @@ class JaxTrainer(Trainer):
             for name, path in self.paths.items()
         }
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         """See `Trainer.step`."""
         with self.train_steps.open() as train:
-            return float(self.membership.read_losses(train((), [self._share(images, labels)]))[0])
+            return float(self.membership.read_losses(train((), [self._share(images, labels, *rows)]))[0])
 
     def _train_step(
         self, classifier: model.Classifier, optimizer: nnx.Optimizer, data: Batch, batch: Batch
@@ -158,7 +158,7 @@ class JaxTrainer(Trainer):
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        batches = [self._share(images[batch], labels[batch]) for batch in order.batches()]
+        batches = [self._share(images[batch], labels[batch], *rows) for batch, *rows in order.augmented_batches()]
         return JaxTraining(self.train_steps, (), itertools.cycle(batches), self.group, self.membership)
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -194,9 +194,9 @@ class JaxTrainer(Trainer):
         if self.images in ("resident", "normalised"):
             normalised = self.images == "normalised"
             all_images = pipeline.normalise_all(images, self.prepare) if normalised else jnp.array(images)
-            batches = ((batch.astype(np.int32),) for batch in order.batches())
+            batches = ((*rows, batch.astype(np.int32)) for batch, *rows in order.augmented_batches())
             return (all_images, self._labels(labels)), self._checked(batches, labels)
-        transform = self.prepare if self.images == "streamed" else np.ascontiguousarray
+        transform = self._prepare_batch if self.images == "streamed" else _keep_batch
         return (), self._checked(pipeline.make_loader(images, labels, order, transform), labels)
 
     def _checked(self, batches: Iterator[Batch], labels: np.ndarray) -> Iterator[Batch]:
@@ -204,13 +204,15 @@ class JaxTrainer(Trainer):
         yield from batches
 
     def _take(self, data: Batch, batch: Batch) -> Batch:
-        """The network inputs and labels of a batch, of which there are raw images, or only the indices."""
+        """The network inputs and labels of a batch, of which there are raw images, or only the indices; and rows that
+        the images are augmented by, if there are any.
+        """
         if not data:
-            images, labels = batch
-            return self.transform(images), labels
-        (all_images, all_labels), (indices,) = data, batch
+            *raw, labels = batch
+            return self.transform(*raw), labels
+        (all_images, all_labels), (*rows, indices) = data, batch
         images = all_images[indices]
-        return images if self.images == "normalised" else self.transform(images), all_labels[indices]
+        return images if self.images == "normalised" else self.transform(images, *rows), all_labels[indices]
 
     def _taking_step(
         self, classifier: model.Classifier, optimizer: nnx.Optimizer, data: Batch, batch: Batch
@@ -229,16 +231,19 @@ class JaxTrainer(Trainer):
         statistic = self.task.batch_norm == "batch_stats" and isinstance(variable, nnx.BatchStat)
         return path[0] == 1 or statistic or self._is_trained(path[1:], variable)
 
-    def _inputs(self, images: np.ndarray) -> jax.Array:
-        return self.prepare(images)
+    def _inputs(self, images: np.ndarray, *rows: np.ndarray) -> jax.Array:
+        return self.prepare(images, *rows)
+
+    def _prepare_batch(self, *images: np.ndarray) -> Batch:
+        return (self.prepare(*images),)
 
     def _labels(self, labels: np.ndarray) -> jax.Array:
         return jnp.array(labels, jnp.int32)
 
-    def _share(self, images: np.ndarray, labels: np.ndarray) -> Batch:
+    def _share(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> Batch:
         """The network inputs and labels of a batch; in a group each process prepares its own share."""
-        images, labels = self.membership.take_share(images, labels)
-        return self.membership.join_shares((self._inputs(images), self._labels(labels)))
+        images, labels, *own = self.membership.take_share(images, labels, *rows)
+        return self.membership.join_shares((self._inputs(images, *own), self._labels(labels)))
 
     def _forward(self, classifier: model.Classifier, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
         features = self.compute_features(classifier.backbone, inputs)
@@ -285,6 +290,10 @@ class JaxTrainer(Trainer):
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         targets = optax.smooth_labels(jax.nn.one_hot(labels, self.task.classes), self.task.label_smoothing)
         return optax.softmax_cross_entropy(logits, targets)
+
+
+def _keep_batch(*arrays: np.ndarray) -> Batch:
+    return arrays
 
 
 class Jax(Backend):

@@ -49,6 +49,28 @@ class Batches(keras.utils.PyDataset):
         check_labels(self.labels, self.classes)
 
 
+class AugmentedBatches(Batches):
+    """The same batches, augmented: on the device, where the model's inputs are."""
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        order: Order,
+        classes: int,
+        transform: Callable[..., Any],
+        to_device: Callable[[np.ndarray], Any],
+    ) -> None:
+        super().__init__(images, labels, order, classes)
+        self.transform, self.to_device = transform, to_device
+        self.rows = [rows for _, rows in order.augmented_batches()]
+
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
+        """A batch."""
+        images, labels = super().__getitem__(index)
+        return self.transform(self.to_device(images), self.to_device(self.rows[index])), labels
+
+
 def normalise_all(images: np.ndarray, transform: Callable) -> np.ndarray:
     """All images as network inputs (n, s, s, 3) float32, in host memory; they are transformed in parts."""
     parts = np.array_split(images, -(-len(images) // NORMALISED_AT_ONCE))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from backends.augmentation import augments
 from backends.base import Training
 from backends.extraction import ExtractionForm, Extractor
 from backends.keras import batches
@@ -37,6 +38,16 @@ class Engine(ABC):
     executions: ClassVar[Mapping[str | None, Mapping[str, bool]]]
     pipelines: ClassVar[Mapping[str, str]] = batches.DESCRIPTIONS
     resizes_in_model = True
+
+    def resizes_in_model_of(self, task: Task) -> bool:
+        """Whether a task's images are resized by the model. They are augmented in the input pipeline, and resized
+        before.
+        """
+        return self.resizes_in_model and not augments(task)
+
+    def compile_transform(self, transform: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The function that augments images in an input pipeline that is not the engine's own."""
+        return transform
 
     @abstractmethod
     def set_up(self, variant: Variant) -> None:
@@ -143,8 +154,10 @@ class Engine(ABC):
         """An input pipeline of the batches of `order`, for `fit`: images as `transform` prepares them, and labels.
 
         With `known_length` Keras knows the number of batches, and plans its calls by it. The pipeline of `batches`
-        always tells it, and leaves the images to the model.
+        always tells it, and leaves the images to the model, unless they are augmented.
         """
+        if order.augmentations is not None:
+            return batches.AugmentedBatches(images, labels, order, classes, transform, self.to_device)
         return batches.Batches(images, labels, order, classes)
 
     def make_resident_loader(

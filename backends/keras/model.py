@@ -23,7 +23,7 @@ def build(task: Task, variant: Variant, engine: Engine) -> keras.Model:
     """The model from images (n, s, s, 3), as `preprocess.make_transform` prepares them, to logits (n, c). Only the
     layer `head` is trainable, and what else the task trains.
     """
-    side = preprocess.get_input_side(task, engine.resizes_in_model)
+    side = preprocess.get_input_side(task, engine.resizes_in_model_of(task))
     inputs = keras.Input((side, side, 3), name="images")
     x = preprocess.add_normalisation(inputs, task, variant)
     if is_built_from_graph(task, variant):

@@ -119,6 +119,10 @@ class JAXEngine(Engine):
         """See `Engine.to_device`. JAX has no 64-bit integers by default."""
         return jnp.asarray(array.astype(np.int32) if array.dtype == np.int64 else array)
 
+    def compile_transform(self, transform: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        """See `Engine.compile_transform`."""
+        return jax.jit(transform)
+
     def compile_function(
         self, variant: Variant, function: Callable[..., Any], variables: Sequence[keras.Variable]
     ) -> Callable[..., Any]:

@@ -123,15 +123,18 @@ class TensorFlowEngine(Engine):
         """
         with tf.device("CPU"):
             all_images, all_labels = tf.constant(images), tf.constant(labels)
+        rows, order = pipeline.hold_rows(order)
 
         def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
-            ordered = tf.gather(all_images, permutation), tf.gather(all_labels, permutation)
+            indices = permutation % len(images) if rows else permutation
+            own = (tf.gather(one, permutation) for one in rows)
+            ordered = tf.gather(all_images, indices), *own, tf.gather(all_labels, indices)
             return tf.data.Dataset.from_tensor_slices(ordered).batch(order.batch_size, drop_remainder=order.drop_last)
 
         batches = pipeline.make_batches_of_epochs(order, one_epoch, known_length)
         if transform is not preprocess.keep_unchanged:
             batches = batches.map(
-                lambda images, labels: (transform(images), labels), num_parallel_calls=tf.data.AUTOTUNE
+                lambda *batch: (transform(*batch[:-1]), batch[-1]), num_parallel_calls=tf.data.AUTOTUNE
             )
         return batches.prefetch(tf.data.AUTOTUNE)
 

@@ -84,6 +84,10 @@ class TorchEngine(Engine):
         """See `Engine.keep_resident`. They lie on the device."""
         return self.to_device(array)
 
+    def compile_transform(self, transform: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """See `Engine.compile_transform`. It is executed eagerly."""
+        return torch.no_grad()(transform)
+
     def compile_function(
         self, variant: Variant, function: Callable[..., torch.Tensor], variables: Sequence[keras.Variable]
     ) -> Callable[..., torch.Tensor]:

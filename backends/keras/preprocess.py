@@ -8,22 +8,33 @@ from typing import Any
 import keras
 import numpy as np
 
+from backends.augmentation import FLIP, augments
 from backends.task import DATASETS, Task, Variant
 
 
-def make_transform(task: Task, variant: Variant, resizes: bool) -> Callable[[Any], Any]:
-    """A function of a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255, resized; and
-    normalised if the variant says so.
+def make_transform(task: Task, variant: Variant, resizes: bool) -> Callable[..., Any]:
+    """A function of a batch: (n, h, w, 3) uint8 to (n, image_size, image_size, 3) float32, 0..255, resized; augmented
+    by rows (n, c), if they are given; and normalised if the variant says so.
 
     For images that have their size already, or that the model `resizes`, it is `keep_unchanged`: the model's first
     layer accepts uint8.
     """
     if variant.images == "normalised":
         return _make_rescaling(task)
+    if augments(task):
+        return _make_augmenting(task)
     if resizes or not _needs_resizing(task):
         return keep_unchanged
     resize = _make_resizing(task)
     return lambda images: resize(keras.ops.cast(images, "float32"))  # given integers, it would round to integers
+
+
+def augment(images: Any, rows: Any, task: Task) -> Any:
+    """Images (n, h, w, 3) in 0..255, each augmented by its row of (n, c)."""
+    if task.flip:
+        flips = rows[:, FLIP, None, None, None] > 0
+        images = keras.ops.where(flips, keras.ops.flip(images, 2), images)
+    return images
 
 
 def keep_unchanged(images: Any) -> Any:
@@ -43,6 +54,16 @@ def add_normalisation(inputs: Any, task: Task, variant: Variant) -> Any:
 def get_input_side(task: Task, resizes: bool) -> int:
     """Width and height of the model's inputs: of the raw images if the model resizes them."""
     return DATASETS[task.dataset][0] if resizes else task.image_size
+
+
+def _make_augmenting(task: Task) -> Callable[..., Any]:
+    resize = _make_resizing(task) if _needs_resizing(task) else keep_unchanged
+
+    def apply(images: Any, rows: Any = None) -> Any:
+        inputs = resize(keras.ops.cast(images, "float32"))
+        return inputs if rows is None else augment(inputs, rows, task)
+
+    return apply
 
 
 def _needs_resizing(task: Task) -> bool:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from backends import folding, knobs
+from backends.augmentation import augments
 from backends.base import Backend, Trainer, Training
 from backends.exported.evaluation import evaluate
 from backends.exported.executed_network import name_graph
@@ -35,7 +36,9 @@ class KerasTrainer(Trainer):
         variant = name_graph(task, variant)
         self.engine, self.task, self.variant = engine, task, variant
         engine.set_up(variant)
-        self.transform = preprocess.make_transform(task, variant, engine.resizes_in_model)
+        self.transform = preprocess.make_transform(task, variant, engine.resizes_in_model_of(task))
+        if augments(task):
+            self.transform = engine.compile_transform(self.transform)
         self.group = int(knobs.get_value(engine.backend, variant, "steps_per_execution"))
         with engine.distribute():
             self._make_model()
@@ -73,9 +76,9 @@ class KerasTrainer(Trainer):
             if variable is not self.model.optimizer.learning_rate:
                 variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
-        return _to_numpy(self.until_inputs(self._inputs(images)))
+        return _to_numpy(self.until_inputs(self._inputs(images, *rows)))
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
@@ -92,7 +95,7 @@ class KerasTrainer(Trainer):
             model.find_backbone(whole), self.task, folding.prepare_tensors(self.task, self.checkpoint, form.variant)
         )
         until_features = keras.Model(whole.input, whole.get_layer("pool").output)
-        transform = preprocess.make_transform(self.task, form.variant, self.engine.resizes_in_model)
+        transform = preprocess.make_transform(self.task, form.variant, self.engine.resizes_in_model_of(self.task))
         return self.engine.make_extractor(until_features, transform, self.task, form)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -109,10 +112,10 @@ class KerasTrainer(Trainer):
         _, gradients = self._compute_gradients(images, labels, self.trained)
         return model.read_gradients(self.backbone, self.task, gradients)
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         """See `Trainer.step`."""
-        images, labels = self.engine.take_share(images, labels)
-        return float(self.train_step(self._inputs(images), self._labels(labels)))
+        images, labels, *own = self.engine.take_share(images, labels, *rows)
+        return float(self.train_step(self._inputs(images, *own), self._labels(labels)))
 
     def train_step(self, inputs: Tensor, labels: Tensor) -> np.ndarray:
         """Train one step on a batch on the device; returns its mean loss."""
@@ -131,7 +134,10 @@ class KerasTrainer(Trainer):
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
         own = self.engine.share(order)
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own.batches()]
+        batches = [
+            (self._inputs(images[batch], *rows), self._labels(labels[batch]))
+            for batch, *rows in own.augmented_batches()
+        ]
         return KerasTraining(self, itertools.cycle(batches))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -185,8 +191,9 @@ class KerasTrainer(Trainer):
         self.model.make_train_function(force=True)
         return self.model.train_function
 
-    def _inputs(self, images: np.ndarray) -> Tensor:
-        return self.transform(self.engine.to_device(images))
+    def _inputs(self, *images: np.ndarray) -> Tensor:
+        """Model inputs of raw images, and of the rows that they are to be augmented by, if there are any."""
+        return self.transform(*map(self.engine.to_device, images))
 
     def _labels(self, labels: np.ndarray) -> Tensor:
         return self.engine.to_device(labels.astype(np.int64))

@@ -20,7 +20,7 @@ class FineTune(pl.LightningModule):
         self,
         backbone: torch.nn.Module,
         classifier: torch.nn.Module,
-        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        loss: Callable[..., torch.Tensor],
         updates: Updates,
         is_whole_step: bool,
     ) -> None:
@@ -29,7 +29,7 @@ class FineTune(pl.LightningModule):
         Args:
             backbone: images to features.
             classifier: features to class scores.
-            loss: mean loss of a batch of inputs and labels, through both.
+            loss: mean loss of a batch, through both; its last tensor is the labels.
             updates: their optimizer and scheduler are used, unless `is_whole_step`.
             is_whole_step: whether `loss` also updates the head, which is Lightning's manual optimization.
         """
@@ -38,7 +38,7 @@ class FineTune(pl.LightningModule):
         self.loss, self.optimizer, self.scheduler = loss, updates.optimizer, updates.scheduler
         self.automatic_optimization = not is_whole_step
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> torch.Tensor:
         """The mean loss of one batch. Lightning computes the gradients and updates, if `loss` has not done so."""
         return self.loss(*batch)
 

@@ -41,9 +41,9 @@ class LightningTrainer(PyTorchTrainer):
         self.singly = None
         super().reset(head)
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         """See `Trainer.step`; one step of a `fit` that has no end."""
-        self.batch = self._share(images, labels)
+        self.batch = self._share(images, labels, *rows)
         self.singly = self.singly or self._fit(pipeline.Batches(self._handed_batches))
         return self.singly.advance(1)
 
@@ -56,8 +56,8 @@ class LightningTrainer(PyTorchTrainer):
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        own = order.share(self.group).batches()
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own]
+        own = order.share(self.group).augmented_batches()
+        batches = [(self._inputs(images[batch], *rows), self._labels(labels[batch])) for batch, *rows in own]
         return self._fit(pipeline.Batches(lambda: itertools.cycle(batches)))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -79,8 +79,9 @@ class LightningTrainer(PyTorchTrainer):
             return self.train_step(inputs, labels)
         return self.criterion(self.classifier(self._features(inputs)), labels)
 
-    def _loss_of_raw(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self._loss_in_fit(self.batch_transform(images), labels)
+    def _loss_of_raw(self, *batch: torch.Tensor) -> torch.Tensor:
+        *images, labels = batch
+        return self._loss_in_fit(self.batch_transform(*images), labels)
 
     def _loss_on_features(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return self.criterion(self.classifier(features), labels)

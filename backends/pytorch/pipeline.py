@@ -77,9 +77,34 @@ class Images(Labelled):
 class RawImages(Labelled):
     """Labelled raw images, read a batch at a time."""
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitems__(self, indices: Sequence[int]) -> tuple[torch.Tensor, ...]:
         images, labels = map(torch.from_numpy, self.arrays)
         return images[indices], labels[indices].long()
+
+
+class AugmentedImages(Images):
+    """Labelled images, each augmented when it is read: one item for each row of `Order.rows`."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable, rows: np.ndarray) -> None:
+        super().__init__(images, labels, transform)
+        self.rows = rows
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        images, labels = self.arrays
+        image = index % len(images)
+        return self.transform(images[image], self.rows[index]), int(labels[image])
+
+
+class RawImagesWithRows(RawImages):
+    """Labelled raw images, read a batch at a time together with the rows that they are to be augmented by."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:
+        super().__init__(images, labels)
+        self.rows = rows
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[torch.Tensor, ...]:
+        images, labels = super().__getitems__([index % len(self) for index in indices])
+        return images, torch.from_numpy(self.rows[indices]), labels
 
 
 def describe(variant: Variant) -> str:
@@ -95,7 +120,8 @@ def make_loader(
     images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant, group: Group
 ) -> DataLoader:
     """A loader of the batches of `order` in host memory: inputs (b, 3, s, s) float32, or images (b, h, w, 3) uint8
-    where the variant says so, and labels (b,) int64.
+    where the variant says so, with the rows (b, c) that they are to be augmented by, if there are any; and labels (b,)
+    int64.
 
     As in the tutorial, except for the order: `DataLoader(trainset, batch_size=4, shuffle=True, num_workers=2)`.
 
@@ -106,8 +132,12 @@ def make_loader(
     workers = int(get_value("pytorch", variant, "workers"))
     if workers:
         _check_socket_path()
+    dataset: Labelled = RawImages(images, labels) if raw else Images(images, labels, transform)
+    if order.augmentations is not None:
+        rows, order = order.rows, order.number()
+        dataset = RawImagesWithRows(images, labels, rows) if raw else AugmentedImages(images, labels, transform, rows)
     return DataLoader(
-        RawImages(images, labels) if raw else Images(images, labels, transform),
+        dataset,
         batch_sampler=[batch.tolist() for batch in order.batches()],
         collate_fn=_keep_batch if raw else None,
         num_workers=workers,
@@ -169,9 +199,9 @@ def iterate_resident(
 ) -> Batches:
     """Batches of `order`, taken and transformed on the device, which holds all raw images."""
     all_images, all_labels = torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
-    for batch in order.batches():
-        indices = torch.from_numpy(batch).to(device)
-        yield transform(all_images[indices]), all_labels[indices]
+    for batch in order.augmented_batches():
+        indices, *rows = (torch.from_numpy(part).to(device) for part in batch)
+        yield transform(all_images[indices], *rows), all_labels[indices]
 
 
 def iterate_normalised(
@@ -192,10 +222,12 @@ def iterate_normalised(
         yield inputs[indices], all_labels[indices]
 
 
-def transform_batches(batches: Batches, transform: Callable, device: torch.device, non_blocking: bool) -> Batches:
+def transform_batches(
+    batches: Iterator[tuple[torch.Tensor, ...]], transform: Callable, device: torch.device, non_blocking: bool
+) -> Batches:
     """Raw batches, moved to the device and transformed there; `non_blocking` needs them in pinned memory."""
-    for images, labels in batches:
-        yield transform(images.to(device, non_blocking=non_blocking)), labels
+    for *images, labels in batches:
+        yield transform(*(part.to(device, non_blocking=non_blocking) for part in images)), labels
 
 
 def _unbind_worker(worker: int) -> None:
@@ -203,6 +235,6 @@ def _unbind_worker(worker: int) -> None:
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
-def _keep_batch(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def _keep_batch(batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     """The collate function for images that are read a batch at a time: there is nothing to collate."""
     return batch

@@ -80,9 +80,9 @@ class PyTorchTrainer(Trainer):
         closed = self.variant.gradients == "closed_form"
         self.head_step = HeadStep(self.classifier, self.task) if closed else None
 
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
-        return self._inputs(images).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return self._inputs(images, *rows).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
@@ -117,9 +117,9 @@ class PyTorchTrainer(Trainer):
         gradients = torch.autograd.grad(self.criterion(scores, self._labels(labels)), list(self.trained.values()))
         return {name: gradient.cpu().numpy() for name, gradient in zip(self.trained, gradients, strict=True)}
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         """See `Trainer.step`."""
-        return self.train_step(*self._share(images, labels)).item()
+        return self.train_step(*self._share(images, labels, *rows)).item()
 
     def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Train one step on a batch on the device; the mean loss stays there."""
@@ -140,8 +140,8 @@ class PyTorchTrainer(Trainer):
 
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
-        own = order.share(self.group).batches()
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own]
+        own = order.share(self.group).augmented_batches()
+        batches = [(self._inputs(images[batch], *rows), self._labels(labels[batch])) for batch, *rows in own]
         return PyTorchTraining(self, itertools.cycle(batches))
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -195,15 +195,16 @@ class PyTorchTrainer(Trainer):
         self.resolved = dataclasses.replace(self.resolved, flags=flags)
         return loader
 
-    def _inputs(self, images: np.ndarray) -> torch.Tensor:
-        return self.batch_transform(torch.from_numpy(images)).to(self.device)
+    def _inputs(self, *images: np.ndarray) -> torch.Tensor:
+        """Network inputs of raw images, and of the rows that they are to be augmented by, if there are any."""
+        return self.batch_transform(*map(torch.from_numpy, images)).to(self.device)
 
     def _labels(self, labels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(labels.astype(np.int64)).to(self.device)
 
-    def _share(self, images: np.ndarray, labels: np.ndarray) -> Batch:
+    def _share(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> Batch:
         """This process' share of a batch, on the device."""
-        return self._inputs(self.group.take(images)), self._labels(self.group.take(labels))
+        return self._inputs(*map(self.group.take, (images, *rows))), self._labels(self.group.take(labels))
 
     def _features(self, inputs: torch.Tensor, forward: Callable | None = None) -> torch.Tensor:
         with self.gradients():

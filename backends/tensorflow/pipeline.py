@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from backends.engines.tensorflow.pipeline import Loading, free_iterator, make_index_batches, normalise_all
+from backends.engines.tensorflow.pipeline import Loading, free_iterator, hold_rows, make_index_batches, normalise_all
 from backends.values import Order
 
 __all__ = ["DESCRIPTIONS", "Loading", "free_iterator", "make_loader", "normalise_all"]
@@ -24,7 +24,11 @@ def make_loader(images: np.ndarray, labels: np.ndarray, order: Order, transform:
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
 
-    def take(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return transform(tf.gather(all_images, indices)), tf.gather(all_labels, indices)
+    rows, order = hold_rows(order)
+
+    def take(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        indices = numbers % len(images) if rows else numbers
+        own = (tf.gather(one, numbers) for one in rows)
+        return transform(tf.gather(all_images, indices), *own), tf.gather(all_labels, indices)
 
     return make_index_batches(order).map(take, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -78,9 +78,9 @@ class TensorFlowTrainer(Trainer):
             if variable is not self.optimizer.learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))
 
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
-        return self._inputs(images).numpy()
+        return self._inputs(images, *rows).numpy()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
@@ -112,10 +112,10 @@ class TensorFlowTrainer(Trainer):
         _, (_, _, *gradients) = self.gradient(self._inputs(images), self._labels(labels))
         return model.read_gradients(self.backbone, self.task, gradients)
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         """See `Trainer.step`."""
-        images, labels = self.membership.take_share(images, labels)
-        return float(self.train_steps([(self._inputs(images), self._labels(labels))])[0])
+        images, labels, *own = self.membership.take_share(images, labels, *rows)
+        return float(self.train_steps([(self._inputs(images, *own), self._labels(labels))])[0])
 
     def _train_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Train one step on a batch on the device; the mean loss stays there."""
@@ -141,7 +141,10 @@ class TensorFlowTrainer(Trainer):
     def start_on_device(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_on_device`."""
         own = self.membership.share(order)
-        batches = [(self._inputs(images[batch]), self._labels(labels[batch])) for batch in own.batches()]
+        batches = [
+            (self._inputs(images[batch], *rows), self._labels(labels[batch]))
+            for batch, *rows in own.augmented_batches()
+        ]
         return TensorFlowTraining(self.train_steps, itertools.cycle(batches), self.group)
 
     def start_on_features(self, features: np.ndarray, labels: np.ndarray, order: Order) -> Training:
@@ -172,7 +175,8 @@ class TensorFlowTrainer(Trainer):
         return devices.read_memory()
 
     def _resident(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
-        """For each batch: all images and all labels, on the device, and the batch's indices.
+        """For each batch: all images and all labels, on the device, the rows that it is augmented by, if there are any,
+        and its indices.
 
         Raw images stay uint8 on a CPU. On a GPU they become float16, which represents 0..255 exactly, because
         TensorFlow 2.21 cannot gather uint8 there.
@@ -184,21 +188,25 @@ class TensorFlowTrainer(Trainer):
             all_images = tf.constant(images)
             if self.variant.device != "cpu":
                 all_images = tf.cast(all_images, tf.float16)
-        return ((all_images, all_labels, tf.constant(batch)) for batch in order.batches())
+        batches = order.augmented_batches()
+        return ((all_images, all_labels, *map(tf.constant, (*rows, batch))) for batch, *rows in batches)
 
-    def _take(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> Batch:
-        batch = tf.gather(images, indices)
-        return batch if self.variant.images == "normalised" else self.transform(batch), tf.gather(labels, indices)
+    def _take(self, images: tf.Tensor, labels: tf.Tensor, *batch: tf.Tensor) -> Batch:
+        *rows, indices = batch
+        taken = tf.gather(images, indices)
+        inputs = taken if self.variant.images == "normalised" else self.transform(taken, *rows)
+        return inputs, tf.gather(labels, indices)
 
-    def _resident_step(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        return self._train_step(*self._take(images, labels, indices))
+    def _resident_step(self, images: tf.Tensor, labels: tf.Tensor, *batch: tf.Tensor) -> tf.Tensor:
+        return self._train_step(*self._take(images, labels, *batch))
 
     def _compile_training(self, function: Callable) -> Callable:
         """A function that trains, compiled; in a group it exchanges gradients."""
         return self.compile_function(self.membership.run_as_replica(function))
 
-    def _inputs(self, images: np.ndarray) -> tf.Tensor:
-        return self.transform(tf.constant(images))
+    def _inputs(self, *images: np.ndarray) -> tf.Tensor:
+        """Network inputs of raw images, and of the rows that they are to be augmented by, if there are any."""
+        return self.transform(*map(tf.constant, images))
 
     def _labels(self, labels: np.ndarray) -> tf.Tensor:
         return tf.constant(labels, tf.int64)

@@ -46,6 +46,7 @@ def run(
     label_smoothing: float | None = None,
     schedule: str | None = None,
     warm_up: int | None = None,
+    flip: bool | None = None,
     train_limit: int | None = None,
     seed: int | None = None,
     variants: Names = (),
@@ -84,6 +85,7 @@ def run(
             is exported with its present weights, and `image_size` says which s.
         learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
         clip_norm, label_smoothing, schedule, warm_up: further ones.
+        flip: how training images are augmented.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.

@@ -43,6 +43,7 @@ FIELDS = (
     "label_smoothing",
     "schedule",
     "warm_up",
+    "flip",
     "train_limit",
     "seed",
 )

@@ -62,3 +62,4 @@ class RecipeOptions:
         make_number_parameter(),
         Parameter(help="Steps at the start in which the learning rate rises linearly."),
     ] = None
+    flip: Annotated[bool | None, Parameter(help="Flip training images horizontally at random.")] = None

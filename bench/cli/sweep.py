@@ -51,6 +51,7 @@ class SweptFields:
         Parameter(completer=completers.list_schedules, help="Schedules of the rate: `constant`, `cosine`, `step`."),
     ] = ()
     warm_up: Annotated[Values, Parameter(help="Steps of warm-up.")] = ()
+    flip: Annotated[Values, Parameter(help="Random horizontal flips or not: `true`, `false`.")] = ()
     train_limit: Annotated[Values, Parameter(help="Numbers of training images.")] = ()
     seed: Annotated[Values, Parameter(help="Seeds.")] = ()
     backbone: Annotated[Values, Parameter(completer=completers.list_backbones, help="Pretrained networks.")] = ()

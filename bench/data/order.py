@@ -1,18 +1,24 @@
-"""The random start of a training run, drawn once for all frameworks: the order of images and the initial head."""
+"""The random start of a training run, drawn once for all frameworks: the order of images, how each is augmented in each
+epoch, and the initial head.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from backends import augmentation
+from backends.task import Task
 from backends.values import Head, Order
 from bench.errors import UserError
 
 #: Second words of the seed; other modules use 1 and 5 for subsets and 3 for random weights.
 ORDER_STREAM = 2
 HEAD_STREAM = 4
+FLIP_STREAM = 6
 
 
 def draw_order(n: int, epochs: int, batch_size: int, drop_last: bool, seed: int) -> Order:
@@ -30,10 +36,34 @@ def draw_order(n: int, epochs: int, batch_size: int, drop_last: bool, seed: int)
     return Order(permutations, batch_size, drop_last)
 
 
+def draw_training(n: int, task: Task, seed: int) -> Order:
+    """Draw the order of a task's `n` training images, and how each of them is augmented in each epoch.
+
+    Raises:
+        UserError: see `draw_order`.
+    """
+    order = draw_order(n, task.epochs, task.batch_size, task.last_batch == "dropped", seed)
+    return replace(order, augmentations=draw_augmentations(n, task, seed)) if augmentation.augments(task) else order
+
+
+def draw_augmentations(n: int, task: Task, seed: int) -> np.ndarray:
+    """Draw rows (epochs, n, c) float32 by epoch and image, with the columns of `backends.augmentation`.
+
+    Those of epoch e do not depend on the number of epochs, nor those of a column on what else the task does.
+    """
+    rows = np.zeros((task.epochs, n, augmentation.COLUMNS), np.float32)
+    for epoch in range(task.epochs):
+        flips = np.random.default_rng([seed, FLIP_STREAM, epoch]).random(n) < 0.5
+        rows[epoch, :, augmentation.FLIP] = flips
+    return rows
+
+
 def hash_order(order: Order) -> str:
-    """First 16 hex digits of the SHA-256 of the permutations and of their division into batches."""
+    """First 16 hex digits of the SHA-256 of the permutations, of their division into batches, and of augmentations."""
     digest = hashlib.sha256(f"{order.permutations.shape} {order.batch_size} {order.drop_last}".encode())
     digest.update(np.ascontiguousarray(order.permutations, dtype="<i8").data)
+    if order.augmentations is not None:
+        digest.update(np.ascontiguousarray(order.augmentations, dtype="<f4").data)
     return digest.hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from backends import augmentation
 from backends.task import DATASETS, Task
 from bench.parity.tolerances import (
     BACKBONE_GRADIENT,
@@ -32,7 +33,7 @@ Arrays = Mapping[str, np.ndarray]
 #: Checks of figures that depend on the training steps, and so on a trained backbone.
 AFTER_TRAINING = ("losses", "trajectory", "pipeline loss", "running statistics")
 #: Checks of figures that do not depend on the forward pass, so that its precision does not matter.
-WITHOUT_FORWARD = ("preprocessing",)
+WITHOUT_FORWARD = ("preprocessing", "augmentation")
 #: Two-sided 95 % quantile of the normal distribution.
 NORMAL_QUANTILE_95 = 1.959964
 
@@ -143,6 +144,18 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
             "inputs",
             tolerance=INPUTS_RESIZED if resized else INPUTS,
             detail="network inputs, resized" if resized else "network inputs",
+        ),
+        *(
+            [
+                relative(
+                    "augmentation",
+                    "augmented",
+                    tolerance=INPUTS_RESIZED if resized else INPUTS,
+                    detail=f"network inputs of augmented images: {', '.join(augmentation.describe(task))}",
+                )
+            ]
+            if augmentation.augments(task)
+            else []
         ),
         relative("features", "features", tolerance=FORWARD, detail="pooled features"),
         relative("logits", "logits", tolerance=FORWARD, detail="class scores"),

@@ -36,6 +36,7 @@ TASK_OPTIONS = (
     "--label-smoothing",
     "--schedule",
     "--warm-up",
+    "--flip",
     "--train-limit",
     "--seed",
     "--backend",

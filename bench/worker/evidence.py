@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -35,11 +36,13 @@ def gather_evidence(
 ) -> Arrays:
     """Gather the arrays that steps 1 to 4 and 6 of the proof compare. The trainer must be in its initial state.
 
-    Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `loss` and gradient of
-    the first step; `losses` (steps,) and head of the trajectory; gradients of the trained tensors below the head, their
-    change, and the running statistics; loss and head of the same steps through the training that `begin` starts; names
-    of tensors that differ from the checkpoint, see `find_alterations`. On several devices also: the losses of each
-    process, and what they should be (`first_shares`, `pipeline_shares`), and the head of each (`head_kernels`).
+    Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `augmented`, their inputs
+    as in the first epoch, if the task augments images; `loss` and gradient of the first step, whose images are not
+    augmented; `losses` (steps,) and head of the trajectory, whose images are; gradients of the trained tensors below
+    the head, their change, and the running statistics; loss and head of the same steps through the training that
+    `begin` starts; names of tensors that differ from the checkpoint, see `find_alterations`. On several devices also:
+    the losses of each process, and what they should be (`first_shares`, `pipeline_shares`), and the head of each
+    (`head_kernels`).
 
     Args:
         begin: starts training in an order of images; None for the trainer's input pipeline.
@@ -47,7 +50,9 @@ def gather_evidence(
             `count_proof_steps`.
     """
     images, labels = train
-    batches = list(order.batches())[: count_proof_steps(trainer.task, job) // 2]
+    count = count_proof_steps(trainer.task, job) // 2
+    batches = list(itertools.islice(order.augmented_batches(), count))
+    indices = batches[0][0]
     first = images[: job.proof_images]
     before = trainer.parameters()
     found: Arrays = {
@@ -57,26 +62,28 @@ def gather_evidence(
         "features": trainer.features(first),
         "logits": trainer.logits(first),
     }
+    if order.augmentations is not None:
+        found["augmented"] = trainer.preprocess(first, order.augmentations[0, : len(first)])
     trainer.reset()
-    loss, gradient = trainer.loss_and_gradient(images[batches[0]], labels[batches[0]])
+    loss, gradient = trainer.loss_and_gradient(images[indices], labels[indices])
     shares: list[tuple[float, ...]] = []
     if isinstance(trainer, GroupTrainer):
         found["first_shares"] = np.array(trainer.losses)
         found["first_shares_expected"] = compute_share_losses(
-            trainer.logits(images[batches[0]]), labels[batches[0]], len(trainer.losses), trainer.task.label_smoothing
+            trainer.logits(images[indices]), labels[indices], len(trainer.losses), trainer.task.label_smoothing
         )
     found |= {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
     if trainer.task.trained:
         trainer.reset()
-        below = trainer.backbone_gradient(images[batches[0]], labels[batches[0]])
+        below = trainer.backbone_gradient(images[indices], labels[indices])
         found |= {f"gradient/{name}": value for name, value in below.items()}
 
     trainer.reset()
     began = time.monotonic()
     losses: list[float] = []
-    for batch in batches:
+    for batch, *rows in batches:
         report(len(losses))
-        losses.append(trainer.step(images[batch], labels[batch]))
+        losses.append(trainer.step(images[batch], labels[batch], *rows))
         if isinstance(trainer, GroupTrainer):
             shares.append(trainer.losses)
     steps_s = time.monotonic() - began
@@ -95,7 +102,7 @@ def gather_evidence(
     mean_loss = training.advance(len(batches))
     if isinstance(trainer, GroupTrainer):
         found["pipeline_shares"] = np.array(trainer.losses)
-        found["pipeline_shares_expected"] = np.average(shares, axis=0, weights=[len(batch) for batch in batches])
+        found["pipeline_shares_expected"] = np.average(shares, axis=0, weights=[len(batch) for batch, *_ in batches])
     training.close()
     found["pipeline_loss"] = np.array(mean_loss)
     found["pipeline_kernel"], found["pipeline_bias"] = trainer.head()

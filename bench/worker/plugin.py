@@ -15,7 +15,7 @@ from backends.base import Training
 from backends.values import DeviceMemory, Head, Order, Resolved
 from bench.cache.features import Features
 from bench.data.image_file import read_image_file
-from bench.data.order import draw_head, draw_order
+from bench.data.order import draw_head, draw_training
 from bench.machine import memory
 from bench.records.record import Phase
 from bench.weights.exported_files import read_weights
@@ -129,10 +129,10 @@ class CaseSession:
         return self.trainer.logits(self.test[0][at : at + size])
 
     def draw(self, seed: int) -> tuple[Order, Head]:
-        """Draw the order of the images and the head's initial values from `seed`."""
+        """Draw the order of the images, their augmentation and the head's initial values from `seed`."""
         task = self.task
-        order = draw_order(len(self.train[0]), task.epochs, task.batch_size, task.last_batch == "dropped", seed)
-        return order, draw_head(task.network.features, task.classes, seed)
+        head = draw_head(task.network.features, task.classes, seed)
+        return draw_training(len(self.train[0]), task, seed), head
 
     def save_evidence(self) -> None:
         """Write the evidence for the proof of sameness to `proof.npz`."""

@@ -11,10 +11,10 @@ from backends.base import Trainer, Training
 from backends.values import Order
 
 #: The parts of a step in their order, each a kind of round: each one includes the one before it.
-PARTS: Mapping[str, Callable[[Trainer, np.ndarray, np.ndarray], object]] = {
-    "forward": lambda trainer, images, labels: trainer.features(images),
-    "gradient": lambda trainer, images, labels: trainer.loss_and_gradient(images, labels),
-    "update": lambda trainer, images, labels: trainer.step(images, labels),
+PARTS: Mapping[str, Callable[..., object]] = {
+    "forward": lambda trainer, images, labels, *rows: trainer.features(images),
+    "gradient": lambda trainer, images, labels, *rows: trainer.loss_and_gradient(images, labels),
+    "update": lambda trainer, images, labels, *rows: trainer.step(images, labels, *rows),
 }
 
 
@@ -23,7 +23,9 @@ class RepeatedPart(Training):
 
     def __init__(self, name: str, trainer: Trainer, images: np.ndarray, labels: np.ndarray, order: Order) -> None:
         self.call, self.trainer = PARTS[name], trainer
-        self.batches = itertools.cycle([(images[batch], labels[batch]) for batch in order.batches()])
+        self.batches = itertools.cycle(
+            [(images[batch], labels[batch], *rows) for batch, *rows in order.augmented_batches()]
+        )
 
     def advance(self, steps: int) -> float:
         """Run the part `steps` times. Returns 0 instead of a loss."""

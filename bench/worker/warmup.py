@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
 
@@ -72,12 +73,12 @@ def lengthen_order(order: Order, steps: int) -> Order:
 
     With a partial batch, a round would have fewer images than its throughput is computed from.
     """
-    whole = Order(order.permutations, order.batch_size, drop_last=True)
+    whole = replace(order, drop_last=True)
     times = -(-steps // whole.steps)
-    return Order(np.tile(whole.permutations, (times, 1)), whole.batch_size, drop_last=True)
+    return replace(whole, permutations=np.tile(whole.permutations, (times, 1)))
 
 
 def take_few_batches(order: Order, batches: int = 8) -> Order:
     """Take the first few whole batches of the order: `compute` rounds train on them repeatedly."""
     whole = max(1, min(batches, order.permutations.shape[1] // order.batch_size))
-    return Order(order.permutations[:1, : whole * order.batch_size], order.batch_size, order.drop_last)
+    return replace(order, permutations=order.permutations[:1, : whole * order.batch_size])

@@ -17,19 +17,23 @@ from unittest.mock import patch
 import numpy as np
 
 import backends
+from backends.augmentation import augments
 from backends.base import Training
 from backends.task import LEAST_EPSILON_OF_STATISTICS, Task, Variant
 from backends.values import Order
+from bench.data.order import draw_training
 from bench.worker.evidence import Arrays, gather_evidence
 from bench.worker.job import Job
+from tests.backends import augmentation_faults
 from tests.backends.evidence import VARIANT, on_features
-from tests.backends.tasks import RANDOM, checkpoint_of, head_of, images_of, order_of
+from tests.backends.tasks import RANDOM, checkpoint_of, head_of, images_of
 
 STEPS = 50
 #: Epochs of the 96 images in batches of 4 that have so many steps.
 EPOCHS = 3
 
 COSINE: dict[str, Any] = {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS}
+AUGMENTED: dict[str, Any] = {"flip": True}
 #: All over the whole of their schedules; so much decay that it shows.
 RECIPES = MappingProxyType(
     {
@@ -40,6 +44,8 @@ RECIPES = MappingProxyType(
             ("step", {"schedule": "step", "schedule_steps": STEPS, "nesterov": True}),
             ("smoothing", {"label_smoothing": 0.2}),
             ("clipping", {"clip_norm": 0.5, "weight_decay": 0.1, **COSINE}),
+            ("augmented", AUGMENTED),
+            ("augmented, resized", {"image_size": 48, **AUGMENTED}),
             # An epsilon that is as large as the moments' roots, so that it shows where it is added.
             ("adamw", {"update_rule": "adamw", "learning_rate": 0.003, "weight_decay": 5.0, "epsilon": 0.1, **COSINE}),
             ("stage, adamw", {"trainable": "last-stage", "update_rule": "adamw", "learning_rate": 0.001}),
@@ -69,18 +75,25 @@ VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = M
         "fused": ("cosine", ("pytorch",), {"optimizer": "fused"}),
         "several steps": ("cosine", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
         "functional": ("cosine", ("jax",), {"execution": "functional"}),
+        "augmented, uint8": ("augmented", ("pytorch", "lightning", "jax"), {"images": "uint8"}),
+        "augmented, resident": ("augmented", ("pytorch", "lightning", "tensorflow", "jax"), {"images": "resident"}),
+        "augmented, workers": ("augmented, resized", ("pytorch",), {"workers": "2"}),
+        "augmented, several steps": ("augmented", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
     }
 )
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Where it is planted, and in which recipe; `first` is whether the first gradient is another, too."""
+    """Where it is planted, in which recipe, and the checks that have to name it; `first` is whether the first gradient
+    is another, too.
+    """
 
     plant: Callable[[], AbstractContextManager]
     backends: tuple[str, ...]
     recipe: str = "cosine"
     first: bool = False
+    named: tuple[str, ...] = ("losses", "trajectory")
 
 
 @contextmanager
@@ -302,6 +315,10 @@ FAULTS = MappingProxyType(
         "Optax, clipping by tensor": Fault(clipping_by_tensor_in_optax, ("jax",), "clipping"),
         "Optax, clipping after decay": Fault(clipping_after_decay_in_optax, ("jax",), "clipping"),
         "a schedule by epoch": Fault(scheduled_by_epoch, ("lightning",)),
+        **{
+            title: Fault(plant, having, "augmented", named=named)
+            for title, (plant, having, named) in augmentation_faults.FAULTS.items()
+        },
     }
 )
 
@@ -331,6 +348,11 @@ def clip_small_gradients(name: str) -> Arrays:
     return {"kernel": kernel, "bias": bias}
 
 
+def is_cached(task: Task) -> bool:
+    """Whether the recipe can be followed on cached features."""
+    return not task.trained and not augments(task)
+
+
 def main(name: str, folder: Path) -> None:
     backend = backends.load(name)
     if name in OWN_CLIPPING:
@@ -343,7 +365,7 @@ def main(name: str, folder: Path) -> None:
 
     for task in RECIPES.values():
         gather(task.name, task)
-        if not task.trained:
+        if is_cached(task):
             gather(f"{task.name}, cached", task, VARIANT.model_copy(update={"features": "cached"}), on_cached=True)
     for title, (recipe, having, knobs) in VARIANTS.items():
         if name in having:
@@ -356,7 +378,7 @@ def main(name: str, folder: Path) -> None:
 
 def evidence(trainer: Any, task: Task, begin: Callable[[Order], Training] | None) -> Arrays:
     job = Job.model_construct(proof_images=8, proof_steps=STEPS)
-    order = order_of(task, epochs=EPOCHS)
+    order = draw_training(96, task.model_copy(update={"epochs": EPOCHS}), task.seed)
     return gather_evidence(trainer, images_of(task), order, checkpoint_of(task), job, begin)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backends.values import Order
+from backends.values import Group, Order
 from tests.backends.sessions import EACH, make_case
 
 pytestmark = pytest.mark.slow
@@ -101,6 +101,28 @@ def test_the_variant_is_resolved(facts):
 )
 def test_backends_import_only_their_own_framework(evidence, backend, frameworks):
     assert evidence.facts(backend, "frameworks") == frameworks
+
+
+def test_every_batch_has_the_rows_of_its_images_and_its_epoch_in_every_process():
+    rows = np.arange(2 * 5, dtype=np.float32).reshape(2, 5, 1)
+    order = Order(np.array([[3, 1, 4, 0, 2], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0]]), 2, True, rows)
+    batches = [[part.tolist() for part in batch] for batch in order.augmented_batches()]
+    assert batches == [
+        [[3, 1], [[3], [1]]],
+        [[4, 0], [[4], [0]]],
+        [[0, 1], [[5], [6]]],
+        [[2, 3], [[7], [8]]],
+        [[4, 3], [[4], [3]]],
+        [[2, 1], [[2], [1]]],
+    ]
+    own = [order.share(Group(rank, 2)).augmented_batches() for rank in range(2)]
+    for batch, first, second in zip(batches, *own, strict=True):
+        assert batch == [[*a.tolist(), *b.tolist()] for a, b in zip(first, second, strict=True)]
+    assert [number.tolist() for number in order.number().batches()][2:4] == [[5, 6], [7, 8]]
+    plain = Order(order.permutations, 2, True)
+    assert [len(batch) for batch in plain.augmented_batches()] == [1] * 6
+    with pytest.raises(ValueError, match="have no rows"):
+        plain.number()
 
 
 def test_an_order_is_cut_into_batches_epoch_by_epoch():

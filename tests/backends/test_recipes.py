@@ -17,7 +17,16 @@ from backends.knobs import check_variant
 from backends.task import Task, Variant
 from backends.values import UnsupportedVariant
 from bench.parity.sameness_proof import prove
-from tests.backends.recipes import FAULTS, OWN_CLIPPING, RECIPES, SMALL_GRADIENTS, SMALL_NORM, STEPS, VARIANTS
+from tests.backends.recipes import (
+    FAULTS,
+    OWN_CLIPPING,
+    RECIPES,
+    SMALL_GRADIENTS,
+    SMALL_NORM,
+    STEPS,
+    VARIANTS,
+    is_cached,
+)
 from tests.backends.sessions import OTHERS, OWN, REFERENCE, make_case
 from tests.bench.processes import PROJECT
 
@@ -68,7 +77,7 @@ def test_a_recipe_is_followed_as_in_pytorch_over_its_whole_schedule(gathered, ba
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("backend", [make_case(name) for name in OWN])
-@pytest.mark.parametrize("name", [name for name, task in RECIPES.items() if not task.trained])
+@pytest.mark.parametrize("name", [name for name, task in RECIPES.items() if is_cached(task)])
 def test_a_recipe_is_followed_on_cached_features_too(gathered, backend, name):
     check(gathered, backend, f"{name}, cached", name, cached=True)
 
@@ -90,7 +99,7 @@ def test_a_fault_in_a_recipe_is_found(gathered, backend, title):
     name = FAULTS[title].recipe
     proof = prove(gathered(backend, title), gathered(REFERENCE, name), RECIPES[name], None)
     failed = [one.name for one in proof.checks if not one.passed]
-    assert {"losses", "trajectory"} <= set(failed)
+    assert set(FAULTS[title].named) <= set(failed)
     assert ("first gradient" in failed) == FAULTS[title].first, "nothing else is wrong"
 
 
@@ -152,7 +161,7 @@ def test_a_schedule_without_its_number_of_steps_is_refused():
 def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they_were():
     task = make_task()
     new = {"update_rule", "nesterov", "beta1", "beta2", "epsilon", "weight_decay", "label_smoothing", "schedule"}
-    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps", "clip_norm"})
+    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps", "clip_norm", "flip"})
     adamw = make_task(update_rule="adamw", beta1=0.8, beta2=0.99, epsilon=1e-7)
     assert Task.model_validate_json(adamw.model_dump_json()) == adamw
     assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
@@ -167,6 +176,36 @@ def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they
     )
     assert Task.model_validate_json(changed.model_dump_json()) == changed
     assert len({make_task(**fields).hash for fields in ({}, {"nesterov": True}, {"clip_norm": 0.1})}) == 3
+
+
+@pytest.mark.parametrize(
+    ("backend", "knobs", "line"),
+    [
+        (
+            "keras",
+            {"features": "cached"},
+            "features 'cached' are computed once, and this task's images change in each epoch by flips: use features "
+            "recomputed",
+        ),
+        (
+            "jax",
+            {"images": "normalised"},
+            "images 'normalised' are prepared once, and this task's change in each epoch by flips: use images streamed",
+        ),
+    ],
+)
+def test_images_that_are_prepared_once_are_refused_where_they_are_augmented(backend, knobs, line):
+    check_variant(backend, Variant(**knobs), make_task(dataset="cifar10"))
+    with pytest.raises(UnsupportedVariant, match=f"^{line}$"):
+        check_variant(backend, Variant(**knobs), make_task(dataset="cifar10", flip=True))
+
+
+def test_a_backend_of_a_package_that_augments_no_images_is_refused_with_a_task_that_does(monkeypatch):
+    monkeypatch.setattr(REGISTRY, "own", {**REGISTRY.own, "mine": BackendEntry("mine", (), recipes=True)})
+    line = "^mine augments no images, and this task has flips: use a task without them, or another backend$"
+    with pytest.raises(UnsupportedVariant, match=line):
+        check_variant("mine", Variant(), make_task(flip=True))
+    assert recipe.describe(make_task(flip=True)) == "SGD 0.1, momentum 0.9, flips"
 
 
 def test_a_closed_form_of_another_update_rule_is_refused():

@@ -41,6 +41,14 @@ def make_batches_of_epochs(
     return batches.apply(tf.data.experimental.assert_cardinality(order.steps)) if known_length else batches
 
 
+def hold_rows(order: Order) -> tuple[tuple[tf.Tensor, ...], Order]:
+    """The rows that images are augmented by, if there are any, and the order of their numbers (`Order.number`)."""
+    if order.augmentations is None:
+        return (), order
+    with tf.device("CPU"):
+        return (tf.constant(order.rows),), order.number()
+
+
 def normalise_all(images: np.ndarray, transform: Callable) -> tf.Tensor:
     """All images as network inputs (n, s, s, 3) float32, on the device; they are transformed in parts."""
     parts = np.array_split(images, -(-len(images) // NORMALISED_AT_ONCE))

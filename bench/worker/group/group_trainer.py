@@ -32,9 +32,9 @@ class GroupTrainer(Trainer):
         self.task, self.variant, self.resolved = own.task, own.variant, own.resolved
         self.losses: tuple[float, ...] = ()
 
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
         """See `Trainer.preprocess`."""
-        return self._call("preprocess", images)[0]
+        return self._call("preprocess", images, *rows)[0]
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
@@ -63,9 +63,9 @@ class GroupTrainer(Trainer):
         """See `Trainer.backbone_gradient`."""
         return self._call("backbone_gradient", images, labels)[0]
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         """See `Trainer.step`."""
-        return self.note_losses(self._call("step", images, labels))
+        return self.note_losses(self._call("step", images, labels, *rows))
 
     def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""

@@ -82,7 +82,7 @@ class ArithmeticTrainer(Trainer):
             {"exchange": "pickle"} if self.group.size > 1 else {},
         )
 
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
+    def preprocess(self, images: np.ndarray, *rows: np.ndarray) -> np.ndarray:
         side = self.task.image_size // images.shape[1]
         large = images.repeat(side, axis=1).repeat(side, axis=2).astype(np.float32) / 255
         return ((large - self.task.mean) / self.task.std).astype(np.float32)
@@ -136,7 +136,7 @@ class ArithmeticTrainer(Trainer):
         p /= len(labels)
         return loss, Head(features.T @ p, p.sum(axis=0))
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def step(self, images: np.ndarray, labels: np.ndarray, *rows: np.ndarray) -> float:
         return self.train(self.take(images), self.take(labels))
 
     def train(self, images: np.ndarray, labels: np.ndarray) -> float:

@@ -39,6 +39,7 @@ FIELDS = (
     ("--label-smoothing", "0.2"),
     ("--schedule", "cosine"),
     ("--warm-up", "5"),
+    ("--flip",),
     ("--train-limit", "100"),
     ("--seed", "1"),
 )
@@ -101,6 +102,7 @@ def test_every_command_that_trains_takes_every_field_of_a_task(run_to_request, c
         "label_smoothing": 0.2,
         "schedule": "cosine",
         "warm_up": 5,
+        "flip": True,
         "train_limit": 100,
         "seed": 1,
     }

@@ -8,10 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+from backends.augmentation import COLUMNS, FLIP
+from backends.task import Task
 from bench import data
 from bench.data import digits as digits_module
 from bench.data import order, subset
-from bench.data.order import draw_head, draw_order, hash_order
+from bench.data.order import draw_augmentations, draw_head, draw_order, draw_training, hash_order
 from bench.data.subset import limit_test_images, limit_training_images
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
@@ -112,6 +114,39 @@ def test_the_hash_of_an_order_follows_all_that_makes_it():
     }
     assert len(hashes) == 5
     assert hash_order(draw_order(20, 2, 4, False, seed=0)) in hashes
+
+
+def make_augmented(**fields: object) -> Task:
+    return Task.model_validate(
+        {
+            "name": "x",
+            "backbone": "resnet18",
+            "weights": "random",
+            "dataset": "digits",
+            "image_size": 32,
+            "epochs": 3,
+            **fields,
+        }
+    )
+
+
+def test_augmentations_are_drawn_by_epoch_and_image_and_do_not_depend_on_the_number_of_epochs():
+    task = make_augmented(flip=True)
+    rows = draw_augmentations(1000, task, seed=7)
+    flips = rows[:, :, FLIP]
+    assert (rows.shape, rows.dtype) == ((3, 1000, COLUMNS), np.float32)
+    assert set(np.unique(flips)) == {0, 1}
+    assert (np.abs(flips.mean(axis=1) - 0.5) < 0.06).all()
+    assert abs((flips[0] != flips[1]).mean() - 0.5) < 0.06
+    fewer = draw_augmentations(1000, task.model_copy(update={"epochs": 2}), seed=7)
+    assert (fewer == rows[:2]).all()
+    assert not (draw_augmentations(1000, task, seed=8) == rows).all()
+
+
+def test_the_hash_of_an_order_follows_its_augmentations():
+    plain, flipped = (draw_training(20, make_augmented(**fields), 0) for fields in ({}, {"flip": True}))
+    assert plain.augmentations is None
+    assert hash_order(plain) == hash_order(draw_order(20, 3, 4, False, seed=0)) != hash_order(flipped)
 
 
 def test_an_order_without_a_batch_is_refused():

@@ -37,6 +37,7 @@ if not REAL:
                 entry.title,
                 several_devices=("cpu",),
                 recipes=True,  # they train by their own arithmetic, whatever the recipe is
+                augmentations=True,
             )
             for name, entry in backends.REGISTRY.own.items()
         }
