@@ -29,32 +29,37 @@ def make_optimizer(
     """The optimizer of a task.
 
     Args:
-        keep: puts the learning rates of all steps where the engine looks one up in a step.
+        keep: puts the learning rates of all updates where the engine looks one up in a step.
         sum_gradients: needed where the optimizer itself exchanges gradients, which it does after clipping.
     """
     follows_schedule = recipe.follows_schedule(task)
-    rate = LearningRates(recipe.list_learning_rates(task), keep) if follows_schedule else task.learning_rate
+    rates = recipe.list_learning_rates(task)
+    rate = LearningRates(rates, keep, task.accumulate) if follows_schedule else task.learning_rate
+    others = {"gradient_accumulation_steps": task.accumulate} if task.accumulate > 1 else {}
     optimizer: ClippingAsInPyTorch
     if task.update_rule == "adamw":
-        optimizer = AdamWAsInPyTorch(rate, task.beta1, task.beta2, task.epsilon, task.weight_decay)
+        optimizer = AdamWAsInPyTorch(rate, task.beta1, task.beta2, task.epsilon, task.weight_decay, **others)
     elif follows_schedule or task.weight_decay or task.clip_norm:
-        optimizer = SGDAsInPyTorch(rate, task.momentum, task.nesterov, task.weight_decay)
+        optimizer = SGDAsInPyTorch(rate, task.momentum, task.nesterov, task.weight_decay, **others)
     else:
-        return keras.optimizers.SGD(rate, task.momentum, task.nesterov)
+        return keras.optimizers.SGD(rate, task.momentum, task.nesterov, **others)
     optimizer.clip_norm, optimizer.sum_gradients = task.clip_norm, sum_gradients
     return optimizer
 
 
 class LearningRates(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of each step, counted from 0; that of the last one holds for all further steps."""
+    """The learning rate of each update, counted from 0; that of the last one holds for all further ones. Keras counts
+    steps here, even where several make an update.
+    """
 
-    def __init__(self, rates: np.ndarray, keep: Callable[[np.ndarray], Any]) -> None:
+    def __init__(self, rates: np.ndarray, keep: Callable[[np.ndarray], Any], accumulate: int) -> None:
         super().__init__()
-        self.last, self.rates = len(rates) - 1, keep(rates.astype(np.float32))
+        self.last, self.rates, self.accumulate = len(rates) - 1, keep(rates.astype(np.float32)), accumulate
 
     def __call__(self, step: Any) -> Any:
-        """The rate of a step."""
-        return ops.take(self.rates, ops.minimum(step, self.last))
+        """The rate of the update of a step."""
+        update = ops.floor_divide(step, self.accumulate) if self.accumulate > 1 else step
+        return ops.take(self.rates, ops.minimum(update, self.last))
 
 
 class ClippingAsInPyTorch(keras.optimizers.Optimizer):
@@ -80,8 +85,8 @@ class SGDAsInPyTorch(ClippingAsInPyTorch, keras.optimizers.SGD):
     beside the update, and PyTorch's is a part of the gradient, and so of the momentum.
     """
 
-    def __init__(self, learning_rate: Any, momentum: float, nesterov: bool, weight_decay: float) -> None:
-        super().__init__(learning_rate, momentum, nesterov)
+    def __init__(self, learning_rate: Any, momentum: float, nesterov: bool, weight_decay: float, **others: Any) -> None:
+        super().__init__(learning_rate, momentum, nesterov, **others)
         self.share_added = weight_decay  # not Keras' `weight_decay`
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
@@ -103,8 +108,10 @@ class AdamWAsInPyTorch(ClippingAsInPyTorch, keras.optimizers.AdamW):
     before its section 2.1, which is another epsilon in every step. The decay is Keras' own, the same as PyTorch's.
     """
 
-    def __init__(self, learning_rate: Any, beta1: float, beta2: float, epsilon: float, weight_decay: float) -> None:
-        super().__init__(learning_rate, weight_decay, beta1, beta2, epsilon)
+    def __init__(
+        self, learning_rate: Any, beta1: float, beta2: float, epsilon: float, weight_decay: float, **others: Any
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, beta1, beta2, epsilon, **others)
         self.weight_decay = weight_decay or None  # with 0 Keras would multiply by 1
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:

@@ -182,6 +182,11 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
     for knob, value in (("gradients", "closed_form"), ("affinity", "bound")) if variant.devices else ():
         if getattr(variant, knob) == value:
             raise UnsupportedVariant(f"{knob} {value!r} is for one device: use --devices 1, or do not set {knob}")
+    if variant.devices and task.accumulate > 1:
+        raise UnsupportedVariant(
+            f"accumulate {task.accumulate} is for one device: use --devices 1, or --accumulate 1 with a larger batch "
+            "size"
+        )
     if variant.gradients == "closed_form" and task.update_rule != "sgd":
         raise UnsupportedVariant(
             f"gradients 'closed_form' have SGD's update, and this task's update rule is {task.update_rule!r}: use "

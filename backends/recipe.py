@@ -1,4 +1,4 @@
-"""The training recipe: the learning rate of each step, which every framework follows, and the recipe in words."""
+"""The training recipe: the learning rate of each update, which every framework follows, and the recipe in words."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ CLIP_EPSILON = 1e-6
 
 
 def follows_schedule(task: Task) -> bool:
-    """Whether the learning rate changes from step to step."""
+    """Whether the learning rate changes from update to update."""
     return task.schedule != "constant" or task.warm_up > 0
 
 
 def list_learning_rates(task: Task) -> np.ndarray:
-    """The learning rate (steps,) float64 of each step of a training; the last one is that of all further steps.
+    """The learning rate (updates,) float64 of each update of a training; the last one is that of all further ones.
 
-    In a warm-up of w steps, step k, counted from 0, has (k + 1) / (w + 1) of the task's rate, so that no step is
-    without effect and step w is the first with all of it. The schedule takes the steps that are left: `cosine` is
-    (1 + cos(pi t / n)) / 2 at step t of n (Loshchilov and Hutter, "SGDR", 2017, equation 5, without restarts), which is
-    0 after the last one.
+    An update is that of one step, or of so many as the task accumulates. In a warm-up of w updates, update k, counted
+    from 0, has (k + 1) / (w + 1) of the task's rate, so that none is without effect and update w is the first with all
+    of it. The schedule takes the updates that are left: `cosine` is (1 + cos(pi t / n)) / 2 at update t of n
+    (Loshchilov and Hutter, "SGDR", 2017, equation 5, without restarts), which is 0 after the last one.
 
     Raises:
         ValueError: the number of steps is not known.
@@ -53,6 +53,7 @@ def is_named(task: Task) -> bool:
         or task.nesterov
         or task.weight_decay > 0
         or task.clip_norm is not None
+        or task.accumulate > 1
         or task.label_smoothing > 0
         or follows_schedule(task)
         or augmentation.augments(task)
@@ -69,11 +70,13 @@ def describe(task: Task) -> str:
         parts.append(f"weight decay {task.weight_decay:g}")
     if task.clip_norm:
         parts.append(f"gradients clipped at {task.clip_norm:g}")
+    if task.accumulate > 1:
+        parts.append(f"updates of {task.accumulate} steps")
     if task.label_smoothing:
         parts.append(f"label smoothing {task.label_smoothing:g}")
     if task.schedule != "constant":
         parts.append(task.schedule)
     if task.warm_up:
-        parts.append(f"{task.warm_up} steps of warm-up")
+        parts.append(f"{task.warm_up} {task.update_unit} of warm-up")
     parts += augmentation.describe(task)
     return ", ".join(parts)

@@ -76,12 +76,15 @@ class Task(BaseModel):
             added to its gradient; in AdamW the share times the learning rate is taken from the tensor.
         clip_norm: the largest global L2 norm of the gradients of all trained tensors: where theirs is larger, they are
             scaled together, as `torch.nn.utils.clip_grad_norm_` does; None leaves them as they are.
+        accumulate: the gradients of so many consecutive steps are averaged, and the update is made in the last of them.
+            What is left over at the end of the training is no update. The schedule counts updates.
         label_smoothing: this share of each target is spread over all classes alike, its own among them.
         schedule: whether the learning rate is `constant`, falls with the `cosine`, or by `step` to a tenth after each
             third of the steps; see `backends.recipe`.
-        warm_up: steps at the start in which the learning rate rises linearly.
-        schedule_steps: training steps that warm-up and schedule take; None is the whole training, and the harness sets
-            it once it knows the number of images.
+        warm_up: updates at the start in which the learning rate rises linearly. Without `accumulate` each step makes
+            one.
+        schedule_steps: updates that warm-up and schedule take; None is the whole training, and the harness sets it once
+            it knows the number of images.
         flip: whether each training image is flipped horizontally with a probability of a half, anew in each epoch.
         batch_size, epochs: images in a step, and passes over all training images.
         last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
@@ -113,6 +116,7 @@ class Task(BaseModel):
     epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=(1e-8).__eq__)] = 1e-8
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, exclude_if=(0.0).__eq__)] = 0.0
     clip_norm: IfSet[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = None
+    accumulate: Annotated[int, Field(ge=1, exclude_if=(1).__eq__)] = 1
     label_smoothing: Annotated[float, Field(ge=0, lt=1, exclude_if=(0.0).__eq__)] = 0.0
     schedule: Annotated[Literal["constant", "cosine", "step"], Field(exclude_if="constant".__eq__)] = "constant"
     warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0
@@ -178,8 +182,8 @@ class Task(BaseModel):
             )
         if self.schedule_steps is not None and self.warm_up >= self.schedule_steps:
             raise ValueError(
-                f"a warm-up of {self.warm_up} steps is too long for a training of {self.schedule_steps}: use fewer "
-                "than these, or more epochs"
+                f"a warm-up of {self.warm_up} {self.update_unit} is too long for a training of {self.schedule_steps}: "
+                "use fewer than these, or more epochs"
             )
 
     def _check_exported(self) -> None:
@@ -216,6 +220,11 @@ class Task(BaseModel):
         if self.trainable == "last-stage":
             first = next(at for at, name in enumerate(names) if name.startswith(self.network.last_stage))
         return names[first:]
+
+    @property
+    def update_unit(self) -> str:
+        """What warm-up and schedule are counted in, in words: `steps`, or `updates` where several steps make one."""
+        return "steps" if self.accumulate == 1 else "updates"
 
     @property
     def classes(self) -> int:

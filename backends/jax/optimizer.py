@@ -15,7 +15,9 @@ def make_optimizer(task: Task) -> optax.GradientTransformation:
     AdamW's epsilon to the root.
     """
     rule = _make_rule(task)
-    return optax.chain(_clip(task.clip_norm), rule) if task.clip_norm else rule
+    if task.clip_norm:
+        rule = optax.chain(_clip(task.clip_norm), rule)
+    return optax.MultiSteps(rule, task.accumulate).gradient_transformation() if task.accumulate > 1 else rule
 
 
 def _make_rule(task: Task) -> optax.GradientTransformation:
@@ -38,7 +40,7 @@ def _clip(clip_norm: float) -> optax.GradientTransformation:
 
 
 def _make_schedule(task: Task) -> optax.ScalarOrSchedule:
-    """The learning rate, or that of each step, counted from 0."""
+    """The learning rate, or that of each update, counted from 0."""
     if not recipe.follows_schedule(task):
         return task.learning_rate
     rates = recipe.list_learning_rates(task).astype("float32")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 
 from backends.lightning.optimizer import Updates
@@ -41,6 +42,19 @@ class FineTune(pl.LightningModule):
     def training_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> torch.Tensor:
         """The mean loss of one batch. Lightning computes the gradients and updates, if `loss` has not done so."""
         return self.loss(*batch)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: torch.optim.Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], object] | None = None,
+    ) -> None:
+        """Lightning's, without the update that it makes of what is left over after the last batch."""
+        if (batch_idx + 1) % self.trainer.accumulate_grad_batches and optimizer_closure:
+            optimizer_closure()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The trainer's optimizer and scheduler, whose momentum and step outlive a `fit`."""

@@ -68,7 +68,7 @@ class LightningTrainer(PyTorchTrainer):
         loss = loss or self._loss_in_fit
         is_whole_step = self.head_step is not None and loss != self._loss_on_features
         tuned = model.FineTune(self.backbone, self.classifier, loss, self.updates, is_whole_step)
-        return Fit(tuned, batches, self.device, self.group, None if is_whole_step else self.task.clip_norm)
+        return Fit(tuned, batches, self.device, self.group, None if is_whole_step else self.task)
 
     def _handed_batches(self) -> Iterator[Batch]:
         while True:
@@ -98,7 +98,7 @@ class Fit(PausedFit, pl.Callback):
         batches: Sized,
         device: torch.device,
         group: Group,
-        clip_norm: float | None,
+        task: Task | None,
     ) -> None:
         """Start `fit`, which waits for the first steps.
 
@@ -107,8 +107,9 @@ class Fit(PausedFit, pl.Callback):
             batches: of the order, an iterable with a length.
             device: that `fit` moves each batch to.
             group: of processes that train together.
-            clip_norm: of the task; None if the module makes the whole step.
+            task: whose gradients Lightning clips and accumulates; None if the module makes the whole step.
         """
+        self._accumulate = task.accumulate if task else 1
         self._losses: list[torch.Tensor] = []
         self._sizes: list[int] = []
         fitting = pl.Trainer(
@@ -117,7 +118,8 @@ class Fit(PausedFit, pl.Callback):
             strategy=devices.choose_strategy(device, group),
             use_distributed_sampler=False,  # each process has its share of the order already
             max_epochs=1,
-            gradient_clip_val=clip_norm,
+            gradient_clip_val=task.clip_norm if task else None,
+            accumulate_grad_batches=self._accumulate,
             callbacks=[self],
             logger=False,
             enable_checkpointing=False,
@@ -128,8 +130,10 @@ class Fit(PausedFit, pl.Callback):
         super().__init__(lambda: fitting.fit(module, batches), len(batches))
 
     def read_loss(self) -> float:
-        """See `PausedFit.read_loss`. All losses are read once: reading one waits for the device."""
-        loss = float(np.average(torch.stack(self._losses).cpu().numpy(), weights=self._sizes))
+        """See `PausedFit.read_loss`. All losses are read once: reading one waits for the device. Lightning has divided
+        them by the number of steps that it accumulates.
+        """
+        loss = float(np.average(torch.stack(self._losses).cpu().numpy(), weights=self._sizes)) * self._accumulate
         self._losses, self._sizes = [], []
         return loss
 

@@ -27,21 +27,37 @@ class HeadStep:
         classes, smoothed = len(self.bias), task.label_smoothing
         self.targets = torch.eye(classes, device=self.bias.device) * (1 - smoothed) + smoothed / classes
         self.moments = torch.zeros_like(self.weight), torch.zeros_like(self.bias)
+        self.accumulated = [torch.zeros_like(moment) for moment in self.moments]
         self.rates = recipe.list_learning_rates(task).tolist()
-        self.done = 0
+        self.steps = self.updates = 0
 
     def __call__(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Train one step on features (b, d) and labels (b,); returns the mean loss before the update. It must be called
         without autograd.
         """
-        task, rate = self.task, self.rates[min(self.done, len(self.rates) - 1)]
-        self.done += 1
+        task = self.task
         scores = torch.log_softmax(torch.addmm(self.bias, features, self.weight.t()), 1)
         loss = torch.nn.functional.nll_loss(scores, labels)
         if task.label_smoothing:
             loss = (1 - task.label_smoothing) * loss - task.label_smoothing * scores.mean()
-        wrong = scores.exp_().sub_(self.targets[labels]).div_(len(labels))
+        wrong = scores.exp_().sub_(self.targets[labels]).div_(len(labels) * task.accumulate)
         gradients = [wrong.t() @ features, wrong.sum(0)]
+        self.steps += 1
+        if task.accumulate > 1:
+            for total, gradient in zip(self.accumulated, gradients, strict=True):
+                total.add_(gradient)
+            if not self.steps % task.accumulate:
+                self._update(self.accumulated)
+                for total in self.accumulated:
+                    total.zero_()
+        else:
+            self._update(gradients)
+        return loss
+
+    def _update(self, gradients: list[torch.Tensor]) -> None:
+        """Update the layer by gradients, which are changed."""
+        task, rate = self.task, self.rates[min(self.updates, len(self.rates) - 1)]
+        self.updates += 1
         if task.clip_norm:
             norm = torch.nn.utils.get_total_norm(gradients)
             scale = (task.clip_norm / (norm + recipe.CLIP_EPSILON)).clamp_(max=1.0)
@@ -53,7 +69,6 @@ class HeadStep:
             moment.mul_(task.momentum).add_(gradient)
             update = gradient.add_(moment, alpha=task.momentum) if task.nesterov else moment
             parameter.sub_(update, alpha=rate)
-        return loss
 
 
 class OptimizerHeadStep:

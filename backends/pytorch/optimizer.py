@@ -17,11 +17,19 @@ class Updates:
         self.task, self.parameters = task, list(parameters)
         self.optimizer = make_optimizer(task, self.parameters, fused)
         self.scheduler = make_scheduler(task, self.optimizer)
+        self.accumulated = 0
 
     def make(self, loss: torch.Tensor) -> None:
-        """Compute the gradients of a step's mean loss, and update the parameters."""
-        self.optimizer.zero_grad()
-        loss.backward()
+        """Compute the gradients of a step's mean loss; in the last of the steps that the task accumulates, update the
+        parameters.
+        """
+        if not self.accumulated:
+            self.optimizer.zero_grad()
+        steps = self.task.accumulate
+        (loss / steps if steps > 1 else loss).backward()
+        self.accumulated = (self.accumulated + 1) % steps
+        if self.accumulated:
+            return
         if self.task.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.task.clip_norm)
         self.optimizer.step()

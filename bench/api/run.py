@@ -43,6 +43,7 @@ def run(
     epsilon: float | None = None,
     weight_decay: float | None = None,
     clip_norm: float | None = None,
+    accumulate: int | None = None,
     label_smoothing: float | None = None,
     schedule: str | None = None,
     warm_up: int | None = None,
@@ -84,7 +85,7 @@ def run(
             replaced. The backbone may be a `torch.nn.Module` that computes features (n, d) of images (n, 3, s, s): it
             is exported with its present weights, and `image_size` says which s.
         learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
-        clip_norm, label_smoothing, schedule, warm_up: further ones.
+        clip_norm, accumulate, label_smoothing, schedule, warm_up: further ones.
         flip: how training images are augmented.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.

@@ -40,6 +40,7 @@ FIELDS = (
     "epsilon",
     "weight_decay",
     "clip_norm",
+    "accumulate",
     "label_smoothing",
     "schedule",
     "warm_up",

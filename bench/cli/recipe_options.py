@@ -44,6 +44,11 @@ class RecipeOptions:
         make_number_parameter(kind=float),
         Parameter(help="Largest norm of all gradients together; larger ones are scaled down to it."),
     ] = None
+    accumulate: Annotated[
+        int | None,
+        make_number_parameter(),
+        Parameter(help="Steps whose gradients are averaged for one update; 1 by default."),
+    ] = None
     label_smoothing: Annotated[
         float | None,
         make_number_parameter(kind=float),
@@ -60,6 +65,6 @@ class RecipeOptions:
     warm_up: Annotated[
         int | None,
         make_number_parameter(),
-        Parameter(help="Steps at the start in which the learning rate rises linearly."),
+        Parameter(help="Updates at the start in which the learning rate rises linearly."),
     ] = None
     flip: Annotated[bool | None, Parameter(help="Flip training images horizontally at random.")] = None

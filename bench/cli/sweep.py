@@ -45,12 +45,13 @@ class SweptFields:
     nesterov: Annotated[Values, Parameter(help="Nesterov's momentum or not: `true`, `false`.")] = ()
     weight_decay: Annotated[Values, Parameter(help="Weight decays, as `0,0.0001`.")] = ()
     clip_norm: Annotated[Values, Parameter(help="Largest norms of all gradients, as `0.5,1`.")] = ()
+    accumulate: Annotated[Values, Parameter(help="Numbers of steps that make an update.")] = ()
     label_smoothing: Annotated[Values, Parameter(help="Shares of label smoothing, as `0,0.1`.")] = ()
     schedule: Annotated[
         Values,
         Parameter(completer=completers.list_schedules, help="Schedules of the rate: `constant`, `cosine`, `step`."),
     ] = ()
-    warm_up: Annotated[Values, Parameter(help="Steps of warm-up.")] = ()
+    warm_up: Annotated[Values, Parameter(help="Updates of warm-up.")] = ()
     flip: Annotated[Values, Parameter(help="Random horizontal flips or not: `true`, `false`.")] = ()
     train_limit: Annotated[Values, Parameter(help="Numbers of training images.")] = ()
     seed: Annotated[Values, Parameter(help="Seeds.")] = ()

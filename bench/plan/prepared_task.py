@@ -189,23 +189,29 @@ def _format_option(field: str) -> str:
 
 
 def complete_schedule(task: Task, train: int) -> Task:
-    """Set the number of steps of a task's schedule to that of its whole training, if the task does not name one.
+    """Set the number of updates of a task's schedule to that of its whole training, if the task does not name one.
 
     Args:
         train: number of training images.
 
     Raises:
-        UserError: the warm-up takes as many steps as there are, or more.
+        UserError: there are fewer steps than are accumulated, or no more updates than those of the warm-up.
     """
     batches = train // task.batch_size if task.last_batch == "dropped" else -(-train // task.batch_size)
     steps = task.epochs * batches
-    if task.warm_up >= steps:
+    if task.accumulate > steps:
         raise UserError(
-            f"--warm-up {task.warm_up}: the training has {steps} steps: use fewer than these, or more epochs"
+            f"--accumulate {task.accumulate}: the training has {steps} steps: use as many or fewer, or more epochs"
+        )
+    updates = steps // task.accumulate
+    if task.warm_up >= updates:
+        raise UserError(
+            f"--warm-up {task.warm_up}: the training has {updates} {task.update_unit}: use fewer than these, or more "
+            "epochs"
         )
     if task.schedule == "constant" or task.schedule_steps is not None:
         return task
-    return task.model_copy(update={"schedule_steps": steps})
+    return task.model_copy(update={"schedule_steps": updates})
 
 
 def check_batch_size(task: Task, train: int, test: int) -> None:

@@ -33,6 +33,7 @@ TASK_OPTIONS = (
     "--epsilon",
     "--weight-decay",
     "--clip-norm",
+    "--accumulate",
     "--label-smoothing",
     "--schedule",
     "--warm-up",

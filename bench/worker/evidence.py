@@ -19,10 +19,12 @@ from bench.worker.job import Job
 
 Arrays = dict[str, np.ndarray]
 
-#: Most steps of the trajectory if a part of the backbone is trained. Momentum acts from the second step on, and
+#: Most updates of the trajectory if a part of the backbone is trained. Momentum acts from the second step on, and
 #: rounding differences grow: when all of a Lite0 is trained at 0.001, the losses of two frameworks differ by 3e-7 in
 #: the first step, by 3e-5 in the third and by 0.1 in the eighth.
 MAX_STEPS_BELOW_HEAD = 3
+#: Where steps are accumulated, the trajectory has at least so many updates: momentum acts from the second one on.
+LEAST_UPDATES = 2
 
 
 def gather_evidence(
@@ -122,7 +124,9 @@ def compute_share_losses(logits: np.ndarray, labels: np.ndarray, processes: int,
 
 def count_proof_steps(task: Task, job: Job) -> int:
     """Count the training steps of the evidence: those of the trajectory, and the same through the input pipeline."""
-    return 2 * (min(job.proof_steps, MAX_STEPS_BELOW_HEAD) if task.trained else job.proof_steps)
+    if task.trained:
+        return 2 * min(job.proof_steps, MAX_STEPS_BELOW_HEAD) * task.accumulate
+    return 2 * (max(job.proof_steps, LEAST_UPDATES * task.accumulate) if task.accumulate > 1 else job.proof_steps)
 
 
 def find_alterations(checkpoint: Tensors, after: Tensors) -> Arrays:

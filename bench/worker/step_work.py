@@ -31,6 +31,8 @@ UPDATE_FLOP, UPDATE_NUMBERS = 4, 5
 NESTEROV_FLOP, DECAY_FLOP = 2, 2
 #: What clipping adds: a multiply-add of the norm and a product with the scale; the norm reads g once more.
 CLIP_FLOP, CLIP_NUMBERS = 3, 1
+#: What each step adds where several are accumulated: a sum; it reads g and the total, and writes the total.
+ACCUMULATE_FLOP, ACCUMULATE_NUMBERS = 1, 3
 #: The same of AdamW: m = b m + (1 - b) g (3), v = c v + (1 - c) g g (4), w = w - r m / (sqrt(d v) + e) (6: a product, a
 #: root, a sum, a quotient, a product, a difference). It reads w, m, v and g, and writes w, m and v.
 ADAMW_FLOP, ADAMW_NUMBERS = 13, 7
@@ -181,11 +183,14 @@ class Step:
     def _update(self) -> Work:
         count = (self.task.network.features + 1) * self.task.classes + self._count_trained()
         adamw = self.task.update_rule == "adamw"
-        each = ADAMW_FLOP if adamw else UPDATE_FLOP + NESTEROV_FLOP * self.task.nesterov
+        each: float = ADAMW_FLOP if adamw else UPDATE_FLOP + NESTEROV_FLOP * self.task.nesterov
         each += DECAY_FLOP * (self.task.weight_decay > 0)
-        numbers = ADAMW_NUMBERS if adamw else UPDATE_NUMBERS
+        numbers: float = ADAMW_NUMBERS if adamw else UPDATE_NUMBERS
         if self.task.clip_norm:
             each, numbers = each + CLIP_FLOP, numbers + CLIP_NUMBERS
+        if self.task.accumulate > 1:
+            each = each / self.task.accumulate + ACCUMULATE_FLOP
+            numbers = numbers / self.task.accumulate + ACCUMULATE_NUMBERS
         flop, moved = each * count, numbers * count * FP32
         return Work(flop, flop, moved, moved)
 

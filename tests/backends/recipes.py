@@ -29,8 +29,8 @@ from tests.backends.evidence import VARIANT, on_features
 from tests.backends.tasks import RANDOM, checkpoint_of, head_of, images_of
 
 STEPS = 50
-#: Epochs of the 96 images in batches of 4 that have so many steps.
-EPOCHS = 3
+#: That have so many steps, and no more, in batches of 4.
+IMAGES, EPOCHS = 40, 5
 
 COSINE: dict[str, Any] = {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS}
 AUGMENTED: dict[str, Any] = {"flip": True}
@@ -43,7 +43,19 @@ RECIPES = MappingProxyType(
             ("cosine", {"weight_decay": 0.1, **COSINE}),
             ("step", {"schedule": "step", "schedule_steps": STEPS, "nesterov": True}),
             ("smoothing", {"label_smoothing": 0.2}),
-            ("clipping", {"clip_norm": 0.5, "weight_decay": 0.1, **COSINE}),
+            # Of the twelve updates one half is clipped, and two steps are left over, with a rate that is not 0.
+            (
+                "accumulation",
+                {
+                    "accumulate": 4,
+                    "clip_norm": 1.0,
+                    "weight_decay": 0.1,
+                    "learning_rate": 0.03,
+                    **COSINE,
+                    "warm_up": 2,
+                    "schedule_steps": STEPS // 4 + 1,
+                },
+            ),
             ("augmented", AUGMENTED),
             ("augmented, resized", {"image_size": 48, **AUGMENTED}),
             # An epsilon that is as large as the moments' roots, so that it shows where it is added.
@@ -55,6 +67,7 @@ RECIPES = MappingProxyType(
                     "trainable": "all",
                     "batch_norm": "batch_stats",
                     "batch_size": 8,
+                    "accumulate": 2,
                     "update_rule": "adamw",
                     "learning_rate": 0.001,
                     "epsilon": LEAST_EPSILON_OF_STATISTICS,
@@ -69,12 +82,12 @@ RECIPES = MappingProxyType(
 VARIANTS: MappingProxyType[str, tuple[str, tuple[str, ...], dict[str, Any]]] = MappingProxyType(
     {
         "closed form": ("cosine", ("pytorch", "lightning"), {"gradients": "closed_form"}),
-        "closed form, clipping": ("clipping", ("pytorch", "lightning"), {"gradients": "closed_form"}),
+        "closed form, accumulation": ("accumulation", ("pytorch", "lightning"), {"gradients": "closed_form"}),
         "closed form, smoothing": ("smoothing", ("pytorch", "lightning"), {"gradients": "closed_form"}),
         "fused AdamW": ("adamw", ("pytorch",), {"optimizer": "fused"}),
-        "fused": ("cosine", ("pytorch",), {"optimizer": "fused"}),
-        "several steps": ("cosine", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
-        "functional": ("cosine", ("jax",), {"execution": "functional"}),
+        "fused": ("accumulation", ("pytorch",), {"optimizer": "fused"}),
+        "several steps": ("accumulation", ("keras", "tensorflow", "jax"), {"steps_per_execution": "8"}),
+        "functional": ("accumulation", ("jax",), {"execution": "functional"}),
         "augmented, uint8": ("augmented", ("pytorch", "lightning", "jax"), {"images": "uint8"}),
         "augmented, resident": ("augmented", ("pytorch", "lightning", "tensorflow", "jax"), {"images": "resident"}),
         "augmented, workers": ("augmented, resized", ("pytorch",), {"workers": "2"}),
@@ -290,9 +303,68 @@ def clipping_after_decay_in_optax() -> Iterator[None]:
     real = optax.add_decayed_weights
 
     def decay(share):
-        return optax.chain(real(share), optimizer._clip(RECIPES["clipping"].clip_norm))
+        return optax.chain(real(share), optimizer._clip(RECIPES["accumulation"].clip_norm))
 
     with patch.object(optax, "add_decayed_weights", decay):
+        yield
+
+
+@contextmanager
+def summed() -> Iterator[None]:
+    """On Keras gradients are added up, and not averaged."""
+    from backends.keras_optimizers import ClippingAsInPyTorch
+
+    real = ClippingAsInPyTorch._clip_gradients
+
+    def clip(self, grads):
+        return real(self, [gradient * self.gradient_accumulation_steps for gradient in grads])
+
+    with patch.object(ClippingAsInPyTorch, "_clip_gradients", clip):
+        yield
+
+
+@contextmanager
+def scheduled_by_step() -> Iterator[None]:
+    """Keras' own schedule: it counts steps, and not updates."""
+    from backends.keras_optimizers import LearningRates
+
+    real = LearningRates.__init__
+    with patch.object(LearningRates, "__init__", lambda self, rates, keep, accumulate: real(self, rates, keep, 1)):
+        yield
+
+
+@contextmanager
+def summed_in_optax() -> Iterator[None]:
+    """Optax adds gradients up, too."""
+    import optax
+
+    with patch.object(optax, "MultiSteps", partial(optax.MultiSteps, use_grad_mean=False)):
+        yield
+
+
+@contextmanager
+def late_update() -> Iterator[None]:
+    """In Optax the first update is made a step late, and so are all others."""
+    import jax.numpy as jnp
+    import optax
+
+    real = optax.MultiSteps
+
+    def accumulate(rule, steps):
+        return real(rule, lambda update: jnp.where(update == 0, steps + 1, steps))
+
+    with patch.object(optax, "MultiSteps", accumulate):
+        yield
+
+
+@contextmanager
+def updated_at_the_end() -> Iterator[None]:
+    """Lightning's own update of what is left over."""
+    from pytorch_lightning import LightningModule
+
+    from backends.lightning.model import FineTune
+
+    with patch.object(FineTune, "optimizer_step", LightningModule.optimizer_step):
         yield
 
 
@@ -310,10 +382,15 @@ FAULTS = MappingProxyType(
         "Optax, coupled decay of AdamW": Fault(coupled_decay_in_optax, ("jax",), "adamw"),
         "Keras' own epsilon": Fault(epsilon_of_keras, ON_KERAS, "adamw"),
         "epsilon in the root": Fault(epsilon_in_the_root, ("jax",), "adamw"),
-        "clipping by tensor": Fault(clipping_by_tensor, ("keras", "keras-jax"), "clipping"),
-        "clipping after decay": Fault(clipping_after_decay, ("tensorflow", "keras-torch"), "clipping"),
-        "Optax, clipping by tensor": Fault(clipping_by_tensor_in_optax, ("jax",), "clipping"),
-        "Optax, clipping after decay": Fault(clipping_after_decay_in_optax, ("jax",), "clipping"),
+        "clipping by tensor": Fault(clipping_by_tensor, ("keras", "keras-jax"), "accumulation"),
+        "clipping after decay": Fault(clipping_after_decay, ("tensorflow", "keras-torch"), "accumulation"),
+        "Optax, clipping by tensor": Fault(clipping_by_tensor_in_optax, ("jax",), "accumulation"),
+        "Optax, clipping after decay": Fault(clipping_after_decay_in_optax, ("jax",), "accumulation"),
+        "a sum in place of the mean": Fault(summed, ("tensorflow", "keras-torch"), "accumulation"),
+        "a schedule by step": Fault(scheduled_by_step, ("keras", "keras-jax"), "accumulation"),
+        "Optax, a sum in place of the mean": Fault(summed_in_optax, ("jax",), "accumulation"),
+        "Optax, an update that is late": Fault(late_update, ("jax",), "accumulation"),
+        "an update at the end": Fault(updated_at_the_end, ("lightning",), "accumulation", named=("pipeline order",)),
         "a schedule by epoch": Fault(scheduled_by_epoch, ("lightning",)),
         **{
             title: Fault(plant, having, "augmented", named=named)
@@ -330,7 +407,7 @@ SMALL_NORM = 5e-7
 
 def clip_small_gradients(name: str) -> Arrays:
     """The gradients as a backend clips them that does not call PyTorch's own function."""
-    task = RECIPES["clipping"].model_copy(update={"clip_norm": SMALL_NORM})
+    task = RECIPES["cosine"].model_copy(update={"clip_norm": SMALL_NORM})
     if name in ON_KERAS:
         import keras
 
@@ -355,8 +432,6 @@ def is_cached(task: Task) -> bool:
 
 def main(name: str, folder: Path) -> None:
     backend = backends.load(name)
-    if name in OWN_CLIPPING:
-        np.savez(folder / "small gradients.npz", **clip_small_gradients(name))
 
     def gather(title: str, task: Task, variant: Variant = VARIANT, on_cached: bool = False) -> None:
         trainer = backend.build(task, variant, checkpoint_of(task), head_of(task))
@@ -374,11 +449,15 @@ def main(name: str, folder: Path) -> None:
         if name in fault.backends:
             with fault.plant():
                 gather(title, RECIPES[fault.recipe])
+    if name in OWN_CLIPPING:
+        np.savez(folder / "small gradients.npz", **clip_small_gradients(name))
 
 
 def evidence(trainer: Any, task: Task, begin: Callable[[Order], Training] | None) -> Arrays:
     job = Job.model_construct(proof_images=8, proof_steps=STEPS)
-    order = draw_training(96, task.model_copy(update={"epochs": EPOCHS}), task.seed)
+    # All of the steps of what accumulates them, so that some are left over at the end.
+    images, epochs = (IMAGES, EPOCHS) if task.accumulate > 1 and not task.trained else (96, 3)
+    order = draw_training(images, task.model_copy(update={"epochs": epochs}), task.seed)
     return gather_evidence(trainer, images_of(task), order, checkpoint_of(task), job, begin)
 
 

@@ -70,7 +70,7 @@ def check(gathered: Gathered, backend: str, title: str, name: str, cached: bool 
 @pytest.mark.parametrize("backend", OTHERS)
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_followed_as_in_pytorch_over_its_whole_schedule(gathered, backend, name):
-    steps = 3 if RECIPES[name].trained else STEPS
+    steps = 3 * RECIPES[name].accumulate if RECIPES[name].trained else STEPS
     assert gathered(REFERENCE, name)["losses"].shape == (steps,)
     check(gathered, backend, name, name)
 
@@ -129,6 +129,21 @@ def test_pytorch_scales_all_gradients_together_down_to_the_norm(norm):
         np.testing.assert_allclose(0.75 - parameter.detach().numpy(), scale * share.numpy(), atol=1e-14)
 
 
+def test_pytorch_updates_by_the_mean_of_so_many_steps_in_the_last_of_them():
+    torch = pytest.importorskip("torch")
+    from backends.pytorch.optimizer import Updates
+
+    parameter = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    fields = {"accumulate": 2, "clip_norm": 2.5, "momentum": 0.0, "learning_rate": 1.0}
+    updates = Updates(make_task(**fields, warm_up=1), [parameter], fused=False)
+    values = []
+    for gradient in (1.0, 3.0, 4.0, 6.0, 9.0):
+        updates.make(parameter * gradient)
+        values.append(parameter.item())
+    # The mean 2 at half of the rate, and the mean 5, clipped, at the whole one; 9 is left over.
+    np.testing.assert_allclose(values, [0.0, -1.0, -1.0, -3.5, -3.5], rtol=1e-6)
+
+
 FIELDS = {"name": "x", "backbone": "resnet18", "weights": "random", "dataset": "digits", "image_size": 32}
 
 
@@ -161,7 +176,7 @@ def test_a_schedule_without_its_number_of_steps_is_refused():
 def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they_were():
     task = make_task()
     new = {"update_rule", "nesterov", "beta1", "beta2", "epsilon", "weight_decay", "label_smoothing", "schedule"}
-    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps", "clip_norm", "flip"})
+    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps", "clip_norm", "accumulate", "flip"})
     adamw = make_task(update_rule="adamw", beta1=0.8, beta2=0.99, epsilon=1e-7)
     assert Task.model_validate_json(adamw.model_dump_json()) == adamw
     assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
@@ -169,6 +184,7 @@ def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they
         nesterov=True,
         weight_decay=0.1,
         clip_norm=0.5,
+        accumulate=2,
         label_smoothing=0.1,
         schedule="cosine",
         warm_up=1,
@@ -176,6 +192,15 @@ def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they
     )
     assert Task.model_validate_json(changed.model_dump_json()) == changed
     assert len({make_task(**fields).hash for fields in ({}, {"nesterov": True}, {"clip_norm": 0.1})}) == 3
+
+
+def test_what_differs_from_plain_sgd_is_named():
+    assert not recipe.is_named(make_task())
+    changed = make_task(clip_norm=0.5, accumulate=4, warm_up=3)
+    assert recipe.describe(changed) == (
+        "SGD 0.1, momentum 0.9, gradients clipped at 0.5, updates of 4 steps, 3 updates of warm-up"
+    )
+    assert all(recipe.is_named(make_task(**fields)) for fields in ({"clip_norm": 0.5}, {"accumulate": 4}))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +238,14 @@ def test_a_closed_form_of_another_update_rule_is_refused():
     with pytest.raises(UnsupportedVariant, match=line):
         check_variant("pytorch", Variant(gradients="closed_form"), make_task(update_rule="adamw"))
     check_variant("pytorch", Variant(gradients="closed_form"), make_task(nesterov=True))
+
+
+def test_accumulation_on_several_devices_is_refused():
+    line = "accumulate 4 is for one device: use --devices 1, or --accumulate 1 with a larger batch size"
+    with pytest.raises(UnsupportedVariant, match=line):
+        check_variant("jax", Variant(devices=2), make_task(accumulate=4))
+    check_variant("jax", Variant(devices=2), make_task(clip_norm=1.0))
+    check_variant("jax", Variant(), make_task(accumulate=4))
 
 
 def test_a_backend_of_a_package_that_follows_no_recipes_is_refused_with_them(monkeypatch):

@@ -83,6 +83,15 @@ def get_error(bench, tmp_path):
         (["run", "--task", "embedded", "--learning-rate", "-1"], "--learning-rate -1.0: "),
         (["run", "--task", "embedded", "--weight-decay", "-1"], "--weight-decay -1.0: input should be greater than"),
         (["run", "--task", "embedded", "--clip-norm", "0"], "--clip-norm 0.0: input should be greater than 0"),
+        (["run", "--task", "embedded", "--accumulate", "0"], "--accumulate 0: input should be greater than"),
+        (
+            ["run", "--task", "embedded", "--accumulate", "451"],
+            "--accumulate 451: the training has 450 steps: use as many or fewer, or more epochs",
+        ),
+        (
+            ["run", "--task", "embedded", "--accumulate", "4", "--warm-up", "112"],
+            "--warm-up 112: the training has 112 updates: use fewer than these, or more epochs",
+        ),
         (["run", "--task", "embedded", "--warm-up", "-1"], "--warm-up -1: input should be greater than"),
         (
             ["run", "--task", "embedded", "--warm-up", "450"],

@@ -139,6 +139,8 @@ def test_a_schedule_takes_the_whole_training_unless_the_task_says_how_many_steps
     assert fewer.task.schedule_steps == 9
     own = make_plan(Request(tasks=["embedded"], overrides={**fields, "schedule_steps": 20})).tasks[0]
     assert own.task.schedule_steps == 20
+    accumulated = make_plan(Request(tasks=["embedded"], overrides={**fields, "accumulate": 5})).tasks[0]
+    assert accumulated.task.schedule_steps == 2, "updates, each of five steps; two steps are left over"
     constant = make_plan(Request(tasks=["embedded"], overrides={**fields, "schedule": "constant"})).tasks[0]
     assert constant.task.schedule_steps is None
 

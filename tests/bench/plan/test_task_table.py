@@ -64,6 +64,11 @@ def test_a_task_cannot_be_changed():
         ({"warm_up": -1}, "warm_up"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"clip_norm": 0.0}, "clip_norm"),
+        ({"accumulate": 0}, "accumulate"),
+        (
+            {"schedule": "cosine", "accumulate": 2, "warm_up": 9, "schedule_steps": 9},
+            "a warm-up of 9 updates is too long for a training of 9",
+        ),
         ({"clip_norm": float("inf")}, "clip_norm"),
         ({"batchsize": 4}, "batchsize"),
     ],

@@ -93,6 +93,18 @@ def test_with_cached_features_only_the_head_is_left():
     assert (step.calls, step.operations) == ((), 0)
 
 
+def test_clipping_adds_to_an_update_and_accumulation_divides_it_among_steps():
+    task = TASKS["cifar10-resnet18"]
+    numbers = 513 * 10
+    plain, clipped, accumulated = (
+        Step(task.model_copy(update=fields), Variant()).parts["update"]
+        for fields in ({}, {"clip_norm": 1.0}, {"clip_norm": 1.0, "accumulate": 4})
+    )
+    assert (plain.flop, plain.bytes) == (4 * numbers, 5 * numbers * 4)
+    assert (clipped.flop, clipped.bytes) == (7 * numbers, 6 * numbers * 4)
+    assert (accumulated.flop, accumulated.bytes) == (2.75 * numbers, 4.5 * numbers * 4)
+
+
 def test_trained_parts_need_gradients_and_nothing_below_them_does():
     head, last, whole = (
         Step(TASKS["cifar10-resnet18"].model_copy(update={"trainable": what}), Variant())

@@ -12,6 +12,7 @@ from bench.plan.task_table import TASKS
 from bench.worker import evidence
 from bench.worker.baton import Baton, ConductorGone
 from bench.worker.channel import Channel
+from bench.worker.job import Job
 
 
 @pytest.fixture
@@ -74,3 +75,18 @@ def test_a_batch_that_normalises_itself_is_evaluated_as_it_is_trained():
 )
 def test_an_exit_is_described_in_words(status, words):
     assert words in describe_exit(status)
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps"),
+    [
+        ({}, 10),
+        ({"accumulate": 4}, 10),
+        ({"accumulate": 8}, 16),
+        ({"trainable": "all"}, 3),
+        ({"trainable": "all", "accumulate": 4}, 12),
+    ],
+)
+def test_a_proof_sees_more_than_one_update(fields, steps):
+    task = TASKS["embedded"].model_copy(update=fields)
+    assert evidence.count_proof_steps(task, Job.model_construct(proof_steps=10)) == 2 * steps
