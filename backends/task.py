@@ -86,6 +86,9 @@ class Task(BaseModel):
         schedule_steps: updates that warm-up and schedule take; None is the whole training, and the harness sets it once
             it knows the number of images.
         flip: whether each training image is flipped horizontally with a probability of a half, anew in each epoch.
+        crop_scale: the least share of its area that is cropped at random from each training image and resized; 1 is no
+            cropping. See `bench.data.augmentations`.
+        jitter: how far the factors of its brightness, contrast and saturation are from 1, at most.
         batch_size, epochs: images in a step, and passes over all training images.
         last_batch: whether the last, partial batch of an epoch is `kept` or `dropped`.
         train_limit: number of training images, drawn from the seed; None is all of them.
@@ -122,6 +125,8 @@ class Task(BaseModel):
     warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0
     schedule_steps: IfSet[Positive] = None
     flip: Annotated[bool, Field(exclude_if=False.__eq__)] = False
+    crop_scale: Annotated[float, Field(gt=0, le=1, exclude_if=(1.0).__eq__)] = 1.0
+    jitter: Annotated[float, Field(ge=0, le=1, exclude_if=(0.0).__eq__)] = 0.0
     batch_size: Positive = 4
     epochs: Positive = 2
     last_batch: Literal["kept", "dropped"] = "kept"

@@ -8,7 +8,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from backends.augmentation import FLIP, augments
+from backends.augmentation import (
+    BRIGHTNESS,
+    CONTRAST,
+    FLIP,
+    GREY,
+    HEIGHT,
+    LEFT,
+    SATURATION,
+    TOP,
+    WIDTH,
+    augments,
+    crops,
+)
 from backends.task import DATASETS, Task, Variant
 
 
@@ -31,10 +43,49 @@ def make_transform(task: Task, variant: Variant, resizes: bool) -> Callable[...,
 
 def augment(images: Any, rows: Any, task: Task) -> Any:
     """Images (n, h, w, 3) in 0..255, each augmented by its row of (n, c)."""
+    if crops(task):
+        images = _resample(images, rows[:, TOP], rows[:, HEIGHT], task.image_size, 1)
+        images = _resample(images, rows[:, LEFT], rows[:, WIDTH], task.image_size, 2)
     if task.flip:
         flips = rows[:, FLIP, None, None, None] > 0
         images = keras.ops.where(flips, keras.ops.flip(images, 2), images)
+    if task.jitter:
+        brightness, contrast, saturation = (
+            rows[:, column, None, None, None] for column in (BRIGHTNESS, CONTRAST, SATURATION)
+        )
+        images = _blend(images, 0.0, brightness)
+        means = keras.ops.mean(_to_grey(images), axis=(1, 2), keepdims=True)
+        images = _blend(images, means, contrast)
+        images = _blend(images, _to_grey(images), saturation)
     return images
+
+
+def _resample(images: Any, start: Any, length: Any, side: int, axis: int) -> Any:
+    """Along an axis of images (n, h, w, 3), `length` (n,) pixels of each from `start` (n,) on, resized to `side`."""
+    # Twice the side times a centre's place is a whole number: no framework rounds it in a way of its own.
+    length, start = (keras.ops.cast(part[:, None], "int32") for part in (length, start))
+    twice = (2 * keras.ops.arange(side) + 1) * length - side
+    twice = keras.ops.minimum(keras.ops.maximum(twice, 0), 2 * side * (length - 1))
+    before = twice // (2 * side)
+    after = keras.ops.minimum(before + 1, length - 1)
+    share = keras.ops.cast(twice - before * 2 * side, "float32") / (2 * side)
+    share = share[:, :, None, None] if axis == 1 else share[:, None, :, None]
+    first, second = (_take(images, start + part, axis) for part in (before, after))
+    return first * (1 - share) + second * share
+
+
+def _take(images: Any, places: Any, axis: int) -> Any:
+    """Pixels at `places` (n, side) of an axis."""
+    index = keras.ops.expand_dims(places, (2, 3) if axis == 1 else (1, 3))
+    return keras.ops.take_along_axis(images, index, axis)
+
+
+def _to_grey(images: Any) -> Any:
+    return keras.ops.sum(images * keras.ops.array(GREY), axis=3, keepdims=True)
+
+
+def _blend(images: Any, others: Any | float, factors: Any) -> Any:
+    return keras.ops.clip(factors * images + (1 - factors) * others, 0, 255)
 
 
 def keep_unchanged(images: Any) -> Any:
@@ -60,7 +111,9 @@ def _make_augmenting(task: Task) -> Callable[..., Any]:
     resize = _make_resizing(task) if _needs_resizing(task) else keep_unchanged
 
     def apply(images: Any, rows: Any = None) -> Any:
-        inputs = resize(keras.ops.cast(images, "float32"))
+        inputs = keras.ops.cast(images, "float32")
+        if rows is None or not crops(task):
+            inputs = resize(inputs)
         return inputs if rows is None else augment(inputs, rows, task)
 
     return apply

@@ -52,7 +52,10 @@ class KerasTrainer(Trainer):
         self.executed_tensors = folding.prepare_tensors(task, checkpoint, variant)
         self.reset()
         in_force = model.find_knobs_in_force(self.model, engine.find_execution(self.model, variant))
-        self.resolved = engine.resolve(variant, self.model, engine.pipelines[variant.images or "streamed"], in_force)
+        description = engine.pipelines[variant.images or "streamed"]
+        if engine.resizes_in_model and augments(task):
+            description += ", augmented on the device"
+        self.resolved = engine.resolve(variant, self.model, description, in_force)
 
     def _make_model(self) -> None:
         """Make the compiled model, its optimizer's variables and its training functions."""

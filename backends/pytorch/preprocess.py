@@ -9,23 +9,36 @@ import torch
 from torchvision import transforms
 from torchvision.transforms import functional
 
-from backends.augmentation import FLIP, augments
+from backends.augmentation import (
+    BRIGHTNESS,
+    CONTRAST,
+    FLIP,
+    HEIGHT,
+    LEFT,
+    SATURATION,
+    TOP,
+    WIDTH,
+    augments,
+    crops,
+)
 from backends.task import DATASETS, Task
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 
 
 class AugmentingTransform:
-    """Some steps, then an augmentation by the rows that are given, then a normalisation."""
+    """Images are scaled, augmented by the rows that are given, and normalised; they are resized, or cropped so."""
 
     def __init__(self, task: Task, scale: Callable, augment: Callable[..., torch.Tensor]) -> None:
         *resize, self.normalise = _list_steps_after_scaling(task)
-        self.prepare = transforms.Compose([scale, *resize])
+        self.scale, self.resize = scale, transforms.Compose(resize)
         self.task, self.augment = task, augment
 
     def __call__(self, images: torch.Tensor | np.ndarray, *rows: torch.Tensor | np.ndarray) -> torch.Tensor:
         """Network inputs of raw images, augmented by their rows, if they are given."""
-        inputs = self.prepare(images)
+        inputs = self.scale(images)
+        if not (rows and crops(self.task)):
+            inputs = self.resize(inputs)
         return self.normalise(self.augment(inputs, *rows, self.task) if rows else inputs)
 
 
@@ -40,7 +53,8 @@ def make_transform(task: Task) -> Callable[..., torch.Tensor]:
 
 def make_batch_transform(task: Task, layout: str) -> Callable[..., torch.Tensor]:
     """A function of a batch, on its device: (n, h, w, 3) uint8 to (n, 3, image_size, image_size) float32 in `layout`;
-    and of its rows (n, c), if images are to be augmented. Its results are bit-identical to those of `make_transform`.
+    and of its rows (n, c), if images are to be augmented. Its results are bit-identical to those of `make_transform`,
+    but for the rounding of crops and of jitter.
     """
     memory_format = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}[layout]
 
@@ -55,17 +69,54 @@ def make_batch_transform(task: Task, layout: str) -> Callable[..., torch.Tensor]
 
 def augment_image(image: torch.Tensor, row: np.ndarray, task: Task) -> torch.Tensor:
     """One image (3, h, w) in 0..1, augmented by its row (c,)."""
+    if crops(task):
+        box = [int(row[column]) for column in (TOP, LEFT, HEIGHT, WIDTH)]
+        image = functional.resized_crop(image, *box, [task.image_size] * 2, antialias=False)
     if task.flip and row[FLIP]:
         image = functional.hflip(image)
+    if task.jitter:
+        image = functional.adjust_brightness(image, float(row[BRIGHTNESS]))
+        image = functional.adjust_contrast(image, float(row[CONTRAST]))
+        image = functional.adjust_saturation(image, float(row[SATURATION]))
     return image
 
 
 def augment(images: torch.Tensor, rows: torch.Tensor, task: Task) -> torch.Tensor:
     """Images (n, 3, h, w) in 0..1, each augmented by its row of (n, c)."""
+    if crops(task):
+        images = _resample(images, rows[:, TOP], rows[:, HEIGHT], task.image_size, 2)
+        images = _resample(images, rows[:, LEFT], rows[:, WIDTH], task.image_size, 3)
     if task.flip:
         flips = rows[:, FLIP, None, None, None] > 0
         images = torch.where(flips, images.flip(-1), images)
+    if task.jitter:
+        brightness, contrast, saturation = (
+            rows[:, column, None, None, None] for column in (BRIGHTNESS, CONTRAST, SATURATION)
+        )
+        images = _blend(images, 0, brightness)
+        means = functional.rgb_to_grayscale(images).mean((1, 2, 3), keepdim=True)
+        images = _blend(images, means, contrast)
+        images = _blend(images, functional.rgb_to_grayscale(images), saturation)
     return images
+
+
+def _resample(images: torch.Tensor, start: torch.Tensor, length: torch.Tensor, side: int, axis: int) -> torch.Tensor:
+    """Along an axis of images (n, 3, h, w), `length` (n,) pixels of each from `start` (n,) on, resized to `side`."""
+    # Twice the side times a centre's place is a whole number: no framework rounds it in a way of its own.
+    length, start = (part[:, None].int() for part in (length, start))
+    twice = (2 * torch.arange(side, device=images.device) + 1) * length - side
+    twice = torch.minimum(torch.clamp(twice, min=0), 2 * side * (length - 1))
+    before = twice // (2 * side)
+    after = torch.minimum(before + 1, length - 1)
+    share = (twice - before * 2 * side) / (2 * side)
+    shape = (1, side, 1) if axis == 2 else (1, 1, side)
+    share, first, second = (part.unflatten(1, shape) for part in (share, start + before, start + after))
+    first, second = (torch.take_along_dim(images, part.long(), axis) for part in (first, second))
+    return first * (1 - share) + second * share
+
+
+def _blend(images: torch.Tensor, others: torch.Tensor | int, factors: torch.Tensor) -> torch.Tensor:
+    return (factors * images + (1 - factors) * others).clamp(0, 1)
 
 
 def _list_steps_after_scaling(task: Task) -> list[torch.nn.Module]:

@@ -48,6 +48,8 @@ def run(
     schedule: str | None = None,
     warm_up: int | None = None,
     flip: bool | None = None,
+    crop_scale: float | None = None,
+    jitter: float | None = None,
     train_limit: int | None = None,
     seed: int | None = None,
     variants: Names = (),
@@ -86,7 +88,7 @@ def run(
             is exported with its present weights, and `image_size` says which s.
         learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
         clip_norm, accumulate, label_smoothing, schedule, warm_up: further ones.
-        flip: how training images are augmented.
+        flip, crop_scale, jitter: how training images are augmented.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.
         devices: one or several numbers of devices that train a case together; each makes a case.

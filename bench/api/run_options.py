@@ -45,6 +45,8 @@ FIELDS = (
     "schedule",
     "warm_up",
     "flip",
+    "crop_scale",
+    "jitter",
     "train_limit",
     "seed",
 )

@@ -68,3 +68,13 @@ class RecipeOptions:
         Parameter(help="Updates at the start in which the learning rate rises linearly."),
     ] = None
     flip: Annotated[bool | None, Parameter(help="Flip training images horizontally at random.")] = None
+    crop_scale: Annotated[
+        float | None,
+        make_number_parameter(kind=float),
+        Parameter(help="Crop training images at random, from this share of the area on, and resize the crops."),
+    ] = None
+    jitter: Annotated[
+        float | None,
+        make_number_parameter(kind=float),
+        Parameter(help="Change brightness, contrast and saturation at random, by factors so far from 1."),
+    ] = None

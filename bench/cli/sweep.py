@@ -53,6 +53,8 @@ class SweptFields:
     ] = ()
     warm_up: Annotated[Values, Parameter(help="Updates of warm-up.")] = ()
     flip: Annotated[Values, Parameter(help="Random horizontal flips or not: `true`, `false`.")] = ()
+    crop_scale: Annotated[Values, Parameter(help="Least shares of the area in random crops, as `0.5,1`.")] = ()
+    jitter: Annotated[Values, Parameter(help="Jitter of the colours, as `0,0.2`.")] = ()
     train_limit: Annotated[Values, Parameter(help="Numbers of training images.")] = ()
     seed: Annotated[Values, Parameter(help="Seeds.")] = ()
     backbone: Annotated[Values, Parameter(completer=completers.list_backbones, help="Pretrained networks.")] = ()

@@ -13,12 +13,12 @@ import numpy as np
 from backends import augmentation
 from backends.task import Task
 from backends.values import Head, Order
+from bench.data.augmentations import draw_augmentations
 from bench.errors import UserError
 
-#: Second words of the seed; other modules use 1 and 5 for subsets and 3 for random weights.
+#: Second words of the seed; other modules use 1 and 5 for subsets, 3 for random weights, and 6 to 8 for augmentations.
 ORDER_STREAM = 2
 HEAD_STREAM = 4
-FLIP_STREAM = 6
 
 
 def draw_order(n: int, epochs: int, batch_size: int, drop_last: bool, seed: int) -> Order:
@@ -44,18 +44,6 @@ def draw_training(n: int, task: Task, seed: int) -> Order:
     """
     order = draw_order(n, task.epochs, task.batch_size, task.last_batch == "dropped", seed)
     return replace(order, augmentations=draw_augmentations(n, task, seed)) if augmentation.augments(task) else order
-
-
-def draw_augmentations(n: int, task: Task, seed: int) -> np.ndarray:
-    """Draw rows (epochs, n, c) float32 by epoch and image, with the columns of `backends.augmentation`.
-
-    Those of epoch e do not depend on the number of epochs, nor those of a column on what else the task does.
-    """
-    rows = np.zeros((task.epochs, n, augmentation.COLUMNS), np.float32)
-    for epoch in range(task.epochs):
-        flips = np.random.default_rng([seed, FLIP_STREAM, epoch]).random(n) < 0.5
-        rows[epoch, :, augmentation.FLIP] = flips
-    return rows
 
 
 def hash_order(order: Order) -> str:

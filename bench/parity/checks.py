@@ -150,7 +150,7 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
                 relative(
                     "augmentation",
                     "augmented",
-                    tolerance=INPUTS_RESIZED if resized else INPUTS,
+                    tolerance=INPUTS_RESIZED if resized or augmentation.changes_values(task) else INPUTS,
                     detail=f"network inputs of augmented images: {', '.join(augmentation.describe(task))}",
                 )
             ]

@@ -38,6 +38,8 @@ TASK_OPTIONS = (
     "--schedule",
     "--warm-up",
     "--flip",
+    "--crop-scale",
+    "--jitter",
     "--train-limit",
     "--seed",
     "--backend",

@@ -72,6 +72,29 @@ def rows_of_other_images() -> AbstractContextManager:
     )
 
 
+@contextmanager
+def left_before_top() -> Iterator[None]:
+    """The pipeline gives torchvision a box as Pillow has it."""
+    from torchvision.transforms import functional
+
+    real = functional.resized_crop
+
+    def resized_crop(image, top, left, *others, **how):
+        return real(image, left, top, *others, **how)
+
+    with patch.object(functional, "resized_crop", resized_crop):
+        yield
+
+
+@contextmanager
+def own_contrast() -> Iterator[None]:
+    """TensorFlow's `adjust_contrast` has a mean for each channel, and limits nothing."""
+    from backends.tensorflow import preprocess
+
+    with patch.object(preprocess, "_to_grey", lambda images: images):
+        yield
+
+
 #: What plants each fault, the backends that it is planted in, and the checks that have to name it.
 FAULTS: dict[str, tuple[Callable[[], AbstractContextManager], tuple[str, ...], tuple[str, ...]]] = {
     "rows and columns": (
@@ -79,6 +102,8 @@ FAULTS: dict[str, tuple[Callable[[], AbstractContextManager], tuple[str, ...], t
         ("tensorflow", "keras", "keras-torch", "keras-jax", "jax"),
         ("augmentation", "losses", "trajectory"),
     ),
+    "means of channels": (own_contrast, ("tensorflow",), ("augmentation", "losses")),
+    "left before top": (left_before_top, ("lightning",), ("pipeline order",)),
     "rows and columns of a batch": (transposed, ("lightning",), ("augmentation", "pipeline order")),
     "rows of another epoch": (rows_of_another_epoch, ("keras", "jax", "lightning"), ("pipeline order",)),
     "rows of other images": (rows_of_other_images, ("tensorflow", "keras-jax", "keras-torch"), ("pipeline order",)),

@@ -100,9 +100,9 @@ def other_order() -> Iterator[None]:
 
     real = pipeline.make_loader
 
-    def make_loader(images, labels, order, transform, variant):
+    def make_loader(images, labels, order, transform, *others):
         shuffled = np.random.default_rng(1).permuted(order.permutations, axis=1)
-        return real(images, labels, Order(shuffled, order.batch_size, order.drop_last), transform, variant)
+        return real(images, labels, Order(shuffled, order.batch_size, order.drop_last), transform, *others)
 
     with patch.object(pipeline, "make_loader", make_loader):
         yield

@@ -33,7 +33,7 @@ STEPS = 50
 IMAGES, EPOCHS = 40, 5
 
 COSINE: dict[str, Any] = {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS}
-AUGMENTED: dict[str, Any] = {"flip": True}
+AUGMENTED: dict[str, Any] = {"flip": True, "crop_scale": 0.3, "jitter": 0.5}
 #: All over the whole of their schedules; so much decay that it shows.
 RECIPES = MappingProxyType(
     {

@@ -176,7 +176,8 @@ def test_a_schedule_without_its_number_of_steps_is_refused():
 def test_a_field_that_was_left_alone_is_not_written_so_that_hashes_are_what_they_were():
     task = make_task()
     new = {"update_rule", "nesterov", "beta1", "beta2", "epsilon", "weight_decay", "label_smoothing", "schedule"}
-    assert set(task.model_dump()).isdisjoint(new | {"warm_up", "schedule_steps", "clip_norm", "accumulate", "flip"})
+    new |= {"warm_up", "schedule_steps", "clip_norm", "accumulate", "flip", "crop_scale", "jitter"}
+    assert set(task.model_dump()).isdisjoint(new)
     adamw = make_task(update_rule="adamw", beta1=0.8, beta2=0.99, epsilon=1e-7)
     assert Task.model_validate_json(adamw.model_dump_json()) == adamw
     assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
@@ -230,7 +231,8 @@ def test_a_backend_of_a_package_that_augments_no_images_is_refused_with_a_task_t
     line = "^mine augments no images, and this task has flips: use a task without them, or another backend$"
     with pytest.raises(UnsupportedVariant, match=line):
         check_variant("mine", Variant(), make_task(flip=True))
-    assert recipe.describe(make_task(flip=True)) == "SGD 0.1, momentum 0.9, flips"
+    words = "SGD 0.1, momentum 0.9, flips, crops from 0.5 of the area, jitter 0.2"
+    assert recipe.describe(make_task(flip=True, crop_scale=0.5, jitter=0.2)) == words
 
 
 def test_a_closed_form_of_another_update_rule_is_refused():

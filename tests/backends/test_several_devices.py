@@ -39,7 +39,7 @@ SCHEDULE = {"schedule": "cosine", "warm_up": 2, "schedule_steps": 6}
 RECIPES: dict[str, dict[str, object]] = {
     "sgd": {"nesterov": True, "weight_decay": 0.1, "clip_norm": 0.5, "label_smoothing": 0.2, **SCHEDULE},
     "adamw": {"update_rule": "adamw", "weight_decay": 0.1, "epsilon": 0.1, **SCHEDULE},
-    "augmented": {"flip": True},
+    "augmented": {"flip": True, "crop_scale": 0.3, "jitter": 0.5},
 }
 
 

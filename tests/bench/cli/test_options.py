@@ -41,6 +41,8 @@ FIELDS = (
     ("--schedule", "cosine"),
     ("--warm-up", "5"),
     ("--flip",),
+    ("--crop-scale", "0.5"),
+    ("--jitter", "0.2"),
     ("--train-limit", "100"),
     ("--seed", "1"),
 )
@@ -105,6 +107,8 @@ def test_every_command_that_trains_takes_every_field_of_a_task(run_to_request, c
         "schedule": "cosine",
         "warm_up": 5,
         "flip": True,
+        "crop_scale": 0.5,
+        "jitter": 0.2,
         "train_limit": 100,
         "seed": 1,
     }

@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from backends.augmentation import COLUMNS, FLIP
+from backends.augmentation import BRIGHTNESS, COLUMNS, FLIP, SATURATION, TOP
 from backends.task import Task
 from bench import data
 from bench.data import digits as digits_module
 from bench.data import order, subset
-from bench.data.order import draw_augmentations, draw_head, draw_order, draw_training, hash_order
+from bench.data.augmentations import draw_augmentations, draw_boxes
+from bench.data.order import draw_head, draw_order, draw_training, hash_order
 from bench.data.subset import limit_test_images, limit_training_images
 from bench.errors import Unavailable, UserError
 from bench.weights import random_weights
@@ -131,7 +132,7 @@ def make_augmented(**fields: object) -> Task:
 
 
 def test_augmentations_are_drawn_by_epoch_and_image_and_do_not_depend_on_the_number_of_epochs():
-    task = make_augmented(flip=True)
+    task = make_augmented(flip=True, crop_scale=0.5, jitter=0.2)
     rows = draw_augmentations(1000, task, seed=7)
     flips = rows[:, :, FLIP]
     assert (rows.shape, rows.dtype) == ((3, 1000, COLUMNS), np.float32)
@@ -140,7 +141,33 @@ def test_augmentations_are_drawn_by_epoch_and_image_and_do_not_depend_on_the_num
     assert abs((flips[0] != flips[1]).mean() - 0.5) < 0.06
     fewer = draw_augmentations(1000, task.model_copy(update={"epochs": 2}), seed=7)
     assert (fewer == rows[:2]).all()
-    assert not (draw_augmentations(1000, task, seed=8) == rows).all()
+    others = draw_augmentations(1000, task, seed=8)
+    assert (others != rows).any(axis=(0, 1)).all()
+    for column, fields in ((FLIP, {"flip": True}), (TOP, {"crop_scale": 0.5}), (BRIGHTNESS, {"jitter": 0.2})):
+        alone = draw_augmentations(1000, make_augmented(**fields), seed=7)
+        assert (alone[..., column] == rows[..., column]).all(), "whatever else the task does"
+        assert not alone[..., 7 if column < BRIGHTNESS else FLIP].any()
+
+
+def test_boxes_lie_in_the_image_and_have_the_share_of_its_area_and_the_aspect_that_they_may():
+    top, left, height, width = draw_boxes(2000, 64, 0.25, np.random.default_rng(0)).T
+    assert min(top.min(), left.min()) == 0
+    assert max((top + height).max(), (left + width).max()) == 64
+    area = height * width / 64**2
+    assert 0.24 < area.min() < 0.27
+    assert area.max() > 0.97
+    assert 0.72 < (width / height).min() < 0.77
+    assert 1.3 < (width / height).max() < 1.38
+    assert abs(np.corrcoef(height, width)[0, 1]) < 0.95
+    whole = draw_boxes(50, 1, 0.01, np.random.default_rng(0))
+    assert (whole == [0, 0, 1, 1]).all(), "of one pixel there is no smaller box"
+
+
+def test_factors_are_uniform_around_one():
+    factors = draw_augmentations(2000, make_augmented(jitter=0.4), seed=1)[..., BRIGHTNESS : SATURATION + 1]
+    assert 0.6 <= factors.min() < 0.61
+    assert 1.39 < factors.max() <= 1.4
+    assert np.abs(factors.mean(axis=(0, 1)) - 1).max() < 0.02
 
 
 def test_the_hash_of_an_order_follows_its_augmentations():

@@ -63,6 +63,8 @@ def test_a_task_cannot_be_changed():
         ({"update_rule": "adamw", "beta1": 1.0}, "beta1"),
         ({"warm_up": -1}, "warm_up"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"crop_scale": 0.0}, "crop_scale"),
+        ({"jitter": 1.5}, "jitter"),
         ({"clip_norm": 0.0}, "clip_norm"),
         ({"accumulate": 0}, "accumulate"),
         (
