@@ -58,6 +58,14 @@ class Trainer(ABC):
     def features(self, images: np.ndarray) -> np.ndarray:
         """Pooled features (n, d) float32 of one batch, computed as in a training step."""
 
+    def exact_features(self, images: np.ndarray) -> np.ndarray | None:
+        """The same in double precision, (n, d) float64; None where the backend does not compute them.
+
+        Only the reference of the proof needs them, and only of a network that was exported: what it loses itself in
+        single precision is no difference between frameworks.
+        """
+        return None
+
     def list_extraction_forms(self) -> Sequence[ExtractionForm]:
         """The forms in which this backend can compute the features of many images. The first is made most quickly.
 

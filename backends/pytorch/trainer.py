@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
 from backends.engines.torch import distribution
+from backends.exported.exported_backbone import is_exported
 from backends.extraction import ExtractionForm, Extractor
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
@@ -88,6 +90,14 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.features`."""
         with torch.no_grad():
             return self._features(self._inputs(images)).cpu().numpy()
+
+    def exact_features(self, images: np.ndarray) -> np.ndarray | None:
+        """See `Trainer.exact_features`."""
+        if not is_exported(self.task.backbone) or self.variant.execution is not None:
+            return None
+        exact = copy.deepcopy(self.backbone).double()
+        with torch.no_grad():
+            return exact(self._inputs(images).double()).cpu().numpy()
 
     def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
         """See `Trainer.list_extraction_forms`."""

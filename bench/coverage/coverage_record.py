@@ -12,16 +12,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.cache.home import get_home
 from bench.machine.environment import PROJECT
+from bench.parity.tolerances import MOST_ROUNDING, ROUNDINGS
 from bench.records.store import append_text, make_folder
 
 #: The largest difference of a feature, relative to the largest feature, that is none: about 100 roundings of a float32.
 #: GELU by tanh in place of the exact one, once in a small network, makes 4e-5.
 TOLERANCE = 1e-5
-#: Where PyTorch itself loses more in single precision, nothing can be said: random weights make the network chaotic.
-MOST_ROUNDING = 1e-3
-#: In networks that amplify roundings, so many times what PyTorch itself loses in single precision: the same numbers
-#: rounded in another order, with a margin.
-ROUNDINGS = 8.0
 
 
 class Evaluation(BaseModel):

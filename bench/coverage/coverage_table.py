@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.coverage.coverage_record import MOST_ROUNDING, CoverageRecord
+from bench.coverage.coverage_record import CoverageRecord
+from bench.parity.tolerances import MOST_ROUNDING
 from bench.report.tables.table import Cell, Column, Table
 
 

@@ -38,6 +38,14 @@ WITHOUT_FORWARD = ("preprocessing", "augmentation")
 NORMAL_QUANTILE_95 = 1.959964
 
 
+def compute_rounding(reference: Arrays | None) -> float:
+    """Compute what the reference loses in single precision, relative to the largest feature; 0 if it is not known."""
+    if reference is None or "exact_features" not in reference:
+        return 0.0
+    exact = reference["exact_features"]
+    return compute_difference(reference["features"][: len(exact)].astype(np.float64), exact)
+
+
 def check_case_itself(mine: Arrays, task: Task, pipeline: float) -> list[Check]:
     """Check what needs no reference: that frozen tensors are frozen, and that the input pipeline keeps the order.
 
@@ -116,13 +124,14 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
     Args:
         precision: of the frozen forward; below fp32 the tolerances are larger.
     """
+    rounding = compute_rounding(reference)
 
     def relative(name: str, *arrays: str, tolerance: float, detail: str) -> Check:
         worst = max(compute_difference(mine.get(array), reference[array]) for array in arrays)
         if task.trained and name in AFTER_TRAINING:
             tolerance = TRAINED_BACKBONE
         if name not in WITHOUT_FORWARD:
-            tolerance = get_forward_tolerance(precision, task.backbone, tolerance)
+            tolerance = get_forward_tolerance(precision, task.backbone, tolerance, rounding)
         return make_check(name, worst, tolerance, detail)
 
     first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS

@@ -13,6 +13,7 @@ from bench.parity.checks import (
     compare_outcomes,
     compare_with_reference,
     compute_difference,
+    compute_rounding,
     make_check,
 )
 from bench.parity.tolerances import FORWARD, PIPELINE, REDUCED_PRECISION, REFERENCE, get_forward_tolerance
@@ -38,7 +39,8 @@ def prove(
         precision: of the frozen forward; below fp32 the tolerances are larger.
         cached: whether the input pipeline reads cached features, which were extracted with another execution.
     """
-    exact = FORWARD if cached else PIPELINE
+    rounding = compute_rounding(reference)
+    exact = get_forward_tolerance("fp32", task.backbone, FORWARD if cached else PIPELINE, rounding)
     # The graph of a batch of another size may fuse other operations, which changes the number of roundings.
     checks = check_case_itself(mine, task, REDUCED_PRECISION.get(precision, exact))
     checks += check_devices(mine, precision)
@@ -48,7 +50,7 @@ def prove(
             make_check(
                 "cached features",
                 difference,
-                get_forward_tolerance(precision, task.backbone, FORWARD),
+                get_forward_tolerance(precision, task.backbone, FORWARD, rounding),
                 "read from the cache, of the same images",
             )
         )

@@ -23,6 +23,8 @@ Arrays = dict[str, np.ndarray]
 #: rounding differences grow: when all of a Lite0 is trained at 0.001, the losses of two frameworks differ by 3e-7 in
 #: the first step, by 3e-5 in the third and by 0.1 in the eighth.
 MAX_STEPS_BELOW_HEAD = 3
+#: Images whose features the reference computes in double precision, which takes several times as long.
+EXACT_IMAGES = 4
 #: Where steps are accumulated, the trajectory has at least so many updates: momentum acts from the second one on.
 LEAST_UPDATES = 2
 
@@ -38,7 +40,8 @@ def gather_evidence(
 ) -> Arrays:
     """Gather the arrays that steps 1 to 4 and 6 of the proof compare. The trainer must be in its initial state.
 
-    Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `augmented`, their inputs
+    Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `exact_features`, of fewer
+    images, where the trainer computes them; `augmented`, their inputs
     as in the first epoch, if the task augments images; `loss` and gradient of the first step, whose images are not
     augmented; `losses` (steps,) and head of the trajectory, whose images are; gradients of the trained tensors below
     the head, their change, and the running statistics; loss and head of the same steps through the training that
@@ -64,6 +67,8 @@ def gather_evidence(
         "features": trainer.features(first),
         "logits": trainer.logits(first),
     }
+    if (exact := trainer.exact_features(first[:EXACT_IMAGES])) is not None:
+        found["exact_features"] = exact
     if order.augmentations is not None:
         found["augmented"] = trainer.preprocess(first, order.augmentations[0, : len(first)])
     trainer.reset()

@@ -111,6 +111,37 @@ def test_a_difference_is_relative_to_the_largest_reference_value(array, check, t
     assert failed(shifted(1.1)) == [check]
 
 
+@pytest.mark.parametrize(
+    ("rounding", "difference", "found"),
+    [
+        (0.0, 2e-4, ["features"]),
+        (1e-5, 0.9e-4, []),
+        (1e-5, 1.1e-4, ["features"]),
+        (1e-4, 7e-4, []),
+        (1e-4, 9e-4, ["features"]),
+        (2e-3, 2e-4, ["features"]),
+    ],
+)
+def test_a_network_may_differ_by_eight_times_what_the_reference_itself_loses(rounding, difference, found):
+    """But for one with which the reference loses so much that nothing can be said."""
+    reference, mine = evidence(), evidence()
+    reference["exact_features"] = reference["features"][:1].copy()
+    largest = np.abs(reference["exact_features"]).max()
+    reference["exact_features"].flat[reference["exact_features"].argmax() - 1] += rounding * largest
+    mine["features"] = mine["features"].copy()
+    mine["features"].flat[0] += difference * np.abs(reference["features"]).max()
+    assert failed(mine, reference) == found
+
+
+def test_what_the_reference_loses_itself_may_be_lost_in_the_input_pipeline_too():
+    mine = evidence()
+    mine["pipeline_bias"] = mine["pipeline_bias"] * (1 + 5e-5)
+    assert failed(mine) == ["pipeline order"]
+    reference = evidence()
+    reference["exact_features"] = reference["features"] * (1 + 1e-5)
+    assert failed(mine, reference) == []
+
+
 @pytest.mark.parametrize("part", ["kernel", "bias"])
 def test_a_head_that_went_elsewhere_fails_the_trajectory(part):
     made = evidence()
