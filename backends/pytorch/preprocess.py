@@ -51,16 +51,16 @@ def make_transform(task: Task) -> Callable[..., torch.Tensor]:
     return transforms.Compose([transforms.ToTensor(), *_list_steps_after_scaling(task)])
 
 
-def make_batch_transform(task: Task, layout: str) -> Callable[..., torch.Tensor]:
-    """A function of a batch, on its device: (n, h, w, 3) uint8 to (n, 3, image_size, image_size) float32 in `layout`;
-    and of its rows (n, c), if images are to be augmented. Its results are bit-identical to those of `make_transform`,
-    but for the rounding of crops and of jitter.
+def make_batch_transform(task: Task, layout: str, dtype: torch.dtype = torch.float32) -> Callable[..., torch.Tensor]:
+    """A function of a batch, on its device: (n, h, w, 3) uint8 to (n, 3, image_size, image_size) of a type in `layout`;
+    and of its rows (n, c), if images are to be augmented. In float32 its results are bit-identical to those of
+    `make_transform`, but for the rounding of crops and of jitter.
     """
     memory_format = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}[layout]
 
     def scale(images: torch.Tensor) -> torch.Tensor:
         """As `ToTensor`, which takes only single images."""
-        return images.permute(0, 3, 1, 2).contiguous(memory_format=memory_format).float().div(255)
+        return images.permute(0, 3, 1, 2).contiguous(memory_format=memory_format).to(dtype).div(255)
 
     if augments(task):
         return AugmentingTransform(task, scale, augment)

@@ -95,9 +95,9 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.exact_features`."""
         if not is_exported(self.task.backbone) or self.variant.execution is not None:
             return None
-        exact = copy.deepcopy(self.backbone).double()
+        inputs = preprocess.make_batch_transform(self.task, "nchw", torch.float64)(torch.from_numpy(images))
         with torch.no_grad():
-            return exact(self._inputs(images).double()).cpu().numpy()
+            return copy.deepcopy(self.backbone).double()(inputs.to(self.device)).cpu().numpy()
 
     def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
         """See `Trainer.list_extraction_forms`."""

@@ -58,8 +58,7 @@ ROUNDING_SENSITIVITY = {"efficientnet_lite0": 8}
 EXPORTED_SENSITIVITY = 8
 #: In fp32 the figures of an exported network that depend on the forward pass may differ by so many times what PyTorch
 #: itself loses in single precision on the same images, if that is more than the tolerance: deep networks amplify
-#: roundings, and other frameworks round the same numbers in another order. EfficientNet-B0 with random weights at
-#: 224 px: features of JAX differ by 2.3e-4 from PyTorch's.
+#: roundings, and other frameworks round the same numbers in another order.
 ROUNDINGS = 8.0
 #: Where PyTorch itself loses more, nothing can be said, and the tolerance stays what it is.
 MOST_ROUNDING = 1e-3
