@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from collections.abc import Iterator
+from multiprocessing import forkserver, resource_tracker
 
 import numpy as np
+import psutil
 import pytest
 
 from backends.task import Variant
@@ -43,6 +46,15 @@ def test_the_name_of_a_socket_is_as_long_as_multiprocessing_makes_it(monkeypatch
     assert len(address) - len(folder[: folder.rindex("/")]) == len(pipeline.SOCKET_NAME)
 
 
+@pytest.fixture
+def ending_servers() -> Iterator[None]:
+    """Ends the two processes that multiprocessing keeps for later: other tests count those of this one."""
+    yield
+    forkserver._forkserver._stop()
+    resource_tracker._resource_tracker._stop()
+
+
+@pytest.mark.usefixtures("ending_servers")
 @pytest.mark.parametrize("images", ["streamed", "uint8"])
 def test_one_of_several_processes_gives_its_loaders_processes_the_images_without_a_fork(tmp_path, images):
     file = tmp_path / "images"
@@ -61,5 +73,6 @@ def test_one_of_several_processes_gives_its_loaders_processes_the_images_without
     np.testing.assert_array_equal(batch, pixels[[5, 1, 3]])
     assert found.tolist() == [4, 0, 2]
     assert found.dtype == torch.int64
+    assert psutil.Process().children()
     alone = pipeline.make_loader(mapped, labels, order, torch.from_numpy, variant, Group())
     assert alone.multiprocessing_context is None
