@@ -25,6 +25,8 @@ OF_A_HOOK = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
 CACHES = ("KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR")
 #: How the names of the backends' tests begin.
 BACKENDS = "tests/backends/"
+#: Those of them that start processes of their own, and can run beside the others.
+APART = tuple(f"{BACKENDS}{name}.py" for name in ("test_recipes", "test_several_devices"))
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
@@ -45,14 +47,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Of several processes (pytest-xdist's), one runs all tests of the backends, which share their evidence, and each
+    """Of several processes (pytest-xdist's), one runs all tests of the backends that share their evidence, and each
     other file is run by one, too.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return BACKENDS if nodeid.startswith(BACKENDS) else super()._split_scope(nodeid)
+            shares_evidence = nodeid.startswith(BACKENDS) and not nodeid.startswith(APART)
+            return BACKENDS if shares_evidence else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
 

@@ -38,7 +38,7 @@ def gather(backend: str, folder: Path) -> Path:
     folder.mkdir()
     command = [sys.executable, "-m", "tests.backends.recipes", backend, str(folder)]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", **REGISTRY[backend].environment}
-    done = subprocess.run(command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "lr_scheduler" not in done.stderr, done.stderr[-3000:]
     return folder
