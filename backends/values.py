@@ -63,9 +63,9 @@ class Order:
             yield from ((batch,) for batch in self.batches())
             return
         rows, images = self.rows, self.augmentations.shape[1]
-        yield from ((numbers % images, rows[numbers]) for numbers in self.number().batches())
+        yield from ((numbers % images, rows[numbers]) for numbers in self.number_rows().batches())
 
-    def number(self) -> Order:
+    def number_rows(self) -> Order:
         """The same order, with the number of each image's row among `rows` in place of the image. A row's number,
         divided by the number of images, leaves the image.
 

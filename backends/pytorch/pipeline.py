@@ -134,7 +134,7 @@ def make_loader(
         _check_socket_path()
     dataset: Labelled = RawImages(images, labels) if raw else Images(images, labels, transform)
     if order.augmentations is not None:
-        rows, order = order.rows, order.number()
+        rows, order = order.rows, order.number_rows()
         dataset = RawImagesWithRows(images, labels, rows) if raw else AugmentedImages(images, labels, transform, rows)
     return DataLoader(
         dataset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -64,21 +65,22 @@ def show_largest_batches(request: Request, memory: int | None, wait: bool) -> in
     from bench.fit.fit_table import build_table, describe_trial
     from bench.measure.machine_lock import hold_lock
     from bench.plan.plan import make_plan
+    from bench.report.live.silent_progress import SilentProgress
     from bench.report.terminal import print_missing, render_table
 
     console = Console()
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     plan = make_plan(request)
     print_missing(console, plan.banner, plan.skipped, plan.threads_note)
     fits: list[CaseFit] = []
     try:
-        with hold_lock("bench fit", wait, console.print):
+        with hold_lock("bench fit", wait, say):
             find_largest_batches(
                 plan,
                 memory,
                 fits,
-                lambda case, trial: console.print(
-                    describe_trial(case, trial), markup=False, highlight=False, soft_wrap=True
-                ),
+                SilentProgress(say, deaths=False),
+                lambda case, trial: say(describe_trial(case, trial)),
             )
     finally:  # what is known is shown when the search is interrupted, too
         for prepared in plan.tasks:

@@ -14,14 +14,13 @@ from bench.fit.memory_watch import MemoryWatch
 from bench.machine.gpu import find_device
 from bench.machine.load import read_memory
 from bench.measure.case_job import make_case_job, write_images
-from bench.measure.conductor import run_launch
+from bench.measure.conductor import Watcher, run_launch
 from bench.measure.launch_outcome import WorkerOutcome
 from bench.measure.scratch_folder import make_scratch_folder
 from bench.measure.worker_process import is_out_of_memory
 from bench.plan.plan import Plan
 from bench.plan.prepared_task import PreparedTask
 from bench.records.units import MB
-from bench.worker.channel import Message
 from bench.worker.job import Job
 
 #: Training steps of a trial, after the first one: what an input pipeline prepares ahead is in memory then, too, and
@@ -62,14 +61,7 @@ class CaseFit:
         return find_bounds(self.trials)
 
 
-class Silent:
-    """A watcher that shows nothing: a trial is shown when it is over."""
-
-    def on_event(self, case: str, message: Message) -> None:
-        """See `Watcher`."""
-
-    def on_round(self, case: str, kind: str, number: int, of: int, images_per_second: float) -> None:
-        """See `Watcher`."""
+OnTrial = Callable[[CaseFit, Trial], object]
 
 
 def choose_host_limit(memory: int | None) -> int:
@@ -91,7 +83,7 @@ def choose_host_limit(memory: int | None) -> int:
 
 
 def find_largest_batches(
-    plan: Plan, memory: int | None, fits: list[CaseFit], say: Callable[[CaseFit, Trial], object]
+    plan: Plan, memory: int | None, fits: list[CaseFit], watcher: Watcher, on_trial: OnTrial
 ) -> None:
     """Find the largest batch of each case.
 
@@ -99,7 +91,8 @@ def find_largest_batches(
         plan: of tasks and cases.
         memory: bytes of host memory that a case may take; None for a share of what is available.
         fits: receives each case when its search begins, so that an interrupt loses nothing.
-        say: called with each trial that is over.
+        watcher: receives the progress within a trial.
+        on_trial: called with each trial that is over.
 
     Raises:
         UserError: the memory cannot be given.
@@ -114,10 +107,10 @@ def find_largest_batches(
                 most = len(prepared.dataset.train_images)
                 fit = CaseFit(prepared, backend, variant, place, limit, most)
                 fits.append(fit)
-                _search(fit, host_limit, data, folder, say)
+                _search(fit, host_limit, data, folder, watcher, on_trial)
 
 
-def _search(fit: CaseFit, host_limit: int, data: Path, folder: Path, say: Callable[[CaseFit, Trial], object]) -> None:
+def _search(fit: CaseFit, host_limit: int, data: Path, folder: Path, watcher: Watcher, on_trial: OnTrial) -> None:
     start = fit.prepared.task.batch_size
     while not fit.failure and (size := choose_batch_size(fit.trials, start, fit.most, fit.limit)):
         own = folder / f"{fit.backend}-{fit.variant.name}-{size}"
@@ -126,11 +119,11 @@ def _search(fit: CaseFit, host_limit: int, data: Path, folder: Path, say: Callab
         prepared = replace(fit.prepared, task=task)
         job = make_case_job(prepared, fit.backend, fit.variant, data, own, trial_steps=STEPS)
         with MemoryWatch(host_limit) as watch:
-            (outcome,) = run_launch([job], 0.0, random.Random(), Silent()).outcomes
+            (outcome,) = run_launch([job], 0.0, random.Random(), watcher).outcomes
         trial = _judge(fit, size, outcome, watch, host_limit)
         if trial:
             fit.trials.append(trial)
-            say(fit, trial)
+            on_trial(fit, trial)
 
 
 def _judge(fit: CaseFit, size: int, outcome: WorkerOutcome[Job], watch: MemoryWatch, host_limit: int) -> Trial | None:

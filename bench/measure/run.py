@@ -95,7 +95,7 @@ def measure_launches(
                         except UserError as error:
                             problem = error
                 records += new_records
-                yield new_records  # within the deferral: no signal comes before they are with whoever shows them
+                yield new_records  # while signals are deferred: none interrupts before the caller has them
                 if measured.stopped or deferral.came:
                     raise KeyboardInterrupt
             if problem:

@@ -41,13 +41,12 @@ def gather_evidence(
     """Gather the arrays that steps 1 to 4 and 6 of the proof compare. The trainer must be in its initial state.
 
     Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `exact_features`, of fewer
-    images, where the trainer computes them; `augmented`, their inputs
-    as in the first epoch, if the task augments images; `loss` and gradient of the first step, whose images are not
-    augmented; `losses` (steps,) and head of the trajectory, whose images are; gradients of the trained tensors below
-    the head, their change, and the running statistics; loss and head of the same steps through the training that
-    `begin` starts; names of tensors that differ from the checkpoint, see `find_alterations`. On several devices also:
-    the losses of each process, and what they should be (`first_shares`, `pipeline_shares`), and the head of each
-    (`head_kernels`).
+    images, where the trainer computes them; `augmented`, their inputs as in the first epoch, if the task augments
+    images; `loss` and gradient of the first step, whose images are not augmented; `losses` (steps,) and head of the
+    trajectory, whose images are; gradients of the trained tensors below the head, their change, and the running
+    statistics; loss and head of the same steps through the training that `begin` starts; names of tensors that differ
+    from the checkpoint, see `find_alterations`. On several devices also: the losses of each process, and what they
+    should be (`first_shares`, `pipeline_shares`), and the head of each (`head_kernels`).
 
     Args:
         begin: starts training in an order of images; None for the trainer's input pipeline.

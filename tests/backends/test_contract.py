@@ -118,11 +118,11 @@ def test_every_batch_has_the_rows_of_its_images_and_its_epoch_in_every_process()
     own = [order.share(Group(rank, 2)).augmented_batches() for rank in range(2)]
     for batch, first, second in zip(batches, *own, strict=True):
         assert batch == [[*a.tolist(), *b.tolist()] for a, b in zip(first, second, strict=True)]
-    assert [number.tolist() for number in order.number().batches()][2:4] == [[5, 6], [7, 8]]
+    assert [number.tolist() for number in order.number_rows().batches()][2:4] == [[5, 6], [7, 8]]
     plain = Order(order.permutations, 2, True)
     assert [len(batch) for batch in plain.augmented_batches()] == [1] * 6
     with pytest.raises(ValueError, match="have no rows"):
-        plain.number()
+        plain.number_rows()
 
 
 def test_an_order_is_cut_into_batches_epoch_by_epoch():

@@ -17,9 +17,8 @@ from backends.knobs import check_variant
 from backends.task import Task, Variant
 from backends.values import UnsupportedVariant
 from bench.parity.sameness_proof import prove
+from tests.backends.recipe_faults import FAULTS, OWN_CLIPPING
 from tests.backends.recipes import (
-    FAULTS,
-    OWN_CLIPPING,
     RECIPES,
     SMALL_GRADIENTS,
     SMALL_NORM,

@@ -42,11 +42,11 @@ def make_batches_of_epochs(
 
 
 def hold_rows(order: Order) -> tuple[tuple[tf.Tensor, ...], Order]:
-    """The rows that images are augmented by, if there are any, and the order of their numbers (`Order.number`)."""
+    """The rows that images are augmented by, if there are any, and the order of their numbers (`Order.number_rows`)."""
     if order.augmentations is None:
         return (), order
     with tf.device("CPU"):
-        return (tf.constant(order.rows),), order.number()
+        return (tf.constant(order.rows),), order.number_rows()
 
 
 def normalise_all(images: np.ndarray, transform: Callable) -> tf.Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.networks.export import draw_weights, write_network
+from bench.networks.drawn_weights import draw_weights
+from bench.networks.export import write_network
 
 IMAGE = (3, 24, 20)
 
