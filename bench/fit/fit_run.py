@@ -68,8 +68,10 @@ def choose_host_limit(memory: int | None) -> int:
     """Choose the bytes of host memory that a case may take: the requested, or a share of what is available.
 
     Raises:
-        UserError: more is requested than is available, or it is not known how much that is.
+        UserError: nothing is requested, or more than is available, or it is not known how much that is.
     """
+    if memory == 0:
+        raise UserError("--memory 0MB: no case takes nothing: give more, as 8GB")
     available = read_memory()[0]
     if available is None:
         if memory is None:
@@ -79,7 +81,7 @@ def choose_host_limit(memory: int | None) -> int:
         raise UserError(
             f"--memory {memory // MB}MB: {available / MB:,.0f} MB are free: give less, or end other programs"
         )
-    return memory or int(SHARE * available)
+    return int(SHARE * available) if memory is None else memory
 
 
 def find_largest_batches(

@@ -59,7 +59,12 @@ def test_ctrl_c_shows_what_is_known(tmp_path):
     assert re.search(r"pytorch/default +\d+ +\d+ +– ", bench.stdout)
 
 
-def test_more_memory_than_is_free_is_one_line(tmp_path):
+def test_no_memory_and_more_than_is_free_are_one_line(tmp_path):
+    assert fit(tmp_path, "--memory", "0GB") == (
+        2,
+        "",
+        "bench: --memory 0MB: no case takes nothing: give more, as 8GB\n",
+    )
     status, out, error = fit(tmp_path, "--memory", "900TB")
     assert (status, out) == (2, "")
     assert re.fullmatch(r".*--memory 943718400MB: [\d,]+ MB are free: give less, or end other programs\n", error)
