@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from backends.exported.network_graph import ATTRIBUTES
+from backends.exported.same_padding import is_same_padding
 
 #: A value of the engine that Keras runs on.
 Tensor = Any
@@ -22,9 +23,8 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
     """A convolution of maps; the weight is (*kernel, in / groups, out)."""
-    reach = [dilation * (size - 1) for size, dilation in zip(weight.shape[: len(strides)], dilations, strict=True)]
-    if all(one == 1 for one in strides) and [tuple(edge) for edge in padding] == [(n // 2, n - n // 2) for n in reach]:
-        edges = "same"  # pads within the convolution: on PyTorch, `pad` makes a copy of the whole map
+    if is_same_padding(x.shape[1:-1], weight.shape[:-2], strides, dilations, padding):
+        edges = "same"  # pads within the convolution: `pad` makes a copy of the whole map
     else:
         edges = "valid"
         x = ops.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x

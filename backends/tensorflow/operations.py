@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends.exported.network_graph import ATTRIBUTES
+from backends.exported.same_padding import is_same_padding
 
 #: `tf.Tensor`.
 Tensor = Any
@@ -22,16 +23,21 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
     """A convolution of maps; the weight is (*kernel, in / groups, out)."""
-    x = tf.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
     if any(one > 1 for one in dilations) and any(one > 1 for one in strides):  # TensorFlow has no such convolution
+        x = tf.pad(x, ((0, 0), *padding, (0, 0)))
         once = {"strides": (1,) * len(strides), "padding": ((0, 0),) * len(strides)}
         every = (builtins.slice(None), *(builtins.slice(None, None, stride) for stride in strides))
         return convolution(x, weight, bias, **once, dilations=dilations, groups=groups)[every]
+    if is_same_padding(x.shape[1:-1], weight.shape[:-2], strides, dilations, padding):
+        edges = "SAME"  # pads within the convolution: `pad` makes a copy of the whole map
+    else:
+        edges = "VALID"
+        x = tf.pad(x, ((0, 0), *padding, (0, 0))) if any(map(any, padding)) else x
     if groups > 1 and groups == x.shape[-1] and len(weight.shape) == 4 and strides[0] == strides[1]:
         depthwise = tf.reshape(weight, (*weight.shape[:2], groups, -1))
-        y = tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), "VALID", dilations=dilations)
+        y = tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), edges, dilations=dilations)
     else:
-        y = tf.nn.convolution(x, weight, strides, "VALID", dilations=dilations)
+        y = tf.nn.convolution(x, weight, strides, edges, dilations=dilations)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
@@ -171,6 +177,8 @@ def sqrt(x: Tensor, **_) -> Tensor:
 
 def clamp(x: Tensor, *, minimum, maximum, **_) -> Tensor:
     """The nearest number between two limits, of which one may be None."""
+    if (minimum, maximum) == (0, 6):
+        return tf.nn.relu6(x)  # runs within the convolution before it, as other limits do not
     x = x if minimum is None else tf.maximum(x, minimum)
     return x if maximum is None else tf.minimum(x, maximum)
 

@@ -14,7 +14,7 @@ from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_numb
 
 def convolution(node: Node, graph: GraphWriter) -> Result:
     """`conv1d`, `conv2d` and `conv3d`."""
-    values, weight = node["input"], node["weight"]
+    weight = node["weight"]
     kernel = graph.shape(weight)[2:]
     dilations = _spread(node["dilation"], len(kernel))
     padding: Any = node["padding"]
@@ -27,6 +27,8 @@ def convolution(node: Node, graph: GraphWriter) -> Result:
         pairs = tuple((one, one) for one in _spread(padding, len(kernel)))
     if isinstance(node["groups"], str):
         return convolve_each(node, graph, pairs)
+    values, zeros = graph.find_zero_padding(node["input"], len(kernel))
+    pairs = tuple((one[0] + two[0], one[1] + two[1]) for one, two in zip(pairs, zeros, strict=True))
     bias = [] if node.get("bias") is None else [node["bias"]]
     return graph.add(
         "convolution",

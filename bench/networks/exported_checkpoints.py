@@ -24,12 +24,15 @@ from bench.errors import Unavailable, UserError
 from bench.machine.environment import PROJECT
 from bench.networks import saved_programs
 from bench.networks.processes import NEEDED, RunningPython, make_unknown_network_error
+from bench.records.store import write_bytes
 from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL, stage_folder
 from bench.weights.checkpoints import Checkpoint, hash_file
 from bench.weights.exported_files import CONSTANTS, GRAPH, SAVED_PROGRAM, get_graph_folder, read_network
 from bench.weights.model_file import find_model_file
 
+#: In the folder of a graph of a backbone of the table: the folder of the exported network that it was copied from.
+MADE_FROM = "made-from"
 #: What reading a folder raises that was cut off or changed.
 DAMAGED = (InvalidGraph, SafetensorError, OSError, ValueError)
 
@@ -49,7 +52,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
     if path and task.backbone.startswith(PROGRAM):
         raise UserError(f"--checkpoint {path}: {task.backbone} has its own weights: leave it out")
     file = find_model_file(path)[0] if path else None
-    label = f"file-{hash_file(file)}" if file else f"random-{task.seed}" if task.weights == "random" else task.weights
+    label = f"file-{hash_file(file)}" if file else _make_label(task)
     folder = get_home() / "checkpoints" / _make_folder_name(task, label)
     if not (folder / MODEL).is_file():
         _export(task, folder, file, progress)
@@ -57,7 +60,7 @@ def obtain(task: Task, path: Path | None = None, *, progress: bool = True) -> Ch
         add_network(task.backbone, task.image_size, read_network(folder))
         return checkpoints.read_checkpoint(task, folder, f"file {file}" if file else "")
     except (UserError, *DAMAGED) as error:
-        raise UserError(f"{folder} is damaged ({error}): delete it: the next run exports the network again") from None
+        raise _make_damage_error(folder, error) from None
 
 
 def _copy_program(task: Task, folder: Path) -> Path:
@@ -89,19 +92,33 @@ def add_graph(task: Task, checkpoint: Checkpoint) -> None:
     The graph is that of timm's network of the same tensors.
 
     Raises:
-        UserError: it cannot be exported.
+        UserError: it cannot be exported, or its files are damaged.
         Unavailable: timm or PyTorch is not installed.
     """
     if is_exported(task.backbone):
         return
     folder = get_graph_folder(checkpoint.folder, task)
-    if not (folder / GRAPH).is_file():
-        fields = {"backbone": f"{TIMM}{task.network.architecture}", "weights": "random", "batch_norm": "frozen"}
-        exported = obtain(task.model_copy(update=fields))
-        with stage_folder(folder) as stage:
-            for name in (GRAPH, CONSTANTS):
-                shutil.copyfile(exported.folder / name, stage / name)
-    add_network(task.backbone, task.image_size, read_network(folder))
+    fields = {"backbone": f"{TIMM}{task.network.architecture}", "weights": "random", "seed": 0, "batch_norm": "frozen"}
+    source = task.model_copy(update=fields)
+    made_from, name = folder / MADE_FROM, _make_folder_name(source, _make_label(source))
+    if not made_from.is_file() or made_from.read_text() != name:
+        exported = obtain(source)
+        folder.mkdir(exist_ok=True)
+        for file in (GRAPH, CONSTANTS):
+            write_bytes(folder / file, (exported.folder / file).read_bytes())
+        write_bytes(made_from, name.encode())  # last: it says that the others are there
+    try:
+        add_network(task.backbone, task.image_size, read_network(folder))
+    except DAMAGED as error:
+        raise _make_damage_error(folder, error) from None
+
+
+def _make_damage_error(folder: Path, error: Exception) -> UserError:
+    return UserError(f"{folder} is damaged ({error}): delete it: the next run exports the network again")
+
+
+def _make_label(task: Task) -> str:
+    return f"random-{task.seed}" if task.weights == "random" else task.weights
 
 
 def _make_folder_name(task: Task, weights: str) -> str:

@@ -103,6 +103,17 @@ class GraphWriter:
         self._shapes[name] = tuple(shape)
         return name
 
+    def find_zero_padding(self, name: str, sides: int) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """What a value is without the zeros that were added around its last axes, and how many of them are before and
+        after each: a convolution pads by itself.
+        """
+        found = next((one for one in self._operations if one.name == name and one.kind == "pad"), None)
+        if found and found.attributes["value"] == 0:
+            pairs = found.attributes["padding"]
+            if not any(map(any, pairs[:-sides])):
+                return found.inputs[0], pairs[-sides:]
+        return name, ((0, 0),) * sides
+
     def add_constant(self, value: float | np.ndarray, shape: Sequence[Any] = ()) -> str:
         """Add a tensor that is no weight; returns its name."""
         tensor = np.asarray(value, np.float32 if isinstance(value, float) else None)

@@ -42,7 +42,7 @@ class Mixed(nn.Module):
         a, b = x.chunk(2, dim=1)
         x = torch.roll(functional.silu(a) - b * self.scale, (1, -1), (2, 3))
         x = functional.interpolate(x, scale_factor=2, mode="nearest")
-        x = functional.interpolate(x, size=(18, 14), mode="bilinear")
+        x = functional.interpolate(functional.pad(x, (1, 0, 0, 2), value=0.5), size=(18, 14), mode="bilinear")
         x = self.norm2(self.strided(functional.pad(x, (0, 1, 0, 1))))
         x = functional.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False)
         gate = torch.sigmoid(self.gate1(x.mean((2, 3)).unsqueeze(1))).view(-1, 24, 1, 1)

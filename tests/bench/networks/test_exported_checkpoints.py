@@ -22,8 +22,9 @@ from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.networks import exported_checkpoints
 from bench.plan.prepared_task import override_task
+from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL
-from bench.weights.exported_files import CONSTANTS, GRAPH, read_weights
+from bench.weights.exported_files import CONSTANTS, GRAPH, get_graph_folder, read_weights
 
 pytestmark = pytest.mark.thorough
 
@@ -112,6 +113,22 @@ def test_a_network_is_exported_once_and_then_found(tmp_path, monkeypatch, capsys
         assert "\n" not in str(caught.value)
         (first.folder / name).write_bytes(whole)
     assert exported_checkpoints.obtain(TASK) == first
+
+
+def test_the_graph_of_a_backbone_of_the_table_is_made_again_if_it_was_made_by_other_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
+    task = TASK.model_copy(update={"backbone": "resnet18"})
+    checkpoint = checkpoints.obtain(task, progress=False)
+    exported_checkpoints.add_graph(task, checkpoint)
+    folder = get_graph_folder(checkpoint.folder, task)
+    graph = (folder / GRAPH).read_bytes()
+    (folder / GRAPH).write_bytes(graph[:100])
+    with pytest.raises(UserError, match=r"exported-32 is damaged \(.*\): delete it"):
+        exported_checkpoints.add_graph(task, checkpoint)
+    (folder / exported_checkpoints.MADE_FROM).write_text("timm-resnet18-32-random-0-0123456789ab")
+    exported_checkpoints.add_graph(task.model_copy(update={"seed": 5}), checkpoint)
+    assert (folder / GRAPH).read_bytes() == graph
+    assert len(exported_checkpoints.list_kept_folders(task.model_copy(update={"backbone": "timm/resnet18"}))) == 1
 
 
 @pytest.mark.parametrize("ending", ["", ".pth"])

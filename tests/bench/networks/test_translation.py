@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.networks import aten_arithmetic
+from bench.networks import aten_arithmetic, aten_maps, aten_shapes
 from bench.networks.aten_einsum import multiply_sizes
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable
 
@@ -35,3 +35,28 @@ def test_sizes_are_multiplied_with_one_multiple_of_the_batch_at_most():
     assert multiply_sizes([]) == 1
     with pytest.raises(Unexportable, match="squared"):
         multiply_sizes(["b", "2b"])
+
+
+def convolve(graph, values, sides, **arguments):
+    """A convolution 3 wide of 3 channels with a stride of two, without padding of its own unless it is given."""
+    graph.tensors["kernel"] = np.ones((4, 3, 3, 3), np.float32)
+    given = {"input": values, "weight": "kernel", "bias": None, "stride": (2, 2), "dilation": (1, 1), "groups": 1}
+    aten_maps.convolution(Node("conv2d", {**given, "padding": (0, 0), **arguments}, ("b", 4, *sides)), graph)
+    return graph._operations[-1]
+
+
+def test_a_convolution_pads_by_itself(graph):
+    padded = aten_shapes.pad(Node("pad", {"self": "images", "pad": (0, 1, 1, 2)}, ("b", 3, 11, 9)), graph)
+    convolution = convolve(graph, padded, (5, 4))
+    assert (convolution.inputs[0], convolution.attributes["padding"]) == ("images", ((1, 2), (0, 1)))
+    convolution = convolve(graph, padded, (6, 5), padding=(1, 1))
+    assert (convolution.inputs[0], convolution.attributes["padding"]) == ("images", ((2, 3), (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("pad", "value", "shape"), [((0, 1, 1, 2), 1.0, ("b", 3, 11, 9)), ((0, 1, 0, 0, 1, 0), 0.0, ("b", 4, 8, 9))]
+)
+def test_other_numbers_and_other_channels_are_no_padding_of_a_convolution(graph, pad, value, shape):
+    padded = aten_shapes.pad(Node("pad", {"self": "images", "pad": pad, "value": value}, shape), graph)
+    convolution = convolve(graph, padded, (5, 4))
+    assert (convolution.inputs[0], convolution.attributes["padding"]) == (padded, ((0, 0), (0, 0)))
