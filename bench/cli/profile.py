@@ -19,6 +19,7 @@ from bench.cli.option_groups import (
     make_request,
 )
 from bench.cli.option_values import UserPath, make_number_parameter
+from bench.errors import UserError
 
 
 @Parameter(name="*", group=OUTPUT)
@@ -54,6 +55,9 @@ def profile(
 
     backend, _, variant_name = case.partition("/")
     request = make_request(task, variant, data, output, backends=(backend,))
+    if variant_name and request.knobs:
+        options = " ".join(f"--knob {setting}" for setting in request.knobs)
+        raise UserError(f"{case} is a variant with its own knobs: bench profile {backend} {options}")
     if variant_name:
         request = replace(request, variants=(variant_name, *request.variants))
     return profile_case(request, steps, output.output, effort.wait)

@@ -164,7 +164,14 @@ def get_error(bench, tmp_path):
         (["profile", "pytorch/defalt"], "unknown variant 'defalt': did you mean 'default'?"),
         (
             ["profile", "pytorch/default", "--task", "embedded", "--weights", "random", "--knob", "layout=nhwc"],
-            "a profile has one case, not pytorch/default, pytorch/nhwc: name one variant",
+            "pytorch/default is a variant with its own knobs: bench profile pytorch --knob layout=nhwc",
+        ),
+        (
+            [
+                *("profile", "pytorch", "--task", "embedded", "--weights", "random"),
+                *("--knob", "layout=nchw", "--knob", "layout=nhwc"),
+            ],
+            "a profile has one case, not pytorch/nchw, pytorch/nhwc: name one variant",
         ),
         (
             ["profile", "pytorch", "--suite", "offline", "--weights", "random"],
