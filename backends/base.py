@@ -15,6 +15,7 @@ import numpy as np
 
 from backends.exported.network_graph import NetworkGraph
 from backends.extraction import ExtractionForm, Extractor, choose_batch_size
+from backends.image_files import ImageFiles
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Head, Order, Resolved, Tensors, UnsupportedVariant
@@ -53,6 +54,14 @@ class Trainer(ABC):
         With `rows` (n, c), of `Order.augmentations`, they are augmented before they are normalised. A backend without
         `augmentations` in its entry is never given rows, here and in `step`, nor an order that has some.
         """
+
+    def decode(self, files: ImageFiles) -> np.ndarray:
+        """Decode image files as the input pipeline of the variant does; returns (n, crop, crop, 3) uint8.
+
+        Raises:
+            UnsupportedVariant: the backend's input pipeline reads no files: its knob `images` has no value `encoded`.
+        """
+        raise UnsupportedVariant(f"{type(self).__name__} decodes no files")
 
     @abstractmethod
     def features(self, images: np.ndarray) -> np.ndarray:
@@ -107,11 +116,13 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
-        """Begin training through the framework's own input pipeline, from raw images in host memory."""
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
+        """Begin training through the framework's own input pipeline, from raw images in host memory; from files where
+        the variant's `images` are `encoded`, and only there.
+        """
 
     @abstractmethod
-    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start_loading(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """As `start`, but the batches of the input pipeline are discarded, and nothing is trained: the loss is 0."""
 
     @abstractmethod

@@ -37,6 +37,7 @@ _BOTH: Values = {
         "streamed": f"{DATASET}; the first layers resize and normalise, on the device "
         f"({KERAS}guides/preprocessing_layers, option 1)",
         "normalised": f"{KERAS}guides/preprocessing_layers (preprocessing before the model; done once)",
+        "encoded": f"{KERAS}api/data_loading/image (load_img), in threads of a PyDataset",
     },
     "transfer": {"by_itself": "what the framework does by default"},
     "graph": {"keras_layers": f"{KERAS}guides/transfer_learning", "exported": EXPORTED},

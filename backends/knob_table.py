@@ -225,23 +225,29 @@ _KNOBS: Mapping[str, Knob] = add_lightning(
         "images": Knob(
             "streamed: through the framework's input pipeline as network inputs; uint8: through it as raw images, and "
             "normalised on the device; resident: all raw images on the device, each batch taken and normalised there; "
-            "normalised: all on the device as network inputs, in four times the memory, each batch taken there",
+            "normalised: all on the device as network inputs, in four times the memory, each batch taken there; "
+            "encoded: image files, decoded in the framework's input pipeline",
             {
                 "pytorch": {
                     "streamed": "the classic tutorial (DataLoader, one image at a time)",
                     "uint8": f"{TORCH}data.html (__getitems__ takes a batch at once; a quarter of the bytes is moved)",
                     "resident": f"{TUNING} (create tensors directly on the target device)",
                     "normalised": f"{TUNING} (the same, and nothing left to do in a step)",
+                    "encoded": "docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html "
+                    "(Pillow, in the DataLoader's processes)",
                 },
                 "tensorflow": {
                     "streamed": f"{TENSORFLOW}guide/data_performance",
                     "resident": f"{TENSORFLOW}api_docs/python/tf/gather (in the compiled step)",
                     "normalised": f"{TENSORFLOW}guide/data_performance (caching, here of the preprocessed images)",
+                    "encoded": f"{TENSORFLOW}tutorials/load_data/images (tf.io.decode_image in a map)",
                 },
                 "keras": {
                     "streamed": f"{KERAS}guides/transfer_learning (the first layer normalises, on the device; `fit` "
                     "feeds batches to the model, so that resident images would need another model)",
                     "normalised": f"{KERAS}guides/preprocessing_layers (preprocessing before the model; done once)",
+                    "encoded": f"{KERAS}api/data_loading/image (image_dataset_from_directory: tf.io.decode_image in a "
+                    "map)",
                 },
                 "jax": {
                     "streamed": f"{FLAX}guides/data_loaders.html (get_batches: a generator, scaled in JAX)",
@@ -249,6 +255,7 @@ _KNOBS: Mapping[str, Knob] = add_lightning(
                     "resident": f"{JAX}gpu_performance_tips.html, {JAX}_autosummary/jax.numpy.take.html (in the "
                     "compiled step)",
                     "normalised": f"{JAX}_autosummary/jax.numpy.take.html (of the preprocessed images)",
+                    "encoded": "google-grain.readthedocs.io (MapDataset and to_iter_dataset: threads that decode)",
                 },
             },
         ),

@@ -56,6 +56,7 @@ NEEDS: Mapping[tuple[str, str, str], tuple[str, ...]] = MappingProxyType(
         },
         ("pytorch", "execution", "reduce_overhead"): ("gpu", "compiler"),
         ("pytorch", "execution", "max_autotune"): ("gpu", "compiler"),
+        ("jax", "images", "encoded"): ("grain",),
         ("tensorflow", "autotune", "heuristic"): ("gpu",),
         ("keras", "autotune", "heuristic"): ("gpu",),
         ("keras-torch", "autotune", "autotuned"): ("gpu",),
@@ -112,6 +113,11 @@ def get_value(backend: str, variant: Variant, knob: str) -> str:
 def has_values(backend: str, variant: Variant) -> bool:
     """Whether a backend has the values of all knobs that a variant sets."""
     return all(get_value(backend, variant, knob) in _get_values(backend, knob) for knob in KNOBS)
+
+
+def reads_files(variant: Variant) -> bool:
+    """Whether the input pipeline of a variant decodes image files."""
+    return variant.images == "encoded"
 
 
 def list_needs(backend: str, variant: Variant) -> tuple[str, ...]:
@@ -179,7 +185,8 @@ def check_variant(backend: str, variant: Variant, task: Task) -> None:
             f"folding {variant.folding!r} needs fixed statistics, and batch norm is {task.batch_norm!r}: "
             "use folding none"
         )
-    for knob, value in (("gradients", "closed_form"), ("affinity", "bound")) if variant.devices else ():
+    alone = (("gradients", "closed_form"), ("affinity", "bound"), ("images", "encoded"))
+    for knob, value in alone if variant.devices else ():
         if getattr(variant, knob) == value:
             raise UnsupportedVariant(f"{knob} {value!r} is for one device: use --devices 1, or do not set {knob}")
     if variant.devices and task.accumulate > 1:

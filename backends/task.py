@@ -263,7 +263,7 @@ class Variant(BaseModel):
             of small maps as matrix products.
         gradients: how the frozen forward is kept out of the graph of gradients; `closed_form` needs no graph.
         images: `streamed` through the input pipeline as network inputs or as `uint8`, `resident` on the device as raw
-            images, or `normalised` there once.
+            images, or `normalised` there once; `encoded` ones are decoded in the input pipeline.
         workers, prefetch: processes of a DataLoader, and batches that each of them prepares ahead.
         transfer: whether batches leave the host from `pageable` or from `pinned` memory.
         steps_per_execution: training steps that one call of a compiled function makes.
@@ -290,7 +290,7 @@ class Variant(BaseModel):
     layout: IfSet[Literal["nchw", "nhwc"]] = None
     folding: IfSet[Literal["none", "conv_bn", "product"]] = None
     gradients: IfSet[Literal["no_grad", "inference_mode", "closed_form"]] = None
-    images: IfSet[Literal["streamed", "uint8", "resident", "normalised"]] = None
+    images: IfSet[Literal["streamed", "uint8", "resident", "normalised", "encoded"]] = None
     workers: IfSet[Literal["0", "1", "2", "4"]] = None
     prefetch: IfSet[Literal["2", "4", "8"]] = None
     transfer: IfSet[Literal["pageable", "pinned"]] = None

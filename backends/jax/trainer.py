@@ -22,6 +22,7 @@ from backends.exported.executed_network import name_graph
 from backends.exported.network_graph import NetworkGraph
 from backends.exported.weight_layouts import lay_out_for_engines
 from backends.extraction import ExtractionForm, Extractor
+from backends.image_files import ImageFiles
 from backends.jax import device as devices
 from backends.jax import kernels, model, optimizer, pipeline, preprocess, profiler
 from backends.jax.head import HeadTraining
@@ -31,6 +32,9 @@ from backends.jax.steps import CompiledSteps, FunctionalSteps, JaxTraining, Step
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.values import DeviceMemory, Event, Group, Head, Order, Tensors, check_labels
+
+#: Values of the knob `images` whose batches are network inputs before the step.
+PREPARED = ("streamed", "encoded")
 
 
 class JaxTrainer(Trainer):
@@ -94,6 +98,10 @@ class JaxTrainer(Trainer):
         """See `Trainer.preprocess`."""
         return np.array(self._inputs(images, *rows))
 
+    def decode(self, files: ImageFiles) -> np.ndarray:
+        """See `Trainer.decode`."""
+        return np.stack([pipeline.decode(content, files) for content in files])
+
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         with self._in_this_process():
@@ -142,17 +150,17 @@ class JaxTrainer(Trainer):
         optimizer.update(classifier, gradients)
         return loss
 
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
-        steps = self.train_steps if self.images == "streamed" else self.taking_steps
+        steps = self.train_steps if self.images in PREPARED else self.taking_steps
         data, batches = self._batches(images, labels, self.membership.share(order))
         joined = map(self.membership.join_shares, batches)
         return JaxTraining(steps, self.membership.replicate(data), joined, self.group, self.membership)
 
-    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start_loading(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
         data, batches = self._batches(images, labels, self.membership.share(order))
-        if self.images == "streamed":
+        if self.images in PREPARED:
             return pipeline.Loading(batches, lambda *batch: jax.device_put(batch, self.device))
         return pipeline.Loading(batches, lambda *batch: self.take(data, batch))
 
@@ -189,8 +197,12 @@ class JaxTrainer(Trainer):
         """See `Trainer.device_memory`."""
         return devices.read_memory(self.device)
 
-    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> tuple[Batch, Iterator[Batch]]:
+    def _batches(
+        self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order
+    ) -> tuple[Batch, Iterator[Batch]]:
         """What batches are taken from in the step, if they are, and the batches."""
+        if isinstance(images, ImageFiles):
+            return (), self._checked(pipeline.make_file_loader(images, labels, order, self._prepare_batch), labels)
         if self.images in ("resident", "normalised"):
             normalised = self.images == "normalised"
             all_images = pipeline.normalise_all(images, self.prepare) if normalised else jnp.array(images)

@@ -6,25 +6,47 @@ guide to preprocessing layers (keras.io/guides/preprocessing_layers) has them in
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import numpy as np
 
 from backends.base import Training
+from backends.image_files import ImageFiles, frame
 from backends.values import Order, check_labels
 
 DESCRIPTIONS = {
     "streamed": "keras.utils.PyDataset, NumPy batches",
+    "encoded": "keras.utils.PyDataset, files decoded by Pillow in threads",
     "normalised": "keras.utils.PyDataset, batches of images in memory that were normalised once",
 }
 #: Images that are normalised at once.
 NORMALISED_AT_ONCE = 4096
 
 
+class FilesByIndex:
+    """Image files that are decoded when they are taken, as Keras' `load_img` does (with Pillow), in threads."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self.files = files
+        self.threads = ThreadPoolExecutor()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        """The images (n, crop, crop, 3) uint8 at indices (n,)."""
+        return np.stack(list(self.threads.map(self._decode, indices.tolist())))
+
+    def _decode(self, index: int) -> np.ndarray:
+        return frame(keras.utils.load_img(io.BytesIO(self.files[index])), self.files.resize, self.files.crop)
+
+
 class Batches(keras.utils.PyDataset):
-    """The batches of an order: images (b, s, s, 3), of an array or of a tensor of PyTorch, and labels (b,) int32."""
+    """The batches of an order: images (b, s, s, 3) of an array, a tensor of PyTorch or files, and labels (b,) int32."""
 
     def __init__(self, images: Any, labels: np.ndarray, order: Order, classes: int) -> None:
         super().__init__()
@@ -54,7 +76,7 @@ class AugmentedBatches(Batches):
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: np.ndarray | FilesByIndex,
         labels: np.ndarray,
         order: Order,
         classes: int,

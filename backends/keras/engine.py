@@ -13,6 +13,7 @@ import numpy as np
 from backends.augmentation import augments
 from backends.base import Training
 from backends.extraction import ExtractionForm, Extractor
+from backends.image_files import ImageFiles
 from backends.keras import batches
 from backends.kernels import Kernel
 from backends.task import Task, Variant
@@ -144,7 +145,7 @@ class Engine(ABC):
 
     def make_loader(
         self,
-        images: np.ndarray,
+        images: np.ndarray | ImageFiles,
         labels: np.ndarray,
         order: Order,
         transform: Callable,
@@ -156,9 +157,14 @@ class Engine(ABC):
         With `known_length` Keras knows the number of batches, and plans its calls by it. The pipeline of `batches`
         always tells it, and leaves the images to the model, unless they are augmented.
         """
+        readable = batches.FilesByIndex(images) if isinstance(images, ImageFiles) else images
         if order.augmentations is not None:
-            return batches.AugmentedBatches(images, labels, order, classes, transform, self.to_device)
-        return batches.Batches(images, labels, order, classes)
+            return batches.AugmentedBatches(readable, labels, order, classes, transform, self.to_device)
+        return batches.Batches(readable, labels, order, classes)
+
+    def decode(self, files: ImageFiles) -> np.ndarray:
+        """Decode files as the input pipeline does: (n, crop, crop, 3) uint8."""
+        return batches.FilesByIndex(files)[np.arange(len(files))]
 
     def make_resident_loader(
         self,

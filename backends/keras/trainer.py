@@ -17,6 +17,7 @@ from backends.exported.executed_network import name_graph
 from backends.exported.network_graph import NetworkGraph
 from backends.exported.weight_layouts import lay_out_for_engines
 from backends.extraction import ExtractionForm, Extractor
+from backends.image_files import ImageFiles
 from backends.keras import model, optimizer, preprocess
 from backends.keras.engine import Engine, Tensor
 from backends.keras.operations import OPERATIONS
@@ -83,6 +84,10 @@ class KerasTrainer(Trainer):
         """See `Trainer.preprocess`."""
         return _to_numpy(self.until_inputs(self._inputs(images, *rows)))
 
+    def decode(self, files: ImageFiles) -> np.ndarray:
+        """See `Trainer.decode`."""
+        return self.engine.decode(files)
+
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         return _to_numpy(self.forward(self._inputs(images))[0])
@@ -125,12 +130,12 @@ class KerasTrainer(Trainer):
         with self.engine.distribute():
             return self.model.train_on_batch(inputs, labels)
 
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         batches = self._batches(images, labels, self.engine.share(order), self.group == 1)
         return Fit(self.model, batches, order.steps, self.steps, self.engine)
 
-    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start_loading(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
         return self.engine.start_loading(self._batches(images, labels, self.engine.share(order)))
 
@@ -170,10 +175,13 @@ class KerasTrainer(Trainer):
         """See `Trainer.device_memory`."""
         return self.engine.read_memory()
 
-    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order, known_length: bool = True) -> Iterable:
-        resident = self.variant.images == "normalised"
-        load = self.engine.make_resident_loader if resident else self.engine.make_loader
-        return load(images, labels, order, self.transform, self.task.classes, known_length)
+    def _batches(
+        self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order, known_length: bool = True
+    ) -> Iterable:
+        given = labels, order, self.transform, self.task.classes, known_length
+        if isinstance(images, np.ndarray) and self.variant.images == "normalised":
+            return self.engine.make_resident_loader(images, *given)
+        return self.engine.make_loader(images, *given)
 
     def _compute_gradients(
         self, images: np.ndarray, labels: np.ndarray, variables: list[keras.Variable]

@@ -12,6 +12,7 @@ import torch
 from backends import knobs
 from backends.base import Backend, Trainer, Training
 from backends.engines.torch import distribution
+from backends.image_files import ImageFiles
 from backends.kernels import Kernel
 from backends.lightning import device as devices
 from backends.lightning import kernels, model, pipeline, profiler
@@ -47,7 +48,7 @@ class LightningTrainer(PyTorchTrainer):
         self.singly = self.singly or self._fit(pipeline.Batches(self._handed_batches))
         return self.singly.advance(1)
 
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         if self.variant.images in pipeline.ON_THE_DEVICE:
             return self._fit(pipeline.Batches(lambda: self._batches(images, labels, order), order.steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import sys
@@ -12,8 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
 
+from backends.image_files import ImageFiles
 from backends.knobs import get_value
 from backends.task import Variant
 from backends.values import Group, Order
@@ -48,8 +52,8 @@ class MappedArray(NamedTuple):
 class Labelled(Dataset):
     """Labelled images that a process can be given, where it is not a copy of this one."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.arrays = images, labels
+    def __init__(self, images: np.ndarray | ImageFiles, labels: np.ndarray) -> None:
+        self.arrays: tuple[Any, np.ndarray] = images, labels
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -65,7 +69,7 @@ class Labelled(Dataset):
 class Images(Labelled):
     """Labelled images, each transformed when it is read."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable) -> None:
+    def __init__(self, images: np.ndarray | ImageFiles, labels: np.ndarray, transform: Callable) -> None:
         super().__init__(images, labels)
         self.transform = transform
 
@@ -85,7 +89,9 @@ class RawImages(Labelled):
 class AugmentedImages(Images):
     """Labelled images, each augmented when it is read: one item for each row of `Order.rows`."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable, rows: np.ndarray) -> None:
+    def __init__(
+        self, images: np.ndarray | ImageFiles, labels: np.ndarray, transform: Callable, rows: np.ndarray
+    ) -> None:
         super().__init__(images, labels, transform)
         self.rows = rows
 
@@ -98,7 +104,7 @@ class AugmentedImages(Images):
 class RawImagesWithRows(RawImages):
     """Labelled raw images, read a batch at a time together with the rows that they are to be augmented by."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:
+    def __init__(self, images: np.ndarray | ImageFiles, labels: np.ndarray, rows: np.ndarray) -> None:
         super().__init__(images, labels)
         self.rows = rows
 
@@ -112,12 +118,34 @@ def describe(variant: Variant) -> str:
     images, workers = (get_value("pytorch", variant, knob) for knob in ("images", "workers"))
     if images in ON_THE_DEVICE:
         return ON_THE_DEVICE[images]
-    how = {"streamed": "one image at a time", "uint8": "uint8, one batch at a time, normalised on the device"}[images]
+    how = {
+        "streamed": "one image at a time",
+        "uint8": "uint8, one batch at a time, normalised on the device",
+        "encoded": "one file at a time, decoded by Pillow",
+    }[images]
     return f"DataLoader, {workers} workers, {how}"
 
 
+class Decoder:
+    """Decodes a file as `torchvision.datasets.ImageFolder`, and frames and transforms it as its tutorials do."""
+
+    def __init__(self, files: ImageFiles, transform: Callable) -> None:
+        self.frame = transforms.Compose([transforms.Resize(files.resize), transforms.CenterCrop(files.crop)])
+        self.transform = transform
+
+    def __call__(self, content: bytes, *row: np.ndarray) -> Any:
+        """What the transform makes of a file's pixels (crop, crop, 3) uint8, and of the row to augment them by."""
+        with Image.open(io.BytesIO(content)) as image:
+            return self.transform(np.asarray(self.frame(image.convert("RGB"))), *row)
+
+
 def make_loader(
-    images: np.ndarray, labels: np.ndarray, order: Order, transform: Callable, variant: Variant, group: Group
+    images: np.ndarray | ImageFiles,
+    labels: np.ndarray,
+    order: Order,
+    transform: Callable,
+    variant: Variant,
+    group: Group,
 ) -> DataLoader:
     """A loader of the batches of `order` in host memory: inputs (b, 3, s, s) float32, or images (b, h, w, 3) uint8
     where the variant says so, with the rows (b, c) that they are to be augmented by, if there are any; and labels (b,)
@@ -132,6 +160,8 @@ def make_loader(
     workers = int(get_value("pytorch", variant, "workers"))
     if workers:
         _check_socket_path()
+    if isinstance(images, ImageFiles):
+        transform = Decoder(images, transform)
     dataset: Labelled = RawImages(images, labels) if raw else Images(images, labels, transform)
     if order.augmentations is not None:
         rows, order = order.rows, order.number_rows()
@@ -187,11 +217,17 @@ def find_knobs_in_force(loader: DataLoader) -> dict[str, str]:
     """Find the values of the knobs of a loader that are in force; without a GPU no memory is pinned."""
     pinned = loader.pin_memory and torch.cuda.is_available()
     found = {
-        "images": "uint8" if isinstance(loader.dataset, RawImages) else "streamed",
+        "images": _find_images(loader.dataset),
         "workers": str(loader.num_workers),
         "transfer": "pinned" if pinned else "pageable",
     }
     return found | ({} if loader.prefetch_factor is None else {"prefetch": str(loader.prefetch_factor)})
+
+
+def _find_images(dataset: Dataset) -> str:
+    if isinstance(dataset, RawImages):
+        return "uint8"
+    return "encoded" if isinstance(dataset, Images) and isinstance(dataset.transform, Decoder) else "streamed"
 
 
 def iterate_resident(

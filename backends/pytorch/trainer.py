@@ -17,6 +17,7 @@ from backends.base import Backend, Trainer, Training
 from backends.engines.torch import distribution
 from backends.exported.exported_backbone import is_exported
 from backends.extraction import ExtractionForm, Extractor
+from backends.image_files import ImageFiles
 from backends.kernels import Kernel
 from backends.pytorch import device as devices
 from backends.pytorch import kernels, model, optimizer, pipeline, preprocess, profiler
@@ -86,6 +87,10 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.preprocess`."""
         return self._inputs(images, *rows).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
+    def decode(self, files: ImageFiles) -> np.ndarray:
+        """See `Trainer.decode`."""
+        return np.stack(list(map(pipeline.Decoder(files, lambda pixels: pixels), files)))
+
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         with torch.no_grad():
@@ -140,11 +145,11 @@ class PyTorchTrainer(Trainer):
         self.updates.make(loss)
         return loss.detach()
 
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         return PyTorchTraining(self, self._batches(images, labels, order))
 
-    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start_loading(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
         return PyTorchLoading(self, self._batches(images, labels, order))
 
@@ -186,11 +191,11 @@ class PyTorchTrainer(Trainer):
         """See `Trainer.device_memory`."""
         return devices.read_memory(self.device)
 
-    def _batches(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Iterator[Batch]:
+    def _batches(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Iterator[Batch]:
         order = order.share(self.group)
-        if self.variant.images == "resident":
+        if isinstance(images, np.ndarray) and self.variant.images == "resident":
             return pipeline.iterate_resident(images, labels, order, self.batch_transform, self.device)
-        if self.variant.images == "normalised":
+        if isinstance(images, np.ndarray) and self.variant.images == "normalised":
             return pipeline.iterate_normalised(
                 images, labels, order, self.batch_transform, self.device, **self.input_format
             )
@@ -199,7 +204,7 @@ class PyTorchTrainer(Trainer):
             return pipeline.transform_batches(batches, self.batch_transform, self.device, self.non_blocking)
         return batches
 
-    def _loader(self, images: np.ndarray, labels: np.ndarray, order: Order) -> DataLoader:
+    def _loader(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> DataLoader:
         loader = pipeline.make_loader(images, labels, order, self.transform, self.variant, self.group)
         flags = {**self.resolved.flags, **pipeline.find_knobs_in_force(loader)}
         self.resolved = dataclasses.replace(self.resolved, flags=flags)

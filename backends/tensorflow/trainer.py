@@ -20,6 +20,7 @@ from backends.exported.executed_network import name_graph
 from backends.exported.network_graph import NetworkGraph
 from backends.exported.weight_layouts import lay_out_for_engines
 from backends.extraction import ExtractionForm, Extractor
+from backends.image_files import ImageFiles
 from backends.kernels import Kernel
 from backends.task import Task, Variant
 from backends.tensorflow import device as devices
@@ -82,6 +83,10 @@ class TensorFlowTrainer(Trainer):
         """See `Trainer.preprocess`."""
         return self._inputs(images, *rows).numpy()
 
+    def decode(self, files: ImageFiles) -> np.ndarray:
+        """See `Trainer.decode`."""
+        return np.stack([one.numpy() for one in map(pipeline.make_decoder(files), range(len(files)))])
+
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `Trainer.features`."""
         return self.forward(self._inputs(images))[0].numpy()
@@ -123,18 +128,18 @@ class TensorFlowTrainer(Trainer):
         self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
         return loss
 
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         order = self.membership.share(order)
-        if self.on_device:
+        if isinstance(images, np.ndarray) and self.on_device:
             return TensorFlowTraining(self.resident_steps, self._resident(images, labels, order), self.group)
         batches = iter(pipeline.make_loader(images, labels, order, self.transform))
         return TensorFlowTraining(self.train_steps, batches, self.group)
 
-    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start_loading(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
         order = self.membership.share(order)
-        if self.on_device:
+        if isinstance(images, np.ndarray) and self.on_device:
             return pipeline.Loading(self.take(*batch) for batch in self._resident(images, labels, order))
         return pipeline.Loading(pipeline.make_loader(images, labels, order, self.transform))
 

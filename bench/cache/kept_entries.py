@@ -12,7 +12,7 @@ from bench.cache.home import find_files, get_home
 
 #: The folders in the home, and the names of what can be made again, by what it is.
 KEPT: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "images": (("images", "*.safetensors"),),
+    "images": (("images", "*.safetensors"), ("images", "*.files")),
     "networks": (("checkpoints", "timm-*"), ("checkpoints", "program-*")),
     "programs": (("programs", "*.pt2"),),
 }

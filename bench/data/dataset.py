@@ -20,6 +20,8 @@ class Dataset:
         source: where the arrays come from, as text for people.
         file: a safetensors file that has just these arrays, if there is one.
         fingerprint: first 16 hex digits of the SHA-256 of the four arrays' shapes, types and bytes.
+        image_files: where the files of the training images are kept, undecoded; None if they are not.
+        file_numbers: (n,) int64, which of those files the training images are; None if they are all of them.
         known_fingerprint: the same, if it need not be computed again.
     """
 
@@ -30,6 +32,8 @@ class Dataset:
     test_labels: np.ndarray
     source: str
     file: Path | None = None
+    image_files: Path | None = None
+    file_numbers: np.ndarray | None = None
     fingerprint: str = field(init=False)
     known_fingerprint: InitVar[str | None] = None
 

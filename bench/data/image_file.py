@@ -14,12 +14,15 @@ from safetensors.numpy import load_file
 MOST_MEMORY = 1 / 8
 #: Bytes that are always read: the first look at the machine's memory takes longer.
 ALWAYS_READ = 2**30
+#: The array of `Dataset.file_numbers`.
+FILE_NUMBERS = "train_file_numbers"
 #: safetensors' names of the types.
 TYPES: Mapping[str, np.dtype[Any]] = {"U8": np.dtype("uint8"), "I64": np.dtype("<i8")}
 
 
 def read_image_file(file: Path) -> dict[str, np.ndarray]:
-    """Read `train_images`, `train_labels`, `test_images` and `test_labels` from a safetensors file.
+    """Read `train_images`, `train_labels`, `test_images` and `test_labels` from a safetensors file, and `FILE_NUMBERS`,
+    if it has them.
 
     Images that take more than `MOST_MEMORY` are mapped: what a step uses is read from the disk, and the system keeps in
     memory what it can. All frameworks of a comparison read the same file in the same way.

@@ -30,6 +30,7 @@ def limit_training_images(dataset: Dataset, n: int | None, seed: int) -> Dataset
         dataset,
         train_images=dataset.train_images[chosen],
         train_labels=dataset.train_labels[chosen],
+        file_numbers=chosen,
         source=f"{dataset.source}, {n} of {size} training images",
         file=None,
     )

@@ -7,10 +7,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from backends.knobs import reads_files
 from backends.task import Variant
 from bench.cache import features
 from bench.cache.home import check_utf8
 from bench.data.dataset import Dataset
+from bench.data.image_file import FILE_NUMBERS
 from bench.errors import UserError
 from bench.plan.prepared_task import PreparedTask
 from bench.worker.job import Job
@@ -59,6 +61,7 @@ def make_case_job(
         data=data,
         scratch=folder,
         checkpoint=prepared.checkpoint.folder.absolute(),
+        image_files=prepared.dataset.image_files if reads_files(variant) else None,
         folder=own,
         proof_images=proof_images,
         proof_steps=proof_steps,
@@ -91,6 +94,8 @@ def write_images(dataset: Dataset, folder: Path) -> Path:
             return dataset.file.absolute()
         return file
     arrays = {name: getattr(dataset, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
+    if dataset.image_files is not None and dataset.file_numbers is not None:
+        arrays[FILE_NUMBERS] = dataset.file_numbers
     try:
         save_file(arrays, file)
     except (OSError, SafetensorError) as error:

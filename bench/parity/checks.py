@@ -11,6 +11,7 @@ from backends.task import DATASETS, Task
 from bench.parity.tolerances import (
     BACKBONE_GRADIENT,
     BACKBONE_MOVEMENT,
+    DECODING,
     DEVICE_HEADS,
     DEVICE_SHARE,
     FIRST_STEP,
@@ -52,14 +53,33 @@ def check_case_itself(mine: Arrays, task: Task, pipeline: float) -> list[Check]:
     Args:
         pipeline: tolerance of the check of the input pipeline.
     """
+    decodes = "decoded" in mine
     order_difference = max(
-        compute_difference(mine["pipeline_kernel"], mine["head_kernel"]),
-        compute_difference(mine["pipeline_bias"], mine["head_bias"]),
+        compute_difference(mine[f"pipeline_{part}"], mine[f"{'own' if decodes else 'head'}_{part}"])
+        for part in ("kernel", "bias")
     )
-    return [
+    checks = [
         *check_frozen_tensors(mine, task, "frozen"),
         make_check(
             "pipeline order", order_difference, pipeline, "head after the same steps through the input pipeline"
+        ),
+    ]
+    return [*checks, *_check_decoding(mine, pipeline)] if decodes else checks
+
+
+def _check_decoding(mine: Arrays, pipeline: float) -> list[Check]:
+    """Check the images that the input pipeline decodes: decoders differ by a few grey levels, and it is said by how
+    many.
+    """
+    levels = np.abs(mine["decoded"].astype(np.float64) - mine["given"])
+    detail = f"grey levels of 255 on average, {levels.max():.0f} at most, of {len(levels)} images that it decodes"
+    return [
+        make_check("decoding", float(levels.mean()), DECODING, detail),
+        make_check(
+            "pipeline loss, decoded",
+            compute_difference(mine["pipeline_loss"], mine["own_loss"]),
+            pipeline,
+            "mean loss through the pipeline, and of the same steps on the images that it decodes",
         ),
     ]
 
@@ -184,8 +204,10 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
             tolerance=TRAJECTORY,
             detail=f"head after {len(mine['losses'])} steps",
         ),
-        relative("pipeline loss", "pipeline_loss", tolerance=TRAJECTORY, detail="mean loss through the pipeline"),
     ]
+    if "decoded" not in mine:  # its images differ from the reference's, see `_check_decoding`
+        detail = "mean loss through the pipeline"
+        checks.append(relative("pipeline loss", "pipeline_loss", tolerance=TRAJECTORY, detail=detail))
     for part, what, tolerance in below if task.trained else ():
         names = [f"{part}/{name}" for name in task.trained]
         worst = _compute_joint_difference([mine.get(name) for name in names], [reference[name] for name in names])

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from ctypes.util import find_library
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
@@ -87,6 +88,7 @@ SUPPORT_CHECKS: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
         "tf32": explain_missing_tf32,
         "bf16": explain_missing_bf16,
         "compiler": explain_missing_compiler,
+        "grain": lambda device: None if find_spec("grain") else "Grain is not installed: pip install grain",
         "jemalloc": lambda device: explain_missing_library("jemalloc", "libjemalloc2"),
         "tcmalloc": lambda device: explain_missing_library("tcmalloc_minimal", "libtcmalloc-minimal4"),
         "hugepages": explain_missing_huge_pages,

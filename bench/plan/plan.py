@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import backends
-from backends.knobs import has_values
+from backends.knobs import has_values, reads_files
 from backends.task import Variant
+from bench.data import images as own_images
 from bench.errors import Unavailable, UserError, make_unknown_error
 from bench.machine.backend_packages import advise_installation, list_left_out, refuse_unknown_backend
 from bench.machine.environment import choose_threads
@@ -101,6 +103,8 @@ def make_plan(request: Request) -> Plan:
     if any(one.graph == "exported" for one in requested):
         for prepared in tasks:
             exported_checkpoints.add_graph(prepared.task, prepared.checkpoint)
+    if request.images and any(map(reads_files, requested)):
+        tasks = tuple(_keep_files(prepared, request.images) for prepared in tasks)
     tuned = _load_tuned_variants(usable, tasks, default) if needs_tuned else {}
     skipped |= too_many
     skipped |= list_left_out()
@@ -208,8 +212,16 @@ def _resolve_tuned(requested: Variant, tuned: TunedVariant | None) -> Variant | 
     return tuned.variant(requested) if tuned else None
 
 
+def _keep_files(prepared: PreparedTask, path: Path) -> PreparedTask:
+    """The task with the files of its images, which are kept undecoded, if there are any."""
+    framing = own_images.Framing(*prepared.task.framing)
+    return replace(prepared, dataset=own_images.keep_files(prepared.dataset, path, framing, prepared.task.seed))
+
+
 def _explain_unsupported(backend: str, variant: Variant, prepared: PreparedTask) -> str | None:
     """Explain why a backend cannot run a variant of a task with its images; None if it can."""
+    if reads_files(variant) and prepared.dataset.image_files is None:
+        return "images 'encoded' decodes image files, and there are none: give class folders or Parquet with --images"
     return variants.explain_unsupported(backend, variant, prepared.task) or several_devices.explain_last_batch(
         variant, prepared.task, len(prepared.dataset.train_images)
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from backends.backbones import STATISTICS
 from backends.base import Trainer, Training
+from backends.image_files import ImageFiles
 from backends.task import Task
 from backends.values import Order, Tensors
 from bench.data.order import hash_order
@@ -37,6 +38,7 @@ def gather_evidence(
     job: Job,
     begin: Callable[[Order], Training] | None = None,
     report: Callable[..., object] = lambda done, silent_s=0.0: None,
+    files: ImageFiles | None = None,
 ) -> Arrays:
     """Gather the arrays that steps 1 to 4 and 6 of the proof compare. The trainer must be in its initial state.
 
@@ -52,6 +54,9 @@ def gather_evidence(
         begin: starts training in an order of images; None for the trainer's input pipeline.
         report: see `bench.worker.part_report.PartReport`; called with the number of finished steps, of
             `count_proof_steps`.
+        files: those of the training images, if the input pipeline decodes them. There are also `decoded`, the first
+            images as it decodes them, beside `given`; and the loss and head of the same steps on such images
+            (`own_loss`, `own_kernel`, `own_bias`), which training through the pipeline has to agree with.
     """
     images, labels = train
     count = count_proof_steps(trainer.task, job) // 2
@@ -101,6 +106,13 @@ def gather_evidence(
     found |= {f"statistic/{name}": tensor for name, tensor in after.items() if is_statistic(name)}
     found |= {f"moved/{name}": after[name] - before[name] for name in trainer.task.trained}
     found |= find_alterations(checkpoint, after)
+
+    if files is not None:
+        found |= {"decoded": trainer.decode(files.take(np.arange(len(first)))), "given": first}
+        trainer.reset()
+        own = [trainer.step(trainer.decode(files.take(batch)), labels[batch], *rows) for batch, *rows in batches]
+        found["own_loss"] = np.array(np.average(own, weights=[len(batch) for batch, *_ in batches]))
+        found["own_kernel"], found["own_bias"] = trainer.head()
 
     trainer.reset()
     training = begin(order) if begin else trainer.start(images, labels, order)

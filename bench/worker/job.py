@@ -71,6 +71,8 @@ class Job(AnyJob):
 
     Attributes:
         data: safetensors file with train_images, train_labels, test_images, test_labels.
+        image_files: the training images' files, undecoded, see `bench.data.images.kept_files`; None for a variant that
+            reads none.
         checkpoint: folder in timm's layout.
         proof_images, proof_steps: size of the proof of sameness.
         seeds: of the complete fine-tunes that run after the rounds.
@@ -86,6 +88,7 @@ class Job(AnyJob):
     task: Task
     data: Path
     checkpoint: Path
+    image_files: Path | None = None
     proof_images: int
     proof_steps: int
     seeds: tuple[int, ...]

@@ -12,10 +12,12 @@ import pytest
 
 import backends
 from backends.base import Training
+from backends.image_files import ImageFiles
 from backends.values import DeviceMemory, Head, Order, Resolved
 from bench.cache.features import Features
-from bench.data.image_file import read_image_file
+from bench.data.image_file import FILE_NUMBERS, read_image_file
 from bench.data.order import draw_head, draw_training
+from bench.data.undecoded_files import map_files
 from bench.machine import memory
 from bench.records.record import Phase
 from bench.weights.exported_files import read_weights
@@ -57,6 +59,9 @@ class CaseSession:
         data = peers.call(lambda: read_image_file(job.data), "read_data")
         peers.known |= data
         self.train = data["train_images"], data["train_labels"]
+        self.files: ImageFiles | None = None
+        if job.image_files:
+            self.files = map_files(job.image_files, *self.task.framing, data.get(FILE_NUMBERS))
         self.test = data["test_images"], data["test_labels"]
         self.checkpoint = read_weights(job.checkpoint, self.task)
         self.order, head = self.draw(self.task.seed)
@@ -120,7 +125,12 @@ class CaseSession:
         """Start the training of the variant: from images, or of the head on cached features."""
         if self.features:
             return self.trainer.start_on_features(self.features.train, self.train[1], order)
-        return self.trainer.start(*self.train, order)
+        return self.trainer.start(*self.streamed, order)
+
+    @property
+    def streamed(self) -> tuple[np.ndarray | ImageFiles, np.ndarray]:
+        """What the input pipeline reads: images, or files of images, and their labels."""
+        return self.train[0] if self.files is None else self.files, self.train[1]
 
     def logits(self, at: int, size: int) -> np.ndarray:
         """Compute the class scores of `size` test images, starting with image `at`."""
@@ -141,7 +151,7 @@ class CaseSession:
         began = time.perf_counter()
         report = PartReport(self.baton, evidence.count_proof_steps(self.task, self.job), "steps")
         found = evidence.gather_evidence(
-            self.trainer, self.train, self.order, self.checkpoint, self.job, self.start_training, report
+            self.trainer, self.train, self.order, self.checkpoint, self.job, self.start_training, report, self.files
         )
         if self.features:
             found["cached_features"] = self.features.train[: self.job.proof_images]
@@ -165,7 +175,7 @@ class CaseSession:
         if kind == "compute":
             return self.trainer.start_on_device(*self.train, warmup.take_few_batches(self.order))
         order = warmup.lengthen_order(self.order, steps)
-        training = self.trainer.start_loading(*self.train, order) if kind == "loader" else self.start_training(order)
+        training = self.trainer.start_loading(*self.streamed, order) if kind == "loader" else self.start_training(order)
         return FaultyTraining(training, self.job.plant) if self.job.plant and kind == "pipeline" else training
 
     def report_memory(self) -> None:

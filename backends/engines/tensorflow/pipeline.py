@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends.base import Training
+from backends.image_files import ImageFiles
 from backends.values import Order
 
 #: Freeing an iterator takes a millisecond if no thread of it sleeps; finding it by garbage collection takes 0.25 s.
@@ -47,6 +48,47 @@ def hold_rows(order: Order) -> tuple[tuple[tf.Tensor, ...], Order]:
         return (), order
     with tf.device("CPU"):
         return (tf.constant(order.rows),), order.number_rows()
+
+
+def make_decoder(files: ImageFiles) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from the number of a file to its pixels (crop, crop, 3) uint8, by the operations of Keras'
+    `image_dataset_from_directory`, framed as `backends.image_files.frame`. All files are held in host memory.
+    """
+    with tf.device("CPU"):
+        contents = tf.constant(list(files))
+
+    def decode(number: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(contents[number], channels=3, expand_animations=False)
+        sides = tf.shape(image)[:2]
+        sides = files.resize * sides // tf.reduce_min(sides)
+        image = tf.clip_by_value(tf.round(tf.image.resize(image, sides, antialias=True)), 0, 255)
+        top, left = tf.unstack(tf.cast(tf.round((sides - files.crop) / 2), tf.int32))
+        image = image[top : top + files.crop, left : left + files.crop]
+        return tf.ensure_shape(tf.cast(image, tf.uint8), (files.crop, files.crop, 3))
+
+    return decode
+
+
+def make_file_batches(
+    files: ImageFiles, labels: np.ndarray, order: Order, known_length: bool = True
+) -> tf.data.Dataset:
+    """The batches of `order`: decoded images (b, crop, crop, 3) uint8, the rows (b, c) that they are to be augmented
+    by, if there are any, and labels (b,).
+    """
+    decode = make_decoder(files)
+    with tf.device("CPU"):
+        all_labels = tf.constant(labels)
+    rows, order = hold_rows(order)
+
+    def read(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        index = number % len(files)
+        return decode(index), *(one[number] for one in rows), all_labels[index]
+
+    def one_epoch(permutation: tf.Tensor) -> tf.data.Dataset:
+        images = tf.data.Dataset.from_tensor_slices(permutation).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        return images.batch(order.batch_size, drop_remainder=order.drop_last)
+
+    return make_batches_of_epochs(order, one_epoch, known_length)
 
 
 def normalise_all(images: np.ndarray, transform: Callable) -> tf.Tensor:

@@ -8,23 +8,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from backends.task_entries import name_image_set
 from bench.data.cifar10 import FOLDER, TRAIN
 from bench.data.dataset import Dataset
-from bench.data.images import kept_images
+from bench.data.images import kept_files, kept_images
 from bench.data.images.cifar100 import find_folder, read_cifar100, read_cifar100_archive
 from bench.data.images.class_folders import has_images, read_folder
 from bench.data.images.framing import Framing
 from bench.data.images.npz_file import read_npz
 from bench.data.images.parquet_files import find_files, read_parquet
 from bench.data.images.source import Source
+from bench.data.undecoded_files import count_files
 from bench.errors import UserError
 from bench.machine.file_kind import describe_kind, find_path_problem, read_head
 
-__all__ = ["Framing", "describe", "load", "open_source"]
+__all__ = ["Framing", "describe", "keep_files", "load", "open_source"]
 
 #: What can be given, for messages.
 WANTED = "give a folder of class folders, an .npz file, Parquet files, or CIFAR-100's Python version"
@@ -51,11 +53,34 @@ def load(path: Path, framing: Framing, seed: int, progress: bool = True) -> Data
     split = "" if source.test else f", split drawn from seed {seed}"
     return Dataset(
         name_image_set(kept.fingerprint, framing.crop, len(kept.classes)),
-        **kept.arrays,
+        **kept.arrays,  # type: ignore[arg-type]  # the names of the four arrays
         source="; ".join((f"{source.kind} in {str(path)!r}{split}", *remarks)),
         file=kept.file,
         known_fingerprint=kept.fingerprint,
     )
+
+
+def keep_files(dataset: Dataset, path: Path, framing: Framing, seed: int, progress: bool = True) -> Dataset:
+    """The same images, with their files, which are kept undecoded: those of a class folder, or of Parquet files. Images
+    that have no files, as arrays, stay as they are.
+
+    Args:
+        dataset: what `load` returned for the same arguments, or a subset.
+
+    Raises:
+        UserError: the files cannot be used, or kept, or have changed since `load`.
+    """
+    source = open_source(path)
+    name = kept_images.make_key(source, framing, seed)
+    kept = kept_images.find(kept_images.get_folder() / f"{name}{kept_images.ENDING}")
+    file = kept_images.get_folder() / f"{name}{kept_files.ENDING}"
+    with _one_line():
+        count = count_files(file) or kept_files.keep(source.split(seed)[0], framing, file, progress)
+    if count is None:
+        return dataset
+    if kept is None or count != len(kept.arrays["train_labels"]):
+        raise UserError(f"--images {path}: files changed while they were read: start again")
+    return replace(dataset, image_files=file, known_fingerprint=dataset.fingerprint)
 
 
 def _find_or_keep(source: Source, framing: Framing, seed: int, progress: bool) -> kept_images.KeptImages:

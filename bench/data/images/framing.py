@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from backends.image_files import choose_size, frame
+
 #: The most pixels of an image between the two steps: a strip of 10 x 10,000 px at 224 px would have 50 million.
 MOST_PIXELS = 89_478_485
 
@@ -25,22 +27,13 @@ class Framing:
     crop: int
 
     def apply(self, image: Image.Image) -> np.ndarray:
-        """Resize and crop an image in RGB; returns (crop, crop, 3) uint8.
-
-        Source: torchvision's `functional.resize` with one size, which rounds the longer side down, and
-        `functional.center_crop`.
+        """Resize and crop an image in RGB as `backends.image_files.frame`; returns (crop, crop, 3) uint8.
 
         Raises:
             TooLong: the resized image would have more than `MOST_PIXELS`.
         """
-        width, height = image.size
-        short, long = sorted((width, height))
-        if short != self.resize:
-            longer = int(self.resize * long / short)
-            if self.resize * longer > MOST_PIXELS:
-                raise TooLong(f"its shorter side at {self.resize} px, the longer one would have {longer:,}")
-            size = (self.resize, longer) if width <= height else (longer, self.resize)
-            image = image.resize(size, Image.Resampling.BILINEAR)
-            width, height = size
-        left, top = round((width - self.crop) / 2), round((height - self.crop) / 2)
-        return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
+        width, height = choose_size(*image.size, self.resize)
+        if (width, height) != image.size and width * height > MOST_PIXELS:
+            longer = max(width, height)
+            raise TooLong(f"its shorter side at {self.resize} px, the longer one would have {longer:,}")
+        return frame(image, self.resize, self.crop)

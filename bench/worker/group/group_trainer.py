@@ -10,6 +10,7 @@ import numpy as np
 
 from backends.base import Trainer, Training
 from backends.extraction import ExtractionForm, Extractor
+from backends.image_files import ImageFiles
 from backends.values import DeviceMemory, Head, Order
 from bench.worker.group.peers import Peers
 
@@ -67,11 +68,11 @@ class GroupTrainer(Trainer):
         """See `Trainer.step`."""
         return self.note_losses(self._call("step", images, labels, *rows))
 
-    def start(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start`."""
         return self._start("start", images, labels, order)
 
-    def start_loading(self, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def start_loading(self, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         """See `Trainer.start_loading`."""
         return self._start("start_loading", images, labels, order)
 
@@ -121,7 +122,7 @@ class GroupTrainer(Trainer):
         self.resolved = self._own.resolved
         return found
 
-    def _start(self, name: str, images: np.ndarray, labels: np.ndarray, order: Order) -> Training:
+    def _start(self, name: str, images: np.ndarray | ImageFiles, labels: np.ndarray, order: Order) -> Training:
         number, own = next(_NUMBERS), self._peers.share.take_order(order)
         training = self._peers.call(
             lambda: getattr(self._own, name)(images, labels, own), "start", number, name, images, labels, order
