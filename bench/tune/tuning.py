@@ -44,8 +44,8 @@ from bench.worker.channel import Message
 #: The knobs that are searched: not the threads, which depend on the machine, nor cached features, which are another
 #: way to train.
 SEARCHED_KNOBS = tuple(knob for knob in KNOBS if knob != "features")
-#: Values that are not searched: one measures how a network is written, and needs an export first, the other decodes files
-#: that are decoded already.
+#: Values that are not searched: one measures how a network is written, and needs an export first; the other decodes
+#: images that are decoded already.
 NOT_SEARCHED = {"graph": "exported", "images": "encoded"}
 #: At most this many workers are built at the same time, and at most one for each core: each takes about 1 GiB of memory
 #: while it is built.

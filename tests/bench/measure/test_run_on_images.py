@@ -106,6 +106,55 @@ def test_a_run_trains_on_the_images_and_is_read_without_them(pets, tmp_path, hom
         assert names.pop() in shown.stdout.replace("\n", "")
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({}, "images 'encoded' decodes image files, and there are none: give class folders or Parquet with --images"),
+        ({"devices": (2,)}, "images 'encoded' is for one device: use --devices 1, or do not set images"),
+    ],
+)
+def test_only_files_can_be_decoded_on_one_device(options, line, tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros((10, 9, 9, 3), np.uint8), labels=np.arange(10) % 2)
+    request = make_request(tmp_path / "x.npz", tmp_path, knobs=["images=encoded"], backends=["pytorch"], **options)
+    with pytest.raises(UserError, match=f"no backend can run variant .*: {line}"):
+        make_plan(request)
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_frameworks_decode_the_files_in_their_own_input_pipelines(tmp_path):
+    photographs = tmp_path / "photographs"
+    for number in range(24):
+        folder = photographs / f"class {number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        image = draw(number, 50 + 7 * (number % 5), 80 - 3 * number)
+        image.save(folder / f"{number}.{'png' if number % 4 == 3 else 'jpg'}")
+    backends = [part for name in ("pytorch", "tensorflow", "jax", "keras-torch") for part in ("--backend", name)]
+    augmentations = ("--flip", "--crop-scale", "0.5")
+    options = ("--suite", suite_file(tmp_path), "--images", photographs, "--resize", "40", "--crop", "32")
+    with Bench(
+        "run", *options, *backends, *augmentations, "--knob", "images=encoded", "--results", tmp_path / "results",
+        cwd=tmp_path, REAL="yes", SHORT_WARMUP="yes",
+    ) as bench:  # fmt: skip
+        assert bench.end() == 0, bench.stderr
+    (run,) = (tmp_path / "results").iterdir()
+    records, _ = store.read_records(run)
+    decoded = {
+        record.backend: {check.name: check for check in record.proof.checks}["decoding"].difference
+        for record in records
+        if record.variant.images == "encoded"
+    }
+    assert {record.proof.status for record in records} == {"proven", "reference"}
+    assert decoded["pytorch"] == decoded["jax"] == decoded["keras-torch"] == 0, "Pillow, as what they are held against"
+    assert 0 < decoded["tensorflow"] < 2
+    assert {record.resolved.input_pipeline for record in records if record.variant.images == "encoded"} == {
+        "DataLoader, 2 workers, one file at a time, decoded by Pillow",
+        "tf.data, tf.io.decode_image in a parallel map, vectorised map, autotuned prefetch",
+        "Grain, files decoded by Pillow in threads, normalised on the device",
+        "keras.utils.PyDataset, files decoded by Pillow in threads",
+    }
+
+
 def test_images_that_are_too_large_for_memory_are_mapped(pets, monkeypatch):
     file = images.load(pets, Framing(8, 8), seed=0).file
     read = read_image_file(file)

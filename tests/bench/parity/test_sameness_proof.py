@@ -66,6 +66,27 @@ def test_features_that_were_kept_are_held_against_those_that_the_case_computes()
     assert failed(mine | {"cached_features": mine["features"][::-1]}) == ["cached features"]
 
 
+def decoding(levels: float = 0.0, swapped: bool = False, loss: float = 1.5, **others) -> dict[str, np.ndarray]:
+    """Evidence of a case that decodes its images: with another pixel, another loss, and so another head."""
+    given = np.random.default_rng(1).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    mine = evidence()
+    own = {"own_kernel": mine["head_kernel"] * 1.01, "own_bias": mine["head_bias"] * 1.01, "own_loss": np.array(loss)}
+    trained = {f"pipeline_{part}": own[f"own_{part}"] for part in ("kernel", "bias")}
+    decoded = given[..., ::-1] if swapped else given + levels
+    return {**mine, **own, **trained, "given": given, "decoded": decoded, "pipeline_loss": np.array(1.5), **others}
+
+
+def test_an_input_pipeline_that_decodes_is_held_against_steps_on_what_it_decodes():
+    assert failed(decoding(levels=1.5)) == []
+    (check,) = [one for one in prove(decoding(levels=1.5), evidence(), FROZEN, None).checks if one.name == "decoding"]
+    assert check.difference == 1.5
+    assert check.detail == "grey levels of 255 on average, 2 at most, of 2 images that it decodes"
+    assert failed(decoding(levels=2.5)) == ["decoding"]
+    assert failed(decoding(swapped=True)) == ["decoding"]
+    assert failed(decoding(loss=1.6)) == ["pipeline loss, decoded"]
+    assert failed(decoding(pipeline_kernel=evidence()["head_kernel"])) == ["pipeline order"]
+
+
 @pytest.mark.parametrize(
     ("backbone", "precision", "difference", "status"),
     [
