@@ -101,7 +101,8 @@ def add_graph(task: Task, checkpoint: Checkpoint) -> None:
     fields = {"backbone": f"{TIMM}{task.network.architecture}", "weights": "random", "seed": 0, "batch_norm": "frozen"}
     source = task.model_copy(update=fields)
     made_from, name = folder / MADE_FROM, _make_folder_name(source, _make_label(source))
-    if not made_from.is_file() or made_from.read_text() != name:
+    # Without PyTorch and timm, whose versions the name has, what is there has to do.
+    if not made_from.is_file() or (not _list_missing() and made_from.read_text() != name):
         exported = obtain(source)
         folder.mkdir(exist_ok=True)
         for file in (GRAPH, CONSTANTS):
@@ -115,6 +116,10 @@ def add_graph(task: Task, checkpoint: Checkpoint) -> None:
 
 def _make_damage_error(folder: Path, error: Exception) -> UserError:
     return UserError(f"{folder} is damaged ({error}): delete it: the next run exports the network again")
+
+
+def _list_missing() -> list[str]:
+    return [name for name in NEEDED if find_spec(name) is None]
 
 
 def _make_label(task: Task) -> str:
@@ -137,7 +142,7 @@ def _make_name(task: Task) -> str:
 
 
 def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None:
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
+    if missing := _list_missing():
         raise Unavailable(f"{task.backbone} needs {' and '.join(missing)}: pip install 'head-to-head[pytorch]'")
     if progress:
         print(f"exporting {task.backbone} at {task.image_size} px from PyTorch, once", file=sys.stderr, flush=True)

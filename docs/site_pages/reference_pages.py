@@ -13,6 +13,7 @@ PAGES = {
         (
             "backends.base",
             "backends.values",
+            "backends.image_files",
             "backends.task",
             "backends.knobs",
             "backends.extraction",

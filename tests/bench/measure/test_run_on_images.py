@@ -130,10 +130,10 @@ def test_frameworks_decode_the_files_in_their_own_input_pipelines(tmp_path):
         image = draw(number, 50 + 7 * (number % 5), 80 - 3 * number)
         image.save(folder / f"{number}.{'png' if number % 4 == 3 else 'jpg'}")
     backends = [part for name in ("pytorch", "tensorflow", "jax", "keras-torch") for part in ("--backend", name)]
-    augmentations = ("--flip", "--crop-scale", "0.5")
-    options = ("--suite", suite_file(tmp_path), "--images", photographs, "--resize", "40", "--crop", "32")
+    others = ("--resize", "40", "--flip", "--crop-scale", "0.5")
+    options = ("--suite", suite_file(tmp_path), "--train-limit", "16", "--images", photographs, "--crop", "32")
     with Bench(
-        "run", *options, *backends, *augmentations, "--knob", "images=encoded", "--results", tmp_path / "results",
+        "run", *options, *backends, *others, "--knob", "images=encoded", "--results", tmp_path / "results",
         cwd=tmp_path, REAL="yes", SHORT_WARMUP="yes",
     ) as bench:  # fmt: skip
         assert bench.end() == 0, bench.stderr
@@ -144,7 +144,7 @@ def test_frameworks_decode_the_files_in_their_own_input_pipelines(tmp_path):
         for record in records
         if record.variant.images == "encoded"
     }
-    assert {record.proof.status for record in records} == {"proven", "reference"}
+    assert {record.proof.status for record in records} == {"proven"}
     assert decoded["pytorch"] == decoded["jax"] == decoded["keras-torch"] == 0, "Pillow, as what they are held against"
     assert 0 < decoded["tensorflow"] < 2
     assert {record.resolved.input_pipeline for record in records if record.variant.images == "encoded"} == {

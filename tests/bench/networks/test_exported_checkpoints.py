@@ -126,6 +126,11 @@ def test_the_graph_of_a_backbone_of_the_table_is_made_again_if_it_was_made_by_ot
     with pytest.raises(UserError, match=r"exported-32 is damaged \(.*\): delete it"):
         exported_checkpoints.add_graph(task, checkpoint)
     (folder / exported_checkpoints.MADE_FROM).write_text("timm-resnet18-32-random-0-0123456789ab")
+    (folder / GRAPH).write_bytes(graph)
+    with monkeypatch.context() as patch:
+        patch.setattr(exported_checkpoints, "find_spec", lambda name: None)
+        exported_checkpoints.add_graph(task, checkpoint)
+    (folder / GRAPH).write_bytes(b"of other code")
     exported_checkpoints.add_graph(task.model_copy(update={"seed": 5}), checkpoint)
     assert (folder / GRAPH).read_bytes() == graph
     assert len(exported_checkpoints.list_kept_folders(task.model_copy(update={"backbone": "timm/resnet18"}))) == 1
