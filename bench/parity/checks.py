@@ -35,6 +35,8 @@ Arrays = Mapping[str, np.ndarray]
 AFTER_TRAINING = ("losses", "trajectory", "pipeline loss", "running statistics")
 #: Checks of figures that do not depend on the forward pass, so that its precision does not matter.
 WITHOUT_FORWARD = ("preprocessing", "augmentation")
+#: The check of images that an input pipeline decodes.
+DECODING_CHECK = "decoding"
 #: Two-sided 95 % quantile of the normal distribution.
 NORMAL_QUANTILE_95 = 1.959964
 
@@ -74,7 +76,7 @@ def _check_decoding(mine: Arrays, pipeline: float) -> list[Check]:
     levels = np.abs(mine["decoded"].astype(np.float64) - mine["given"])
     detail = f"grey levels of 255 on average, {levels.max():.0f} at most, of {len(levels)} images that it decodes"
     return [
-        make_check("decoding", float(levels.mean()), DECODING, detail),
+        make_check(DECODING_CHECK, float(levels.mean()), DECODING, detail),
         make_check(
             "pipeline loss, decoded",
             compute_difference(mine["pipeline_loss"], mine["own_loss"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.analysis.launches import CaseLaunches, TaskLaunches
 from bench.records.record import Check
+from bench.report.tables.decoding_notes import list_decoding_notes
 from bench.report.tables.table import Cell, Column, Table
 
 #: Digits of a hash that the table shows.
@@ -29,7 +30,11 @@ def build_parity_table(task: TaskLaunches) -> Table:
             *(Column(case.label) for case in task.cases),
         ),
         rows=tuple(rows),
-        notes=("largest difference from the reference, PyTorch in fp32, over all launches", *_failures(task)),
+        notes=(
+            "largest difference from the reference, PyTorch in fp32, over all launches",
+            *list_decoding_notes(task),
+            *_failures(task),
+        ),
     )
 
 

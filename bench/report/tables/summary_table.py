@@ -11,6 +11,7 @@ from bench.records.units import MB
 from bench.report.tables.accuracy_table import compute_accuracy
 from bench.report.tables.comparisons import Comparisons, Decision, decide
 from bench.report.tables.cost_tables import compute_wall_seconds
+from bench.report.tables.decoding_notes import list_decoding_notes
 from bench.report.tables.memory_tables import find_device_peak, find_host_peak
 from bench.report.tables.number_format import format_bound, format_seconds, format_times
 from bench.report.tables.table import Cell, Column, Table
@@ -66,7 +67,10 @@ def build_summary_table(task: TaskLaunches, relative_to: str) -> Table:
             )
             for row, case in enumerate(task.cases)
         ),
-        notes=tuple(text for decision, text in LEGEND.items() if decision in decisions.values()),
+        notes=(
+            *(text for decision, text in LEGEND.items() if decision in decisions.values()),
+            *list_decoding_notes(task),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bench.analysis.launches import CaseLaunches, Kind, TaskLaunches
 from bench.plan.variants import get_knob_settings, is_tuned
 from bench.report.tables.comparisons import SIGNIFICANT, Comparisons
+from bench.report.tables.decoding_notes import list_decoding_notes
 from bench.report.tables.number_format import format_rate, format_ratio
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.tables.warning_notes import list_warning_notes
@@ -102,6 +103,7 @@ def _notes(
             yield f"{case.label}: {tuned}"
         elif knobs := get_knob_settings(case.first.variant):
             yield f"{case.label}: {', '.join(f'{knob} {value}' for knob, value in knobs.items())}"
+    yield from list_decoding_notes(task)
     if reference is None:
         yield f"no ratios, because no case of {relative_to} was measured"
     yield from list_warning_notes(task)

@@ -16,11 +16,12 @@ from scipy import stats
 from backends.task import Task
 from bench.analysis.launches import group_by_task
 from bench.errors import UserError
+from bench.records.record import Check
 from bench.report.exporters import Report
 from bench.report.markdown import export
 from bench.report.tables import Table, build_tables
 from bench.report.tables.summary_table import build_summary_table
-from tests.bench.example_records import BROKEN, MB, NOISY, TASK, died, launches, record
+from tests.bench.example_records import BROKEN, MB, NOISY, PROVEN, TASK, died, launches, record
 
 GOLDEN = Path(__file__).parent / "golden"
 RANDOM = Task(**TASK.model_dump() | {"weights": "random", "batch_size": 128, "train_limit": 2000})
@@ -250,6 +251,18 @@ def test_the_parity_table_shows_the_worst_launch():
     table = titled("Parity", build_tables([record("pytorch"), *made]))
     assert text(table, "verdict", 3) == "not comparable: failed"
     assert text(table, "first_step", 3) == "2.0e-02 FAILED"
+
+
+@pytest.mark.parametrize("levels", [0.0, 0.75])
+def test_tables_say_how_far_the_images_are_that_a_case_decodes_itself(levels):
+    detail = "grey levels of 255 on average, 4 at most, of 16 images that it decodes"
+    check = Check(name="decoding", difference=levels, tolerance=2.0, passed=True, detail=detail)
+    proof = PROVEN.model_copy(update={"checks": (*PROVEN.checks, check)})
+    made = [*launches("pytorch", 3), *launches("tensorflow", 3, proof=proof)]
+    tables = [table for table in build_tables(made) if table.title.startswith(("Throughput", "Parity"))]
+    tables.append(build_summary_table(group_by_task(made)[0], "pytorch"))
+    note = f"tensorflow/default decodes other pixels: they differ by 0.75 {detail}"
+    assert [note in table.notes for table in tables] == [levels > 0] * 3
 
 
 def test_tasks_have_tables_of_their_own_and_a_run_without_records_has_none():
