@@ -44,11 +44,12 @@ def gather_evidence(
 
     Arrays: `inputs` (n, s, s, 3), `features` (n, d) and `logits` (n, c) of the first images; `exact_features`, of fewer
     images, where the trainer computes them; `augmented`, their inputs as in the first epoch, if the task augments
-    images; `loss` and gradient of the first step, whose images are not augmented; `losses` (steps,) and head of the
-    trajectory, whose images are; gradients of the trained tensors below the head, their change, and the running
-    statistics; loss and head of the same steps through the training that `begin` starts; names of tensors that differ
-    from the checkpoint, see `find_alterations`. On several devices also: the losses of each process, and what they
-    should be (`first_shares`, `pipeline_shares`), and the head of each (`head_kernels`).
+    images; `loss` and gradient of the first step, whose images are not augmented; the initial head (`initial_kernel`,
+    `initial_bias`); `losses` (steps,) and head of the trajectory, whose images are augmented; gradients of the trained
+    tensors below the head, their change, and the running statistics; loss and head of the same steps through the
+    training that `begin` starts; names of tensors that differ from the checkpoint, see `find_alterations`. On several
+    devices also: the losses of each process, and what they should be (`first_shares`, `pipeline_shares`), and the head
+    of each (`head_kernels`).
 
     Args:
         begin: starts training in an order of images; None for the trainer's input pipeline.
@@ -90,6 +91,7 @@ def gather_evidence(
         found |= {f"gradient/{name}": value for name, value in below.items()}
 
     trainer.reset()
+    found["initial_kernel"], found["initial_bias"] = trainer.head()
     began = time.monotonic()
     losses: list[float] = []
     for batch, *rows in batches:

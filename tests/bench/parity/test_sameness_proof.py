@@ -87,6 +87,30 @@ def test_an_input_pipeline_that_decodes_is_held_against_steps_on_what_it_decodes
     assert failed(decoding(pipeline_kernel=evidence()["head_kernel"])) == ["pipeline order"]
 
 
+def test_below_fp32_adamw_may_move_single_weights_the_other_way():
+    task = FROZEN.model_copy(update={"update_rule": "adamw"})
+    reference, drawn = evidence(), np.random.default_rng(2)
+    initial = {f"initial_{part}": reference[f"head_{part}"].copy() for part in ("kernel", "bias")}
+    moves = {part: 0.1 * drawn.choice([-1.0, 1.0], initial[f"initial_{part}"].shape) for part in ("kernel", "bias")}
+    flipped = {"kernel": moves["kernel"].copy(), "bias": moves["bias"]}
+
+    def train(moves: dict[str, np.ndarray], factor: float = 1.0) -> dict[str, np.ndarray]:
+        heads = {part: initial[f"initial_{part}"] + factor * move for part, move in moves.items()}
+        trained = {f"{where}_{part}": head for part, head in heads.items() for where in ("head", "pipeline")}
+        return {**reference, **initial, **trained}
+
+    def find(mine: dict[str, np.ndarray], precision: str = "bf16") -> list[str]:
+        checks = prove(mine, train(moves), task, None, precision).checks
+        return [check.name for check in checks if not check.passed]
+
+    flipped["kernel"][0, 0] *= 0.0  # one of 21 weights does not move: a fifth of the way
+    assert find(train(flipped)) == []
+    assert find(train(flipped), precision="fp32") == ["trajectory"]
+    flipped["kernel"][0] *= -1.0
+    assert find(train(flipped)) == ["trajectory"]
+    assert find(train(moves, 2.0)) == find(train(moves, 0.5)) == find(train(moves, -1.0)) == ["trajectory"]
+
+
 @pytest.mark.parametrize(
     ("backbone", "precision", "difference", "status"),
     [
