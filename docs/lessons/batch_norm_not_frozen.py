@@ -14,7 +14,7 @@ layer = torch.nn.BatchNorm2d(4)
 for parameter in layer.parameters():
     parameter.requires_grad = False
 outputs = layer(torch.from_numpy(images).permute(0, 3, 1, 2))
-print(f"PyTorch, requires_grad=False: output mean {outputs.mean():.2f}, running mean {layer.running_mean.mean():.2f}")
+print(f"PyTorch, requires_grad=False: output mean {outputs.mean():z.2f}, running mean {layer.running_mean.mean():.2f}")
 
 layer = keras.layers.BatchNormalization(trainable=False)
 outputs = layer(images, training=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bench.machine.environment import count_usable_cores, describe_environment
+from bench.machine.environment import choose_threads, describe_environment
 from bench.machine.fingerprint import make_fingerprint
 from bench.plan import tuned_variants
 from bench.plan.prepared_task import override_task
@@ -73,7 +74,7 @@ def test_an_explanation_leaves_a_report_with_a_waterfall(browser, tmp_path, monk
         task=task.name,
         task_hash=task.hash,
         device="cpu",
-        threads=count_usable_cores() or 1,
+        threads=choose_threads(os.environ).number,
         measured="2026-11-27T12:00:00+00:00",
         machine=dict(about["machine"]),
         versions=dict(about["versions"]),

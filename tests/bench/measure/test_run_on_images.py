@@ -147,7 +147,7 @@ def test_frameworks_decode_the_files_in_their_own_input_pipelines(tmp_path):
     assert {record.proof.status for record in records} == {"proven"}
     assert decoded["pytorch"] == decoded["jax"] == decoded["keras-torch"] == 0, "Pillow, as what they are held against"
     assert 0 < decoded["tensorflow"] < 2
-    assert {record.resolved.input_pipeline for record in records if record.variant.images == "encoded"} == {
+    assert {record.resolved["input_pipeline"] for record in records if record.variant.images == "encoded"} == {
         "DataLoader, 2 workers, one file at a time, decoded by Pillow",
         "tf.data, tf.io.decode_image in a parallel map, vectorised map, autotuned prefetch",
         "Grain, files decoded by Pillow in threads, normalised on the device",
