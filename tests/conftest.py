@@ -29,8 +29,8 @@ BACKENDS = "tests/backends/"
 APART = tuple(f"{BACKENDS}{name}.py" for name in ("test_recipes", "test_several_devices"))
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
-#: Threads of the frameworks under test, where a test sets no other number. Several tests run at a time, and OpenMP's
-#: threads wait for each other by spinning: with two each, the commands of README.md took 111 s, and take 75 s.
+#: Threads of the frameworks in the tests of whole commands. Two of these run at a time, and OpenMP's threads wait for
+#: each other by spinning: with two each, the commands of README.md took 111 s, and take 75 s.
 THREADS = {"OMP_NUM_THREADS": "1"}
 
 
@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Path]:
     """`$HEADTOHEAD_HOME` of every test that chooses no other."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
@@ -89,6 +89,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.delenv(name, raising=False)
         for name in CACHES:
             patch.setenv(name, str(folder / "no cache"))
-        for name, value in THREADS.items():
+        for name, value in THREADS.items() if pytestconfig.getoption("--thorough") else ():
             patch.setenv(name, value)
         yield folder
