@@ -12,6 +12,7 @@ import pytest
 from bench.data import image_file, images
 from bench.data.image_file import map_image_file, read_image_file
 from bench.data.images import Framing
+from bench.data.undecoded_files import count_files
 from bench.errors import UserError
 from bench.machine import load as machine_load
 from bench.machine.environment import describe_environment
@@ -106,18 +107,17 @@ def test_a_run_trains_on_the_images_and_is_read_without_them(pets, tmp_path, hom
         assert names.pop() in shown.stdout.replace("\n", "")
 
 
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ({}, "images 'encoded' decodes image files, and there are none: give class folders or Parquet with --images"),
-        ({"devices": (2,)}, "images 'encoded' is for one device: use --devices 1, or do not set images"),
-    ],
-)
-def test_only_files_can_be_decoded_on_one_device(options, line, tmp_path):
+def test_only_files_can_be_decoded_and_on_one_device(pets, tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros((10, 9, 9, 3), np.uint8), labels=np.arange(10) % 2)
-    request = make_request(tmp_path / "x.npz", tmp_path, knobs=["images=encoded"], backends=["pytorch"], **options)
-    with pytest.raises(UserError, match=f"no backend can run variant .*: {line}"):
-        make_plan(request)
+    options = {"knobs": ["images=encoded"], "backends": ["pytorch"]}
+    with pytest.raises(UserError, match=r"and there are none: give class folders or Parquet with --images$"):
+        make_plan(make_request(tmp_path / "x.npz", tmp_path, **options))
+    with pytest.raises(
+        UserError, match=r": images 'encoded' is for one device: use --devices 1, or do not set images$"
+    ):
+        make_plan(make_request(pets, tmp_path, devices=(2,), **options))
+    (prepared,) = make_plan(make_request(pets, tmp_path, **options)).tasks
+    assert count_files(prepared.dataset.image_files) == len(prepared.dataset.train_images)
 
 
 @pytest.mark.slow
