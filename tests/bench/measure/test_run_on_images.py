@@ -151,7 +151,7 @@ def test_frameworks_decode_the_files_in_their_own_input_pipelines(tmp_path):
         "DataLoader, 2 workers, one file at a time, decoded by Pillow",
         "tf.data, tf.io.decode_image in a parallel map, vectorised map, autotuned prefetch",
         "Grain, files decoded by Pillow in threads, normalised on the device",
-        "keras.utils.PyDataset, files decoded by Pillow in threads",
+        "keras.utils.PyDataset, files decoded by Pillow in threads, augmented on the device",
     }
 
 
