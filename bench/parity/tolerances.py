@@ -36,7 +36,7 @@ TRAINED_BACKBONE = 1e-3
 #: The head after the same steps through the input pipeline.
 PIPELINE = 1e-5
 #: Images that an input pipeline decodes itself, against those that Pillow decoded once for all: grey levels of 255, on
-#: average. TensorFlow's `decode_image` takes a faster cosine transform, by which photographs differ by 1.0, and its
+#: average. TensorFlow's `decode_image` takes a faster cosine transform, by which JPEGs differ by 1.0, and its
 #: antialiased resizing rounds once where Pillow rounds twice, by which they differ by 0.1.
 DECODING = 2.0
 #: On several devices, the loss of each process' share of a batch, against that of the same images in a whole batch.

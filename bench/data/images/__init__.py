@@ -74,11 +74,14 @@ def keep_files(dataset: Dataset, path: Path, framing: Framing, seed: int, progre
     name = kept_images.make_key(source, framing, seed)
     kept = kept_images.find(kept_images.get_folder() / f"{name}{kept_images.ENDING}")
     file = kept_images.get_folder() / f"{name}{kept_files.ENDING}"
-    with _one_line():
-        count = count_files(file) or kept_files.keep(source.split(seed)[0], framing, file, progress)
+    expected = len(kept.arrays["train_labels"]) if kept else 0
+    count = count_files(file)
+    if count != expected:  # it is not there, or was cut off
+        with _one_line():
+            count = kept_files.keep(source.split(seed)[0], framing, file, progress)
     if count is None:
         return dataset
-    if kept is None or count != len(kept.arrays["train_labels"]):
+    if count != expected:
         raise UserError(f"--images {path}: files changed while they were read: start again")
     return replace(dataset, image_files=file, known_fingerprint=dataset.fingerprint)
 

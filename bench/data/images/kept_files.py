@@ -36,13 +36,13 @@ def keep(part: Part, framing: Framing, file: Path, progress: bool) -> int | None
         return None
     ends: list[int] = []
     try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.stem}-") as unfinished:
-            for content in _list_decodable(part, framing, progress):
-                ends.append(unfinished.write(content) + (ends[-1] if ends else 0))
-            unfinished.write(write_ends(ends))
-            unfinished.flush()
-            file.unlink(missing_ok=True)
-            file.hardlink_to(unfinished.name)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.stem}-") as folder:
+            unfinished = Path(folder) / file.name
+            with unfinished.open("wb") as contents:
+                for content in _list_decodable(part, framing, progress):
+                    ends.append(contents.write(content) + (ends[-1] if ends else 0))
+                contents.write(write_ends(ends))
+            unfinished.replace(file)
     except OSError as error:
         raise UserError(
             f"cannot keep the image files in {file.parent} ({error.strerror or error}): free space there, or set "

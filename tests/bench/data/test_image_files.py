@@ -50,6 +50,17 @@ def test_the_files_of_class_folders_are_kept_without_those_that_cannot_be_read(t
     assert [file.name for file in (home / "images").glob("*.files")] == [dataset.image_files.name]
 
 
+@pytest.mark.parametrize("size", [0, 5, 100])
+def test_a_file_that_was_cut_off_is_written_again(size, tmp_path, home):
+    root = write_class_folders(tmp_path / "pets", {"cat": 10, "dog": 7})
+    file = load(root).image_files
+    whole = file.read_bytes()
+    file.write_bytes(whole[:size])
+    assert load(root).image_files == file
+    assert file.read_bytes() == whole
+    assert [one.name for one in (home / "images").iterdir() if one.name.startswith(".")] == []
+
+
 def test_a_subset_has_its_own_files(tmp_path):
     root = write_class_folders(tmp_path / "pets", {"cat": 12, "dog": 9})
     subset = images.keep_files(limit_training_images(images.load(root, EIGHT, 0), 6, 3), root, EIGHT, 0)
