@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -60,45 +60,20 @@ def gather_evidence(
             (`own_loss`, `own_kernel`, `own_bias`), which training through the pipeline has to agree with.
     """
     images, labels = train
-    count = count_proof_steps(trainer.task, job) // 2
-    batches = list(itertools.islice(order.augmented_batches(), count))
-    indices = batches[0][0]
     first = images[: job.proof_images]
+    batches = list(itertools.islice(order.augmented_batches(), count_proof_steps(trainer.task, job) // 2))
     before = trainer.parameters()
     found: Arrays = {
         "weights_hash": np.array(checkpoints.hash_tensors(before)[:12]),
         "order_hash": np.array(hash_order(order)),
-        "inputs": trainer.preprocess(first),
-        "features": trainer.features(first),
-        "logits": trainer.logits(first),
     }
-    if (exact := trainer.exact_features(first[:EXACT_IMAGES])) is not None:
-        found["exact_features"] = exact
-    if order.augmentations is not None:
-        found["augmented"] = trainer.preprocess(first, order.augmentations[0, : len(first)])
-    trainer.reset()
-    loss, gradient = trainer.loss_and_gradient(images[indices], labels[indices])
-    shares: list[tuple[float, ...]] = []
-    if isinstance(trainer, GroupTrainer):
-        found["first_shares"] = np.array(trainer.losses)
-        found["first_shares_expected"] = compute_share_losses(
-            trainer.logits(images[indices]), labels[indices], len(trainer.losses), trainer.task.label_smoothing
-        )
-    found |= {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
-    if trainer.task.trained:
-        trainer.reset()
-        below = trainer.backbone_gradient(images[indices], labels[indices])
-        found |= {f"gradient/{name}": value for name, value in below.items()}
+    found |= _gather_forward(trainer, first, order)
+    found |= _gather_first_step(trainer, images[batches[0][0]], labels[batches[0][0]])
 
     trainer.reset()
     found["initial_kernel"], found["initial_bias"] = trainer.head()
     began = time.monotonic()
-    losses: list[float] = []
-    for batch, *rows in batches:
-        report(len(losses))
-        losses.append(trainer.step(images[batch], labels[batch], *rows))
-        if isinstance(trainer, GroupTrainer):
-            shares.append(trainer.losses)
+    losses, shares = _train_step_by_step(trainer, lambda batch: images[batch], labels, batches, report)
     steps_s = time.monotonic() - began
     found["losses"] = np.array(losses)
     found["head_kernel"], found["head_bias"] = trainer.head()
@@ -109,24 +84,73 @@ def gather_evidence(
     found |= {f"moved/{name}": after[name] - before[name] for name in trainer.task.trained}
     found |= find_alterations(checkpoint, after)
 
+    sizes = [len(batch) for batch, *_ in batches]
     if files is not None:
         found |= {"decoded": trainer.decode(files.take(np.arange(len(first)))), "given": first}
         trainer.reset()
-        own = [trainer.step(trainer.decode(files.take(batch)), labels[batch], *rows) for batch, *rows in batches]
-        found["own_loss"] = np.array(np.average(own, weights=[len(batch) for batch, *_ in batches]))
+        own, _ = _train_step_by_step(trainer, lambda batch: trainer.decode(files.take(batch)), labels, batches)
+        found["own_loss"] = np.array(np.average(own, weights=sizes))
         found["own_kernel"], found["own_bias"] = trainer.head()
 
     trainer.reset()
     training = begin(order) if begin else trainer.start(images, labels, order)
     report(len(losses), silent_s=steps_s)  # the same steps again, in one call
-    mean_loss = training.advance(len(batches))
+    found["pipeline_loss"] = np.array(training.advance(len(batches)))
     if isinstance(trainer, GroupTrainer):
         found["pipeline_shares"] = np.array(trainer.losses)
-        found["pipeline_shares_expected"] = np.average(shares, axis=0, weights=[len(batch) for batch, *_ in batches])
+        found["pipeline_shares_expected"] = np.average(shares, axis=0, weights=sizes)
     training.close()
-    found["pipeline_loss"] = np.array(mean_loss)
     found["pipeline_kernel"], found["pipeline_bias"] = trainer.head()
     return found
+
+
+def _gather_forward(trainer: Trainer, first: np.ndarray, order: Order) -> Arrays:
+    """What the network computes of the first images, before any step."""
+    found = {"inputs": trainer.preprocess(first), "features": trainer.features(first), "logits": trainer.logits(first)}
+    if (exact := trainer.exact_features(first[:EXACT_IMAGES])) is not None:
+        found["exact_features"] = exact
+    if order.augmentations is not None:
+        found["augmented"] = trainer.preprocess(first, order.augmentations[0, : len(first)])
+    return found
+
+
+def _gather_first_step(trainer: Trainer, images: np.ndarray, labels: np.ndarray) -> Arrays:
+    """Loss and gradients of the first batch, and each process' own loss."""
+    trainer.reset()
+    loss, gradient = trainer.loss_and_gradient(images, labels)
+    found = {"loss": np.array(loss), "gradient_kernel": gradient.kernel, "gradient_bias": gradient.bias}
+    if isinstance(trainer, GroupTrainer):
+        found["first_shares"] = np.array(trainer.losses)
+        found["first_shares_expected"] = compute_share_losses(
+            trainer.logits(images), labels, len(trainer.losses), trainer.task.label_smoothing
+        )
+    if trainer.task.trained:
+        trainer.reset()
+        below = trainer.backbone_gradient(images, labels)
+        found |= {f"gradient/{name}": value for name, value in below.items()}
+    return found
+
+
+def _train_step_by_step(
+    trainer: Trainer,
+    take: Callable[[np.ndarray], np.ndarray],
+    labels: np.ndarray,
+    batches: Sequence[tuple[np.ndarray, ...]],
+    report: Callable[[int], object] = lambda done: None,
+) -> tuple[list[float], list[tuple[float, ...]]]:
+    """Train on batches, with the images that `take` makes of their numbers, and the rows of their augmentation.
+
+    Returns:
+        The loss of each step, and on several devices the losses of its processes.
+    """
+    losses: list[float] = []
+    shares: list[tuple[float, ...]] = []
+    for batch, *rows in batches:
+        report(len(losses))
+        losses.append(trainer.step(take(batch), labels[batch], *rows))
+        if isinstance(trainer, GroupTrainer):
+            shares.append(trainer.losses)
+    return losses, shares
 
 
 def compute_share_losses(logits: np.ndarray, labels: np.ndarray, processes: int, label_smoothing: float) -> np.ndarray:

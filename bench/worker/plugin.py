@@ -34,6 +34,9 @@ from bench.worker.part_report import PartReport
 from bench.worker.planted_fault import FaultyTraining
 from bench.worker.step_parts import PARTS, RepeatedPart
 
+#: The laps of a start, as records name them.
+START_UP_LAPS = ("import", "data", "build", "extraction", "first_step", "closing", "harness")
+
 
 class CaseSession:
     """A built case with its data, on which everything is measured. Building it measures the start-up."""
@@ -41,21 +44,49 @@ class CaseSession:
     def __init__(self, job: Job, baton: Baton) -> None:
         self.job, self.baton = job, baton
         self.task = job.task
-        self.peers = peers = Peers(job, baton)
-        self.phases = GroupPhaseRecorder(peers)
+        self.peers = Peers(job, baton)
+        self.phases = GroupPhaseRecorder(self.peers)
+        self.features: Features | None = None
         self.device: DeviceMemory | None = None
         self.warmups: dict[str, warmup.Warmup] = {}
         process_s = time.monotonic() - job.spawned
         laps = LapTimer()
 
+        self._import(laps)
+        head = self._read(laps)
+        self._build(head, laps)
+        if job.features:
+            self._obtain_features(laps)
+        self._take_first_step(laps)
+        send_built = baton.give_back if job.rests else baton.send
+        send_built(
+            "built",
+            can_rest=True,
+            start_up={
+                "process_s": process_s,
+                **{f"{name}_s": laps.seconds[name] for name in START_UP_LAPS},
+                "elapsed_s": time.monotonic() - job.spawned,
+            },
+            features=feature_extraction.describe_features(self.features),
+            resolved=_describe_resolved(self.trainer.resolved, self.features is not None, self.peers),
+            framework=self.backend.describe_build(),
+        )
+        if job.rests:
+            baton.take()
+
+    def _import(self, laps: LapTimer) -> None:
+        """Import the framework, in each process of the case."""
         self.phases.end("interpreter")
         laps.end("harness")
-        self.backend = backend = peers.call(lambda: backends.load(job.backend), "load")
+        self.backend = self.peers.call(lambda: backends.load(self.job.backend), "load")
         laps.end("import")
         self.phases.end("import")
         laps.end("harness")
 
-        peers.join(backend)
+    def _read(self, laps: LapTimer) -> Head:
+        """Read images and weights, and draw the order and the head, which is returned."""
+        job, peers = self.job, self.peers
+        peers.join(self.backend)
         data = peers.call(lambda: read_image_file(job.data), "read_data")
         peers.known |= data
         self.train = data["train_images"], data["train_labels"]
@@ -67,55 +98,40 @@ class CaseSession:
         self.order, head = self.draw(self.task.seed)
         laps.end("data")
         self.phases.end("data")
-        baton.send("phase", name="build", compiles=True)
-        laps.end("harness")
+        return head
 
-        task = peers.share.take_task(self.task)
-        trainer = peers.call(lambda: backend.build(task, peers.share.variant, self.checkpoint, head), "build", head)
-        self.trainer = GroupTrainer(trainer, peers) if peers.size > 1 else trainer
+    def _build(self, head: Head, laps: LapTimer) -> None:
+        """Build the trainer, in each process of the case."""
+        self.baton.send("phase", name="build", compiles=True)
+        laps.end("harness")
+        share = self.peers.share
+        task = share.take_task(self.task)
+        trainer = self.peers.call(lambda: self.backend.build(task, share.variant, self.checkpoint, head), "build", head)
+        self.trainer = GroupTrainer(trainer, self.peers) if self.peers.size > 1 else trainer
         laps.end("build")
         self.phases.end("build")
         self.trainer.reset_device_memory()
-        self.features: Features | None = None
-        if job.features:
-            baton.send("phase", name="reading features")
-            laps.end("harness")
-            self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], job, baton)
-            peers.keep(train_features=self.features.train, test_features=self.features.test)
-            laps.end("extraction")
-            self.phases.end("extraction")
-        baton.send("phase", name="first step", compiles=True)
-        laps.end("harness")
 
+    def _obtain_features(self, laps: LapTimer) -> None:
+        """Compute the features of all images, or read those that were kept."""
+        self.baton.send("phase", name="reading features")
+        laps.end("harness")
+        self.features = feature_extraction.obtain(self.trainer, self.train[0], self.test[0], self.job, self.baton)
+        self.peers.keep(train_features=self.features.train, test_features=self.features.test)
+        laps.end("extraction")
+        self.phases.end("extraction")
+
+    def _take_first_step(self, laps: LapTimer) -> None:
+        """Train a step, in which frameworks compile."""
+        self.baton.send("phase", name="first step", compiles=True)
+        laps.end("harness")
         training = self.start_training(self.order)
         training.advance(1)
-        laps.end("first step")
+        laps.end("first_step")
         self.phases.end("first step", children=True)
         laps.end("harness")
         training.close()
         laps.end("closing")
-        spent = laps.seconds
-        send_built = baton.give_back if job.rests else baton.send
-        send_built(
-            "built",
-            can_rest=True,
-            start_up={
-                "process_s": process_s,
-                "import_s": spent["import"],
-                "data_s": spent["data"],
-                "build_s": spent["build"],
-                "extraction_s": spent["extraction"],
-                "first_step_s": spent["first step"],
-                "closing_s": spent["closing"],
-                "harness_s": spent["harness"],
-                "elapsed_s": time.monotonic() - job.spawned,
-            },
-            features=feature_extraction.describe_features(self.features),
-            resolved=_describe_resolved(self.trainer.resolved, self.features is not None, peers),
-            framework=backend.describe_build(),
-        )
-        if job.rests:
-            baton.take()
 
     def close(self) -> None:
         """End the other processes of the case, if it has any."""

@@ -31,10 +31,14 @@ IMAGES, EPOCHS = 40, 5
 
 COSINE: dict[str, Any] = {"schedule": "cosine", "warm_up": 5, "schedule_steps": STEPS}
 AUGMENTED: dict[str, Any] = {"flip": True, "crop_scale": 0.3, "jitter": 0.5}
+#: A small network: what is followed is the recipe.
+SMALL = "timm/test_resnet"
+#: Below its head a part of it is trained.
+TRAINED: dict[str, Any] = {"backbone": "resnet18", "trainable": "last-stage"}
 #: All over the whole of their schedules; so much decay that it shows.
 RECIPES = MappingProxyType(
     {
-        name: Task(name=name, backbone="resnet18", **RANDOM | {"batch_size": 4, "learning_rate": 0.01} | fields)
+        name: Task(name=name, **RANDOM | {"backbone": SMALL, "batch_size": 4, "learning_rate": 0.01} | fields)
         for name, fields in (
             ("nesterov", {"nesterov": True, "weight_decay": 0.1}),
             ("cosine", {"weight_decay": 0.1, **COSINE}),
@@ -57,10 +61,11 @@ RECIPES = MappingProxyType(
             ("augmented, resized", {"image_size": 48, **AUGMENTED}),
             # An epsilon that is as large as the moments' roots, so that it shows where it is added.
             ("adamw", {"update_rule": "adamw", "learning_rate": 0.003, "weight_decay": 5.0, "epsilon": 0.1, **COSINE}),
-            ("stage, adamw", {"trainable": "last-stage", "update_rule": "adamw", "learning_rate": 0.001}),
+            ("stage, adamw", {**TRAINED, "update_rule": "adamw", "learning_rate": 0.001}),
             (
                 "all, adamw",
                 {
+                    **TRAINED,
                     "trainable": "all",
                     "batch_norm": "batch_stats",
                     "batch_size": 8,
@@ -70,7 +75,7 @@ RECIPES = MappingProxyType(
                     "epsilon": LEAST_EPSILON_OF_STATISTICS,
                 },
             ),
-            ("stage", {"trainable": "last-stage", "weight_decay": 0.5, "nesterov": True, "warm_up": 2}),
+            ("stage", {**TRAINED, "weight_decay": 0.5, "nesterov": True, "warm_up": 2}),
         )
     }
 )
