@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import config, ops
 
 from backends.exported.network_graph import ATTRIBUTES
 from backends.exported.same_padding import is_same_padding
 
+#: TensorFlow has no convolution with both strides and dilations.
+ON_TENSORFLOW = config.backend() == "tensorflow"
 #: A value of the engine that Keras runs on.
 Tensor = Any
 
@@ -23,6 +25,11 @@ def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides, padding, dilations, groups, **_
 ) -> Tensor:
     """A convolution of maps; the weight is (*kernel, in / groups, out)."""
+    if ON_TENSORFLOW and any(one > 1 for one in dilations) and any(one > 1 for one in strides):
+        x = ops.pad(x, ((0, 0), *padding, (0, 0)))
+        once = {"strides": (1,) * len(strides), "padding": ((0, 0),) * len(strides)}
+        every = (builtins.slice(None), *(builtins.slice(None, None, stride) for stride in strides))
+        return convolution(x, weight, bias, **once, dilations=dilations, groups=groups)[every]
     if is_same_padding(x.shape[1:-1], weight.shape[:-2], strides, dilations, padding):
         edges = "same"  # pads within the convolution: `pad` makes a copy of the whole map
     else:

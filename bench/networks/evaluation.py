@@ -45,7 +45,10 @@ def compare(backend: Backend, folder: Path) -> dict[str, float | str]:
     try:
         features = backend.evaluate_network(network.graph, {**network.constants, **weights}, evidence[IMAGES])
     except Exception as error:  # whatever a framework raises
-        return {"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"}
+        lines = str(error).strip().splitlines() or [""]
+        # TensorFlow's "in user code:" stands above where it happened, and what happened comes last.
+        reason = lines[-1 if lines[0].endswith(":") else 0].strip().removeprefix(f"{type(error).__name__}: ")
+        return {"error": f"{type(error).__name__}: {reason}"}
     seconds = time.perf_counter() - began
     expected = evidence[FEATURES]
     if features.shape != expected.shape:

@@ -73,6 +73,7 @@ class Composed(nn.Module):
         self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
         self.up = nn.ConvTranspose2d(8, 12, 3, stride=2, padding=1, output_padding=(1, 0), groups=4)
         self.wide = nn.ConvTranspose2d(12, 24, (2, 4), stride=(2, 1), dilation=(1, 2), padding=(0, 1))
+        self.sparse = nn.Conv2d(24, 24, 3, stride=(1, 2), padding=2, dilation=2)
         self.position = nn.Parameter(torch.zeros(1, 24, 5, 7))
         self.weights = nn.Parameter(torch.zeros(24, 24))
         self.table = nn.Parameter(torch.zeros(3, 5, 8))
@@ -84,7 +85,7 @@ class Composed(nn.Module):
             x = x + functional.interpolate(self.position, sides, mode="bicubic", **options)
         x = x + functional.interpolate(self.position, sides, mode="bilinear", align_corners=True)
         x = x + functional.interpolate(self.position, sides, mode="nearest")
-        x = functional.interpolate(x, size=(16, 18), mode="bilinear", antialias=True)
+        x = functional.interpolate(torch.tanh(self.sparse(x)), size=(16, 18), mode="bilinear", antialias=True)
         x = x / torch.sqrt(x.var(1, keepdim=True) + 1e-3) - x.var((2, 3), unbiased=False)[:, :, None, None]
         columns = functional.unfold(x, (3, 2), dilation=(1, 2), padding=1, stride=(2, 3))
         x = functional.fold(columns.sigmoid(), (16, 18), (3, 2), dilation=(1, 2), padding=1, stride=(2, 3))
