@@ -27,6 +27,8 @@ CACHES = ("KERAS_HOME", "HF_HOME", "TFDS_DATA_DIR")
 BACKENDS = "tests/backends/"
 #: Those of them that start processes of their own, and can run beside the others.
 APART = tuple(f"{BACKENDS}{name}.py" for name in ("test_recipes", "test_several_devices"))
+#: Files whose tests share nothing, and take minutes together: any process may run any of them.
+SINGLY = ("tests/docs/test_commands_run.py",)
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 #: Threads of the frameworks in the tests of whole commands. Two of these run at a time, and OpenMP's threads wait for
@@ -51,12 +53,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of several processes (pytest-xdist's), one runs all tests of the backends that share their evidence, and each
-    other file is run by one, too.
+    other file is run by one, too, unless its tests share nothing.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(SINGLY):
+                return nodeid
             shares_evidence = nodeid.startswith(BACKENDS) and not nodeid.startswith(APART)
             return BACKENDS if shares_evidence else super()._split_scope(nodeid)
 

@@ -28,7 +28,7 @@ IMAGES_OF_A_BATCH = 30
 #: Limits of time, which commands would use up on figures that mean nothing.
 SHORTER = {
     r"(bench run .*--max-time )\S+": r"\g<1>5s",
-    r"(bench run .*--launches )\S+": r"\g<1>2",
+    r"(bench run .*--launches )\S+": r"\g<1>1",
     r"(bench tune .*--budget )\S+": r"\g<1>20s",
 }
 #: What stands for a run in the folder of results, and for other values that a reader chooses.
