@@ -50,7 +50,7 @@ def coverage(
 def show_coverage(
     names: tuple[str, ...], sample: int | None, seed: int, most_parameters: int, chosen: tuple[str, ...], again: bool
 ) -> int:
-    """Print a line for each network, and a table by family.
+    """Print a line for each network, and a table by family; after Ctrl-C one of what was found until then.
 
     The exit status is 0; 1 if a network could not be exported, or is another one in a backend.
 
@@ -67,10 +67,16 @@ def show_coverage(
     engines = choose_backends(chosen)
     networks = choose_names(names, sample, seed, most_parameters)
 
+    records: list[CoverageRecord] = []
+
     def say(record: CoverageRecord, kept: bool) -> None:
-        line = describe_network(record, engines)
+        records.append(record)
+        line = f"{len(records)} of {len(networks)}: {describe_network(record, engines)}"
         console.print(f"{line} (kept)" if kept else line, markup=False, soft_wrap=True)
 
-    records = cover(networks, engines, again, say)
-    console.print(render_table(build_table(records, engines)))
+    try:
+        cover(networks, engines, again, say)
+    finally:
+        if records:
+            console.print(render_table(build_table(records, engines)))
     return 0 if records and all(one.is_proven(engine) for one in records for engine in engines) else 1

@@ -80,21 +80,17 @@ def choose_backends(names: Sequence[str]) -> tuple[str, ...]:
 
 def cover(
     names: Sequence[str], engines: Sequence[str], again: bool, say: Callable[[CoverageRecord, bool], None]
-) -> list[CoverageRecord]:
+) -> None:
     """Export and build the networks; those that were kept by an earlier call are not built again.
 
     Args:
         engines: the backends.
         again: whether all are built again.
-        say: called with each record, and whether it was kept.
-
-    Returns:
-        The records, in the order of the names.
+        say: called with each record, in the order of the names, and whether it was kept.
     """
     file = get_file()
     kept = read_records(file)
     done = {} if again else {name: kept[name] for name in names if name in kept and _is_whole(kept[name], engines)}
-    records: dict[str, CoverageRecord] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="head-to-head-networks-")))
         processes = {name: EvaluationProcess(name) for name in engines}
@@ -103,13 +99,12 @@ def cover(
         exports = _export_ahead([name for name in names if name not in done], folder, stack)
         for name in names:
             if name in done:
-                records[name] = done[name]
-            else:
-                earlier = kept[name].evaluations if name in kept else {}
-                records[name] = _evaluate(name, folder / name, next(exports), processes, earlier)
-                keep_record(file, records[name])
-            say(records[name], name in done)
-    return list(records.values())
+                say(done[name], True)
+                continue
+            earlier = kept[name].evaluations if name in kept else {}
+            record = _evaluate(name, folder / name, next(exports), processes, earlier)
+            keep_record(file, record)
+            say(record, False)
 
 
 def _is_whole(record: CoverageRecord, engines: Sequence[str]) -> bool:

@@ -29,19 +29,27 @@ def describe_network(record: CoverageRecord, engines: Sequence[str]) -> str:
 
 
 def build_table(records: Sequence[CoverageRecord], engines: Sequence[str]) -> Table:
-    """A row for each family of timm: networks, how many could be exported, and how many each backend computes alike."""
+    """A row for each family of timm: networks, how many could be exported, how many each backend computes alike, the
+    largest difference, and what PyTorch itself loses at most.
+    """
     rows = []
     for family in sorted({one.family for one in records}):
         rows.append(_build_row(family or "unknown", [one for one in records if one.family == family], engines))
     rows.append(_build_row("all", records, engines))
-    columns = (Column("family", figures=False), Column("networks"), Column("exported"), *map(Column, engines))
+    figures = ("networks", "exported", *engines, "largest difference", "PyTorch's rounding")
+    columns = (Column("family", figures=False), *map(Column, figures))
     return Table("Networks that are proven to be the same", columns, tuple(rows), tuple(list_missing(records, engines)))
 
 
 def _build_row(name: str, records: Sequence[CoverageRecord], engines: Sequence[str]) -> tuple[Cell, ...]:
-    counts = [len(records), sum(not one.error for one in records)]
+    exported = [one for one in records if not one.error]
+    counts = [len(records), len(exported)]
     counts += [sum(one.is_proven(engine) for one in records) for engine in engines]
-    return (Cell(name), *(Cell(str(count)) for count in counts))
+    found = [one.evaluations[engine].difference for one in exported for engine in engines]
+    largest = max((one for one in found if one is not None), default=None)
+    rounding = max((one.rounding for one in exported), default=None)
+    differences = ("" if one is None else f"{one:.0e}" for one in (largest, rounding))
+    return (Cell(name), *(Cell(str(count)) for count in counts), *map(Cell, differences))
 
 
 def list_missing(records: Sequence[CoverageRecord], engines: Sequence[str]) -> Iterator[str]:

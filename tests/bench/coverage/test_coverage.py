@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bench.cli.app import run_command_line
@@ -33,7 +35,7 @@ def test_a_difference_is_compared_with_what_pytorch_loses_itself():
 
 def test_a_table_has_a_row_for_each_family_and_says_what_is_missing():
     records = [
-        make_record("a", 1e-6, 1e-6),
+        make_record("a", 1e-6, 2e-6, rounding=3e-7),
         make_record("b", 1e-6, 1e-2),
         make_record("c", 1e-6, "ValueError: no"),
         CoverageRecord(name="d", error="operation im2col"),
@@ -41,9 +43,9 @@ def test_a_table_has_a_row_for_each_family_and_says_what_is_missing():
     table = build_table(records, ENGINES)
     rows = [[cell.text for cell in row] for row in table.rows]
     assert rows == [
-        ["unknown", "1", "0", "0", "0"],
-        ["resnet", "3", "3", "3", "1"],
-        ["all", "4", "3", "3", "1"],
+        ["unknown", "1", "0", "0", "0", "", ""],
+        ["resnet", "3", "3", "3", "1", "1e-02", "3e-07"],
+        ["all", "4", "3", "3", "1", "1e-02", "3e-07"],
     ]
     assert set(table.notes) == {
         "tensorflow: other features: b",
@@ -71,9 +73,22 @@ def test_what_was_built_is_not_built_again(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADTOHEAD_HOME", str(tmp_path))
     keep_record(get_file(), make_record("a", 1e-6))
     said = []
-    found = coverage_run.cover(["a"], ["jax"], False, lambda record, kept: said.append((record.name, kept)))
-    assert said == [("a", True)]
-    assert found == [make_record("a", 1e-6)]
+    coverage_run.cover(["a"], ["jax"], False, lambda *what: said.append(what))
+    assert said == [(make_record("a", 1e-6), True)]
+
+
+def test_ctrl_c_leaves_a_table_of_what_was_found(monkeypatch, capsys):
+    def cover(names, engines, again, say):
+        say(make_record("resnet18", 1e-6), True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(coverage_run, "list_timm_names", lambda *options: ["resnet18", "vit_tiny"])
+    monkeypatch.setattr(coverage_run, "cover", cover)
+    with pytest.raises(KeyboardInterrupt):
+        run_command_line(["coverage", "resnet18", "vit_tiny", "--backend", "jax"])
+    out = capsys.readouterr().out
+    assert out.startswith("1 of 2: resnet18: ")
+    assert re.search(r"all +1 +1 +1 +1e-06 +0e\+00", out)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +148,8 @@ def test_a_network_of_timm_is_exported_and_proven_and_then_kept(tmp_path, monkey
     command = ["coverage", "timm/resnet10t", "sequencer2d_s", "--backend", "jax"]
     assert run_command_line(command) == 1, "an operation of the second network is missing"
     first = capsys.readouterr().out
-    assert "resnet10t: 4.9 M parameters" in first
-    assert "sequencer2d_s: not exported: operation lstm" in first
+    assert "1 of 2: resnet10t: 4.9 M parameters" in first
+    assert "2 of 2: sequencer2d_s: not exported: operation lstm" in first
     assert run_command_line(["coverage", "resnet10t", "--backend", "jax"]) == 0
     assert "(kept)" in capsys.readouterr().out
 
