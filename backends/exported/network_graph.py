@@ -28,6 +28,7 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "linear": (),
     "matmul": (),
     "attention": ("scale",),
+    "lstm": ("reverse",),
     "batch_norm": ("epsilon",),
     "layer_norm": ("axes", "epsilon"),
     "group_norm": ("groups", "epsilon"),

@@ -17,7 +17,7 @@ from backends.exported.network_graph import NetworkGraph, Operation
 from backends.values import Tensors
 
 #: Operations whose second input is a weight.
-WEIGHTED = ("convolution", "linear")
+WEIGHTED = ("convolution", "linear", "lstm")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,22 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     return jax.nn.softmax(scores if mask is None else scores + mask) @ value
 
 
+def lstm(gates: Tensor, weight: Tensor, bias: Tensor | None = None, *, reverse, **_) -> Tensor:
+    """The hidden states along axis 1, from the inputs' part of the gates; the weight is (h, 4 h)."""
+    given = gates if bias is None else gates + bias
+
+    def advance(state: tuple[Tensor, Tensor], at: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        hidden, cell = state
+        let_in, kept, new, let_out = jnp.split(at + hidden @ weight, 4, -1)
+        cell = jax.nn.sigmoid(kept) * cell + jax.nn.sigmoid(let_in) * jnp.tanh(new)
+        hidden = jax.nn.sigmoid(let_out) * jnp.tanh(cell)
+        return (hidden, cell), hidden
+
+    zeros = jnp.zeros_like(given[:, 0, : weight.shape[0]])
+    _, hidden = lax.scan(advance, (zeros, zeros), given.swapaxes(0, 1), reverse=reverse)
+    return hidden.swapaxes(0, 1)
+
+
 def batch_norm(x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance: Tensor, *, epsilon, **_) -> Tensor:
     """A normalisation by running statistics (c,)."""
     return (x - mean) * (scale / jnp.sqrt(variance + epsilon)) + offset

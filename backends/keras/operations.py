@@ -60,6 +60,22 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     return ops.matmul(ops.softmax(scores if mask is None else scores + mask), value)
 
 
+def lstm(gates: Tensor, weight: Tensor, bias: Tensor | None = None, *, reverse, **_) -> Tensor:
+    """The hidden states along axis 1, from the inputs' part of the gates; the weight is (h, 4 h)."""
+    given = gates if bias is None else gates + bias
+
+    def advance(state: tuple[Tensor, Tensor], at: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        hidden, cell = state
+        let_in, kept, new, let_out = ops.split(at + ops.matmul(hidden, weight), 4, -1)
+        cell = ops.sigmoid(kept) * cell + ops.sigmoid(let_in) * ops.tanh(new)
+        state = ops.sigmoid(let_out) * ops.tanh(cell), cell
+        return state, state  # on TensorFlow, what `scan` collects must be like the state
+
+    zeros = ops.zeros_like(given[:, 0, : weight.shape[0]])
+    _, (hidden, _) = ops.scan(advance, (zeros, zeros), ops.swapaxes(given, 0, 1), reverse=reverse)
+    return ops.swapaxes(hidden, 0, 1)
+
+
 def batch_norm(x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance: Tensor, *, epsilon, **_) -> Tensor:
     """A normalisation by running statistics (c,)."""
     return ops.batch_normalization(x, mean, variance, -1, offset, scale, epsilon)

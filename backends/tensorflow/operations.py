@@ -58,6 +58,21 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     return tf.nn.softmax(scores if mask is None else scores + mask) @ value
 
 
+def lstm(gates: Tensor, weight: Tensor, bias: Tensor | None = None, *, reverse, **_) -> Tensor:
+    """The hidden states along axis 1, from the inputs' part of the gates; the weight is (h, 4 h)."""
+    given = gates if bias is None else gates + bias
+
+    def advance(state: tuple[Tensor, Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, cell = state
+        let_in, kept, new, let_out = tf.split(at + hidden @ weight, 4, -1)
+        cell = tf.sigmoid(kept) * cell + tf.sigmoid(let_in) * tf.tanh(new)
+        return tf.sigmoid(let_out) * tf.tanh(cell), cell
+
+    zeros = tf.zeros_like(given[:, 0, : weight.shape[0]])
+    hidden, _ = tf.scan(advance, tf.transpose(given, (1, 0, 2)), (zeros, zeros), reverse=reverse)
+    return tf.transpose(hidden, (1, 0, 2))
+
+
 def batch_norm(x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance: Tensor, *, epsilon, **_) -> Tensor:
     """A normalisation by running statistics (c,)."""
     return tf.nn.batch_normalization(x, mean, variance, offset, scale, epsilon)

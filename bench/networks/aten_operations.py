@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from bench.networks import aten_arithmetic as arithmetic
 from bench.networks import aten_maps as maps
+from bench.networks import aten_recurrence as recurrence
 from bench.networks import aten_resizing as resizing
 from bench.networks import aten_shapes as shapes
 from bench.networks import aten_windows as windows
@@ -48,6 +49,7 @@ OPERATIONS: dict[str, Callable[[Node, GraphWriter], Result]] = {
     **dict.fromkeys(("matmul", "bmm", "mm"), maps.matmul),
     "einsum": einsum,
     "scaled_dot_product_attention": maps.attention,
+    "lstm": recurrence.lstm,
     "_native_batch_norm_legit_no_training": maps.batch_norm,
     "_native_batch_norm_legit": maps.standardise,
     "layer_norm": maps.layer_norm,

@@ -325,16 +325,21 @@ class _Translation:
             if node.name not in self.materialised:
                 self.materialised[node.name] = self._materialise(self.computed[node.name], self.shapes.get(node.name))
             return self.materialised[node.name]
+        if node.name not in self.values:
+            raise Unexportable(f"a network that reads value {node.args[1]} of operation {node.args[0].name}")
         return self.values[node.name]
 
     def _materialise(self, tensor: torch.Tensor, shape: Shape | None) -> str:
         """Add a constant; one that is the same for each image of a batch is kept once."""
         if shape is None or all(isinstance(size, int) for size in shape):
             return self.graph.add_constant(tensor.detach().contiguous().numpy())
-        if shape[0] != "b" or not all(isinstance(size, int) for size in shape[1:]) or (tensor != tensor[:1]).any():
+        one = tensor
+        for axis in (axis for axis, size in enumerate(shape) if isinstance(size, str)):
+            one = one.narrow(axis, 0, 1)
+        if (tensor != one).any():
             raise Unexportable("a constant that depends on the batch")
-        one = self.graph.add_constant(tensor[:1].detach().contiguous().numpy())
-        return self.graph.add("broadcast", [one], shape, shape=shape)
+        constant = self.graph.add_constant(one.detach().contiguous().numpy())
+        return self.graph.add("broadcast", [constant], shape, shape=shape)
 
 
 def _get_shape(first: torch.fx.Node, second: torch.fx.Node) -> Shape | None:

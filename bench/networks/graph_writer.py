@@ -84,6 +84,12 @@ class GraphWriter:
         """Whether a value is a tensor of truth values."""
         return name in self.tensors and self.tensors[name].dtype.kind == "b"
 
+    def is_zero(self, name: str) -> bool:
+        """Whether a value is a tensor of zeros, for each image of a batch or as it is."""
+        found = next((one for one in self._operations if one.name == name and one.kind == "broadcast"), None)
+        name = found.inputs[0] if found else name
+        return name in self.tensors and not self.tensors[name].any()
+
     def count_from_start(self, name: str, size: Size) -> str:
         """Indices along an axis of that size, negative ones counted from its start."""
         indices = self.tensors[name]

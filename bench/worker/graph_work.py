@@ -64,7 +64,7 @@ def _iterate(graph: NetworkGraph) -> Iterator[Operation]:
 
 
 def _is_product(one: Operation) -> bool:
-    return one.kind in ("linear", "matmul", "attention", "convolution")
+    return one.kind in ("linear", "matmul", "attention", "lstm", "convolution")
 
 
 def _list_shapes(graph: NetworkGraph, batch: int) -> dict[str, tuple[int, ...]]:

@@ -30,6 +30,8 @@ class Mixed(nn.Module):
         self.position = nn.Parameter(torch.zeros(1, 1, 24))
         self.token = nn.Parameter(torch.zeros(1, 1, 24))
         self.table = nn.Parameter(torch.zeros(9, 2))
+        self.both = nn.LSTM(24, 7, 2, batch_first=True, bidirectional=True)
+        self.one = nn.LSTM(14, 24, bias=False)
         self.norm3, self.norm4 = nn.LayerNorm(24), nn.LayerNorm(24)
         self.qkv, self.out = nn.Linear(24, 72), nn.Linear(24, 24)
         self.scale = nn.Parameter(torch.ones(24, 1, 1))
@@ -51,6 +53,7 @@ class Mixed(nn.Module):
         tokens = x.flatten(2).transpose(1, 2) + self.position
         tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1)
         tokens = tokens + self._attend(self.norm3(tokens))
+        tokens = tokens + self.one(self.both(tokens)[0].transpose(0, 1))[0].transpose(0, 1)
         tokens = tokens + self.out(functional.gelu(self.norm4(tokens), approximate="tanh"))
         picked = functional.normalize(tokens[:, 0], dim=-1) + functional.elu(tokens[:, 1::2].mean(1))
         return torch.tanh(self.gate2(picked)) / torch.sqrt(torch.exp(picked) + 1) + functional.mish(picked) ** 2

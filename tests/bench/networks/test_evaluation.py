@@ -92,6 +92,7 @@ FAULTS = {
     "another epsilon of layer norm": change("layer_norm", epsilon=1e-3),
     "heads in another order": swap_heads,
     "depthwise kernels in another order": swap_depthwise_kernels,
+    "an LSTM in the other direction": change("lstm", reverse=True),
     "another scale of attention": change("attention", scale=1.0),
 }
 

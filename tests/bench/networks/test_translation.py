@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.networks import aten_arithmetic, aten_maps, aten_shapes
+from bench.networks import aten_arithmetic, aten_maps, aten_recurrence, aten_shapes
 from bench.networks.aten_einsum import multiply_sizes
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable
 
@@ -60,3 +60,21 @@ def test_other_numbers_and_other_channels_are_no_padding_of_a_convolution(graph,
     padded = aten_shapes.pad(Node("pad", {"self": "images", "pad": pad, "value": value}, shape), graph)
     convolution = convolve(graph, padded, (5, 4))
     assert (convolution.inputs[0], convolution.attributes["padding"]) == (padded, ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hx": ["weight", "zeros"]}, "^an LSTM that does not start with zeros$"),
+        ({"params": ["recurrent"] * 3}, "^an LSTM with projections$"),
+    ],
+)
+def test_an_lstm_with_a_state_of_its_own_or_projections_is_refused(graph, change, reason):
+    graph.tensors |= {"zeros": np.zeros((1, 1, 4), np.float32), "recurrent": np.ones((16, 4), np.float32)}
+    values = graph.add("reshape", ["images"], ("b", 24, 8), shape=("b", 24, 8))
+    given = {"input": values, "hx": ["zeros"] * 2, "params": ["recurrent"] * 2, "has_biases": False, "num_layers": 1}
+    given |= {"bidirectional": False, "batch_first": True}
+    (name,) = aten_recurrence.lstm(Node("lstm", given, ("b", 24, 4)), graph)
+    assert graph.shape(name) == ("b", 24, 4)
+    with pytest.raises(Unexportable, match=reason):
+        aten_recurrence.lstm(Node("lstm", given | change, ("b", 24, 4)), graph)

@@ -44,6 +44,13 @@ def test_between_products_numbers_are_read_and_written():
     assert count_others(GRAPH, ("scale",), BATCH, SIZE).bytes == 2 * work.bytes
 
 
+def test_an_lstm_multiplies_the_state_by_the_weight_of_each_gate():
+    gates = Operation("gates", "broadcast", ("first",), {"shape": ("b", 7, 20)}, ("b", 7, 20))
+    lstm = Operation("hidden", "lstm", ("gates", "weight"), {"reverse": False}, ("b", 7, 5))
+    graph = NetworkGraph({}, (3, 1, 1), {**TENSORS, "weight": (20, 5)}, (gates, lstm))
+    assert count_products(graph, (), BATCH, SIZE).flop == 2 * math.prod((BATCH, 7, 5, 20))
+
+
 def test_attention_is_two_products():
     shapes = {"query": ("b", 2, 7, 8), "key": ("b", 2, 9, 8), "value": ("b", 2, 9, 8)}
     sources = tuple(Operation(name, "broadcast", ("first",), {"shape": one}, one) for name, one in shapes.items())
