@@ -47,6 +47,7 @@ def run(
     label_smoothing: float | None = None,
     schedule: str | None = None,
     warm_up: int | None = None,
+    schedule_steps: int | None = None,
     flip: bool | None = None,
     crop_scale: float | None = None,
     jitter: float | None = None,
@@ -87,7 +88,7 @@ def run(
             replaced. The backbone may be a `torch.nn.Module` that computes features (n, d) of images (n, 3, s, s): it
             is exported with its present weights, and `image_size` says which s.
         learning_rate, update_rule, momentum, nesterov, beta1, beta2, epsilon, weight_decay: fields of its recipe.
-        clip_norm, accumulate, label_smoothing, schedule, warm_up: further ones.
+        clip_norm, accumulate, label_smoothing, schedule, warm_up, schedule_steps: further ones.
         flip, crop_scale, jitter: how training images are augmented.
         resize, crop, mean, std: fields about how images are prepared.
         device: `cpu`, `cuda` or `cuda:N`.

@@ -44,6 +44,7 @@ FIELDS = (
     "label_smoothing",
     "schedule",
     "warm_up",
+    "schedule_steps",
     "flip",
     "crop_scale",
     "jitter",

@@ -63,7 +63,8 @@ class TaskOptions(RecipeOptions, TaskChoice):
         Parameter(
             metavar="NAME",
             completer=completers.list_backbones,
-            help="Pretrained network (see `bench list backbones`), or one of timm, as `timm/vit_tiny_patch16_224`.",
+            help="Pretrained network (see `bench list backbones`), one of timm, as `timm/vit_tiny_patch16_224`, or "
+            "a `.pt2` file of `torch.export.save`.",
         ),
     ] = None
     weights: Annotated[
@@ -105,17 +106,17 @@ class TaskOptions(RecipeOptions, TaskChoice):
         Channels | None, Parameter(help="Standard deviation of each channel, as `0.229,0.224,0.225`; or one for all.")
     ] = None
     learning_rate: Annotated[
-        float | None, make_number_parameter(kind=float), Parameter(help="Learning rate of SGD.")
+        float | None, make_number_parameter(kind=float), Parameter(help="Learning rate, before a schedule changes it.")
     ] = None
     train_limit: Annotated[
         int | None,
         make_number_parameter(),
-        Parameter(help="Number of training images, a random subset; all by default."),
+        Parameter(help="Number of training images, a random subset; the suite's limit by default, or all."),
     ] = None
     seed: Annotated[
         int | None,
         make_number_parameter(),
-        Parameter(help="Seed of the head's initial values, and of the subset and order of images."),
+        Parameter(help="Seed of all that is random: initial values, order of images, subsets, augmentation."),
     ] = None
 
     @property
@@ -157,8 +158,8 @@ class VariantChoice:
         Parameter(
             metavar="NAME",
             completer=completers.list_variants,
-            help="Variant to run: `default`, `matched` or `tuned` (see `bench list variants`); repeatable, "
-            "`default` by default.",
+            help="Variant to run: `default`, `matched` or `tuned` (see `bench list variants`); repeatable; "
+            "`default` if neither this nor a knob is given.",
         ),
     ] = ()
     knob: Annotated[

@@ -67,6 +67,11 @@ class RecipeOptions:
         make_number_parameter(),
         Parameter(help="Updates at the start in which the learning rate rises linearly."),
     ] = None
+    schedule_steps: Annotated[
+        int | None,
+        make_number_parameter(),
+        Parameter(help="Updates that warm-up and schedule take together; the whole training by default."),
+    ] = None
     flip: Annotated[bool | None, Parameter(help="Flip training images horizontally at random.")] = None
     crop_scale: Annotated[
         float | None,

@@ -37,6 +37,7 @@ TASK_OPTIONS = (
     "--label-smoothing",
     "--schedule",
     "--warm-up",
+    "--schedule-steps",
     "--flip",
     "--crop-scale",
     "--jitter",
