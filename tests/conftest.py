@@ -31,8 +31,8 @@ APART = tuple(f"{BACKENDS}{name}.py" for name in ("test_recipes", "test_several_
 SINGLY = ("tests/docs/test_commands_run.py",)
 #: Where this is set, as in many containers, each of the processes under test would compile the project anew: 0.3 s.
 NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
-#: Threads of the frameworks in the tests of whole commands. Two of these run at a time, and OpenMP's threads wait for
-#: each other by spinning: with two each, the commands of README.md took 111 s, and take 75 s.
+#: Threads of the frameworks in the sessions `thorough` and `engines`. Two tests run at a time, and OpenMP's threads
+#: wait for each other by spinning: with two each, the commands of README.md took 111 s, and take 75 s.
 THREADS = {"OMP_NUM_THREADS": "1"}
 
 
@@ -93,6 +93,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
             patch.delenv(name, raising=False)
         for name in CACHES:
             patch.setenv(name, str(folder / "no cache"))
-        for name, value in THREADS.items() if pytestconfig.getoption("--thorough") else ():
-            patch.setenv(name, value)
+        if pytestconfig.getoption("--thorough") or pytestconfig.getoption("--engines"):
+            for name, value in THREADS.items():
+                patch.setenv(name, value)
         yield folder
