@@ -31,7 +31,8 @@ else:
     thread.join()
 """
 
+starts = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 for where, variables in (("main thread", {}), ("own thread", {}), ("own thread, one arena", {"MALLOC_ARENA_MAX": "1"})):
-    for _ in range(3):
+    for _ in range(starts):
         environment = {**os.environ, "KERAS_BACKEND": "torch", **variables}
         subprocess.run([sys.executable, "-c", PROGRAM, where], env=environment, check=True)

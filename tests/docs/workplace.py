@@ -25,10 +25,11 @@ from tests.bench.processes import SITE
 REFERENCE = "results/reference/20261126T164841Z-quick"
 ENVIRONMENT = Path(sys.prefix)
 IMAGES_OF_A_BATCH = 30
-#: Limits of time, which commands would use up on figures that mean nothing.
+#: Limits of time and starts, which commands would use up on figures that mean nothing.
 SHORTER = {
     r"(bench run .*--max-time )\S+": r"\g<1>5s",
     r"(bench tune .*--budget )\S+": r"\g<1>20s",
+    r"(memory_of_a_step\.py)$": r"\g<1> 1",
 }
 LAUNCHES_OPTION = re.compile(r"(bench run .*--launches )\S+")
 #: What stands for a run in the folder of results, and for other values that a reader chooses.
