@@ -21,6 +21,7 @@ from unittest.mock import patch
 import numpy as np
 import timm
 import torch
+from huggingface_hub import constants, get_session
 from safetensors.numpy import save_file
 
 from backends.engines.torch.saved_program import load_program
@@ -35,6 +36,8 @@ from bench.weights.exported_files import EVIDENCE, FEATURES, write_files
 BATCHES = (2, 3)
 #: Images of the evidence.
 EVIDENCE_IMAGES = 4
+#: Seconds that the hub may take to answer.
+ANSWER_S = 10.0
 #: Operations that compute nothing.
 IGNORED = {"_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range_for_size"}
 
@@ -78,13 +81,14 @@ def _load_timm(options: argparse.Namespace, about: dict[str, Any]) -> Loaded:
     """Load a network of timm; what is known of it goes into `about`."""
     if not timm.is_model(options.name):
         raise NoNetwork({"error": f"timm has no network {options.name}", "known": timm.list_models()})
+    unreachable = _stay_offline_without_hub() if options.pretrained else ""
     try:
         model = _make_network(options).eval()
     except Exception as error:  # whatever timm raises about weights
         if not (options.pretrained or options.checkpoint):
             raise
         kind = "offline" if options.pretrained else "unreadable"
-        raise NoNetwork({"error": _get_first_line(error), kind: True}) from None
+        raise NoNetwork({"error": unreachable or _get_first_line(error), kind: True}) from None
     about |= describe(options.name, model)
     channels, height, width = model.pretrained_cfg["input_size"]
     image = (channels, options.image_size or height, options.image_size or width)
@@ -95,6 +99,20 @@ def _load_timm(options: argparse.Namespace, about: dict[str, Any]) -> Loaded:
         draw_weights(model, image)
         weights = f"random {options.seed}"
     return model, image, {"network": f"timm/{options.name}", "weights": weights}
+
+
+def _stay_offline_without_hub() -> str:
+    """Have Hugging Face's client look into its cache alone where its hub cannot be reached: it would try for 50 s.
+
+    Returns:
+        The reason; empty if the hub answers, whatever it says.
+    """
+    try:
+        get_session().head(constants.ENDPOINT, timeout=ANSWER_S)
+    except Exception as error:  # of the client's library, which differs between its versions
+        constants.HF_HUB_OFFLINE = True
+        return _get_first_line(error)
+    return ""
 
 
 def _load_program(options: argparse.Namespace) -> Loaded:
