@@ -11,6 +11,9 @@ from bench.networks.aten_arithmetic import Result, centre, combine
 from bench.networks.aten_windows import convolve_each
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
 
+#: `torch.finfo(torch.float32).eps`
+SINGLE_EPSILON = 2.0**-23
+
 
 def convolution(node: Node, graph: GraphWriter) -> Result:
     """`conv1d`, `conv2d` and `conv3d`."""
@@ -105,6 +108,19 @@ def layer_norm(node: Node, graph: GraphWriter) -> Result:
     return graph.add("layer_norm", [node["input"], *scaling], node.shape, axes=axes, epsilon=float(node["eps"]))
 
 
+def rms_norm(node: Node, graph: GraphWriter) -> Result:
+    """`rms_norm`: without an epsilon, PyTorch's is that of single precision."""
+    values, shape = node["input"], graph.shape(node["input"])
+    axes = tuple(range(len(shape) - len(node["normalized_shape"]), len(shape)))
+    reduced = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    squares = combine(graph, "multiply", values, values, shape)
+    mean = graph.add("mean", [squares], reduced, axes=axes, keeps_axes=True)
+    epsilon = SINGLE_EPSILON if node["eps"] is None else node["eps"]
+    root = graph.add("sqrt", [combine(graph, "add", mean, epsilon, reduced)], reduced)
+    normalised = combine(graph, "divide", values, root, shape)
+    return normalised if node["weight"] is None else combine(graph, "multiply", normalised, node["weight"], shape)
+
+
 def group_norm(node: Node, graph: GraphWriter) -> Result:
     """`group_norm`."""
     channels = graph.shape(node["input"])[1:2]
@@ -129,7 +145,19 @@ def max_pool(node: Node, graph: GraphWriter) -> Result:
     return graph.add("max_pool", [node["self"]], node.shape, window=window, strides=strides, padding=padding)
 
 
-def average_pool(node: Node, graph: GraphWriter) -> Result:
+def average_pool_of_sequences(node: Node, graph: GraphWriter) -> Result:
+    """`avg_pool1d`: that of maps one pixel high."""
+    batch, channels, length = graph.shape(node["self"])
+    high = (batch, channels, 1, length)
+    arguments = {**node.arguments, "self": graph.add("reshape", [node["self"]], high, shape=high)}
+    window = _spread(node["kernel_size"], 1)
+    strides, before = _spread(node["stride"] or window, 1), _spread(node["padding"], 1)
+    arguments |= {"kernel_size": (1, *window), "stride": (1, *strides), "padding": (0, *before)}
+    pooled = average_pool(Node(node.target, arguments, (*node.shape[:2], 1, node.shape[2])), graph)
+    return graph.add("reshape", [pooled], node.shape, shape=node.shape)
+
+
+def average_pool(node: Node, graph: GraphWriter) -> str:
     """`avg_pool2d`."""
     window = _spread(node["kernel_size"], 2)
     strides, before = _spread(node["stride"] or window, 2), _spread(node["padding"], 2)

@@ -77,6 +77,7 @@ class Composed(nn.Module):
         self.up = nn.ConvTranspose2d(8, 12, 3, stride=2, padding=1, output_padding=(1, 0), groups=4)
         self.wide = nn.ConvTranspose2d(12, 24, (2, 4), stride=(2, 1), dilation=(1, 2), padding=(0, 1))
         self.sparse = nn.Conv2d(24, 24, 3, stride=(1, 2), padding=2, dilation=2)
+        self.roots = nn.ModuleList([nn.RMSNorm(24), nn.RMSNorm((2, 24), eps=0.1, elementwise_affine=False)])
         self.position = nn.Parameter(torch.zeros(1, 24, 5, 7))
         self.weights = nn.Parameter(torch.zeros(24, 24))
         self.table = nn.Parameter(torch.zeros(3, 5, 8))
@@ -103,7 +104,8 @@ class Composed(nn.Module):
         x = x * self.table[torch.tensor([0, 2])[:, None], torch.tensor([-2, 1, 1]), 1].sum()
         x = (1 - x).repeat_interleave(2, 0).view(-1, 2, *x.shape[1:]).mean(1)
         x = torch.matmul(self.weights, x.flatten(2).transpose(1, 2).tile(2, 1).transpose(1, 2))
-        return x.mean(2)
+        x = self.roots[0](functional.avg_pool1d(x, 3, 2, 1).transpose(1, 2))
+        return self.roots[1](x[:, 2:4]).mean(1) + x.mean(1)
 
     def _convolve_each(self, x: torch.Tensor) -> torch.Tensor:
         """With a kernel and a bias for each image, in two groups, as CondConv."""
