@@ -133,7 +133,7 @@ def _export_ahead(names: Sequence[str], folder: Path, stack: contextlib.ExitStac
 
 def _export(name: str, folder: Path, running: RunningPython) -> dict[str, Any]:
     began = time.perf_counter()
-    answer = running.run("bench.networks.export", (name, "--out", str(folder)))
+    answer = running.run("bench.networks.export", (name, "--out", str(folder), "--evidence"))
     return {**answer, "seconds": time.perf_counter() - began}
 
 

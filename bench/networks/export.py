@@ -1,8 +1,9 @@
 """The process that exports a network of timm as a neutral graph: the harness itself imports no framework.
 
-`python -m bench.networks.export NAME --out FOLDER` writes `graph.json`, `model.safetensors`, `constants.safetensors`,
-and in `evidence.safetensors` some images (n, side, side, channels) with the features (n, d) that PyTorch computes of
-them in double precision. The last line on stdout is JSON: what is in `describe`, or `{"error": …}` with exit status 1.
+`python -m bench.networks.export NAME --out FOLDER` writes `graph.json`, `model.safetensors`, `constants.safetensors`;
+with `--evidence` also `evidence.safetensors`: some images (n, side, side, channels) with the features (n, d)
+that PyTorch computes of them in double precision. The last line on stdout is JSON: what is in `describe`, or
+`{"error": …}` with exit status 1.
 """
 
 from __future__ import annotations
@@ -51,13 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pretrained", action="store_true", help="timm's weights in place of random ones")
     parser.add_argument("--checkpoint", type=Path, help="a file of timm's tensors in place of random weights")
     parser.add_argument("--image-size", type=int, help="width and height of images; the network's own without it")
+    parser.add_argument("--evidence", action="store_true", help="write images and PyTorch's features of them, too")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     torch.manual_seed(options.seed)
     about: dict[str, Any] = {}
     try:
         model, image, source = _load_program(options) if options.name.endswith(".pt2") else _load_timm(options, about)
-        print(json.dumps({**about, "rounding": write_network(options.out, model, image, source)}))
+        write_network(options.out, model, image, source)
+        if options.evidence:
+            about["rounding"] = write_evidence(options.out, model, image)
+        print(json.dumps(about))
         return 0
     except NoNetwork as error:
         answer = error.args[0]
@@ -176,27 +181,33 @@ def _get_first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
-def write_network(
-    folder: Path, model: torch.nn.Module, image: tuple[int, int, int], source: Mapping[str, str]
-) -> float:
+def write_network(folder: Path, model: torch.nn.Module, image: tuple[int, int, int], source: Mapping[str, str]) -> None:
     """Write the files of a network in eval mode, see `bench.weights.exported_files`.
 
     Args:
         image: channels, height and width.
 
-    Returns:
-        How far features in single precision are from those in double precision, see `compute_evidence`.
-
     Raises:
-        Unexportable: an operation has no counterpart.
+        Unexportable: an operation has no counterpart, or a feature is not finite.
     """
     graph, tensors = export(model, image, source)
+    with torch.no_grad():
+        if not model(torch.randn(BATCHES[0], *image)).isfinite().all():
+            raise Unexportable("features that are not finite")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files(folder, graph, tensors)
+
+
+def write_evidence(folder: Path, model: torch.nn.Module, image: tuple[int, int, int]) -> float:
+    """Write some images, and PyTorch's features of them in double precision, in which the model is left.
+
+    Returns:
+        How far features in single precision are from those in double precision, see `compute_evidence`.
+    """
     images = torch.randn(EVIDENCE_IMAGES, *image)
     features, rounding = compute_evidence(model, images)
     inputs = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
-    folder.mkdir(parents=True, exist_ok=True)
     save_file({IMAGES: inputs, FEATURES: features}, folder / EVIDENCE)
-    write_files(folder, graph, tensors)
     return rounding
 
 

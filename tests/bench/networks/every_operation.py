@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bench.networks.drawn_weights import draw_weights
-from bench.networks.export import write_network
+from bench.networks.export import write_evidence, write_network
 
 IMAGE = (3, 24, 20)
 
@@ -124,6 +124,7 @@ def write(folder: Path) -> None:
         model = kind().eval()
         draw_weights(model, IMAGE)
         write_network(folder / name, model, IMAGE, {"network": name, "weights": "random 0"})
+        write_evidence(folder / name, model, IMAGE)
 
 
 if __name__ == "__main__":
