@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from backends.exported.network_graph import ATTRIBUTES
@@ -98,7 +99,8 @@ def average_pool(x: Tensor, *, window, strides, padding, counts_padding, **_) ->
 
 def _pool(x: Tensor, start: float, reduce: Any, window: Any, strides: Any, padding: Any) -> Tensor:
     edges = ((0, 0), *padding, (0, 0))
-    return lax.reduce_window(x, jnp.array(start, x.dtype), reduce, (1, *window, 1), (1, *strides, 1), edges)
+    # Of NumPy: where it is traced, JAX does not know the reduction, and has no gradient of it.
+    return lax.reduce_window(x, np.array(start, x.dtype), reduce, (1, *window, 1), (1, *strides, 1), edges)
 
 
 def mean(x: Tensor, *, axes, keeps_axes, **_) -> Tensor:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from backends import folding, knobs
 from backends.base import Backend, Trainer, Training
 from backends.engines.torch import distribution
-from backends.exported.exported_backbone import is_exported
+from backends.exported.exported_backbone import PROGRAM, is_exported
 from backends.extraction import ExtractionForm, Extractor
 from backends.image_files import ImageFiles
 from backends.kernels import Kernel
@@ -102,7 +102,12 @@ class PyTorchTrainer(Trainer):
             return None
         inputs = preprocess.make_batch_transform(self.task, "nchw", torch.float64)(torch.from_numpy(images))
         with torch.no_grad():
-            return copy.deepcopy(self.backbone).double()(inputs.to(self.device)).cpu().numpy()
+            try:
+                return copy.deepcopy(self.backbone).double()(inputs.to(self.device)).cpu().numpy()
+            except RuntimeError:
+                if not self.task.backbone.startswith(PROGRAM):
+                    raise
+                return None  # a saved program may have single precision written into it, as that of an LSTM has
 
     def list_extraction_forms(self) -> tuple[ExtractionForm, ...]:
         """See `Trainer.list_extraction_forms`."""
