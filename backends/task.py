@@ -15,6 +15,8 @@ from backends.task_entries import DATASETS
 Channel3 = tuple[float, float, float]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
+#: Updates of a schedule: the rate of each is a number in memory.
+MOST_UPDATES = 10_000_000
 Value = TypeVar("Value")
 #: A knob that is not set is not written: a reader older than the knob, for example the worker of a gate's base, would
 #: refuse it. Written in C, the condition cannot be interrupted by Ctrl-C, which pydantic would report as an error.
@@ -123,7 +125,7 @@ class Task(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1, exclude_if=(0.0).__eq__)] = 0.0
     schedule: Annotated[Literal["constant", "cosine", "step"], Field(exclude_if="constant".__eq__)] = "constant"
     warm_up: Annotated[int, Field(ge=0, exclude_if=(0).__eq__)] = 0
-    schedule_steps: IfSet[Positive] = None
+    schedule_steps: IfSet[Annotated[int, Field(ge=1, le=MOST_UPDATES)]] = None
     flip: Annotated[bool, Field(exclude_if=False.__eq__)] = False
     crop_scale: Annotated[float, Field(gt=0, le=1, exclude_if=(1.0).__eq__)] = 1.0
     jitter: Annotated[float, Field(ge=0, le=1, exclude_if=(0.0).__eq__)] = 0.0
@@ -187,8 +189,8 @@ class Task(BaseModel):
             )
         if self.schedule_steps is not None and self.warm_up >= self.schedule_steps:
             raise ValueError(
-                f"a warm-up of {self.warm_up} {self.update_unit} is too long for a training of {self.schedule_steps}: "
-                "use fewer than these, or more epochs"
+                f"a warm-up of {self.warm_up} {self.update_unit} is too long for a schedule of "
+                f"{self.schedule_steps}: use fewer than these, or more schedule_steps"
             )
 
     def _check_exported(self) -> None:

@@ -107,7 +107,7 @@ class _Finder:
             before = len(names)
             for file in _walk(folder / one):
                 name = self._shorten(file)
-                if file.suffix.lower() not in ENDINGS:
+                if file.suffix.lower() not in ENDINGS or not file.is_file():  # a pipe, a link to nothing
                     self.others.append(name)
                     continue
                 self.files.append(stat_file(file, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from bench.data import images
 from bench.data.image_file import FILE_NUMBERS, read_image_file
-from bench.data.images import Framing, kept_images
+from bench.data.images import Framing, class_folders, kept_images
 from bench.data.images.decoding import decode
 from bench.data.subset import limit_training_images
 from bench.data.undecoded_files import map_files
@@ -48,6 +49,14 @@ def test_the_files_of_class_folders_are_kept_without_those_that_cannot_be_read(t
     assert_files_give_the_images(dataset)
     assert load(root).image_files == dataset.image_files
     assert [file.name for file in (home / "images").glob("*.files")] == [dataset.image_files.name]
+
+
+def test_a_pipe_and_a_link_to_nothing_are_named_and_not_opened(tmp_path):
+    root = write_class_folders(tmp_path / "pets", {"cat": 3, "dog": 3})
+    os.mkfifo(root / "cat" / "pipe.png")
+    (root / "dog" / "gone.png").symlink_to(root / "nowhere.png")
+    assert len(images.load(root, EIGHT, 0).train_images) == 4
+    assert class_folders.read_folder(root).remarks == ["2 other files are not read: cat/pipe.png, dog/gone.png"]
 
 
 @pytest.mark.parametrize("size", [0, 5, 100])

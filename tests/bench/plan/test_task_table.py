@@ -49,8 +49,9 @@ def test_a_task_cannot_be_changed():
         ({"weight_decay": -0.1}, "weight_decay"),
         (
             {"schedule": "cosine", "warm_up": 9, "schedule_steps": 9},
-            "a warm-up of 9 steps is too long for a training of 9",
+            "a warm-up of 9 steps is too long for a schedule of 9: use fewer than these, or more schedule_steps",
         ),
+        ({"schedule": "cosine", "schedule_steps": 10_000_001}, "schedule_steps"),
         ({"schedule_steps": 9}, "the learning rate is constant: set a schedule, or leave schedule_steps out"),
         ({"update_rule": "adamw", "nesterov": True}, "Nesterov's momentum is SGD's: leave nesterov out, or use update"),
         (
@@ -69,7 +70,7 @@ def test_a_task_cannot_be_changed():
         ({"accumulate": 0}, "accumulate"),
         (
             {"schedule": "cosine", "accumulate": 2, "warm_up": 9, "schedule_steps": 9},
-            "a warm-up of 9 updates is too long for a training of 9",
+            "a warm-up of 9 updates is too long for a schedule of 9",
         ),
         ({"clip_norm": float("inf")}, "clip_norm"),
         ({"batchsize": 4}, "batchsize"),
