@@ -42,6 +42,9 @@ ANSWER_S = 10.0
 #: Operations that compute nothing.
 IGNORED = {"_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range_for_size"}
 
+#: Operations of networks that were exported in train mode.
+OF_TRAIN_MODE = {"_native_batch_norm_legit_functional", "native_dropout"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export the network of the command line's options; returns the exit status."""
@@ -122,7 +125,10 @@ def _stay_offline_without_hub() -> str:
 
 def _load_program(options: argparse.Namespace) -> Loaded:
     """Load a program that `torch.export.save` wrote."""
-    program = load_program(options.name)
+    try:
+        program = load_program(options.name)
+    except Exception as error:  # whatever PyTorch raises of such a file
+        raise NoNetwork({"error": _get_first_line(error), "no_program": True}) from None
     image = check_inputs(program, options.image_size)
     return program.module(), image, {"network": Path(options.name).name, "weights": "its own"}
 
@@ -192,8 +198,11 @@ def write_network(folder: Path, model: torch.nn.Module, image: tuple[int, int, i
     """
     graph, tensors = export(model, image, source)
     with torch.no_grad():
-        if not model(torch.randn(BATCHES[0], *image)).isfinite().all():
-            raise Unexportable("features that are not finite")
+        features = model(torch.randn(BATCHES[0], *image))
+    if not isinstance(features, torch.Tensor):
+        raise Unexportable(f"a network that returns a {type(features).__name__}: return the features (n, d) alone")
+    if not features.isfinite().all():
+        raise Unexportable("features that are not finite")
     folder.mkdir(parents=True, exist_ok=True)
     write_files(folder, graph, tensors)
 
@@ -286,7 +295,10 @@ class _Translation:
                     self.computed[first.name] = self.tensors[first.name]
             elif first.op == "output":
                 if len(first.args[0]) != 1:
-                    raise Unexportable("a network that returns several values, or changes its own tensors")
+                    raise Unexportable(
+                        "a network that returns several values, or changes its own tensors: return the features (n, d) "
+                        "alone"
+                    )
                 output = self._resolve(first.args[0][0])
             elif first.target is operator.getitem:
                 at = first.args[1]
@@ -303,7 +315,8 @@ class _Translation:
             output, source, {self.names[node] for node in self.parameters}, self.programs[0].state_dict
         )
         if len(graph.operations[-1].shape) != 2:
-            raise Unexportable(f"features of the shape {graph.operations[-1].shape}")
+            shape = ", ".join(map(str, graph.operations[-1].shape))
+            raise Unexportable(f"features of the shape ({shape}): pool or flatten them to (n, d)")
         return graph, self.graph.tensors
 
     def _translate(self, first: torch.fx.Node, second: torch.fx.Node) -> None:
@@ -313,6 +326,8 @@ class _Translation:
         name = schema.name.removeprefix("aten::")
         if name in IGNORED:
             return
+        if name in OF_TRAIN_MODE:
+            raise Unexportable("a network in train mode: export it in eval mode")
         read = first.all_input_nodes
         if all(one.name in self.computed for one in read):
             self.computed[first.name] = first.target(

@@ -168,6 +168,12 @@ def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None
                 f"the pretrained weights of {task.backbone} cannot be downloaded ({answer['error']}): connect to the "
                 "network, give a file with --checkpoint, or use --weights random"
             )
+        if answer.get("no_program"):
+            saved_programs.find_file(task.backbone).unlink(missing_ok=True)
+            raise UserError(
+                f"{task.backbone}: PyTorch cannot read the program ({answer['error']}): give a whole file of "
+                "torch.export.save, of this version of PyTorch or an older one"
+            )
         if answer.get("unreadable"):
             raise UserError(f"{file} is no checkpoint of {task.backbone}: {answer['error']}")
         if "error" in answer:

@@ -75,6 +75,8 @@ def parse_channels(text: str) -> tuple[float, float, float]:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
-        raise UserError(f"{text!r} is not a number for each channel: give three, as 0.485,0.456,0.406, or one")
+        raise UserError(
+            f"{text!r} is not a number for each channel: give three finite numbers, as 0.485,0.456,0.406, or one"
+        )
     first, second, third = numbers * (3 // len(numbers))
     return first, second, third

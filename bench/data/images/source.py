@@ -133,12 +133,17 @@ def check_labels(path: Path, what: str, labels: object, classes: int | None = No
         raise UserError(f"{path}: {what} have the shape {array.shape}: give one number for each image, of shape (n,)")
     found = np.unique(array)
     if len(found) and found[0] < 0:
-        raise UserError(f"{path}: {what} begin with {found[0]}: number the classes from 0; leave out unlabelled images")
+        raise UserError(
+            f"{path}: the least of {what} is {found[0]}: number the classes from 0; leave out unlabelled images"
+        )
     if classes is None and len(found) and len(found) <= found[-1]:
         missing = next(number for number, label in enumerate(found) if number != label)
         raise UserError(f"{path}: {what} go to {found[-1]}, but {missing} has no image: number the classes from 0 on")
     if classes is not None and len(found) and found[-1] >= classes:
-        raise UserError(f"{path}: {what} go to {found[-1]}, and the training images' to {classes - 1} only")
+        raise UserError(
+            f"{path}: {what} go to {found[-1]}, and the training images' to {classes - 1} only: add training images of "
+            "the others, or leave them out of the test"
+        )
     return array.astype(np.int64)
 
 

@@ -131,14 +131,14 @@ def test_a_folder_that_cannot_be_used_is_one_line(refuse, tmp_path, make, words)
         ({"images": PIXELS, "labels": LABELS / 1}, ("labels are float64, not integers",)),
         ({"images": PIXELS, "labels": np.eye(3, dtype=int)[LABELS]}, ("labels have the shape (6, 3)",)),
         ({"images": PIXELS, "labels": LABELS.astype(str)}, ("labels are <U21, not integers",)),
-        ({"images": PIXELS, "labels": LABELS - 1}, ("labels begin with -1: number the classes from 0",)),
+        ({"images": PIXELS, "labels": LABELS - 1}, ("the least of labels is -1: number the classes from 0",)),
         ({"images": PIXELS, "labels": LABELS * 2}, ("labels go to 4, but 1 has no image",)),
         ({"images": PIXELS, "labels": LABELS[:5]}, ("images has 6 images, and labels 5 labels",)),
         ({"images": PIXELS, "labels": LABELS * 0}, ("has one class, 0",)),
         ({"images": PIXELS[:0], "labels": LABELS[:0]}, ("has no class",)),
         (
             {"train_images": PIXELS, "train_labels": LABELS, "test_images": PIXELS, "test_labels": LABELS + 1},
-            ("test_labels go to 3, and the training images' to 2 only",),
+            ("test_labels go to 3, and the training images' to 2 only: add training images of the others",),
         ),
         (
             {"train_images": PIXELS, "train_labels": LABELS, "test_images": PIXELS[:0], "test_labels": LABELS[:0]},
@@ -229,7 +229,10 @@ def runs_code() -> RunsCode:
         (("--resize", "16"), "resize 16 is less than the crop, 32 px: use 32 or more"),
         (("--crop", "0"), "--crop 0: input should be greater than or equal to 1"),
         (("--std", "0.5,0,0.5"), "--std 0.0: input should be greater than 0"),
-        (("--mean", "0.5,0.5"), "--mean: '0.5,0.5' is not a number for each channel: give three, as 0.485,0.456,0.406"),
+        (
+            ("--mean", "0.5,0.5"),
+            "--mean: '0.5,0.5' is not a number for each channel: give three finite numbers",
+        ),
         (("--mean", "nan"), "--mean: 'nan' is not a number for each channel"),
         (("--train-limit", "9"), "has 8 training images, not 9: use 8 or fewer"),
     ],

@@ -20,7 +20,7 @@ from backends.backbones import BACKBONES
 from backends.convolutions import list_convolutions
 from backends.task import Task
 from bench.errors import Unavailable, UserError
-from bench.networks import exported_checkpoints
+from bench.networks import exported_checkpoints, saved_programs
 from bench.plan.prepared_task import override_task
 from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL
@@ -191,12 +191,22 @@ def test_a_resnet_has_the_convolutions_of_the_table():
     assert described == expected
 
 
-KINDS = ("usual", "one channel", "one batch", "train mode")
+KINDS = ("usual", "one channel", "one batch", "train mode", "maps", "dictionary")
 SAVE = """
 import sys, timm, torch
+
+class Dictionary(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+    def forward(self, x):
+        return {"features": self.model(x)}
+
 for kind in sys.argv[2:]:
     torch.manual_seed(4)
-    model = timm.create_model("test_efficientnet", num_classes=0, in_chans=1 if kind == "one channel" else 3)
+    model = timm.create_model("test_efficientnet", num_classes=0, in_chans=1 if kind == "one channel" else 3,
+                              global_pool="" if kind == "maps" else "avg")
+    model = Dictionary(model) if kind == "dictionary" else model
     model.train(kind == "train mode")
     images = torch.zeros(2, 1 if kind == "one channel" else 3, 32, 32)
     sizes = None if kind == "one batch" else ({0: torch.export.Dim("batch")},)
@@ -237,7 +247,9 @@ def test_a_saved_program_is_a_backbone_with_its_own_weights(programs):
     [
         ("one channel", {}, "a program that takes 1 channels, and images have 3"),
         ("one batch", {}, "a program for batches of 2: export it with dynamic_shapes="),
-        ("train mode", {}, ""),
+        ("train mode", {}, "a network in train mode: export it in eval mode"),
+        ("maps", {}, "features of the shape (b, 256, 1, 1): pool or flatten them to (n, d)"),
+        ("dictionary", {}, "a network that returns a dict: return the features (n, d) alone"),
         ("usual", {"image_size": 64}, "a program for images of 32 x 32 px: use its size with --image-size"),
     ],
 )
@@ -253,9 +265,11 @@ def test_a_file_that_is_no_program_is_one_line(tmp_path):
         make_program_task(tmp_path / "missing.pt2")
     file = tmp_path / "text.pt2"
     file.write_text("none")
-    with pytest.raises(UserError, match="cannot be exported at 32 px: ") as caught:
-        exported_checkpoints.obtain(make_program_task(file), progress=False)
+    task = make_program_task(file)
+    with pytest.raises(UserError, match=r"PyTorch cannot read the program \(.*\): give a whole file of ") as caught:
+        exported_checkpoints.obtain(task, progress=False)
     assert "\n" not in str(caught.value)
+    assert not saved_programs.find_file(task.backbone).exists()
 
 
 def test_a_saved_program_has_no_random_weights(programs):
