@@ -15,6 +15,8 @@ from backends.task_entries import DATASETS
 Channel3 = tuple[float, float, float]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
+#: Width and height of images, in pixels: those of more are in no data set, and fit into no memory.
+Side = Annotated[int, Field(ge=1, le=10_000)]
 #: Updates of a schedule: the rate of each is a number in memory.
 MOST_UPDATES = 10_000_000
 Value = TypeVar("Value")
@@ -104,8 +106,8 @@ class Task(BaseModel):
     weights: str
     dataset: str
     image_size: Positive
-    resize: IfSet[Positive] = None
-    crop: IfSet[Positive] = None
+    resize: IfSet[Side] = None
+    crop: IfSet[Side] = None
     mean: Channel3 = (0.5, 0.5, 0.5)
     std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     batch_norm: Literal["frozen", "batch_stats"] = "frozen"

@@ -34,6 +34,10 @@ def read_npz(path: Path) -> Source:
             test = next(filter(None, (_find_pair(names, part) for part in TEST_NAMES)), None)
             found = {name: arrays[name] for name in (*train, *(test or ()))}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError) as error:
+        if "allow_pickle" in str(error):
+            raise UserError(
+                f"{path} has arrays of Python objects: save images as uint8, and labels as integers"
+            ) from None
         raise UserError(f"{path} cannot be read ({str(error).splitlines()[0]}): replace it by a whole file") from None
     except MemoryError:
         raise UserError(f"{path} does not fit into memory: give the images as class folders or as Parquet") from None

@@ -144,7 +144,8 @@ def test_a_folder_that_cannot_be_used_is_one_line(refuse, tmp_path, make, words)
             {"train_images": PIXELS, "train_labels": LABELS, "test_images": PIXELS[:0], "test_labels": LABELS[:0]},
             ("has no test images",),
         ),
-        ({"images": np.array([None]), "labels": LABELS}, ("cannot be read (", "pickle")),
+        ({"images": np.array([None]), "labels": LABELS}, ("has arrays of Python objects: save images as uint8",)),
+        ({"images": PIXELS, "labels": LABELS.astype(object)}, ("has arrays of Python objects",)),
     ],
 )
 def test_an_npz_file_that_cannot_be_used_is_one_line(refuse, tmp_path, arrays, words):
@@ -228,6 +229,7 @@ def runs_code() -> RunsCode:
         (("--batch-size", "9"), "--batch-size 9: the task has 8 training images: use a batch size of 8 or less"),
         (("--resize", "16"), "resize 16 is less than the crop, 32 px: use 32 or more"),
         (("--crop", "0"), "--crop 0: input should be greater than or equal to 1"),
+        (("--crop", "100000000"), "--crop 100000000: input should be less than or equal to 10000"),
         (("--std", "0.5,0,0.5"), "--std 0.0: input should be greater than 0"),
         (
             ("--mean", "0.5,0.5"),
