@@ -15,7 +15,7 @@ from backends.task_entries import DATASETS
 Channel3 = tuple[float, float, float]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
-#: Width and height of images, in pixels: those of more are in no data set, and fit into no memory.
+#: Width or height of an image in pixels: far more than a classifier of images is trained with.
 Side = Annotated[int, Field(ge=1, le=10_000)]
 #: Updates of a schedule: the rate of each is a number in memory.
 MOST_UPDATES = 10_000_000
