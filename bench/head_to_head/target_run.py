@@ -127,6 +127,7 @@ def run_targets(
                 folder = folder or stored_targets.create_folder(request.results, started)
                 stored_targets.write(folder, result)
                 _report_launch(printing, result, suite)
+                signals.check()
         except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended it
             stopped = error
             result = result.model_copy(update={"stopped": shorten_paths(str(error)) or "stopped"})

@@ -157,6 +157,7 @@ def _measure(
                 records += launch
                 if launch:  # an interrupted launch may have none
                     view.finish_launch(records)
+                signals.check()
         signals.begin_end()
     except (KeyboardInterrupt, UserError) as error:  # what is finished is shown, whatever ended the run
         signals.begin_end()

@@ -96,7 +96,7 @@ def measure_launches(
                             problem = error
                 records += new_records
                 yield new_records  # while signals are deferred: none interrupts before the caller has them
-                if measured.stopped or deferral.came:
+                if measured.stopped:
                     raise KeyboardInterrupt
             if problem:
                 raise problem
@@ -159,7 +159,7 @@ def run_proofs(plan: Plan, watcher: RunWatcher, fine_tune: bool = True) -> Itera
                 record_builder.build_record(*parts, run="", suite=plan.suite.name, position=0, about={})
                 for parts in measured.cases
             ]
-        if measured.stopped or deferral.came:
+        if measured.stopped:
             raise KeyboardInterrupt
         yield prepared, records
 

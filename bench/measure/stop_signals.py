@@ -37,20 +37,21 @@ class _Handlers:
 class SignalDeferral:
     """Notes the stopping signals that come while it is entered, instead of interrupting what has to be completed.
 
-    Attributes:
-        came: whether one has come. Whoever enters a deferral has to look at it afterwards.
+    If one has come, leaving the block raises KeyboardInterrupt, unless another exception leaves it.
     """
 
     def __init__(self) -> None:
-        self.came = False
+        self._came = False
         self._handlers = _Handlers(self._note)
 
     def __enter__(self) -> Self:
         self._handlers.install()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._handlers.remove()
+        if self._came and kind is None:
+            raise KeyboardInterrupt
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -59,7 +60,7 @@ class SignalDeferral:
         Raises:
             KeyboardInterrupt: a signal has come.
         """
-        if self.came:
+        if self._came:
             raise KeyboardInterrupt
         self._handlers.remove()
         try:
@@ -68,7 +69,7 @@ class SignalDeferral:
             self._handlers.install()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.came = True
+        self._came = True
 
 
 class StopSignals:
@@ -80,7 +81,7 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._is_ending = False
+        self._is_ending = self._came = False
         self._presses = 0
         self._handlers = _Handlers(self._handle)
 
@@ -91,6 +92,15 @@ class StopSignals:
     def __exit__(self, *_: object) -> None:
         self._handlers.remove()
 
+    def check(self) -> None:
+        """Interrupt if a signal has come whose interrupt was lost, as it is in a destructor.
+
+        Raises:
+            KeyboardInterrupt: one has come.
+        """
+        if self._came:
+            raise KeyboardInterrupt
+
     def begin_end(self) -> None:
         """Ignore all further signals: the measurement is over, and is being shown."""
         self._is_ending = True
@@ -98,5 +108,5 @@ class StopSignals:
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._presses += number == signal.SIGINT
         if not self._is_ending or self._presses >= PRESSES_TO_ABORT:
-            self._is_ending = True
+            self._is_ending = self._came = True
             raise KeyboardInterrupt

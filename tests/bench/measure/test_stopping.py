@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import itertools
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ import pytest
 from bench.analysis.warnings import add_run_warnings
 from bench.cache import features
 from bench.measure import run as measured_run
+from bench.measure import stop_signals
 from bench.records import store
 from bench.report.verdict import build_verdict
 from tests.bench.processes import Bench, living, suite_file, wait_until
@@ -180,17 +183,84 @@ def test_no_further_launch_is_tried_when_every_worker_dies(tmp_path):
     assert "Traceback" not in bench.stderr
 
 
-def test_no_signal_comes_between_a_launch_and_whoever_shows_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(measured_run, "_run_launch", lambda *_: measured_run.MeasuredLaunch([], False))
+@pytest.fixture
+def launches_without_workers(monkeypatch, tmp_path):
+    """Starts a run whose launches measure nothing and do not end: only what stands around them is left."""
+    measured = measured_run.MeasuredLaunch([((), None)], False)
+    record = SimpleNamespace(failure=None)
+    monkeypatch.setattr(measured_run, "_run_launch", lambda *_: measured)
     monkeypatch.setattr(measured_run, "_plan_next_launch", lambda *_: measured_run.NextLaunch(1, ()))
-    plan = SimpleNamespace(tasks=(None,), done=())
+    monkeypatch.setattr(measured_run.record_builder, "build_record", lambda *_, **__: record)
+    plan = SimpleNamespace(tasks=(None,), done=(), suite=SimpleNamespace(name=""))
+    return lambda: measured_run.measure_launches(plan, tmp_path, {}, None, keep=lambda _: None)
+
+
+def test_no_signal_comes_between_a_launch_and_whoever_shows_it(launches_without_workers):
     shown = []
 
     def show() -> None:
-        for launch in measured_run.measure_launches(plan, tmp_path, {}, None):
+        for launch in launches_without_workers():
             signal.raise_signal(signal.SIGINT)
-            shown.append(launch)
+            shown.append(len(launch))
 
     with pytest.raises(KeyboardInterrupt):
         show()
-    assert shown == [[]]
+    assert shown == [1]
+
+
+@pytest.mark.parametrize("number", stop_signals.NUMBERS)
+def test_no_signal_is_lost_whichever_instruction_it_comes_at(launches_without_workers, number):
+    code = {measured_run.__file__, stop_signals.__file__}
+    left = 0
+
+    def raise_at_instruction(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_filename not in code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                signal.raise_signal(number)
+        return raise_at_instruction
+
+    def measure(instruction: int) -> bool:
+        """Measure launches with a signal at an instruction of the first two; returns whether they have so many."""
+        nonlocal left
+        left = instruction
+        launches = launches_without_workers()
+        sys.settrace(raise_at_instruction)
+        try:
+            next(launches)
+            next(launches)
+            sys.settrace(None)
+            if left > 0:
+                return False
+            next(launches)  # the second one was completed, and shown
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(None)
+            launches.close()
+        pytest.fail(f"lost: a signal at instruction {instruction}")
+
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        instructions = next(count for count in itertools.count() if not measure(count + 1))
+    finally:
+        signal.signal(number, before)
+    assert instructions > 100
+
+
+def test_an_interrupt_that_a_destructor_swallowed_comes_again(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    class Swallowing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with stop_signals.StopSignals() as signals:
+        signals.check()
+        Swallowing()
+        with pytest.raises(KeyboardInterrupt):
+            signals.check()
