@@ -121,10 +121,13 @@ def run(
 
     defaults = {"task": (), "backends": (), **(run.__kwdefaults__ or {})}
     refuse_options_beside_resume(given, defaults)
+    request = make_request(given)
+    # A command can name a module only as the program that it is kept as.
+    command = format_arguments(given | {"backbone": request.overrides.get("backbone")}, defaults)
     outcome = measure_run(
-        make_request(given),
+        request,
         Console(quiet=quiet),
-        command=format_arguments(given, defaults),
+        command=command,
         wait=wait,
         resume_run=resume,
     )

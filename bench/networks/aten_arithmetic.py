@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from backends.exported.network_graph import Shape
-from bench.networks.graph_writer import GraphWriter, Node, Unexportable, to_number
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, Unsuitable, to_number
 
 #: The name of the value that stands for PyTorch's, or several names if PyTorch returns several.
 Result = str | tuple[str, ...]
@@ -24,7 +24,7 @@ def same(node: Node, graph: GraphWriter) -> Result:
 def convert(node: Node, graph: GraphWriter) -> Result:
     """`to`, `_to_copy` and `type_as`: values stay in single precision."""
     if str(node.get("dtype") or SINGLE) != SINGLE:
-        raise Unexportable(f"{node.target} to {node['dtype']}")
+        raise Unsuitable(f"a conversion to {node['dtype']}: leave it out, because values are of {SINGLE}")
     if graph.is_integer(node["self"]) or graph.is_boolean(node["self"]):
         raise Unexportable(f"{node.target} of whole numbers or truth values")
     return node["self"]
@@ -132,7 +132,7 @@ def by_default(kind: str, **defaults: float) -> Callable[[Node, GraphWriter], Re
 def dropout(node: Node, graph: GraphWriter) -> Result:
     """`dropout`, in eval mode."""
     if node["train"]:
-        raise Unexportable("dropout in train mode: export the network in eval mode")
+        raise Unsuitable("dropout in train mode: export the network in eval mode")
     return same(node, graph)
 
 

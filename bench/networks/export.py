@@ -30,7 +30,7 @@ from backends.engines.torch.timm_network import make_network
 from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size
 from bench.networks.aten_operations import OPERATIONS
 from bench.networks.drawn_weights import draw_weights
-from bench.networks.graph_writer import GraphWriter, Node, Unexportable
+from bench.networks.graph_writer import GraphWriter, Node, Unexportable, Unsuitable
 from bench.weights.exported_files import EVIDENCE, FEATURES, write_files
 
 #: A network is exported with both batch sizes: what differs between them is a multiple of the batch.
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoNetwork as error:
         answer = error.args[0]
     except Unexportable as error:
-        answer = {"error": str(error)}
+        answer = {"error": str(error), "lacking": not isinstance(error, Unsuitable)}
     except Exception as error:  # whatever a network, or its export, raises
         answer = {"error": _get_first_line(error)}
     print(json.dumps({**about, **answer}))
@@ -128,7 +128,8 @@ def _load_program(options: argparse.Namespace) -> Loaded:
     try:
         program = load_program(options.name)
     except Exception as error:  # whatever PyTorch raises of such a file
-        raise NoNetwork({"error": _get_first_line(error), "no_program": True}) from None
+        first_sentence = _get_first_line(error).partition(". ")[0]  # others speak of warnings that are not shown
+        raise NoNetwork({"error": first_sentence, "no_program": True}) from None
     image = check_inputs(program, options.image_size)
     return program.module(), image, {"network": Path(options.name).name, "weights": "its own"}
 
@@ -137,21 +138,23 @@ def check_inputs(program: torch.export.ExportedProgram, image_size: int) -> tupl
     """Channels, height and width of the images that a program takes.
 
     Raises:
-        Unexportable: it takes something else than batches of any size of images of that size.
+        Unsuitable: it takes something else than batches of any size of images of that size.
     """
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     inputs = [nodes[name].meta["val"] for name in program.graph_signature.user_inputs]
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].ndim != 4:
-        raise Unexportable("a program that takes something else than one batch of images (n, 3, height, width)")
+        raise Unsuitable("a program that takes something else: let it take one batch of images (n, 3, height, width)")
     batch, *image = inputs[0].shape
     if isinstance(batch, int):
-        raise Unexportable(
+        raise Unsuitable(
             f"a program for batches of {batch}: export it with dynamic_shapes=({{0: torch.export.Dim('batch')}},)"
         )
+    if inputs[0].dtype != torch.float32:
+        raise Unsuitable(f"a program for images of {inputs[0].dtype}: export it with images of torch.float32")
     if image[0] != 3:
-        raise Unexportable(f"a program that takes {image[0]} channels, and images have 3")
+        raise Unsuitable(f"a program that takes {image[0]} channels: images have 3")
     if any(size != image_size for size in image[1:]):
-        raise Unexportable(f"a program for images of {image[1]} x {image[2]} px: use its size with --image-size")
+        raise Unsuitable(f"a program for images of {image[1]} x {image[2]} px: use its size with --image-size")
     return 3, image_size, image_size
 
 
@@ -200,9 +203,9 @@ def write_network(folder: Path, model: torch.nn.Module, image: tuple[int, int, i
     with torch.no_grad():
         features = model(torch.randn(BATCHES[0], *image))
     if not isinstance(features, torch.Tensor):
-        raise Unexportable(f"a network that returns a {type(features).__name__}: return the features (n, d) alone")
+        raise Unsuitable(f"a network that returns a {type(features).__name__}: return the features (n, d) alone")
     if not features.isfinite().all():
-        raise Unexportable("features that are not finite")
+        raise Unsuitable("features that are not finite: look at its weights")
     folder.mkdir(parents=True, exist_ok=True)
     write_files(folder, graph, tensors)
 
@@ -232,12 +235,12 @@ def compute_evidence(model: torch.nn.Module, images: torch.Tensor) -> tuple[np.n
     relative to the largest.
 
     Raises:
-        Unexportable: a feature is not finite.
+        Unsuitable: a feature is not finite.
     """
     single = model(images).double()
     exact = model.double()(images.double())
     if not (single.isfinite().all() and exact.isfinite().all()):
-        raise Unexportable("features that are not finite")
+        raise Unsuitable("features that are not finite: look at its weights")
     rounding = ((single - exact).abs().max() / exact.abs().max()).item()
     return np.ascontiguousarray(exact.numpy()), rounding
 
@@ -295,7 +298,7 @@ class _Translation:
                     self.computed[first.name] = self.tensors[first.name]
             elif first.op == "output":
                 if len(first.args[0]) != 1:
-                    raise Unexportable(
+                    raise Unsuitable(
                         "a network that returns several values, or changes its own tensors: return the features (n, d) "
                         "alone"
                     )
@@ -316,7 +319,7 @@ class _Translation:
         )
         if len(graph.operations[-1].shape) != 2:
             shape = ", ".join(map(str, graph.operations[-1].shape))
-            raise Unexportable(f"features of the shape ({shape}): pool or flatten them to (n, d)")
+            raise Unsuitable(f"features of the shape ({shape}): pool or flatten them to (n, d)")
         return graph, self.graph.tensors
 
     def _translate(self, first: torch.fx.Node, second: torch.fx.Node) -> None:
@@ -327,7 +330,7 @@ class _Translation:
         if name in IGNORED:
             return
         if name in OF_TRAIN_MODE:
-            raise Unexportable("a network in train mode: export it in eval mode")
+            raise Unsuitable("a network in train mode: export it in eval mode")
         read = first.all_input_nodes
         if all(one.name in self.computed for one in read):
             self.computed[first.name] = first.target(

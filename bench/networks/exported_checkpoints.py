@@ -33,6 +33,8 @@ from bench.weights.model_file import find_model_file
 
 #: In the folder of a graph of a backbone of the table: the folder of the exported network that it was copied from.
 MADE_FROM = "made-from"
+#: What is said of a network that the graph cannot express.
+NO_OPERATION = "the graph has no such operation: docs/network-graph.md of this project lists those that it has"
 #: What reading a folder raises that was cut off or changed.
 DAMAGED = (InvalidGraph, SafetensorError, OSError, ValueError)
 
@@ -177,4 +179,5 @@ def _export(task: Task, folder: Path, file: Path | None, progress: bool) -> None
         if answer.get("unreadable"):
             raise UserError(f"{file} is no checkpoint of {task.backbone}: {answer['error']}")
         if "error" in answer:
-            raise UserError(f"{task.backbone} cannot be exported at {task.image_size} px: {answer['error']}")
+            advice = f" ({NO_OPERATION})" if answer.get("lacking") else ""
+            raise UserError(f"{task.backbone} cannot be exported at {task.image_size} px: {answer['error']}{advice}")

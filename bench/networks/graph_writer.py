@@ -15,6 +15,10 @@ class Unexportable(Exception):
     """A network cannot be written as a neutral graph; the message names the operation."""
 
 
+class Unsuitable(Unexportable):
+    """A network is none that computes features of images, or not as it is; the message says what to change."""
+
+
 def to_number(size: Size) -> int:
     """The number of a dimension.
 
@@ -143,7 +147,7 @@ class GraphWriter:
                 needed.update(one.inputs)
         operations = [one for one in self._operations if one.name in needed]
         if not operations or operations[-1].name != output:
-            raise Unexportable("a network whose last operation does not give its features")
+            raise Unexportable("a last operation that does not give the features")
         self.tensors = dict(self._list_needed(needed))
         shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
         return NetworkGraph(

@@ -95,9 +95,13 @@ def list_timm_names(*options: str) -> list[str]:
 
 def make_unknown_network_error(name: str, known: Sequence[str]) -> UserError:
     """The error about a name that timm does not have, with the nearest ones: by their beginning, as `vit_tiny` is of
-    `vit_tiny_patch16_224`.
+    `vit_tiny_patch16_224`, and then by their length.
     """
-    nearest = sorted(known, key=lambda one: -difflib.SequenceMatcher(None, name, one[: len(name)]).ratio())[:3]
+
+    def measure_distance(one: str) -> tuple[float, int]:
+        return -difflib.SequenceMatcher(None, name, one[: len(name)]).ratio(), abs(len(one) - len(name))
+
+    nearest = sorted(known, key=measure_distance)[:3]
     return UserError(
         f"timm has no network {name!r}: did you mean {', '.join(nearest)}? bench list backbones --search TEXT finds "
         "others"

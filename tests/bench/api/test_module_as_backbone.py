@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -10,11 +11,10 @@ import pytest
 from bench.machine.environment import PROJECT
 
 RUN = """
-import sys, torch
-from bench.api.run import run
-import inspect
-from bench.api import run_options
-given = {one.name: one.default for one in inspect.signature(run).parameters.values() if one.name != "unknown"}
+import contextlib, sys, torch
+from types import SimpleNamespace
+import bench
+from bench.head_to_head import whole_run
 
 class Small(torch.nn.Module):
     def __init__(self):
@@ -27,20 +27,27 @@ class Branching(Small):
     def forward(self, x):
         return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))
 
+names, commands = [], []
+
+def note(request, console, command, **_):
+    names.append(request.overrides["backbone"])
+    commands.append(command)
+    return SimpleNamespace(stopped=True)
+
+whole_run.measure_run = note
 torch.manual_seed(0)
 module = {"small": Small, "branching": Branching}[sys.argv[1]]()
-names = []
-for _ in range(2):
-    given |= {"backbone": module, "image_size": int(sys.argv[2]) or None}
+for _ in range(3):
     try:
-        names.append(run_options.make_request(given).overrides["backbone"])
-    except Exception as error:
+        with contextlib.suppress(KeyboardInterrupt):
+            bench.run(backbone=module, image_size=int(sys.argv[2]) or None)
+    except bench.UserError as error:
         print(type(error).__name__, error)
         sys.exit()
-with torch.no_grad():
-    module.conv.weight.add_(1)
-names.append(run_options.make_request(given).overrides["backbone"])
-print(names[0] == names[1], names[0] == names[2], module.training, names[0])
+    if len(names) == 2:
+        with torch.no_grad():
+            module.conv.weight.add_(1)
+print(names[0] == names[1], names[0] == names[2], module.training, *commands[0])
 """
 
 
@@ -54,9 +61,9 @@ def ask(kind: str, size: int, home) -> str:
 
 @pytest.mark.thorough
 def test_the_same_module_has_the_same_name_and_other_weights_another(tmp_path):
-    same, changed, mode, name = ask("small", 32, tmp_path).split()
+    same, changed, mode, *command = ask("small", 32, tmp_path).split()
     assert (same, changed, mode) == ("True", "False", "True")
-    assert name.startswith("program/Small-")
+    assert re.fullmatch("run --backbone program/Small-[0-9a-f]{12} --image-size 32", " ".join(command))
     assert len(list((tmp_path / "programs").iterdir())) == 2
 
 

@@ -21,6 +21,7 @@ from backends.convolutions import list_convolutions
 from backends.task import Task
 from bench.errors import Unavailable, UserError
 from bench.networks import exported_checkpoints, saved_programs
+from bench.networks.processes import make_unknown_network_error
 from bench.plan.prepared_task import override_task
 from bench.weights import checkpoints
 from bench.weights.checkpoint_folder import MODEL
@@ -167,6 +168,11 @@ def test_a_file_of_another_network_is_one_line(published):
         exported_checkpoints.obtain(TASK.model_copy(update={"backbone": "timm/test_resnet"}), published)
 
 
+def test_the_nearest_names_are_those_of_the_same_length_first():
+    error = make_unknown_network_error("resnet81", ["res2net101", "resnet10t", "resnet18", "resnet18d", "vgg11"])
+    assert "did you mean resnet18, resnet10t, resnet18d?" in str(error)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -191,24 +197,32 @@ def test_a_resnet_has_the_convolutions_of_the_table():
     assert described == expected
 
 
-KINDS = ("usual", "one channel", "one batch", "train mode", "maps", "dictionary")
+KINDS = ("usual", "one channel", "one batch", "train mode", "maps", "dictionary", "double", "half within", "argmax")
 SAVE = """
 import sys, timm, torch
 
-class Dictionary(torch.nn.Module):
-    def __init__(self, model):
+class Wrapped(torch.nn.Module):
+    def __init__(self, model, wrap):
         super().__init__()
-        self.model = model
+        self.model, self.wrap = model, wrap
     def forward(self, x):
-        return {"features": self.model(x)}
+        return self.wrap(self.model(x))
+
+WRAPPED = {
+    "dictionary": lambda x: {"features": x},
+    "half within": lambda x: x.half().float(),
+    "argmax": lambda x: x + x.argmax(1, keepdim=True),
+}
 
 for kind in sys.argv[2:]:
     torch.manual_seed(4)
     model = timm.create_model("test_efficientnet", num_classes=0, in_chans=1 if kind == "one channel" else 3,
                               global_pool="" if kind == "maps" else "avg")
-    model = Dictionary(model) if kind == "dictionary" else model
+    model = Wrapped(model, WRAPPED[kind]) if kind in WRAPPED else model
     model.train(kind == "train mode")
     images = torch.zeros(2, 1 if kind == "one channel" else 3, 32, 32)
+    if kind == "double":
+        model, images = model.double(), images.double()
     sizes = None if kind == "one batch" else ({0: torch.export.Dim("batch")},)
     program = torch.export.export(model, (images,), dynamic_shapes=sizes)
     torch.export.save(program, f"{sys.argv[1]}/{kind}.pt2")
@@ -245,7 +259,14 @@ def test_a_saved_program_is_a_backbone_with_its_own_weights(programs):
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
-        ("one channel", {}, "a program that takes 1 channels, and images have 3"),
+        ("one channel", {}, "a program that takes 1 channels: images have 3"),
+        ("double", {}, "a program for images of torch.float64: export it with images of torch.float32"),
+        ("half within", {}, "a conversion to torch.float16: leave it out"),
+        (
+            "argmax",
+            {},
+            "operation argmax (the graph has no such operation: docs/network-graph.md of this project lists",
+        ),
         ("one batch", {}, "a program for batches of 2: export it with dynamic_shapes="),
         ("train mode", {}, "a network in train mode: export it in eval mode"),
         ("maps", {}, "features of the shape (b, 256, 1, 1): pool or flatten them to (n, d)"),
@@ -268,7 +289,7 @@ def test_a_file_that_is_no_program_is_one_line(tmp_path):
     task = make_program_task(file)
     with pytest.raises(UserError, match=r"PyTorch cannot read the program \(.*\): give a whole file of ") as caught:
         exported_checkpoints.obtain(task, progress=False)
-    assert "\n" not in str(caught.value)
+    assert not re.search(r"\n|warnings above", str(caught.value))
     assert not saved_programs.find_file(task.backbone).exists()
 
 
