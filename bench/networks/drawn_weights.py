@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
-#: By so much coarser than the images is the noise that they are drawn from, and how many are drawn of each coarseness.
+#: By so much coarser than the images is the noise that they are drawn from.
 COARSENESS = (1, 8, 64)
-IMAGES_OF_EACH = 4
+#: How many images are drawn of each coarseness; the second number of those that have more than so many pixels. With
+#: four of 456 px the statistics of an EfficientNet-B5 took 14 s, half of its export.
+IMAGES_OF_EACH, OF_LARGE_ONES, LARGE = 4, 2, 300**2
 
 
 @torch.no_grad()
@@ -48,9 +51,10 @@ def draw_images(image: Sequence[int]) -> torch.Tensor:
     6e-3 of it in single precision. With those of all resolutions it loses 4e-6.
     """
     drawn = []
+    number = OF_LARGE_ONES if math.prod(image[1:]) > LARGE else IMAGES_OF_EACH
     for coarse in COARSENESS:
         size = [max(2, side // coarse) for side in image[1:]]
-        noise = torch.randn(IMAGES_OF_EACH, image[0], *size)
+        noise = torch.randn(number, image[0], *size)
         whole = torch.nn.functional.interpolate(noise, tuple(image[1:]), mode="bilinear")
         drawn.append(whole / whole.std() if coarse > 1 else noise)
     return torch.cat(drawn)

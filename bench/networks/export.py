@@ -31,10 +31,9 @@ from backends.exported.network_graph import IMAGES, NetworkGraph, Shape, Size
 from bench.networks.aten_operations import OPERATIONS
 from bench.networks.drawn_weights import draw_weights
 from bench.networks.graph_writer import GraphWriter, Node, Unexportable, Unsuitable
+from bench.networks.two_batches import BATCHES, Counterpart, export_both, read_shape
 from bench.weights.exported_files import EVIDENCE, FEATURES, write_files
 
-#: A network is exported with both batch sizes: what differs between them is a multiple of the batch.
-BATCHES = (2, 3)
 #: Images of the evidence.
 EVIDENCE_IMAGES = 4
 #: Seconds that the hub may take to answer.
@@ -253,20 +252,21 @@ def export(
     Raises:
         Unexportable: an operation has no counterpart.
     """
-    programs = [_export_program(model, batch, image) for batch in BATCHES]
-    return _Translation(programs, image).translate({**source, "torch": torch.__version__, "timm": timm.__version__})
-
-
-def _export_program(model: torch.nn.Module, batch: int, image: Sequence[int]) -> torch.export.ExportedProgram:
-    with torch.no_grad():
-        return torch.export.export(model, (torch.zeros(batch, *image),)).run_decompositions({})
+    return _Translation(*export_both(model, image), image).translate(
+        {**source, "torch": torch.__version__, "timm": timm.__version__}
+    )
 
 
 class _Translation:
-    def __init__(self, programs: Sequence[torch.export.ExportedProgram], image: tuple[int, int, int]) -> None:
-        self.programs = programs
-        signature = programs[0].graph_signature
-        state = {**programs[0].state_dict, **programs[0].constants}
+    def __init__(
+        self,
+        program: torch.export.ExportedProgram,
+        counterparts: Sequence[Counterpart],
+        image: tuple[int, int, int],
+    ) -> None:
+        self.program, self.counterparts = program, counterparts
+        signature = program.graph_signature
+        state = {**program.state_dict, **program.constants}
         places = {
             **signature.inputs_to_parameters,
             **signature.inputs_to_buffers,
@@ -287,11 +287,11 @@ class _Translation:
         self.materialised: dict[str, str] = {}
 
     def translate(self, source: Mapping[str, str]) -> tuple[NetworkGraph, dict[str, np.ndarray]]:
-        nodes = [list(program.graph.nodes) for program in self.programs]
-        if [str(one.target) for one in nodes[0]] != [str(one.target) for one in nodes[1]]:
+        nodes = list(self.program.graph.nodes)
+        if [str(one.target) for one in nodes] != [one.target for one in self.counterparts]:
             raise Unexportable("a network whose operations depend on the batch size")
         output = ""
-        for first, second in zip(*nodes, strict=True):
+        for first, second in zip(nodes, self.counterparts, strict=True):
             if first.op == "placeholder":
                 self.values[first.name] = self.names.get(first.name, IMAGES)
                 if first.name in self.tensors and first.name not in self.parameters:
@@ -315,14 +315,14 @@ class _Translation:
             else:
                 self._translate(first, second)
         graph = self.graph.finish(
-            output, source, {self.names[node] for node in self.parameters}, self.programs[0].state_dict
+            output, source, {self.names[node] for node in self.parameters}, self.program.state_dict
         )
         if len(graph.operations[-1].shape) != 2:
             shape = ", ".join(map(str, graph.operations[-1].shape))
             raise Unsuitable(f"features of the shape ({shape}): pool or flatten them to (n, d)")
         return graph, self.graph.tensors
 
-    def _translate(self, first: torch.fx.Node, second: torch.fx.Node) -> None:
+    def _translate(self, first: torch.fx.Node, second: Counterpart) -> None:
         schema = getattr(first.target, "_schema", None)
         if schema is None:
             raise Unexportable(f"operation {first.target}")
@@ -345,7 +345,7 @@ class _Translation:
         node = Node(name, self._bind(first, second), shape or ())
         self.values[first.name] = OPERATIONS[name](node, self.graph)
 
-    def _bind(self, first: torch.fx.Node, second: torch.fx.Node) -> dict[str, Any]:
+    def _bind(self, first: torch.fx.Node, second: Counterpart) -> dict[str, Any]:
         found = {}
         for at, argument in enumerate(first.target._schema.arguments):
             if at < len(first.args):
@@ -389,14 +389,12 @@ class _Translation:
         return self.graph.add("broadcast", [constant], shape, shape=shape)
 
 
-def _get_shape(first: torch.fx.Node, second: torch.fx.Node) -> Shape | None:
+def _get_shape(first: torch.fx.Node, second: Counterpart) -> Shape | None:
     """The shape of a node's value with multiples of the batch, of the first of several; None if it is no tensor."""
-    pair = [node.meta.get("val") for node in (first, second)]
-    if isinstance(pair[0], (list, tuple)):
-        pair = [several[0] for several in pair]
-    if not isinstance(pair[0], torch.Tensor):
+    shape = read_shape(first)
+    if shape is None or second.shape is None:
         return None
-    return tuple(_join(int(one), int(other)) for one, other in zip(pair[0].shape, pair[1].shape, strict=True))
+    return tuple(_join(one, other) for one, other in zip(shape, second.shape, strict=True))
 
 
 def _join(first: int, second: int) -> Size:
