@@ -44,7 +44,7 @@ def list_(
     *,
     search: Annotated[
         str | None,
-        Parameter(metavar="TEXT", help="With `backbones`: the networks of timm whose names contain this."),
+        Parameter(metavar="TEXT", help="With `backbones`: the networks of timm with this in their names or weights."),
     ] = None,
     output: OutputOptions = OutputOptions(),
 ) -> None:
@@ -57,22 +57,26 @@ def list_(
 
 
 def show_found_networks(search: str) -> None:
-    """Print the networks of timm whose names contain a text, as tasks name them.
+    """Print the networks of timm whose names, or whose weights' tags, contain a text: as tasks name them, a line each,
+    with the tags of their pretrained weights.
 
     Raises:
         UserError: there is none.
         Unavailable: timm or PyTorch is not installed.
     """
-    from bench.networks.processes import list_timm_names, make_unknown_network_error
+    from bench.networks.processes import list_timm_networks, make_unknown_network_error
 
-    known = list_timm_names()
+    known = list_timm_networks()
     wanted = search.removeprefix(TIMM).lower()
-    found = [name for name in known if wanted in name.lower()]
+    found = {
+        name: tags for name, tags in known.items() if any(wanted in f"{name}.{tag}".lower() for tag in (tags or [""]))
+    }
     if not found:
-        raise make_unknown_network_error(search, known)
+        raise make_unknown_network_error(wanted, list(known))
     console = Console(highlight=False)
-    for name in found:
-        console.print(f"{TIMM}{name}", soft_wrap=True, markup=False)
+    for name, tags in found.items():
+        weights = f"  weights: {', '.join(tags)}" if tags else ""
+        console.print(f"{TIMM}{name}{weights}", soft_wrap=True, markup=False)
 
 
 def show_list(what: str, results: Path) -> None:

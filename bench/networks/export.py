@@ -88,6 +88,10 @@ def _load_timm(options: argparse.Namespace, about: dict[str, Any]) -> Loaded:
     """Load a network of timm; what is known of it goes into `about`."""
     if not timm.is_model(options.name):
         raise NoNetwork({"error": f"timm has no network {options.name}", "known": timm.list_models()})
+    name, _, tag = options.name.partition(".")
+    if tag and not timm.is_model_pretrained(options.name):
+        known = ", ".join(one.partition(".")[2] for one in timm.list_pretrained(f"{name}.*")) or "random ones alone"
+        raise NoNetwork({"error": f"timm has no weights {tag!r} of {name}: it has {known}"})
     unreachable = _stay_offline_without_hub() if options.pretrained else ""
     try:
         model = _make_network(options).eval()

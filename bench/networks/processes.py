@@ -77,7 +77,12 @@ class RunningPython:
 
 
 def list_timm_names(*options: str) -> list[str]:
-    """timm's names of networks, see `bench.networks.timm_names`.
+    """timm's names of networks; raises as `list_timm_networks`."""
+    return list(list_timm_networks(*options))
+
+
+def list_timm_networks(*options: str) -> dict[str, list[str]]:
+    """timm's networks: the tags of each one's pretrained weights, see `bench.networks.timm_names`.
 
     Raises:
         Unavailable: timm or PyTorch is not installed.
@@ -90,7 +95,7 @@ def list_timm_names(*options: str) -> list[str]:
     answer = RunningPython().run("bench.networks.timm_names", options)
     if "names" not in answer:
         raise UserError(f"timm does not list its networks: {answer['error']}")
-    return list(answer["names"])
+    return {name: answer["tags"][name] for name in answer["names"]}
 
 
 def make_unknown_network_error(name: str, known: Sequence[str]) -> UserError:

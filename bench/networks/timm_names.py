@@ -1,6 +1,7 @@
 """The process that asks timm for its networks' names: the harness itself imports no framework.
 
-`python -m bench.networks.timm_names` prints JSON: `{"names": […]}`, of all networks, or of a sample.
+`python -m bench.networks.timm_names` prints JSON, of all networks or of a sample: `{"names": […], "tags": {name: […]}}`.
+The tags are those of a network's pretrained weights.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.sample is not None:
         random.Random(options.seed).shuffle(names)
         names = list(_draw(names, options.sample, options.most_parameters))
-    print(json.dumps({"names": names}))
+    tags: dict[str, list[str]] = {name: [] for name in names}
+    for weights in timm.list_pretrained():
+        name, _, tag = weights.partition(".")
+        if name in tags:
+            tags[name].append(tag)
+    print(json.dumps({"names": names, "tags": tags}))
     return 0
 
 

@@ -21,7 +21,10 @@ ENGINES = {"on_tensorflow.py", "on_torch.py", "on_jax.py"}
 #: Those that build exported networks.
 BUILDING = ("tensorflow", "keras", "jax")
 #: The export computes what depends on constants alone with PyTorch.
-EXPORT = {Path("networks") / f"{name}.py" for name in ("export", "aten_operations", "aten_resizing", "drawn_weights")}
+EXPORT = {
+    Path("networks") / f"{name}.py"
+    for name in ("export", "two_batches", "aten_operations", "aten_resizing", "drawn_weights")
+}
 #: Processes of their own, which read PyTorch's files or networks.
 PROGRAMS = {Path("weights/conversion.py"), Path("networks/timm_names.py"), *EXPORT}
 FRAMEWORKS = {

@@ -9,6 +9,7 @@ import pytest
 from bench.cli import list as list_module
 from bench.machine.environment import describe_environment
 from bench.machine.fingerprint import make_fingerprint
+from bench.networks import processes
 from bench.plan import suite, tuned_variants
 from bench.plan.tuned_variants import HistoryEntry, TunedVariant
 from bench.records import store
@@ -180,3 +181,27 @@ def test_a_tuned_variant_stands_above_its_search_and_what_was_left_open_below(co
         "Left open: no time left to try bf16: use a larger --budget",
         "warning few-launches: only 2",
     ]
+
+
+def test_networks_of_timm_are_found_by_name_and_by_weights(command_line, monkeypatch):
+    known = {"vit_tiny": ["augreg", "dino"], "resnet18": ["a1"], "resnet18d": []}
+    monkeypatch.setattr(processes, "list_timm_networks", lambda: known)
+    for search, lines in {
+        "timm/ViT": ["timm/vit_tiny  weights: augreg, dino"],
+        "resnet": ["timm/resnet18  weights: a1", "timm/resnet18d"],
+        "vit_tiny.dino": ["timm/vit_tiny  weights: augreg, dino"],
+        "a1": ["timm/resnet18  weights: a1"],
+    }.items():
+        ended = command_line("list", "backbones", "--search", search)
+        assert (ended.status, ended.out.splitlines()) == (0, lines)
+    ended = command_line("list", "backbones", "--search", "timm/resnet81")
+    assert ended.status == 2
+    assert "timm has no network 'resnet81': did you mean resnet18, resnet18d, vit_tiny?" in ended.err
+
+
+@pytest.mark.thorough
+def test_timm_is_asked_for_its_networks():
+    known = processes.list_timm_networks()
+    assert len(known) > 1000
+    assert "augreg_in21k" in known["vit_tiny_patch16_224"]
+    assert known["maxvit_tiny_rw_256"] == []

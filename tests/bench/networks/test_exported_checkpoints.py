@@ -178,6 +178,7 @@ def test_the_nearest_names_are_those_of_the_same_length_first():
     [
         ({"backbone": "timm/test_vitt"}, r"^timm has no network 'test_vitt': did you mean test_vit"),
         ({"image_size": 4}, r"^timm/test_vit cannot be exported at 4 px: "),
+        ({"backbone": "timm/test_vit.r161"}, r"timm has no weights 'r161' of test_vit: it has r160_in1k$"),
     ],
 )
 def test_a_network_that_there_is_not_is_one_line(fields, message):
