@@ -1,6 +1,6 @@
 """The process that asks timm for its networks' names: the harness itself imports no framework.
 
-`python -m bench.networks.timm_names` prints JSON, of all networks or of a sample: `{"names": […], "tags": {name: […]}}`.
+`python -m bench.networks.timm_names` prints JSON: `{"names": […], "tags": {name: […]}}`, of all networks or of a sample.
 The tags are those of a network's pretrained weights.
 """
 
