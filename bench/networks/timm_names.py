@@ -1,7 +1,7 @@
 """The process that asks timm for its networks' names: the harness itself imports no framework.
 
-`python -m bench.networks.timm_names` prints JSON: `{"names": […], "tags": {name: […]}}`, of all networks or a sample. The
-tags are those of pretrained weights.
+`python -m bench.networks.timm_names` prints JSON: `{"names": […], "tags": {name: […]}}`, of all networks, or of a
+sample. The tags are those of a network's pretrained weights.
 """
 
 from __future__ import annotations
