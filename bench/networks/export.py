@@ -204,7 +204,7 @@ def write_network(folder: Path, model: torch.nn.Module, image: tuple[int, int, i
     """
     graph, tensors = export(model, image, source)
     with torch.no_grad():
-        features = model(torch.randn(BATCHES[0], *image))
+        features = model(torch.randn(1, *image))
     if not isinstance(features, torch.Tensor):
         raise Unsuitable(f"a network that returns a {type(features).__name__}: return the features (n, d) alone")
     if not features.isfinite().all():
