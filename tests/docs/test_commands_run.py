@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.plan.knob_support import explain_missing_bf16
 from tests.bench.gate.conftest import pristine  # noqa: F401 - a fixture
 from tests.bench.gate.repository import git, make_repository
 from tests.docs.shell_commands import DOCUMENTS, PROJECT, list_commands
@@ -35,6 +36,8 @@ def list_run(document: Path) -> list[str]:
     commands = [command.text for command in list_commands(document) if command.reason is None]
     if document != README:  # what the first page has, too, is run with the real frameworks
         commands = [command for command in commands if command not in list_run(README)]
+    if explain_missing_bf16("cpu"):
+        commands = [command for command in commands if "bf16" not in command]
     return [command for command in commands if not command.startswith(THE_TESTS_THEMSELVES + QUOTED)]
 
 

@@ -23,7 +23,7 @@ from tests.bench.processes import Bench, arguments_of, living, suite_file, wait_
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 TOKEN = "a secret of these tests"
 #: Seconds after which every process of a node that has lost another one is to be gone.
-GONE_SECONDS = 8
+GONE_SECONDS = 30
 
 
 @dataclass
