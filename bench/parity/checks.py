@@ -9,8 +9,10 @@ import numpy as np
 from backends import augmentation
 from backends.task import DATASETS, Task
 from bench.parity.tolerances import (
+    ADAMW_BACKBONE_MOVEMENT,
     ADAMW_REDUCED_PRECISION,
     ADAMW_REDUCED_PRECISION_PREDICTIONS,
+    ADAMW_TRAINED_BACKBONE,
     BACKBONE_GRADIENT,
     BACKBONE_MOVEMENT,
     DECODING,
@@ -150,11 +152,14 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
         precision: of the frozen forward; below fp32 the tolerances are larger.
     """
     rounding = compute_rounding(reference)
+    trained, movement = TRAINED_BACKBONE, BACKBONE_MOVEMENT
+    if task.update_rule == "adamw" and task.batch_norm == "batch_stats":
+        trained, movement = ADAMW_TRAINED_BACKBONE, ADAMW_BACKBONE_MOVEMENT
 
     def relative(name: str, *arrays: str, tolerance: float, detail: str) -> Check:
         worst = max(compute_difference(mine.get(array), reference[array]) for array in arrays)
         if task.trained and name in AFTER_TRAINING:
-            tolerance = TRAINED_BACKBONE
+            tolerance = trained
         if name not in WITHOUT_FORWARD:
             tolerance = get_forward_tolerance(precision, task.backbone, tolerance, rounding)
         return make_check(name, worst, tolerance, detail)
@@ -162,7 +167,7 @@ def compare_with_reference(mine: Arrays, reference: Arrays, task: Task, precisio
     first_step = FIRST_STEP if task.batch_norm == "frozen" else FIRST_STEP_BATCH_STATS
     below = (
         ("gradient", "first gradient below", BACKBONE_GRADIENT[task.batch_norm]),
-        ("moved", "trajectory below", BACKBONE_MOVEMENT),
+        ("moved", "trajectory below", movement),
     )
     resized = task.image_size != DATASETS[task.dataset][0]
     checks = [

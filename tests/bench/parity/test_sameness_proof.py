@@ -307,6 +307,23 @@ def test_losses_may_differ_by_more_where_more_is_trained():
     assert failed(evidence() | {"losses": made["losses"]}) == ["losses"]
 
 
+def test_adamw_with_the_batchs_statistics_may_move_weights_below_the_head_by_more():
+    sgd = STAGE.model_copy(update={"batch_norm": "batch_stats"})
+    adamw = sgd.model_copy(update={"update_rule": "adamw"})
+    statistics = {"statistic/bn1.running_mean": np.ones(3), "altered_statistics": STATISTICS}
+
+    def failed(task, movement: float, figures: float) -> list[str]:
+        reference = _trained() | statistics
+        off = {name: reference[name] * (1 + movement) for name in reference if name.startswith("moved/")}
+        off |= {name: reference[name] * (1 + figures) for name in ("losses", "statistic/bn1.running_mean")}
+        return [one.name for one in prove(reference | off, reference, task, None).checks if not one.passed]
+
+    both = ["losses", "trajectory below", "running statistics"]
+    assert failed(sgd, 0.08, 0.009) == both
+    assert failed(adamw, 0.08, 0.009) == []
+    assert failed(adamw, 0.5, 0.03) == both, "half the rate"
+
+
 def _moved() -> dict[str, np.ndarray]:
     return {"altered_statistics": STATISTICS}
 
