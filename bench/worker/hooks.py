@@ -8,6 +8,7 @@ import pytest
 
 from bench.worker.baton import Baton, ConductorGone
 from bench.worker.channel import Channel
+from bench.worker.group.peer_failure import PeerFailed
 
 #: How a traceback names the files of Python's import system.
 IMPORT_FRAMES = "<frozen importlib."
@@ -42,6 +43,8 @@ class WorkerHooks:
 
 def _describe(error: BaseException) -> str:
     """An error in one line; if it ended the import of a module, with the place, which may be in any package."""
+    if isinstance(error, PeerFailed):
+        return str(error)  # names the peer's error
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(IMPORT_FRAMES)]
     is_import = any(frame.name == "<module>" for frame in frames)

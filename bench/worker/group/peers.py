@@ -27,6 +27,7 @@ from backends.values import Group
 from bench.machine import core_shares
 from bench.worker.baton import Baton
 from bench.worker.group import node_connection, peer_messages
+from bench.worker.group.peer_failure import PeerFailed
 from bench.worker.group.process_shares import ProcessShare, make_shares
 from bench.worker.job import Job
 
@@ -50,10 +51,6 @@ END_SECONDS = 20.0
 PORT_TRIES = 1_000
 #: The exit status of a peer that ends because process 0 is gone, which is no failure of its own.
 WITHOUT_PROCESS_0 = 75
-
-
-class PeerFailed(Exception):
-    """A peer could not make a call; the message is its error."""
 
 
 class Peers:
