@@ -81,7 +81,7 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._is_ending = self._came = False
+        self._is_ending = False
         self._presses = 0
         self._handlers = _Handlers(self._handle)
 
@@ -93,12 +93,12 @@ class StopSignals:
         self._handlers.remove()
 
     def check(self) -> None:
-        """Interrupt if a signal has come whose interrupt was lost, as it is in a destructor.
+        """Interrupt, before `begin_end`, if a signal has come whose interrupt was lost, as it is in a destructor.
 
         Raises:
             KeyboardInterrupt: one has come.
         """
-        if self._came:
+        if self._is_ending:
             raise KeyboardInterrupt
 
     def begin_end(self) -> None:
@@ -108,5 +108,5 @@ class StopSignals:
     def _handle(self, number: int, _: FrameType | None) -> None:
         self._presses += number == signal.SIGINT
         if not self._is_ending or self._presses >= PRESSES_TO_ABORT:
-            self._is_ending = self._came = True
+            self._is_ending = True
             raise KeyboardInterrupt

@@ -16,7 +16,7 @@ import torch
 from bench.machine.environment import count_usable_cores
 
 BATCHES = (2, 3)
-#: Seconds that the export beside the own one is waited for, and that twice as long as the own one took are added to.
+#: The fork may take twice as long as the export in this process, and so many seconds more.
 LEAST_WAIT_S = 10.0
 
 
@@ -57,7 +57,8 @@ def export_both(model: torch.nn.Module, image: Sequence[int]) -> tuple[torch.exp
         program = _export(model, BATCHES[0], image)
         try:
             limit_s = LEAST_WAIT_S + 2 * (time.monotonic() - began)
-            counterparts = receiver.recv() if receiver.poll(limit_s) else None  # a lock held by a thread stops a fork
+            # A lock that another thread held while forking would be held for ever in the fork.
+            counterparts = receiver.recv() if receiver.poll(limit_s) else None
         except EOFError:  # it died
             counterparts = None
         return program, counterparts or _list_counterparts(model, image)
@@ -90,7 +91,7 @@ def _list_counterparts(model: torch.nn.Module, image: Sequence[int]) -> list[Cou
 
 
 def _send_counterparts(sender: Connection, model: torch.nn.Module, image: Sequence[int]) -> None:
-    """Send the counterparts from a fork, whose words nobody reads and whose OpenMP threads have stayed behind."""
+    """Send the counterparts from a fork, without output, and on one thread: OpenMP's threads are not forked."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

@@ -23,7 +23,7 @@ BUILDING = ("tensorflow", "keras", "jax")
 #: The export computes what depends on constants alone with PyTorch.
 EXPORT = {
     Path("networks") / f"{name}.py"
-    for name in ("export", "two_batches", "aten_operations", "aten_resizing", "drawn_weights")
+    for name in ("export", "translation", "two_batches", "aten_operations", "aten_resizing", "drawn_weights")
 }
 #: Processes of their own, which read PyTorch's files or networks.
 PROGRAMS = {Path("weights/conversion.py"), Path("networks/timm_names.py"), *EXPORT}
